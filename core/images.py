@@ -1,0 +1,87 @@
+"""Pictures as arrays: uint8 HWC, straight alpha, and the PNG files, sheets and backgrounds made of them."""
+
+import io
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, PngImagePlugin
+
+Images = NDArray[np.uint8]  # (n, height, width, channels), channels 1, 3 or 4
+
+_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+
+
+def to_pillow(image: Images) -> Image.Image:
+    """A uint8 ``(height, width, channels)`` array as a Pillow image: L, RGB or RGBA by its channels."""
+    channels = image.shape[2]
+    return Image.fromarray(image[:, :, 0] if channels == 1 else image, _MODES[channels])
+
+
+def from_pillow(image: Image.Image, channels: int) -> Images:
+    """A Pillow image as a uint8 ``(height, width, channels)`` array. RGBA keeps straight alpha."""
+    array = np.asarray(image.convert(_MODES[channels]), np.uint8)
+    return array.reshape(*array.shape[:2], channels)
+
+
+def encode_png(image: Images, text: Mapping[str, str] | None = None) -> bytes:
+    """The PNG file of one ``(height, width, channels)`` image, with ``text`` as iTXt chunks.
+
+    The same image and text always give the same bytes.
+    """
+    info = PngImagePlugin.PngInfo()
+    for key, value in (text or {}).items():
+        info.add_itxt(key, value)
+    buffer = io.BytesIO()
+    to_pillow(image).save(buffer, "PNG", pnginfo=info)
+    return buffer.getvalue()
+
+
+def clear_hidden_colour(image: Images) -> Images:
+    """The image with the colour of fully transparent pixels set to 0. Nobody sees it, so nothing may learn it."""
+    if image.shape[-1] != 4:
+        return image
+    return np.where(image[..., 3:] == 0, np.uint8(0), image)
+
+
+def over_background(images: Images, colour: Sequence[int] = (255, 255, 255)) -> Images:
+    """RGBA images over an opaque colour as RGB, ``(…, 3)``; grey and RGB images are returned as RGB."""
+    if images.shape[-1] == 1:
+        return np.repeat(images, 3, axis=-1)
+    if images.shape[-1] == 3:
+        return images
+    alpha = images[..., 3:].astype(np.float32) / 255
+    mixed = images[..., :3] * alpha + np.asarray(colour, np.float32) * (1 - alpha)
+    return np.rint(mixed).astype(np.uint8)
+
+
+def sheet(images: Images, columns: int | None = None, gap: int = 0) -> Images:
+    """``(n, h, w, c)`` images in rows, left to right, as one ``(H, W, c)`` picture.
+
+    ``columns`` is the square root of ``n``, rounded up, unless given. Gaps and empty cells are 0: transparent or black.
+    """
+    count, height, width, channels = images.shape
+    columns = columns or max(math.ceil(math.sqrt(count)), 1)
+    rows = max(math.ceil(count / columns), 1)
+    page = np.zeros((rows * (height + gap) - gap, columns * (width + gap) - gap, channels), np.uint8)
+    for index, image in enumerate(images):
+        top, left = (index // columns) * (height + gap), (index % columns) * (width + gap)
+        page[top : top + height, left : left + width] = image
+    return page
+
+
+def checkerboard(height: int, width: int, square: int = 8) -> Images:
+    """The grey checks that editors show behind transparency, RGB ``(height, width, 3)``."""
+    rows, columns = np.indices((height, width)) // square
+    tone = np.where((rows + columns) % 2 == 0, 255, 204).astype(np.uint8)
+    return np.repeat(tone[:, :, None], 3, axis=2)
+
+
+def over_checkerboard(image: Images, square: int = 8) -> Images:
+    """One ``(h, w, c)`` image as RGB, transparency shown as checks."""
+    if image.shape[2] != 4:
+        return over_background(image)
+    alpha = image[..., 3:].astype(np.float32) / 255
+    mixed = image[..., :3] * alpha + checkerboard(*image.shape[:2], square) * (1 - alpha)
+    return np.rint(mixed).astype(np.uint8)

@@ -1,0 +1,47 @@
+"""Seeds to latents. A seed means the same picture everywhere, so this stream never changes."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import RequestRefused
+
+ALGORITHM = "numpy.random.RandomState(seed).standard_normal(dim).astype(float32)"
+LAST_SEED = 2**32 - 1
+MOST_SEEDS = 10_000_000
+
+
+def latents(seeds: Sequence[int], dim: int) -> NDArray[np.float32]:
+    """One standard normal latent per seed, float32 ``(len(seeds), dim)``.
+
+    Row *i* depends on ``seeds[i]`` alone. NumPy guarantees the stream of the legacy ``RandomState``
+    (NEP 19), so a seed stays the same latent in every release.
+    """
+    rows = np.empty((len(seeds), dim), np.float32)
+    for row, seed in zip(rows, seeds, strict=True):
+        row[:] = np.random.RandomState(_valid(seed)).standard_normal(dim)
+    return rows
+
+
+def parse_seeds(text: str) -> list[int]:
+    """``"0-63"``, ``"7"`` or ``"0-3,9,20-22"`` as a list of seeds in the order written."""
+    seeds: list[int] = []
+    for part in text.split(","):
+        first, _, last = (end.strip() for end in part.partition("-"))
+        last = last or first
+        if not (first.isdecimal() and last.isdecimal()) or "-" in part.strip()[-1:]:
+            raise RequestRefused(f"'{text}' is not a list of seeds: write 7, 0-63 or 0-3,9,20-22")
+        start, stop = _valid(int(first)), _valid(int(last))
+        if stop < start:
+            raise RequestRefused(f"the seeds {part.strip()} run backwards: write {last}-{first}")
+        if len(seeds) + stop - start >= MOST_SEEDS:
+            raise RequestRefused(f"more than {MOST_SEEDS} seeds in one command: split the range")
+        seeds.extend(range(start, stop + 1))
+    return seeds
+
+
+def _valid(seed: int) -> int:
+    if not 0 <= seed <= LAST_SEED:
+        raise RequestRefused(f"the seed {seed} is outside 0 … {LAST_SEED}")
+    return seed

@@ -1,0 +1,58 @@
+"""What every generator and discriminator can do, whatever its family."""
+
+import torch
+from torch import Tensor, nn
+
+from core.spec import GeneratorSpec
+
+
+class Generator(nn.Module):
+    """A generator: latent → style → image.
+
+    A family writes ``synthesis`` and, if it has one, ``mapping``. Truncation acts between the two, so that it
+    means the same everywhere: w for style families, z for the others (whose mean latent is 0).
+    """
+
+    latent_mean: Tensor
+
+    def __init__(self, spec: GeneratorSpec, style_dim: int | None = None) -> None:
+        super().__init__()
+        self.spec = spec
+        self.register_buffer("latent_mean", torch.zeros(style_dim or spec.latent_dim))
+
+    def mapping(self, z: Tensor, label: Tensor | None = None, codes: Tensor | None = None) -> Tensor:
+        """``(n, latent_dim)`` to ``(n, style_dim)``; the identity unless a family has a mapping network."""
+        return z
+
+    def synthesis(self, style: Tensor, label: Tensor | None = None, codes: Tensor | None = None) -> Tensor:
+        """``(n, style_dim)`` to images ``(n, channels, height, width)`` in the spec's value range."""
+        raise NotImplementedError
+
+    def forward(
+        self,
+        z: Tensor,
+        label: Tensor | None = None,
+        codes: Tensor | None = None,
+        truncation: Tensor | None = None,
+    ) -> Tensor:
+        """Images ``(n, c, h, w)`` in the spec's value range, premultiplied where there is alpha.
+
+        ``z`` is ``(n, latent_dim)``, ``label`` int64 ``(n,)``, ``codes`` ``(n, K)``. ``truncation`` ``(n, 1)``
+        scales the distance to the mean latent (Karras et al. 2019, section B: w' = w̄ + ψ(w - w̄)).
+        """
+        style = self.mapping(z, label, codes)
+        if truncation is not None:
+            style = self.latent_mean + truncation * (style - self.latent_mean)
+        return self.synthesis(style, label, codes)
+
+
+class Discriminator(nn.Module):
+    """A discriminator or critic: images ``(n, c, h, w)`` to logits ``(n,)``."""
+
+    def __init__(self, spec: GeneratorSpec) -> None:
+        super().__init__()
+        self.spec = spec
+
+    def forward(self, images: Tensor, label: Tensor | None = None) -> Tensor:
+        """Unbounded scores ``(n,)``, higher for real; ``label`` is int64 ``(n,)`` where the spec has classes."""
+        raise NotImplementedError

@@ -1,0 +1,36 @@
+"""Pixels to network values and back, in torch: the trainer and the exported graph share these two functions.
+
+RGBA networks work on **premultiplied** alpha: colour that nobody can see has no weight, edges blend without
+halos, and a transparent pixel is one point (all channels at the low end), not a whole cube of colours.
+"""
+
+import torch
+from torch import Tensor
+
+_LEVELS = 255.0
+
+
+def to_values(images: Tensor, value_range: tuple[float, float]) -> Tensor:
+    """Straight-alpha uint8 ``(n, h, w, c)`` to premultiplied float32 ``(n, c, h, w)`` in ``value_range``."""
+    unit = images.permute(0, 3, 1, 2).float() / _LEVELS  # (n, c, h, w)
+    if unit.shape[1] == 4:
+        colour, alpha = unit[:, :3], unit[:, 3:]
+        unit = torch.cat([colour * alpha, alpha], dim=1)
+    low, high = value_range
+    return unit * (high - low) + low
+
+
+def to_pixels(values: Tensor, value_range: tuple[float, float]) -> Tensor:
+    """Premultiplied float ``(n, c, h, w)`` in ``value_range`` to straight-alpha uint8 ``(n, h, w, c)``.
+
+    Traced into every exported graph, so the order matters: Transpose, then Cast last (TensorRT refuses the
+    reverse). Below one level of alpha the colour fades to black instead of being divided by nearly nothing,
+    which keeps the function continuous: a rounding error of a runtime stays a rounding error.
+    """
+    low, high = value_range
+    unit = ((values.float() - low) * (1.0 / (high - low))).clamp(0.0, 1.0)
+    if values.shape[1] == 4:
+        colour, alpha = unit[:, :3], unit[:, 3:]
+        colour = torch.minimum(colour, alpha) / alpha.clamp(min=1.0 / _LEVELS)
+        unit = torch.cat([colour, alpha], dim=1)
+    return torch.round(unit * _LEVELS).permute(0, 2, 3, 1).to(torch.uint8)

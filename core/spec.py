@@ -1,0 +1,133 @@
+"""``GeneratorSpec``: everything a program must know about a generator in order to build, feed or serve it."""
+
+import json
+import math
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any
+
+from core.errors import SpecError
+from core.sizes import Size, plan_size
+
+FORMAT_VERSION = 1
+KINDS = ("noise", "image")
+CHANNELS = (1, 3, 4)  # grey, RGB, RGBA
+LARGEST_LATENT = 65_536
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a generator comes from. Travels with it into checkpoints, bundles and served models."""
+
+    preset: str = ""
+    images_seen: int = 0
+    data_name: str = ""
+    data_fingerprint: str = ""
+    data_licence: str = ""
+    code_version: str = ""
+
+
+@dataclass(frozen=True)
+class GeneratorSpec:
+    """What a generator is. Immutable, and the same in a checkpoint, a bundle and a served model.
+
+    ``family`` names the network in ``core.networks.GENERATORS``; ``options`` are that family's own numbers.
+    ``value_range`` is what the network's float output means: its ends become 0 and 255.
+    RGBA networks work on premultiplied alpha; the exported graph gives straight alpha.
+    """
+
+    family: str
+    height: int
+    width: int
+    channels: int
+    latent_dim: int
+    kind: str = "noise"
+    classes: tuple[str, ...] = ()
+    codes: int = 0
+    options: dict[str, Any] = field(default_factory=dict)
+    value_range: tuple[float, float] = (-1.0, 1.0)
+    provenance: Provenance = field(default_factory=Provenance)
+    format_version: int = FORMAT_VERSION
+
+    def __post_init__(self) -> None:
+        if self.format_version != FORMAT_VERSION:
+            raise SpecError(f"the spec has format version {self.format_version}, this code reads {FORMAT_VERSION}")
+        if self.kind not in KINDS:
+            raise SpecError(f"the spec's kind is '{self.kind}': it must be one of {', '.join(KINDS)}")
+        if self.channels not in CHANNELS:
+            raise SpecError(f"a generator makes 1, 3 or 4 channels, not {self.channels}")
+        if not 1 <= self.latent_dim <= LARGEST_LATENT:
+            raise SpecError(f"latent_dim must be 1 to {LARGEST_LATENT}, not {self.latent_dim}")
+        if self.codes < 0:
+            raise SpecError(f"codes must be 0 or more, not {self.codes}")
+        low, high = self.value_range
+        if not (math.isfinite(low) and math.isfinite(high) and low < high):
+            raise SpecError(f"the value range {low} … {high} is empty or infinite")
+        plan_size(self.height, self.width)
+
+    @property
+    def size(self) -> Size:
+        """The image size, with the base it is doubled from."""
+        return plan_size(self.height, self.width)
+
+    def with_provenance(self, **changes: Any) -> "GeneratorSpec":
+        """The same generator with some facts of its provenance changed."""
+        return replace(self, provenance=replace(self.provenance, **changes))
+
+    def same_network(self, other: "GeneratorSpec") -> bool:
+        """Whether weights made for ``other`` fit this spec: all but the provenance is equal."""
+        return replace(self, provenance=Provenance()) == replace(other, provenance=Provenance())
+
+    def to_json(self, indent: int | None = None) -> str:
+        """JSON text from which ``from_json`` makes an equal spec."""
+        return json.dumps(asdict(self), indent=indent, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> "GeneratorSpec":
+        """The spec in ``text``. Raises SpecError for anything but a whole, well-typed spec."""
+        try:
+            values = json.loads(text)
+        except ValueError as error:
+            raise SpecError(f"the spec is not JSON: {error}") from None
+        return cls.from_dict(values)
+
+    @classmethod
+    def from_dict(cls, values: Any) -> "GeneratorSpec":
+        """The spec in a decoded JSON object, every field checked."""
+        values = _checked(cls, values)
+        provenance = Provenance(**_checked(Provenance, values.pop("provenance", {})))
+        value_range = values.pop("value_range", (-1.0, 1.0))
+        if len(value_range) != 2 or not all(isinstance(end, (int, float)) for end in value_range):
+            raise SpecError(f"the spec's value_range must be two numbers, not {value_range!r}")
+        classes = values.pop("classes", ())
+        if not all(isinstance(name, str) for name in classes):
+            raise SpecError("the spec's classes must be names")
+        low, high = value_range
+        return cls(classes=tuple(classes), value_range=(low, high), provenance=provenance, **values)
+
+
+# JSON types of every field, for reading text that nobody vouches for.
+_JSON_TYPES: dict[str, type | tuple[type, ...]] = {
+    "classes": list,
+    "value_range": list,
+    "options": dict,
+    "provenance": dict,
+}
+_INTEGERS = {"height", "width", "channels", "latent_dim", "codes", "format_version", "images_seen"}
+
+
+def _checked(kind: type, values: Any) -> dict[str, Any]:
+    """``values`` if it is an object with fields of ``kind`` only, each of the right JSON type."""
+    if not isinstance(values, dict):
+        raise SpecError(f"the spec must be a JSON object, not {type(values).__name__}")
+    known = {f.name: f for f in fields(kind)}
+    unknown = sorted(set(values) - set(known))
+    if unknown:
+        raise SpecError(f"the spec has a field this version does not know: {unknown[0]!r}")
+    for name, value in values.items():
+        expected = int if name in _INTEGERS else _JSON_TYPES.get(name, str)
+        if not isinstance(value, expected) or isinstance(value, bool):
+            raise SpecError(f"the spec's {name} is {value!r}, which is not what that field holds")
+    required = {"family", "height", "width", "channels", "latent_dim"} & set(known)
+    if missing := sorted(required - set(values)):
+        raise SpecError(f"the spec lacks {missing[0]}")
+    return dict(values)
