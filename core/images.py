@@ -83,5 +83,5 @@ def over_checkerboard(image: Images, square: int = 8) -> Images:
     if image.shape[2] != 4:
         return over_background(image)
     alpha = image[..., 3:].astype(np.float32) / 255
-    mixed = image[..., :3] * alpha + checkerboard(*image.shape[:2], square) * (1 - alpha)
+    mixed = image[..., :3] * alpha + checkerboard(image.shape[0], image.shape[1], square) * (1 - alpha)
     return np.rint(mixed).astype(np.uint8)

@@ -34,7 +34,7 @@ class DCGANGenerator(Generator):
         if upsample == "transposed":
             widths = [_widened(width, size.doublings - 1 - step) for step in range(size.doublings)]
             doublings = [_transposed(a, b) for a, b in pairwise(widths)]
-            image = nn.ConvTranspose2d(widths[-1], spec.channels, 4, 2, 1)
+            image: nn.Module = nn.ConvTranspose2d(widths[-1], spec.channels, 4, 2, 1)
         elif upsample == "nearest":
             widths = [_widened(width, size.doublings - step) for step in range(size.doublings + 1)]
             doublings = [_resized(a, b) for a, b in pairwise(widths)]
@@ -52,7 +52,8 @@ class DCGANGenerator(Generator):
         """``(n, latent_dim)`` to ``(n, channels, height, width)`` in [-1, 1]."""
         x = self.project(style[:, :, None, None])  # (n, widest, base_height, base_width)
         x = self.stages(x)
-        return self.image(x)
+        images: Tensor = self.image(x)
+        return images
 
 
 class DCGANDiscriminator(Discriminator):
@@ -85,7 +86,8 @@ class DCGANDiscriminator(Discriminator):
     def forward(self, images: Tensor, label: Tensor | None = None) -> Tensor:
         """``(n, channels, height, width)`` to logits ``(n,)``."""
         x = self.halve(images)  # (n, widest, base_height, base_width)
-        return self.score(self.compare(x)).flatten()
+        logits: Tensor = self.score(self.compare(x))  # (n, 1, 1, 1)
+        return logits.flatten()
 
 
 def initialise(module: nn.Module) -> None:
@@ -100,7 +102,7 @@ def initialise(module: nn.Module) -> None:
 
 
 def _widened(width: int, doublings: int) -> int:
-    return width * min(2**doublings, WIDEST)
+    return width * min(1 << doublings, WIDEST)
 
 
 def _transposed(inputs: int, outputs: int) -> nn.Sequential:
