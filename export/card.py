@@ -1,0 +1,119 @@
+"""The model card: what a person wants to know before using a bundle. Markdown, from the manifest's own facts."""
+
+from typing import Any
+
+from core.bundle import GOLDEN, GRAPH, MANIFEST, SHEET
+from core.latents import ALGORITHM
+from core.spec import GeneratorSpec
+from export.contract import OPSET, Port, input_ports, output_port
+
+SHEET_SEEDS = range(64)
+
+_ONNX_TYPES = {"float32": "FP32", "int64": "INT64", "uint8": "UINT8"}
+
+
+def render_card(name: str, spec: GeneratorSpec, verification: dict[str, Any]) -> str:
+    """The text of ``CARD.md`` for the generator ``name``; ``verification`` holds the figures of the export's trial."""
+    paragraphs = [
+        f"# {name}",
+        f"An ONNX graph, family {spec.family}, that makes {_colour(spec)} images {spec.height} high and {spec.width} wide.",
+        f"![The images of seeds {SHEET_SEEDS[0]} to {SHEET_SEEDS[-1]}, truncation 1]({SHEET})",
+        "## Trained on",
+        _training(spec),
+        "## Inputs and output",
+        _ports(spec),
+        f"Every dimension is fixed but the first: any batch works. Opset {OPSET}, standard operators only.",
+        "## Sampling",
+        _sampling(spec),
+        "## How far it was checked",
+        _checks(verification),
+        "## Limits",
+        _limits(spec),
+    ]
+    return "\n\n".join(paragraphs) + "\n"
+
+
+def _training(spec: GeneratorSpec) -> str:
+    facts = spec.provenance
+    rows = {
+        "data": facts.data_name,
+        "licence of the data": facts.data_licence,
+        "fingerprint of the data": f"`{facts.data_fingerprint}`" if facts.data_fingerprint else "",
+        "images seen": f"{facts.images_seen:,}" if facts.images_seen else "",
+        "preset": facts.preset,
+        "code version": facts.code_version,
+        "classes": ", ".join(spec.classes),
+    }
+    lines = [
+        f"| {key} | {_cell(value) or 'not recorded'} |" for key, value in rows.items() if value or key != "classes"
+    ]
+    return "\n".join(["| | |", "| --- | --- |", *lines])
+
+
+def _ports(spec: GeneratorSpec) -> str:
+    lines = [_port_row("input", port) for port in input_ports(spec)] + [_port_row("output", output_port(spec))]
+    return "\n".join(["| | name | type | shape | meaning |", "| --- | --- | --- | --- | --- |", *lines])
+
+
+def _port_row(direction: str, port: Port) -> str:
+    shape = ", ".join(["N", *map(str, port.shape)])
+    return f"| {direction} | `{port.name}` | {_ONNX_TYPES[port.dtype]} | [{shape}] | {port.meaning} |"
+
+
+def _sampling(spec: GeneratorSpec) -> str:
+    label = '    "label": np.zeros((1, 1), np.int64),\n' if spec.classes else ""
+    codes = f'    "codes": np.zeros((1, {spec.codes}), np.float32),\n' if spec.codes else ""
+    return f"""A seed always means the same latent: `{ALGORITHM}`.
+
+```python
+import numpy as np, onnxruntime
+from PIL import Image
+
+seed = 7
+session = onnxruntime.InferenceSession("{GRAPH}", providers=["CPUExecutionProvider"])
+(images,) = session.run(["image"], {{
+    "z": np.random.RandomState(seed).standard_normal((1, {spec.latent_dim})).astype(np.float32),
+    "truncation": np.ones((1, 1), np.float32),
+{label}{codes}}})
+Image.fromarray(images[0]{"[:, :, 0]" if spec.channels == 1 else ""}).save("seed7.png")
+```"""
+
+
+def _checks(verification: dict[str, Any]) -> str:
+    batches = verification["onnxruntime_against_pytorch_by_batch"]
+    single = verification["row_alone_against_row_in_batch"]
+    lines = [f"| {batch} | {d['levels']} | {d['pixels']:.3%} |" for batch, d in batches.items()]
+    return "\n".join(
+        [
+            "ONNX Runtime (CPU) against PyTorch, truncation 1 and 0.5:\n",
+            "| batch | most levels of 255 apart | pixels that differ at all |",
+            "| --- | --- | --- |",
+            *lines,
+            "",
+            f"An image alone against the same image in a batch: {single['levels']} levels at most, "
+            f"{single['pixels']:.3%} of pixels. Two runs on the same inputs: bit-identical.\n",
+            f"`{GOLDEN}` holds inputs and the images PyTorch made of them, `{MANIFEST}` the hashes of all files but "
+            f"itself; `ganfoundry verify` checks both without PyTorch.",
+        ]
+    )
+
+
+def _limits(spec: GeneratorSpec) -> str:
+    lines = [
+        "It makes images like those it was trained on, at this size, and inherits what they get wrong or leave out.",
+        "Images resembling single training images are possible: check before publishing them as new work.",
+        "Another runtime or batch size adds up in another order: a pixel may differ by 1 level of 255.",
+        "Whether and how its images may be used depends on the licence of the training data.",
+    ]
+    if spec.channels == 4:
+        lines.append("Alpha is straight, not premultiplied; the colour under alpha 0 means nothing.")
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _colour(spec: GeneratorSpec) -> str:
+    return {1: "grey", 3: "RGB", 4: "RGBA"}[spec.channels]
+
+
+def _cell(text: str) -> str:
+    """Text safe inside a table cell."""
+    return " ".join(text.replace("|", "\\|").split())

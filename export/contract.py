@@ -1,0 +1,73 @@
+"""The contract every exported graph keeps, whatever its family: names, types and shapes, and samples to feed it.
+
+Torch-free: export, verification and benchmarks read it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.latents import LAST_SEED, latents
+from core.spec import GeneratorSpec
+
+OPSET = 18
+BATCH = "batch"  # the name of the first dimension, the only dynamic one
+
+Inputs = Mapping[str, NDArray[Any]]  # by name, each (n, …)
+
+# What the graph's own metadata says about it.
+SPEC_KEY = "ganfoundry_spec"
+SEEDS_KEY = "ganfoundry_seed_algorithm"
+VERSION_KEY = "ganfoundry_format_version"
+
+
+@dataclass(frozen=True)
+class Port:
+    """An input or output: its NumPy dtype name, and its shape without the batch dimension."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    meaning: str
+
+
+def input_ports(spec: GeneratorSpec) -> tuple[Port, ...]:
+    """The inputs of a noise generator's graph, in order."""
+    ports = [
+        Port("z", "float32", (spec.latent_dim,), "standard normal latent"),
+        Port("truncation", "float32", (1,), "1 as trained; towards 0, nearer the mean image"),
+    ]
+    if spec.classes:
+        ports.append(Port("label", "int64", (1,), f"class, 0 to {len(spec.classes) - 1}"))
+    if spec.codes:
+        ports.append(Port("codes", "float32", (spec.codes,), "continuous codes"))
+    return tuple(ports)
+
+
+def output_port(spec: GeneratorSpec) -> Port:
+    """The one output."""
+    meaning = {1: "grey", 3: "RGB", 4: "RGBA, straight alpha"}[spec.channels]
+    return Port("image", "uint8", (spec.height, spec.width, spec.channels), meaning)
+
+
+def sample_inputs(spec: GeneratorSpec, seeds: Sequence[int], truncation: float = 1.0) -> dict[str, NDArray[Any]]:
+    """Inputs by name for one image a seed. Labels and codes follow from the seed too, so that all of them vary."""
+    count = len(seeds)
+    inputs: dict[str, NDArray[Any]] = {
+        "z": latents(seeds, spec.latent_dim),
+        "truncation": np.full((count, 1), truncation, np.float32),
+    }
+    if spec.classes:
+        inputs["label"] = np.asarray(seeds, np.int64).reshape(count, 1) % len(spec.classes)
+    if spec.codes:
+        inputs["codes"] = latents([LAST_SEED - seed for seed in seeds], spec.codes)
+    return inputs
+
+
+def rows(inputs: Inputs) -> list[dict[str, NDArray[Any]]]:
+    """The inputs of a batch as batches of one."""
+    count = len(next(iter(inputs.values())))
+    return [{name: value[i : i + 1] for name, value in inputs.items()} for i in range(count)]

@@ -1,0 +1,27 @@
+"""What exporting needs of a machine, and whether it is there. Never raises: that is the point of it."""
+
+from core.doctor import Check, package
+
+_PROVIDERS = {
+    "CPUExecutionProvider": "CPU",
+    "CUDAExecutionProvider": "CUDA",
+    "TensorrtExecutionProvider": "TensorRT",
+}
+
+
+def checks() -> list[Check]:
+    """PyTorch and the ONNX tools, and what ONNX Runtime can run on."""
+    return [package("torch", "export"), package("onnx", "export"), package("onnxscript", "export"), _onnxruntime()]
+
+
+def _onnxruntime() -> Check:
+    mend = "pip install -c constraints.txt '.[export]'"
+    try:
+        import onnxruntime
+
+        providers = onnxruntime.get_available_providers()
+        version = onnxruntime.__version__
+    except Exception as error:  # a broken native library raises whatever it likes
+        return Check("onnxruntime", False, f"not usable ({type(error).__name__}: {error})".splitlines()[0], mend)
+    built_for = ", ".join(_PROVIDERS.get(name, name) for name in reversed(providers))
+    return Check("onnxruntime", "CPUExecutionProvider" in providers, f"{version}, built for {built_for}", mend)

@@ -1,0 +1,136 @@
+"""A run in, a verified bundle out, or nothing at all."""
+
+import importlib.metadata
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from onnx import ModelProto
+
+from core import latents
+from core.bundle import CARD, GOLDEN, GRAPH, SHEET, Golden, Manifest, write_manifest
+from core.checkpoint import load_generator
+from core.errors import BundleError, ExportError
+from core.files import new_directory, sha256
+from core.images import Images, encode_png, sheet
+from core.networks.base import Generator
+from core.spec import GeneratorSpec
+from export.card import SHEET_SEEDS, render_card
+from export.contract import OPSET, sample_inputs
+from export.convert import to_onnx
+from export.graph import ExportGraph
+from export.rules import Contract
+from export.runtime import open_session
+from export.trial import TRUNCATIONS, stand_trial
+from export.verify import check_graph
+
+CHECKPOINT = "generator.safetensors"
+GOLDEN_SEEDS = range(8)
+LARGEST_FILE = 2**31 - 1  # what protobuf can hold; larger graphs would need files beside them
+
+_SHEET_BATCH = 16
+_TOOLS = ("ganfoundry", "torch", "onnx", "onnxscript", "onnxruntime-gpu", "onnxruntime", "numpy")
+
+Progress = Callable[[str], None]
+
+
+def export_run(
+    source: Path,
+    destination: Path,
+    *,
+    name: str | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> Manifest:
+    """Export the averaged generator of ``source``, a run or its ``generator.safetensors``, to ``destination``.
+
+    The bundle appears whole and verified, or not at all. ``name`` is for the model card, the destination's unless
+    given; ``progress`` hears what is being done, a few words at a time. Raises CheckpointError if the source is not
+    a generator, and ExportError if the destination exists (unless ``overwrite``) or a check fails, with its figure.
+    """
+    tell = progress or (lambda _: None)
+    if destination.exists() and not overwrite:
+        raise ExportError(f"{destination} exists: choose another --out or add --overwrite")
+    checkpoint = source / CHECKPOINT if source.is_dir() else source
+    tell("loading the generator")
+    generator = load_generator(checkpoint)
+    _check_exportable(generator)
+    try:
+        with new_directory(destination, replace=overwrite) as bundle:
+            manifest = _fill(bundle, generator, name or destination.name, sha256(checkpoint), tell)
+    except BundleError as error:  # what verification calls the bundle's fault is, here, the export's
+        raise ExportError(f"{error}; nothing was exported") from error
+    except OSError as error:
+        raise ExportError(f"cannot write {destination} ({error.strerror or error}): nothing was exported") from error
+    return manifest
+
+
+def _fill(bundle: Path, generator: Generator, name: str, checkpoint_sha256: str, tell: Progress) -> Manifest:
+    """Write every file of the bundle, the manifest last."""
+    spec, graph = generator.spec, ExportGraph(generator)
+    tell("converting to ONNX")
+    model = to_onnx(graph)
+    tell("checking the graph")
+    data = _serialised(model)
+    check_graph(model, Contract(spec, OPSET))
+    tell("comparing with PyTorch")
+    session = open_session(data)
+    verification = stand_trial(spec, session, graph.images)
+    tell("making golden images and the sheet")
+    (bundle / GRAPH).write_bytes(data)
+    (bundle / GOLDEN).write_bytes(_golden(graph).to_bytes())
+    (bundle / SHEET).write_bytes(encode_png(_sample_sheet(graph)))
+    (bundle / CARD).write_text(render_card(name, spec, verification), encoding="utf-8")
+    return write_manifest(
+        bundle,
+        spec=spec,
+        opset=OPSET,
+        tools=tool_versions(),
+        verification=verification,
+        checkpoint_sha256=checkpoint_sha256,
+        seed_algorithm=latents.ALGORITHM,
+    )
+
+
+def tool_versions() -> dict[str, str]:
+    """The versions of what makes and checks a graph, of those that are installed."""
+    versions = {}
+    for tool in _TOOLS:
+        try:
+            versions[tool] = importlib.metadata.version(tool)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def _check_exportable(generator: Generator) -> None:
+    spec: GeneratorSpec = generator.spec
+    if spec.kind != "noise":
+        raise ExportError(f"generators of kind '{spec.kind}' cannot be exported yet, only those of kind 'noise'")
+    for name, value in generator.state_dict().items():
+        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+            raise ExportError(f"the weight {name} is infinite or not a number: export an earlier checkpoint")
+
+
+def _serialised(model: ModelProto) -> bytes:
+    if (size := model.ByteSize()) > LARGEST_FILE:
+        raise ExportError(f"the graph has {size / 2**30:.1f} GiB and one ONNX file holds 2: train a narrower network")
+    return bytes(model.SerializeToString(deterministic=True))
+
+
+def _golden(graph: ExportGraph) -> Golden:
+    """Every golden seed at every truncation."""
+    spec = graph.generator.spec
+    parts = [sample_inputs(spec, GOLDEN_SEEDS, truncation) for truncation in TRUNCATIONS]
+    inputs: dict[str, Any] = {port: np.concatenate([part[port] for part in parts]) for port in parts[0]}
+    return Golden(inputs, graph.images(inputs))
+
+
+def _sample_sheet(graph: ExportGraph) -> Images:
+    """The first seeds in rows of eight; RGBA stays transparent, gaps included."""
+    spec = graph.generator.spec
+    starts = range(0, len(SHEET_SEEDS), _SHEET_BATCH)
+    stacks = [graph.images(sample_inputs(spec, SHEET_SEEDS[s : s + _SHEET_BATCH])) for s in starts]
+    return sheet(np.concatenate(stacks), columns=8, gap=2)

@@ -1,0 +1,171 @@
+"""What every graph that ships must be, as a table of small checks on the ONNX model. Torch-free.
+
+A check returns nothing if the model keeps the rule, else what is wrong, for one line of an error. The model may come
+from anywhere, so checks take nothing for granted; those that need a sane model come later in the table.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import onnx
+from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto
+
+from core.errors import SpecError
+from core.spec import GeneratorSpec
+from export.contract import BATCH, SPEC_KEY, Port, input_ports, output_port
+
+STANDARD = ("", "ai.onnx")
+RANDOM = ("RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial")
+CONTROL_FLOW = ("If", "Loop", "Scan", "SequenceMap")
+
+# An absolute path of two parts or more, on Unix or Windows, or a Python source file. Web addresses pass.
+_PATH = re.compile(r"""(?:^|[\s"'=(:,])/[\w.-]+/[\w.-]|\b[A-Za-z]:\\|\bFile "|[\w-]\.py\b""")
+
+
+@dataclass(frozen=True)
+class Contract:
+    """What a model is checked against."""
+
+    spec: GeneratorSpec
+    opset: int
+
+
+Rule = Callable[[ModelProto, Contract], str | None]
+
+
+def broken_rules(model: ModelProto, contract: Contract) -> Iterator[str]:
+    """What is wrong with ``model``, rule by rule, each in one line; nothing if it keeps them all."""
+    for name, rule in RULES.items():
+        if complaint := rule(model, contract):
+            yield f"{name}: {complaint}"
+
+
+def _weights_inside(model: ModelProto, _: Contract) -> str | None:
+    for tensor in _tensors(model):
+        if tensor.data_location == TensorProto.EXTERNAL or tensor.external_data:
+            where = next((entry.value for entry in tensor.external_data if entry.key == "location"), "?")
+            return f"{tensor.name!r} lies in another file, {where!r}"
+    return None
+
+
+def _standard_domain(model: ModelProto, _: Contract) -> str | None:
+    for domain in [entry.domain for entry in model.opset_import] + [node.domain for node in model.graph.node]:
+        if domain not in STANDARD:
+            return f"it needs operators of the domain {domain!r}"
+    return f"it defines the function {model.functions[0].name!r}" if model.functions else None
+
+
+def _opset(model: ModelProto, contract: Contract) -> str | None:
+    found = [entry.version for entry in model.opset_import]
+    return None if found == [contract.opset] else f"{found} instead of {contract.opset}"
+
+
+def _plain_nodes(model: ModelProto, _: Contract) -> str | None:
+    for node in model.graph.node:
+        if node.op_type in RANDOM:
+            return f"{node.op_type} node {node.name!r} draws its own random numbers"
+        subgraphs = any(a.type in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS) for a in node.attribute)
+        if node.op_type in CONTROL_FLOW or subgraphs:
+            return f"{node.op_type} node {node.name!r} is control flow"
+    return None
+
+
+def _no_scalar_input(model: ModelProto, _: Contract) -> str | None:
+    for value in model.graph.input:
+        if not value.type.tensor_type.shape.dim:
+            return f"the input {value.name!r} has rank 0"
+    return None
+
+
+def _inputs(model: ModelProto, contract: Contract) -> str | None:
+    return _ports_differ(list(model.graph.input), input_ports(contract.spec))
+
+
+def _output(model: ModelProto, contract: Contract) -> str | None:
+    return _ports_differ(list(model.graph.output), (output_port(contract.spec),))
+
+
+def _pixels_last(model: ModelProto, contract: Contract) -> str | None:
+    """TensorRT builds Transpose then Cast to uint8, and refuses Cast then Transpose."""
+    makers = {name: node for node in model.graph.node for name in node.output}
+    cast = makers.get(output_port(contract.spec).name, NodeProto())
+    transpose = makers.get(cast.input[0] if cast.input else "", NodeProto())
+    ending = (transpose.op_type or "?", cast.op_type or "?")
+    return None if ending == ("Transpose", "Cast") else f"it ends with {' then '.join(ending)}"
+
+
+def _nothing_of_the_machine(model: ModelProto, _: Contract) -> str | None:
+    graph = model.graph
+    for part in (graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
+        if part.doc_string or part.metadata_props:
+            return f"{getattr(part, 'name', '')!r} carries notes of the exporter"
+    for key, value in [("doc_string", model.doc_string), *((p.key, p.value) for p in model.metadata_props)]:
+        if found := _PATH.search(value):
+            return f"{key} holds a path, {value[found.start() :][:60].strip()!r}"
+    return None
+
+
+def _spec_inside(model: ModelProto, contract: Contract) -> str | None:
+    inside = {entry.key: entry.value for entry in model.metadata_props}.get(SPEC_KEY)
+    if inside is None:
+        return f"its metadata lacks {SPEC_KEY}"
+    try:
+        same = GeneratorSpec.from_json(inside) == contract.spec
+    except SpecError as error:
+        return str(error)
+    return None if same else "the one in the graph is not the one in the manifest"
+
+
+def _onnx_checker(model: ModelProto, _: Contract) -> str | None:
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except Exception as error:  # ValidationError, InferenceError, and ValueError for what is too large
+        return (str(error).strip() or repr(error)).splitlines()[0]
+    return None
+
+
+RULES: dict[str, Rule] = {
+    "weights inside": _weights_inside,
+    "standard operators only": _standard_domain,
+    "opset": _opset,
+    "plain nodes": _plain_nodes,
+    "no scalar input": _no_scalar_input,
+    "inputs": _inputs,
+    "output": _output,
+    "pixels last": _pixels_last,
+    "nothing of the machine": _nothing_of_the_machine,
+    "spec": _spec_inside,
+    "onnx checker": _onnx_checker,
+}
+
+
+def _tensors(model: ModelProto) -> Iterator[TensorProto]:
+    yield from model.graph.initializer
+    for sparse in model.graph.sparse_initializer:
+        yield from (sparse.values, sparse.indices)
+    for node in model.graph.node:
+        for attribute in node.attribute:
+            yield from (attribute.t, *attribute.tensors)
+
+
+def _ports_differ(values: list[ValueInfoProto], ports: tuple[Port, ...]) -> str | None:
+    found, wanted = [_described(value) for value in values], [_written(port) for port in ports]
+    return None if found == wanted else f"{', '.join(found) or 'none'} instead of {', '.join(wanted)}"
+
+
+def _described(value: ValueInfoProto) -> str:
+    tensor = value.type.tensor_type
+    dimensions = [d.dim_param or str(d.dim_value) for d in tensor.shape.dim]
+    return f"{value.name} {_dtype_name(tensor.elem_type)} [{', '.join(dimensions)}]"
+
+
+def _written(port: Port) -> str:
+    return f"{port.name} {port.dtype} [{', '.join([BATCH, *map(str, port.shape)])}]"
+
+
+def _dtype_name(code: int) -> str:
+    try:
+        return str(onnx.helper.tensor_dtype_to_np_dtype(code))
+    except (KeyError, ValueError, TypeError):
+        return f"type {code}"

@@ -1,0 +1,48 @@
+"""ONNX Runtime in two calls. Torch-free."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from core.errors import BundleError, MissingDependency
+from core.images import Images
+
+CPU = "CPUExecutionProvider"
+_ERRORS_ONLY = 3
+
+
+def open_session(model: bytes, provider: str = CPU, threads: int = 0) -> onnxruntime.InferenceSession:
+    """A session for a serialised graph on exactly ``provider``; ``threads`` 0 means all cores.
+
+    Raises MissingDependency where the provider does not work (ONNX Runtime itself would only warn and use the
+    CPU), and BundleError where ONNX Runtime refuses the graph. Given bytes, it never opens another file.
+    """
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = _ERRORS_ONLY
+    options.intra_op_num_threads = threads
+    available = onnxruntime.get_available_providers()
+    if provider not in available:
+        raise MissingDependency(f"this ONNX Runtime has no {provider}: choose from {', '.join(available)}")
+    try:
+        session = onnxruntime.InferenceSession(model, options, providers=[provider])
+    except Exception as error:  # ONNX Runtime has a kind for each of its status codes
+        raise BundleError(f"ONNX Runtime refuses the graph ({_first_line(error)})") from None
+    if (used := session.get_providers()[0]) != provider:
+        raise MissingDependency(f"{provider} does not work on this machine ({used} would be used): see 'doctor'")
+    return session
+
+
+def run(session: onnxruntime.InferenceSession, inputs: Mapping[str, NDArray[Any]]) -> Images:
+    """The images ``(n, h, w, c)`` the graph makes. Raises BundleError if it fails on these inputs."""
+    try:
+        (images,) = session.run(["image"], dict(inputs))
+    except Exception as error:
+        raise BundleError(f"ONNX Runtime cannot run the graph ({_first_line(error)})") from None
+    return np.asarray(images)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or repr(error)).splitlines()[0]

@@ -1,0 +1,86 @@
+"""The trial of every export: ONNX Runtime against PyTorch, row against batch, run against run."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from core.bundle import MOST_LEVELS, levels_apart
+from core.errors import ExportError
+from core.images import Images
+from core.spec import GeneratorSpec
+from export.contract import Inputs, rows, sample_inputs
+from export.runtime import run
+
+BATCHES = (1, 2, 3, 8, 17)
+TRUNCATIONS = (1.0, 0.5)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How far two stacks of images are apart: at most, in levels of 255, and the share of pixels that differ at all."""
+
+    levels: int
+    pixels: float
+
+    @classmethod
+    def between(cls, images: Images, expected: Images) -> "Difference":
+        """Stacks ``(n, h, w, c)``; other shapes are 256 levels apart in every pixel."""
+        levels = levels_apart(images, expected)
+        if levels > 255:
+            return cls(levels, 1.0)
+        return cls(levels, float((images != expected).any(axis=-1).mean()))
+
+
+def stand_trial(
+    spec: GeneratorSpec, session: onnxruntime.InferenceSession, pytorch: Callable[[Inputs], Images]
+) -> dict[str, Any]:
+    """Figures for the manifest. Raises ExportError, with the figure, at the first that is out of bounds."""
+    against = {str(batch): _against_pytorch(spec, session, pytorch, batch) for batch in BATCHES}
+    inputs = _mixed(spec, BATCHES[-1], first_seed=5000)
+    together = run(session, inputs)
+    if not np.array_equal(together, run(session, inputs)):
+        raise ExportError("two runs of the exported graph on the same inputs differ: it draws random numbers")
+    alone = np.concatenate([run(session, row) for row in rows(inputs)])
+    single = _within("an image alone against the same image in a batch", alone, together)
+    return {
+        "most_levels_allowed": MOST_LEVELS,
+        "onnxruntime_against_pytorch_by_batch": {batch: asdict(found) for batch, found in against.items()},
+        "row_alone_against_row_in_batch": asdict(single),
+        "two_runs_identical": True,
+        "onnxruntime_providers": session.get_providers(),
+    }
+
+
+def _against_pytorch(
+    spec: GeneratorSpec, session: onnxruntime.InferenceSession, pytorch: Callable[[Inputs], Images], batch: int
+) -> Difference:
+    found = []
+    for step, truncation in enumerate(TRUNCATIONS):
+        first = 100 * batch + 50 * step  # every comparison sees seeds of its own
+        inputs = sample_inputs(spec, range(first, first + batch), truncation)
+        what = f"ONNX Runtime against PyTorch at batch {batch}, truncation {truncation}"
+        found.append(_within(what, run(session, inputs), pytorch(inputs)))
+    return Difference(max(d.levels for d in found), sum(d.pixels for d in found) / len(found))
+
+
+def _mixed(spec: GeneratorSpec, count: int, first_seed: int) -> dict[str, NDArray[Any]]:
+    """A batch in which every row has its own truncation."""
+    inputs = sample_inputs(spec, range(first_seed, first_seed + count))
+    inputs["truncation"] = np.linspace(0, 1, count, dtype=np.float32).reshape(count, 1)
+    return inputs
+
+
+def _within(what: str, images: Images, expected: Images) -> Difference:
+    found = Difference.between(images, expected)
+    if images.shape != expected.shape:
+        raise ExportError(f"{what}: images {images.shape} instead of {expected.shape}: nothing was exported")
+    if found.levels > MOST_LEVELS:
+        raise ExportError(
+            f"{what}: up to {found.levels} of 255 levels apart ({found.pixels:.2%} of pixels differ), {MOST_LEVELS} is allowed: "
+            "nothing was exported; install the versions in constraints.txt, and if it stays, report it"
+        )
+    return found
