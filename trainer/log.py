@@ -1,0 +1,42 @@
+"""The log of a run: one line per interval, and the watch for numbers that are no longer numbers."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from core.errors import DivergedError
+from trainer.loop import Training
+from trainer.run import Run
+
+Report = Callable[[dict[str, Any]], None]
+
+
+class Log:
+    """Writes and reports the means since the last line; stops the run if one of them is not finite."""
+
+    def __init__(self, run: Run, report: Report) -> None:
+        self.run = run
+        self.report = report
+        self.images = -1
+        self.moment = time.perf_counter()
+
+    def __call__(self, training: Training) -> None:
+        """Write the line for the rounds since the last one."""
+        means = training.meter.read()
+        now = time.perf_counter()
+        line: dict[str, Any] = {"images": training.images_seen}
+        if self.images >= 0:
+            line["images_per_second"] = round((training.images_seen - self.images) / (now - self.moment), 1)
+        self.images, self.moment = training.images_seen, now
+        line |= {name: round(value, 6) for name, value in means.items()}
+        self._stop_if_diverged(means, training.images_seen)
+        self.run.append_log(line)
+        self.report(line)
+
+    def _stop_if_diverged(self, means: dict[str, float], images_seen: int) -> None:
+        for name, value in means.items():
+            if not abs(value) < float("inf"):
+                raise DivergedError(
+                    f"{name} became {value} within {images_seen:,} images: the last good state is kept in "
+                    f"{self.run.checkpoints}; lower the learning rates (--set learning_rate_d=1e-4) and use --no-resume"
+                )

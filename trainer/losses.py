@@ -1,0 +1,34 @@
+"""What the players minimise: one equation, one function, one citation. All take logits ``(n,)`` and give a scalar."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def logistic_discriminator(real: Tensor, fake: Tensor, real_target: Tensor, fake_target: Tensor) -> Tensor:
+    """Binary cross-entropy of telling real from fake (Goodfellow et al. 2014, equation 1, as a loss).
+
+    With targets 1 and 0 it is mean softplus(-real) + mean softplus(fake). Targets ``(n,)`` in between smooth the
+    labels (Salimans et al. 2016, section 3.4).
+    """
+    return F.binary_cross_entropy_with_logits(real, real_target) + F.binary_cross_entropy_with_logits(fake, fake_target)
+
+
+def non_saturating_generator(fake: Tensor) -> Tensor:
+    """Mean softplus(-fake) = -log D(G(z)), which still learns when D is sure (Goodfellow et al. 2014, section 3)."""
+    return F.softplus(-fake).mean()
+
+
+@dataclass(frozen=True)
+class Loss:
+    """The two sides of one game."""
+
+    discriminator: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+    generator: Callable[[Tensor], Tensor]
+
+
+LOSSES: dict[str, Loss] = {
+    "non-saturating": Loss(logistic_discriminator, non_saturating_generator),
+}

@@ -1,0 +1,13 @@
+"""What keeps a discriminator smooth. Each takes what was fed and what came out, and gives a scalar."""
+
+import torch
+from torch import Tensor
+
+
+def squared_gradient(logits: Tensor, images: Tensor) -> Tensor:
+    """E ‖∇ₓ D(x)‖²: summed over pixels, averaged over the batch (R1 without γ/2: Mescheder et al. 2018, equation 9).
+
+    ``logits`` ``(n,)`` must have been computed from ``images`` ``(n, c, h, w)``, which require gradients.
+    """
+    (gradient,) = torch.autograd.grad(logits.sum(), images, create_graph=True)  # (n, c, h, w)
+    return gradient.float().square().sum(dim=(1, 2, 3)).mean()

@@ -1,0 +1,91 @@
+"""Pictures of a run: a sheet on fixed seeds at set moments, and the animations and strips made of these sheets."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw, ImageFont
+
+from core.files import write_atomic
+from core.images import Images, encode_png, from_pillow, over_checkerboard, sheet, to_pillow
+from core.latents import latents
+from core.networks.base import Generator
+from core.pixels import to_pixels
+from trainer.run import Run
+
+RENDER_BATCH = 64
+STRIP_SEEDS = 8
+STRIP_MOMENTS = 8
+SMALLEST_SIDE = 64  # smaller images are enlarged, pixel by pixel, so that people can see them
+LONGEST_ANIMATION = 100  # frames
+
+
+@torch.no_grad()
+def render(generator: Generator, count: int) -> Images:
+    """The images of seeds 0 … ``count`` - 1, uint8 ``(count, h, w, c)`` with straight alpha."""
+    spec, device = generator.spec, generator.latent_mean.device
+    z = torch.from_numpy(latents(range(count), spec.latent_dim))
+    parts = [to_pixels(generator(part.to(device)), spec.value_range).cpu() for part in torch.split(z, RENDER_BATCH)]
+    return torch.cat(parts).numpy()
+
+
+def write_preview(run: Run, generator: Generator, count: int, images_seen: int) -> None:
+    """The sheet of ``count`` fixed seeds after ``images_seen`` images."""
+    write_atomic(run.preview(images_seen), encode_png(sheet(render(generator, count))))
+
+
+def write_animation(run: Run) -> None:
+    """``samples.gif``: every preview in turn, transparency over checks, the last one held."""
+    previews = run.previews()[-LONGEST_ANIMATION:]
+    if not previews:
+        return
+    frames = [_visible(path) for _, path in previews]
+    durations = [200] * (len(frames) - 1) + [2000]
+    temporary = run.root / ".samples.gif.tmp"
+    frames[0].save(
+        temporary,
+        "GIF",
+        save_all=True,
+        append_images=frames[1:],
+        duration=durations,
+        loop=0,
+        disposal=1,
+        optimize=False,
+    )
+    temporary.replace(run.root / "samples.gif")
+
+
+def write_strip(run: Run, height: int, width: int) -> None:
+    """``progress.png``: the same few seeds, a row for each of up to eight moments, labelled with images seen."""
+    previews = run.previews()
+    if not previews:
+        return
+    chosen = np.unique(np.linspace(0, len(previews) - 1, STRIP_MOMENTS).round().astype(int))
+    rows = [(previews[i][0], _first_cells(previews[i][1], height, width)) for i in chosen]
+    label = ImageFont.load_default(14)
+    margin, gap = 110, 4
+    page = Image.new("RGB", (margin + rows[0][1].width, sum(row.height + gap for _, row in rows) - gap), "white")
+    draw, top = ImageDraw.Draw(page), 0
+    for moment, row in rows:
+        draw.text((8, top + row.height // 2), f"{moment:,}", "black", label, anchor="lm")
+        page.paste(row, (margin, top))
+        top += row.height + gap
+    temporary = run.root / ".progress.png.tmp"
+    page.save(temporary, "PNG")
+    temporary.replace(run.root / "progress.png")
+
+
+def _visible(path: Path) -> Image.Image:
+    """A preview as people see it: over checks, enlarged if small."""
+    with Image.open(path) as picture:
+        image = from_pillow(picture, len(picture.getbands()))
+    return to_pillow(over_checkerboard(image))
+
+
+def _first_cells(path: Path, height: int, width: int) -> Image.Image:
+    """The first few images of a preview's top row, side by side, enlarged if small."""
+    sight = _visible(path)
+    cells = min(STRIP_SEEDS, sight.width // width)
+    scale = max(1, -(-SMALLEST_SIDE // min(height, width)))
+    row = sight.crop((0, 0, cells * width, height))
+    return row.resize((row.width * scale, row.height * scale), Image.Resampling.NEAREST)

@@ -1,0 +1,163 @@
+"""The full training state, on disk: everything needed to go on as if never stopped.
+
+    checkpoints/000025000/
+      networks.safetensors    every network of the system, and the averaged generator
+      optimisers.safetensors  every tensor of every player's optimiser
+      state.json              images seen, config, data fingerprint, the optimisers' plain numbers
+      manifest.json           sha256 of the three, written last
+
+A state is written beside its place, flushed, and renamed: it is there whole or not at all.
+"""
+
+import errno
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from core.errors import CheckpointError, ConfigError, DivergedError
+from core.files import new_directory, sha256
+from trainer.config import TrainConfig
+from trainer.loop import Training
+
+FORMAT_VERSION = 1
+KEPT = 2
+_FILES = ("networks.safetensors", "optimisers.safetensors", "state.json")
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A training state read back and verified."""
+
+    images_seen: int
+    config: TrainConfig
+    fingerprint: str
+    spec: dict[str, Any]
+    networks: dict[str, Tensor]
+    optimisers: dict[str, Tensor]
+    groups: dict[str, Any]
+
+
+def save(folder: Path, training: Training, fingerprint: str) -> Path:
+    """Write the state of ``training`` under ``folder`` and drop all but the newest ``KEPT``.
+
+    Raises DivergedError, writing nothing, if any weight is not finite, and CheckpointError if the disk refuses;
+    the states that were there stay.
+    """
+    networks = network_tensors(training)
+    broken = [name for name, value in networks.items() if value.is_floating_point() and not value.isfinite().all()]
+    if broken:
+        raise DivergedError(f"the weights {broken[0]} are no longer finite after {training.images_seen} images")
+    path = folder / f"{training.images_seen:09d}"
+    try:
+        with new_directory(path, replace=True) as new:
+            _write(new, training, networks, fingerprint)
+    except OSError as error:
+        reason = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else error.strerror
+        raise CheckpointError(f"could not save to {path} ({reason}): the earlier states are whole; make room") from None
+    for old in _states(folder)[KEPT:]:
+        shutil.rmtree(old, ignore_errors=True)
+    return path
+
+
+def load_latest(folder: Path) -> tuple[Saved | None, list[str]]:
+    """The newest whole state under ``folder`` (None if there is none), and what was wrong with newer ones."""
+    problems: list[str] = []
+    for path in _states(folder):
+        try:
+            return load(path), problems
+        except CheckpointError as error:
+            problems.append(str(error))
+    return None, problems
+
+
+def load(path: Path) -> Saved:
+    """The state in ``path``. Raises CheckpointError if a file is missing, damaged or of another version."""
+    try:
+        hashes = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
+        for name in _FILES:
+            if sha256(path / name) != hashes[name]:
+                raise CheckpointError(f"{path / name} is damaged")
+        facts = json.loads((path / "state.json").read_text(encoding="utf-8"))
+        if facts.pop("format_version") != FORMAT_VERSION:
+            raise CheckpointError(f"{path} was written by another version of Ganfoundry")
+        config = TrainConfig.from_json(json.dumps(facts.pop("config")))
+        tensors = [load_file(path / name) for name in _FILES[:2]]
+        return Saved(config=config, networks=tensors[0], optimisers=tensors[1], **facts)
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError, ConfigError) as error:
+        raise CheckpointError(f"{path} is damaged ({type(error).__name__}: {error})") from None
+
+
+def restore(training: Training, saved: Saved) -> None:
+    """Put ``saved`` into ``training``, whose networks and optimisers must have the same shapes."""
+    try:
+        for name, network in (*training.system.networks.items(), ("average", training.average)):
+            network.load_state_dict(_under(f"{name}.", saved.networks))
+        for player in training.system.players:
+            groups = saved.groups[player.name]
+            player.optimiser.load_state_dict({"state": _state(player.name, saved.optimisers), "param_groups": groups})
+    except (RuntimeError, KeyError, ValueError) as error:
+        raise CheckpointError(f"the saved state does not fit this run ({str(error).splitlines()[0]})") from None
+    training.images_seen = saved.images_seen
+
+
+def network_tensors(training: Training) -> dict[str, Tensor]:
+    """Every weight and buffer by ``network.name``, the averaged generator as ``average``, on the CPU."""
+    networks = (*training.system.networks.items(), ("average", training.average))
+    return {
+        f"{network}.{name}": value.detach().cpu().contiguous()
+        for network, module in networks
+        for name, value in module.state_dict().items()
+    }
+
+
+def optimiser_tensors(training: Training) -> dict[str, Tensor]:
+    """Every tensor of every optimiser by ``player.parameter.name``, on the CPU."""
+    return {
+        f"{player.name}.{index}.{name}": value.detach().cpu().contiguous()
+        for player in training.system.players
+        for index, state in player.optimiser.state_dict()["state"].items()
+        for name, value in state.items()
+        if isinstance(value, Tensor)
+    }
+
+
+def _write(folder: Path, training: Training, networks: Mapping[str, Tensor], fingerprint: str) -> None:
+    save_file(dict(networks), folder / _FILES[0])
+    save_file(optimiser_tensors(training), folder / _FILES[1])
+    facts = {
+        "format_version": FORMAT_VERSION,
+        "images_seen": training.images_seen,
+        "config": asdict(training.config),
+        "fingerprint": fingerprint,
+        "spec": json.loads(training.system.spec.to_json()),
+        "groups": {player.name: player.optimiser.state_dict()["param_groups"] for player in training.system.players},
+    }
+    (folder / "state.json").write_text(json.dumps(facts), encoding="utf-8")
+    hashes = {name: sha256(folder / name) for name in _FILES}
+    (folder / "manifest.json").write_text(json.dumps(hashes), encoding="utf-8")
+
+
+def _states(folder: Path) -> list[Path]:
+    """The states under ``folder``, newest first."""
+    return sorted((path for path in folder.glob("*") if path.name.isdecimal()), reverse=True)
+
+
+def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def _state(player: str, tensors: Mapping[str, Tensor]) -> dict[int, dict[str, Tensor]]:
+    """The ``state`` part of an optimiser's state_dict, parameter by parameter."""
+    states: dict[int, dict[str, Tensor]] = {}
+    for name, value in _under(f"{player}.", tensors).items():
+        index, _, key = name.partition(".")
+        states.setdefault(int(index), {})[key] = value.to(torch.float32) if key == "step" else value
+    return states

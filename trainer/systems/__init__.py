@@ -1,0 +1,23 @@
+"""The ways to play, by name. A new system is a file here and a line in the dict."""
+
+from collections.abc import Callable
+
+import torch
+
+from core.errors import ConfigError
+from core.spec import GeneratorSpec
+from trainer.config import TrainConfig
+from trainer.systems.adversarial import Adversarial
+from trainer.systems.players import System
+
+SYSTEMS: dict[str, Callable[[TrainConfig, GeneratorSpec, torch.device], System]] = {
+    "adversarial": Adversarial,
+}
+
+
+def build_system(config: TrainConfig, spec: GeneratorSpec, device: torch.device) -> System:
+    """The system that ``config`` names, its networks initialised from ``config.seed``."""
+    if config.system not in SYSTEMS:
+        raise ConfigError(f"there is no training system '{config.system}': choose from {', '.join(SYSTEMS)}")
+    torch.manual_seed(config.seed)
+    return SYSTEMS[config.system](config, spec, device)

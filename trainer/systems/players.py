@@ -1,0 +1,46 @@
+"""What a training system hands the loop: players, each with something to minimise and something to move."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from core.networks.base import Generator
+from core.spec import GeneratorSpec
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One round's data: real images ``(n, c, h, w)`` in the spec's value range, labels int64 ``(n,)`` or None."""
+
+    images: Tensor
+    labels: Tensor | None
+    step: int
+
+
+Stats = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Player:
+    """One side of the game. In every ``every``-th round it minimises ``loss`` with its own optimiser.
+
+    ``loss`` gives the scalar to minimise and 0-dimensional statistics to log; it must leave other players'
+    parameters without gradients.
+    """
+
+    name: str
+    optimiser: torch.optim.Optimizer
+    loss: Callable[[Batch], tuple[Tensor, Stats]]
+    every: int = 1
+
+
+class System(Protocol):
+    """A way to play: networks by name (all that must be saved), and the players in the order they move."""
+
+    spec: GeneratorSpec
+    generator: Generator
+    networks: dict[str, nn.Module]
+    players: list[Player]

@@ -1,0 +1,181 @@
+"""A training run from pack to generator: everything is put together here, and in this order."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import torch
+
+from core.checkpoint import save_generator
+from core.errors import ConfigError, DataError, TrainingError
+from core.files import write_atomic
+from core.spec import GeneratorSpec, Provenance
+from trainer import ema, loop, state
+from trainer.config import TrainConfig, differences
+from trainer.data.pack import Pack
+from trainer.guard import only_one, stop_signals
+from trainer.layers import Layer, layers
+from trainer.log import Log, Report
+from trainer.loop import Hook, Training
+from trainer.plots import plot_losses
+from trainer.preview import write_animation, write_preview, write_strip
+from trainer.run import Run
+from trainer.stream import Stream
+from trainer.systems import build_system
+from trainer.systems.players import System
+
+
+class Outcome(Enum):
+    """How a call of ``train`` ended."""
+
+    DONE = "done"
+    ALREADY_DONE = "already done"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run would be: shown by ``--dry-run``, started by ``train``."""
+
+    config: TrainConfig
+    spec: GeneratorSpec
+    device: torch.device
+    pack: Pack
+
+
+def plan(config: TrainConfig, pack: Pack) -> Plan:
+    """Everything that follows from a config and a pack. Raises ConfigError or DataError if they do not fit."""
+    if len(pack) < 2:
+        raise DataError(f"the pack {pack.info.name} has {len(pack)} image: training needs at least 2")
+    info = pack.info
+    spec = GeneratorSpec(
+        family=config.family,
+        height=info.height,
+        width=info.width,
+        channels=info.channels,
+        latent_dim=config.latent_dim,
+        options=config.generator,
+        provenance=Provenance(
+            preset=config.preset,
+            data_name=info.name,
+            data_fingerprint=info.fingerprint,
+            data_licence=info.licence,
+            code_version=code_version(),
+        ),
+    )
+    return Plan(config, spec, pick_device(config.device), pack)
+
+
+def pick_device(name: str) -> torch.device:
+    """``auto`` is the accelerator if there is one, else the CPU. Raises ConfigError for one that is not there."""
+    if name == "auto":
+        found = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+        return found or torch.device("cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError):
+        raise ConfigError(f"--device {name}: there is no such device here (try auto or cpu)") from None
+    return device
+
+
+def describe(planned: Plan) -> dict[str, list[Layer]]:
+    """Every network of the run, layer by layer, for a batch of one."""
+    system = build_system(planned.config, planned.spec, torch.device("cpu"))
+    images = torch.zeros(1, planned.spec.channels, planned.spec.height, planned.spec.width)
+    latent = torch.zeros(1, planned.spec.latent_dim)
+    return {
+        name: layers(network, latent if network is system.generator else images)
+        for name, network in system.networks.items()
+    }
+
+
+def train(
+    planned: Plan,
+    out: Path,
+    resume: bool = True,
+    report: Report = lambda _: None,
+    tick: Callable[[int], None] = lambda _: None,
+) -> Outcome:
+    """Train to the config's length, or until Ctrl-C or SIGTERM; go on by itself from what is in ``out``.
+
+    ``report`` is given every line of the log, and lines with a "note" for what a person should know; ``tick`` the
+    images seen after every round.
+    Raises TrainingError and its kinds; the last good state is kept whatever happens.
+    """
+    run = Run(out)
+    with only_one(run):
+        if not resume:
+            run.clear()
+        training = _start(planned)
+        _resume(training, planned, run, report)
+        if training.images_seen >= planned.config.images:
+            return Outcome.ALREADY_DONE
+        write_atomic(run.config, planned.config.to_json())
+        stream = Stream(planned.pack, planned.spec, planned.config.batch, planned.config.seed, planned.device)
+        with stop_signals() as stopping:
+            finished = loop.run(training, stream, _hooks(planned, run, report, tick), stopping)
+        if not finished:
+            _save(training, planned, run)
+        return Outcome.DONE if finished else Outcome.STOPPED
+
+
+def _start(planned: Plan) -> Training:
+    system: System = build_system(planned.config, planned.spec, planned.device)
+    return Training(planned.config, system, ema.average_of(system.generator), planned.device)
+
+
+def _resume(training: Training, planned: Plan, run: Run, report: Report) -> None:
+    """Load the newest whole state, if there is one and it is of this very run."""
+    for leftover in run.checkpoints.glob(".*.tmp"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    saved, problems = state.load_latest(run.checkpoints)
+    for problem in problems:
+        report({"note": f"{problem}: going back to the state before it"})
+    if saved is None:
+        if problems:
+            raise TrainingError(f"no state in {run.checkpoints} is whole: start again with --no-resume")
+        return
+    if saved.fingerprint != planned.pack.info.fingerprint:
+        raise TrainingError(
+            f"{run.root} was trained on other images (fingerprint {saved.fingerprint[:12]}, this pack has "
+            f"{planned.pack.info.fingerprint[:12]}): use another --out, or --no-resume to start again"
+        )
+    if changed := differences(planned.config, saved.config):
+        raise TrainingError(f"{run.root} has other settings ({'; '.join(changed)}): use another --out, or --no-resume")
+    state.restore(training, saved)
+    run.rewind(saved.images_seen)
+    report({"note": f"continuing after {saved.images_seen:,} images"})
+
+
+def _hooks(planned: Plan, run: Run, report: Report, tick: Callable[[int], None]) -> list[Hook]:
+    """What is done besides training, in order: tick, log, preview, save."""
+    config = planned.config
+    log = Log(run, report)
+    return [
+        Hook(1, lambda t: tick(t.images_seen)),
+        Hook(config.log_kimg * 1000, log),
+        Hook(config.preview_kimg * 1000, lambda t: write_preview(run, t.average, config.previews, t.images_seen)),
+        Hook(config.checkpoint_kimg * 1000, lambda t: _save(t, planned, run)),
+    ]
+
+
+def _save(training: Training, planned: Plan, run: Run) -> None:
+    """The full state, the generator on its own, and the pictures of the run so far."""
+    state.save(run.checkpoints, training, planned.pack.info.fingerprint)
+    save_generator(run.generator, training.average, planned.spec.with_provenance(images_seen=training.images_seen))
+    write_animation(run)
+    write_strip(run, planned.spec.height, planned.spec.width)
+    if lines := run.read_log():
+        plot_losses(lines, run.root / "losses.png")
+
+
+def code_version() -> str:
+    """The installed version of Ganfoundry."""
+    try:
+        return version("ganfoundry")
+    except PackageNotFoundError:
+        return "unknown"
