@@ -4,11 +4,12 @@
       generator.onnx    the graph
       golden.npz        inputs and the images PyTorch made of them
       CARD.md sheet.png what it is and what it makes, for people
-      manifest.json     spec, sha256 of every other file, tools, verification figures; written last
+      manifest.json     spec, sha256 of every other file and of itself, tools, verification figures; written last
 
 Torch-free, and distrustful: a bundle may come from anywhere.
 """
 
+import hashlib
 import io
 import json
 from dataclasses import asdict, dataclass, field
@@ -29,6 +30,8 @@ GRAPH = "generator.onnx"
 GOLDEN = "golden.npz"
 CARD = "CARD.md"
 SHEET = "sheet.png"
+
+_LONGEST_NAME = 200  # characters; file systems stop at 255 bytes a part
 
 # Runtimes add up in other orders at other batch sizes, so an image may differ by rounding, never by more.
 MOST_LEVELS = 1
@@ -75,7 +78,10 @@ def levels_apart(images: Images, expected: Images) -> int:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What ``manifest.json`` says. ``files`` maps each file's name to its sha256."""
+    """What ``manifest.json`` says. ``files`` maps each file's name to its sha256.
+
+    The text also carries a ``seal``, its own sha256 taken with the seal empty: it finds accidents, not forgers.
+    """
 
     spec: GeneratorSpec
     files: dict[str, str]
@@ -87,14 +93,16 @@ class Manifest:
     format_version: int = FORMAT_VERSION
 
     def to_json(self) -> str:
-        """JSON text from which ``from_json`` makes an equal manifest."""
-        return json.dumps(asdict(self), indent=2, sort_keys=True) + "\n"
+        """JSON text from which ``from_json`` makes an equal manifest, sealed with its own hash."""
+        text = json.dumps({"seal": "", **asdict(self)}, indent=2) + "\n"
+        return text.replace('"seal": ""', f'"seal": "{_digest(text)}"', 1)
 
     @classmethod
     def from_json(cls, text: str) -> "Manifest":
         """The manifest in ``text``. Raises BundleError for anything incomplete, ill-typed or unsafe."""
         try:
             values = json.loads(text)
+            seal = values.pop("seal")
             if values["format_version"] != FORMAT_VERSION:
                 raise BundleError(
                     f"the bundle has format version {values['format_version']}, this code reads {FORMAT_VERSION}"
@@ -103,21 +111,34 @@ class Manifest:
             manifest = cls(**values)
         except SpecError as error:
             raise BundleError(f"the manifest's spec is wrong: {error}") from None
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise BundleError(f"the manifest is malformed ({type(error).__name__}: {error}): export again") from None
         manifest._check_types()
+        if not isinstance(seal, str) or _digest(text.replace(f'"seal": "{seal}"', '"seal": ""', 1)) != seal:
+            raise BundleError("the manifest was changed after the export: export again")
         return manifest
 
     def _check_types(self) -> None:
-        texts = isinstance(self.files, dict) and all(isinstance(digest, str) for digest in self.files.values())
-        if not texts or not isinstance(self.opset, int) or not isinstance(self.verification, dict):
-            raise BundleError("the manifest is malformed (files, opset or verification): export again")
+        tables = all(_texts(table) for table in (self.files, self.tools)) and isinstance(self.verification, dict)
+        texts = isinstance(self.checkpoint_sha256, str) and isinstance(self.seed_algorithm, str)
+        if not tables or not texts or not isinstance(self.opset, int):
+            raise BundleError("the manifest is malformed (a field is of the wrong type): export again")
         for name in self.files:
             path = PurePosixPath(name)
-            if path.is_absolute() or ".." in path.parts or "\\" in name or name in ("", MANIFEST):
+            if path.is_absolute() or ".." in path.parts or not name.isprintable() or set(name) & set("\\:"):
                 raise BundleError(f"the manifest names {name!r}, which lies outside the bundle")
+            if str(path) != name or name in (".", MANIFEST) or len(name) > _LONGEST_NAME:
+                raise BundleError(f"the manifest names {name[:80]!r}, which is not a file of a bundle")
         if missing := sorted({GRAPH, GOLDEN} - set(self.files)):
             raise BundleError(f"the manifest does not list {missing[0]}: export again")
+
+
+def _texts(table: Any) -> bool:
+    return isinstance(table, dict) and all(isinstance(value, str) for value in table.values())
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def write_manifest(bundle: Path, **facts: Any) -> Manifest:
@@ -131,10 +152,13 @@ def write_manifest(bundle: Path, **facts: Any) -> Manifest:
 def read_manifest(bundle: Path) -> Manifest:
     """The manifest of ``bundle``, its files not yet looked at."""
     try:
-        text = (bundle / MANIFEST).read_text(encoding="utf-8")
+        text = (bundle / MANIFEST).read_bytes().decode("utf-8")  # as it is: text mode would mend line endings
     except (OSError, UnicodeDecodeError):
         raise BundleError(f"{bundle} is not a bundle: it has no readable {MANIFEST} (make one with 'export')") from None
-    return Manifest.from_json(text)
+    try:
+        return Manifest.from_json(text)
+    except BundleError as error:
+        raise BundleError(f"{bundle / MANIFEST}: {' '.join(str(error).split())}") from None
 
 
 def read_bundle(bundle: Path) -> Manifest:
@@ -142,8 +166,13 @@ def read_bundle(bundle: Path) -> Manifest:
     manifest = read_manifest(bundle)
     for name, digest in manifest.files.items():
         path = bundle / name
-        if path.is_symlink() or not path.is_file():
+        try:
+            inside = path.resolve() == bundle.resolve() / name  # False where any part of the name is a link
+            found = sha256(path) if inside and path.is_file() else None
+        except (OSError, RuntimeError) as error:
+            raise BundleError(f"{path} cannot be read ({error}): export again") from None
+        if found is None:
             raise BundleError(f"{bundle} lacks {name}: export again or copy the whole folder")
-        if sha256(path) != digest:
+        if found != digest:
             raise BundleError(f"{path} was changed after the export: export again")
     return manifest
