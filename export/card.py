@@ -16,7 +16,7 @@ def render_card(name: str, spec: GeneratorSpec, verification: dict[str, Any]) ->
     """The text of ``CARD.md`` for the generator ``name``; ``verification`` holds the figures of the export's trial."""
     paragraphs = [
         f"# {name}",
-        f"An ONNX graph, family {spec.family}, that makes {_colour(spec)} images {spec.height} high and {spec.width} wide.",
+        f"An ONNX graph, family {spec.family}: {_colour(spec)} images {spec.height} pixels high, {spec.width} wide.",
         f"![The images of seeds {SHEET_SEEDS[0]} to {SHEET_SEEDS[-1]}, truncation 1]({SHEET})",
         "## Trained on",
         _training(spec),
@@ -92,7 +92,7 @@ def _checks(verification: dict[str, Any]) -> str:
             "",
             f"An image alone against the same image in a batch: {single['levels']} levels at most, "
             f"{single['pixels']:.3%} of pixels. Two runs on the same inputs: bit-identical.\n",
-            f"`{GOLDEN}` holds inputs and the images PyTorch made of them, `{MANIFEST}` the hashes of all files but "
+            f"`{GOLDEN}` holds inputs and the images PyTorch made of them, `{MANIFEST}` the hashes of all files and of "
             f"itself; `ganfoundry verify` checks both without PyTorch.",
         ]
     )

@@ -10,7 +10,7 @@ import torch
 from onnx import ModelProto
 
 from core import latents
-from core.bundle import CARD, GOLDEN, GRAPH, SHEET, Golden, Manifest, write_manifest
+from core.bundle import CARD, GOLDEN, GRAPH, MANIFEST, SHEET, Golden, Manifest, write_manifest
 from core.checkpoint import load_generator
 from core.errors import BundleError, ExportError
 from core.files import new_directory, sha256
@@ -51,8 +51,7 @@ def export_run(
     a generator, and ExportError if the destination exists (unless ``overwrite``) or a check fails, with its figure.
     """
     tell = progress or (lambda _: None)
-    if destination.exists() and not overwrite:
-        raise ExportError(f"{destination} exists: choose another --out or add --overwrite")
+    _check_destination(destination, overwrite)
     checkpoint = source / CHECKPOINT if source.is_dir() else source
     tell("loading the generator")
     generator = load_generator(checkpoint)
@@ -103,6 +102,16 @@ def tool_versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return versions
+
+
+def _check_destination(destination: Path, overwrite: bool) -> None:
+    """Overwriting replaces a bundle, and never deletes anything else."""
+    if not destination.exists():
+        return
+    if not overwrite:
+        raise ExportError(f"{destination} exists: choose another --out or add --overwrite")
+    if not (destination / MANIFEST).is_file():
+        raise ExportError(f"{destination} is not a bundle and will not be overwritten: choose another --out")
 
 
 def _check_exportable(generator: Generator) -> None:

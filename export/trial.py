@@ -80,7 +80,7 @@ def _within(what: str, images: Images, expected: Images) -> Difference:
         raise ExportError(f"{what}: images {images.shape} instead of {expected.shape}: nothing was exported")
     if found.levels > MOST_LEVELS:
         raise ExportError(
-            f"{what}: up to {found.levels} of 255 levels apart ({found.pixels:.2%} of pixels differ), {MOST_LEVELS} is allowed: "
-            "nothing was exported; install the versions in constraints.txt, and if it stays, report it"
+            f"{what}: up to {found.levels} of 255 levels apart ({found.pixels:.2%} of pixels differ), {MOST_LEVELS} is "
+            "allowed: nothing was exported; install the versions in constraints.txt, and if it stays, report it"
         )
     return found
