@@ -58,7 +58,7 @@ class Golden:
     def read(cls, path: Path) -> "Golden":
         """The golden images in an npz file. Raises BundleError if it is not one."""
         try:
-            with np.load(path, allow_pickle=False) as arrays:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 images = arrays["image"]
                 inputs = {name[len("input_") :]: arrays[name] for name in arrays.files if name.startswith("input_")}
         except Exception as error:  # numpy and zipfile raise half a dozen kinds for a damaged file

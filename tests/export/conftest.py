@@ -1,0 +1,86 @@
+"""Small generators with lively weights, and one finished bundle that every test may copy."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from core.bundle import GRAPH, MANIFEST, read_manifest, write_manifest
+from core.checkpoint import save_generator
+from core.networks import build_generator
+from core.networks.base import Generator
+from core.spec import GeneratorSpec, Provenance
+from export.exporting import export_run
+
+SIZES = {"square RGBA": (32, 32, 4), "grey from 7": (28, 28, 1), "tall RGB": (48, 32, 3)}
+TINY = {"dcgan": {"width": 4}}  # a family not named here is built with its own defaults
+PROVENANCE = Provenance("test", 1234, "sprites", "cafe" * 4, "CC0", "0")
+
+
+def tiny_spec(family: str, size: tuple[int, int, int], **changes) -> GeneratorSpec:
+    height, width, channels = size
+    spec = GeneratorSpec(family, height, width, channels, 8, options=TINY.get(family, {}), provenance=PROVENANCE)
+    return replace(spec, **changes)
+
+
+def lively(spec: GeneratorSpec, seed: int = 0) -> Generator:
+    """A generator whose images vary from 0 to 255: fresh weights times ten, batch norm used to them."""
+    torch.manual_seed(seed)
+    generator = build_generator(spec)
+    with torch.no_grad():
+        for parameter in generator.parameters():
+            if parameter.ndim > 1:
+                parameter.mul_(10)
+        for _ in range(20):
+            z = torch.randn(32, spec.latent_dim)
+            label = torch.zeros(32, dtype=torch.int64) if spec.classes else None
+            generator.train()(z, label, torch.randn(32, spec.codes) if spec.codes else None)
+    return generator.eval()
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory) -> Path:
+    """A run directory with a generator in it, 32x32 RGBA."""
+    path = tmp_path_factory.mktemp("run")
+    save_generator(path / "generator.safetensors", lively(tiny_spec("dcgan", SIZES["square RGBA"])))
+    return path
+
+
+@pytest.fixture(scope="session")
+def exported(run, tmp_path_factory) -> Path:
+    """The bundle of ``run``. Not to be changed."""
+    path = tmp_path_factory.mktemp("exports") / "sprites"
+    export_run(run, path)
+    return path
+
+
+@pytest.fixture
+def bundle(exported, tmp_path) -> Path:
+    """A copy of ``exported`` to spoil."""
+    return Path(shutil.copytree(exported, tmp_path / "bundle"))
+
+
+def reseal(bundle: Path, **changes) -> None:
+    """Write the manifest anew, as a forger would: hashes and seal fit again."""
+    manifest = read_manifest(bundle)
+    kept = {f: getattr(manifest, f) for f in ("spec", "opset", "tools", "verification", "seed_algorithm")}
+    (bundle / MANIFEST).unlink()
+    write_manifest(bundle, **{**kept, **changes})
+
+
+def forge(bundle: Path, **changes) -> None:
+    """Change the manifest's JSON and mend its seal, whatever it then says."""
+    from core.bundle import _digest
+
+    values = {**json.loads((bundle / MANIFEST).read_text()), **changes, "seal": ""}
+    text = json.dumps(values, indent=2) + "\n"
+    (bundle / MANIFEST).write_text(text.replace('"seal": ""', f'"seal": "{_digest(text)}"', 1))
+
+
+def graph_of(bundle: Path):
+    import onnx
+
+    return onnx.load(bundle / GRAPH)

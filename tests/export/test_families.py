@@ -1,0 +1,101 @@
+"""Every family, three sizes: it exports, keeps the rules, and makes the same images afterwards."""
+
+from dataclasses import replace
+
+import numpy as np
+import onnx
+import pytest
+
+from core.bundle import MOST_LEVELS, levels_apart
+from core.networks import GENERATORS
+from export.contract import OPSET, sample_inputs
+from export.convert import to_onnx
+from export.graph import ExportGraph
+from export.rules import Contract, broken_rules
+from export.runtime import open_session, run
+from export.trial import BATCHES, stand_trial
+from tests.export.conftest import SIZES, lively, tiny_spec
+
+
+@pytest.fixture(scope="module", params=[(f, s) for f in GENERATORS for s in SIZES], ids=" ".join)
+def shipped(request):
+    family, size = request.param
+    graph = ExportGraph(lively(tiny_spec(family, SIZES[size])))
+    model = to_onnx(graph)
+    return graph, model, open_session(model.SerializeToString())
+
+
+def test_keeps_every_rule(shipped):
+    graph, model, _ = shipped
+    assert list(broken_rules(model, Contract(graph.generator.spec, OPSET))) == []
+
+
+def test_matches_pytorch_at_every_batch(shipped):
+    graph, _, session = shipped
+    figures = stand_trial(graph.generator.spec, session, graph.images)
+    assert set(figures["onnxruntime_against_pytorch_by_batch"]) == {str(batch) for batch in BATCHES}
+
+
+def test_the_comparison_is_worth_something(shipped):
+    graph, _, session = shipped
+    images = run(session, sample_inputs(graph.generator.spec, range(8)))
+    assert images.std(axis=0).mean() > 5  # seeds differ
+    assert np.ptp(images) > 100
+
+
+def test_truncation_0_is_the_mean_image_for_every_row(shipped):
+    graph, _, session = shipped
+    images = run(session, sample_inputs(graph.generator.spec, range(5), truncation=0.0))
+    assert all(levels_apart(row, images[0]) <= MOST_LEVELS for row in images)
+
+
+def test_truncation_is_by_row(shipped):
+    graph, _, session = shipped
+    inputs = sample_inputs(graph.generator.spec, range(4))
+    full = run(session, inputs)
+    inputs["truncation"][1] = 0
+    mixed = run(session, inputs)
+    assert levels_apart(mixed[[0, 2, 3]], full[[0, 2, 3]]) <= MOST_LEVELS
+    assert levels_apart(mixed[1], full[1]) > 10
+
+
+def test_nothing_of_this_machine_is_inside(shipped):
+    text = shipped[1].SerializeToString()
+    for trace in (b".py", b"site-packages", b"/home", b"/tmp", b"stack_trace", b"torch"):
+        assert trace not in text
+
+
+@pytest.mark.parametrize("family", GENERATORS)
+def test_labels_and_codes_are_inputs_where_the_spec_has_them(family):
+    spec = tiny_spec(family, SIZES["square RGBA"], classes=("cat", "dog", "newt"), codes=2)
+    graph = ExportGraph(lively(spec))
+    model = to_onnx(graph)
+    assert [value.name for value in model.graph.input] == ["z", "truncation", "label", "codes"]
+    assert list(broken_rules(model, Contract(spec, OPSET))) == []
+    stand_trial(spec, open_session(model.SerializeToString()), graph.images)
+
+
+def test_codes_without_labels():
+    spec = tiny_spec("dcgan", SIZES["grey from 7"], codes=3)
+    model = to_onnx(ExportGraph(lively(spec)))
+    assert list(broken_rules(model, Contract(spec, OPSET))) == []
+
+
+def test_another_value_range():
+    spec = replace(tiny_spec("dcgan", SIZES["tall RGB"]), value_range=(0.0, 1.0))
+    graph = ExportGraph(lively(spec))
+    figures = stand_trial(spec, open_session(to_onnx(graph).SerializeToString()), graph.images)
+    assert figures["two_runs_identical"]
+
+
+def test_the_same_network_gives_the_same_bytes(shipped):
+    graph, model, _ = shipped
+    if graph.generator.spec.channels == 4:  # one size is enough: exporting is slow
+        again = to_onnx(ExportGraph(lively(graph.generator.spec)))
+        assert again.SerializeToString(deterministic=True) == model.SerializeToString(deterministic=True)
+
+
+def test_one_file_passes_the_checker_by_itself(shipped, tmp_path):
+    onnx.save(shipped[1], tmp_path / "graph.onnx")
+    onnx.checker.check_model(tmp_path / "graph.onnx", full_check=True)
+    assert [p.name for p in tmp_path.iterdir()] == ["graph.onnx"]

@@ -1,0 +1,162 @@
+"""Each rule, broken on purpose: it must be that rule which notices."""
+
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from export.contract import OPSET, SPEC_KEY
+from export.rules import RULES, Contract, broken_rules
+from tests.export.conftest import SIZES, graph_of, tiny_spec
+
+
+def add_random(model):
+    model.graph.node.insert(0, helper.make_node("RandomNormal", [], ["noise"], "noise", shape=[1]))
+
+
+def add_branch(model):
+    branch = helper.make_graph([], "branch", [], [])
+    model.graph.node.insert(0, helper.make_node("If", ["truncation"], ["x"], then_branch=branch, else_branch=branch))
+
+
+def move_weights_out(model, location="../../etc/passwd"):
+    tensor = model.graph.initializer[0]
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value=location)
+
+
+def move_a_constant_out(model):
+    tensor = TensorProto(name="hidden", data_type=TensorProto.FLOAT, data_location=TensorProto.EXTERNAL)
+    model.graph.node.insert(0, helper.make_node("Constant", [], ["hidden"], value=tensor))
+
+
+def use_foreign_domain(model):
+    model.graph.node[0].domain = "com.microsoft"
+
+
+def import_foreign_domain(model):
+    model.opset_import.add(domain="com.microsoft", version=1)
+
+
+def define_function(model):
+    model.functions.add(name="mine", domain="")
+
+
+def raise_opset(model):
+    model.opset_import[0].version = OPSET + 1
+
+
+def add_scalar_input(model):
+    model.graph.input.append(helper.make_tensor_value_info("scale", TensorProto.FLOAT, []))
+
+
+def freeze_batch(model):
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
+
+
+def rename_batch(model):
+    model.graph.output[0].type.tensor_type.shape.dim[0].dim_param = "n"
+
+
+def swap_inputs(model):
+    first = model.graph.input.pop(0)
+    model.graph.input.append(first)
+
+
+def take_doubles(model):
+    model.graph.input[0].type.tensor_type.elem_type = TensorProto.DOUBLE
+
+
+def give_floats(model):
+    model.graph.output[0].type.tensor_type.elem_type = TensorProto.FLOAT
+
+
+def give_nonsense(model):
+    model.graph.output[0].type.tensor_type.elem_type = 999
+
+
+def cast_before_transpose(model):
+    transpose, cast = model.graph.node[-2:]
+    transpose.op_type, cast.op_type = cast.op_type, transpose.op_type
+
+
+def drop_everything(model):
+    model.ClearField("graph")
+
+
+def leave_trace(model):
+    model.graph.node[0].metadata_props.add(key="trace", value="x")
+
+
+def leave_doc(model):
+    model.graph.node[0].doc_string = "made by"
+
+
+def leave_path(model):
+    model.metadata_props.add(key="source", value="/home/me/project/net")
+
+
+def leave_windows_path(model):
+    model.doc_string = r"from C:\work\net"
+
+
+def change_spec(model):
+    entry = next(p for p in model.metadata_props if p.key == SPEC_KEY)
+    entry.value = entry.value.replace('"images_seen": 1234', '"images_seen": 99999')
+
+
+def break_spec(model):
+    next(p for p in model.metadata_props if p.key == SPEC_KEY).value = "{"
+
+
+def lose_spec(model):
+    model.ClearField("metadata_props")
+
+
+def cut_edge(model):
+    model.graph.node[3].input[0] = "nowhere"
+
+
+BREAKS = {
+    "plain nodes": [add_random, add_branch],
+    "weights inside": [move_weights_out, move_a_constant_out],
+    "standard operators only": [use_foreign_domain, import_foreign_domain, define_function],
+    "opset": [raise_opset],
+    "no scalar input": [add_scalar_input],
+    "inputs": [freeze_batch, swap_inputs, take_doubles, drop_everything],
+    "output": [rename_batch, give_floats, give_nonsense],
+    "pixels last": [cast_before_transpose],
+    "nothing of the machine": [leave_trace, leave_doc, leave_path, leave_windows_path],
+    "spec": [change_spec, break_spec, lose_spec],
+    "onnx checker": [cut_edge],
+}
+
+SPEC = tiny_spec("dcgan", SIZES["square RGBA"])
+
+
+def complaints(model):
+    return list(broken_rules(model, Contract(SPEC, OPSET)))
+
+
+@pytest.mark.parametrize(("rule", "spoil"), [(r, s) for r, spoils in BREAKS.items() for s in spoils])
+def test_a_broken_rule_is_noticed(exported, rule, spoil):
+    model = graph_of(exported)
+    assert complaints(model) == []
+    spoil(model)
+    found = complaints(model)
+    assert any(complaint.startswith(f"{rule}: ") for complaint in found), found
+    assert all("\n" not in complaint for complaint in found)
+
+
+def test_every_rule_is_tested():
+    assert set(BREAKS) == set(RULES)
+
+
+def test_web_addresses_are_not_paths(exported):
+    model = graph_of(exported)
+    model.metadata_props.add(key="licence", value="CC BY-SA 4.0, https://creativecommons.org/licenses/by-sa/4.0/")
+    assert complaints(model) == []
+
+
+def test_an_empty_model_breaks_rules_and_nothing_else():
+    assert complaints(onnx.ModelProto())
