@@ -1,0 +1,71 @@
+"""A picture of any size to exactly the size a network makes."""
+
+import numpy as np
+from PIL import Image
+
+from core.images import Images, from_pillow
+from core.sizes import Size
+
+FITS = ("pad", "crop", "stretch")
+RESAMPLINGS = {
+    "lanczos": Image.Resampling.LANCZOS,
+    "area": Image.Resampling.BOX,
+    "nearest": Image.Resampling.NEAREST,
+}
+
+
+def fit(image: Image.Image, size: Size, mode: str, resample: str) -> Images:
+    """An L, RGB or RGBA picture as uint8 RGBA ``(height, width, 4)``, straight alpha.
+
+    ``pad`` shows all of it, centred; ``crop`` fills the size and cuts off what sticks out evenly; ``stretch``
+    ignores its proportions. Colours are mixed premultiplied, so what is hidden never bleeds into an edge.
+    The margins that ``pad`` leaves are transparent; around an opaque picture their hidden colour is the commonest
+    one of its border, for a pack that turns out to have no alpha.
+    """
+    filtering = RESAMPLINGS[resample]
+    whole = (size.width, size.height)
+    if mode == "stretch":
+        return from_pillow(image.resize(whole, filtering), 4)
+    if mode == "crop":
+        return from_pillow(image.resize(whole, filtering, box=_centre(image, size)), 4)
+    inner = _inner_size(image, size, whole_steps=resample == "nearest")
+    picture = from_pillow(image.resize(inner, filtering), 4)
+    return picture if inner == whole else _centred(picture, size, _margin(image))
+
+
+def _centre(image: Image.Image, size: Size) -> tuple[float, float, float, float]:
+    """The largest box of the target's proportions in the middle of the image: left, top, right, bottom."""
+    scale = min(image.width / size.width, image.height / size.height)
+    width, height = size.width * scale, size.height * scale
+    left, top = (image.width - width) / 2, (image.height - height) / 2
+    return left, top, min(left + width, image.width), min(top + height, image.height)
+
+
+def _inner_size(image: Image.Image, size: Size, whole_steps: bool) -> tuple[int, int]:
+    """Width and height of the whole image inside ``size``.
+
+    ``whole_steps`` enlarges by whole factors only: pixel art whose pixels differ in size looks broken.
+    """
+    scale = min(size.width / image.width, size.height / image.height)
+    if whole_steps and scale > 1:
+        scale = int(scale)
+    return max(round(image.width * scale), 1), max(round(image.height * scale), 1)
+
+
+def _centred(picture: Images, size: Size, margin: tuple[int, ...]) -> Images:
+    page = np.empty((size.height, size.width, 4), np.uint8)
+    page[:] = margin
+    height, width = picture.shape[:2]
+    top, left = (size.height - height) // 2, (size.width - width) // 2
+    page[top : top + height, left : left + width] = picture
+    return page
+
+
+def _margin(image: Image.Image) -> tuple[int, ...]:
+    """Transparent, with the commonest colour of an opaque image's border behind it."""
+    if image.mode == "RGBA":
+        return 0, 0, 0, 0
+    pixels = from_pillow(image, 3)
+    border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+    colours, counts = np.unique(border, axis=0, return_counts=True)
+    return (*colours[counts.argmax()].tolist(), 0)

