@@ -64,7 +64,7 @@ class Golden:
         except Exception as error:  # numpy and zipfile raise half a dozen kinds for a damaged file
             raise BundleError(f"{path} holds no golden images ({error}): export or publish again") from None
         whole = images.dtype == np.uint8 and images.ndim == 4 and len(images) > 0
-        if not whole or any(len(value) != len(images) for value in inputs.values()):
+        if not whole or any(value.shape[:1] != images.shape[:1] for value in inputs.values()):
             raise BundleError(f"{path} holds golden images of the wrong shape: export or publish again")
         return cls(inputs, images)
 

@@ -41,11 +41,13 @@ def read_spec(path: Path) -> GeneratorSpec:
 def load_generator(path: Path, device: torch.device | str = "cpu") -> Generator:
     """The generator in ``path``, in evaluation mode. Raises CheckpointError if weights and spec do not fit."""
     spec = read_spec(path)
-    generator = build_generator(spec)
     try:
+        generator = build_generator(spec)
         with safe_open(path, "pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
         generator.load_state_dict(tensors)
+    except SpecError as error:
+        raise CheckpointError(f"{path}: {error}") from None
     except (SafetensorError, RuntimeError, OSError) as error:
         raise CheckpointError(f"{path}: the weights do not fit the spec ({str(error).splitlines()[0]})") from None
     return generator.to(device).eval()

@@ -86,7 +86,7 @@ class GeneratorSpec:
         """The spec in ``text``. Raises SpecError for anything but a whole, well-typed spec."""
         try:
             values = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise SpecError(f"the spec is not JSON: {error}") from None
         return cls.from_dict(values)
 
