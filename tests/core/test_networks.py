@@ -1,0 +1,168 @@
+"""Every family in the dicts, three sizes: a generator and a discriminator that can be trained, saved and loaded."""
+
+import pytest
+import torch
+
+from core.checkpoint import load_generator, save_generator
+from core.errors import SpecError
+from core.networks import DISCRIMINATORS, GENERATORS, build_discriminator, build_generator
+from core.networks.layers import MinibatchStandardDeviation
+from core.spec import GeneratorSpec
+
+SIZES = {"square RGBA": (32, 32, 4), "grey from 7": (28, 28, 1), "tall RGB": (48, 32, 3)}
+TINY = {"dcgan": {"width": 4}}  # a family not named here is built with its own defaults
+BATCH = 3
+
+
+def spec_of(family, size, **changes) -> GeneratorSpec:
+    height, width, channels = SIZES[size]
+    values = {"options": TINY.get(family, {}), **changes}
+    return GeneratorSpec(family, height, width, channels, 8, **values)
+
+
+def seeded(build, *args):
+    torch.manual_seed(0)
+    return build(*args)
+
+
+@pytest.fixture(params=[(f, s) for f in GENERATORS for s in SIZES], ids=" ".join)
+def generator(request):
+    return seeded(build_generator, spec_of(*request.param))
+
+
+@pytest.fixture(params=[(f, s) for f in DISCRIMINATORS for s in SIZES], ids=" ".join)
+def discriminator(request):
+    family, size = request.param
+    return seeded(build_discriminator, family, spec_of("dcgan", size), TINY.get(family, {}))
+
+
+def images_for(discriminator):
+    spec = discriminator.spec
+    return torch.rand(BATCH, spec.channels, spec.height, spec.width) * 2 - 1
+
+
+def test_images_have_the_spec_s_shape_and_range(generator):
+    spec = generator.spec
+    images = generator(torch.randn(BATCH, spec.latent_dim))
+    assert images.shape == (BATCH, spec.channels, spec.height, spec.width)
+    low, high = spec.value_range
+    assert torch.isfinite(images).all()
+    # Families without a tanh may overshoot; the exported graph clamps. Twice the range is no longer an image.
+    assert images.min() >= 2 * low - high
+    assert images.max() <= 2 * high - low
+
+
+def test_every_parameter_of_a_generator_gets_a_gradient(generator):
+    images = generator(torch.randn(BATCH, generator.spec.latent_dim))
+    (images * torch.randn_like(images)).sum().backward()
+    assert without_gradient(generator) == []
+
+
+def test_every_parameter_of_a_discriminator_gets_a_gradient(discriminator):
+    discriminator(images_for(discriminator)).square().sum().backward()
+    assert without_gradient(discriminator) == []
+
+
+def without_gradient(network):
+    return [
+        name
+        for name, p in network.named_parameters()
+        if p.grad is None or not torch.isfinite(p.grad).all() or p.numel() == 0
+    ]
+
+
+def test_a_discriminator_gives_one_finite_score_an_image(discriminator):
+    scores = discriminator(images_for(discriminator))
+    assert scores.shape == (BATCH,)
+    assert torch.isfinite(scores).all()
+
+
+def test_gradients_of_gradients_are_finite(discriminator):
+    """What R1 and R2 need, next to where images are flat."""
+    images = torch.zeros_like(images_for(discriminator)).requires_grad_()
+    (gradient,) = torch.autograd.grad(discriminator(images).sum(), images, create_graph=True)
+    gradient.square().sum().backward()
+    assert all(p.grad is None or torch.isfinite(p.grad).all() for p in discriminator.parameters())
+
+
+def test_truncation_0_gives_every_row_the_mean_image(generator):
+    z = torch.randn(BATCH, generator.spec.latent_dim)
+    with torch.no_grad():
+        images = generator.eval()(z, truncation=torch.zeros(BATCH, 1))
+        mean = generator.synthesis(generator.latent_mean.expand(BATCH, -1))
+    torch.testing.assert_close(images, images[:1].expand_as(images))
+    torch.testing.assert_close(images, mean)
+
+
+def test_truncation_1_changes_nothing(generator):
+    z = torch.randn(BATCH, generator.spec.latent_dim)
+    with torch.no_grad():
+        generator.eval()
+        torch.testing.assert_close(generator(z, truncation=torch.ones(BATCH, 1)), generator(z))
+
+
+def test_a_row_does_not_depend_on_its_batch(generator):
+    z = torch.randn(BATCH, generator.spec.latent_dim)
+    with torch.no_grad():
+        generator.eval()
+        torch.testing.assert_close(generator(z)[1:2], generator(z[1:2]))
+
+
+def test_a_saved_generator_is_the_same_when_loaded(generator, tmp_path):
+    with torch.no_grad():
+        generator(torch.randn(16, generator.spec.latent_dim))  # so that running statistics are not the defaults
+    save_generator(tmp_path / "g.safetensors", generator)
+    loaded = load_generator(tmp_path / "g.safetensors")
+    assert loaded.spec == generator.spec
+    assert not loaded.training
+    z = torch.randn(BATCH, generator.spec.latent_dim)
+    with torch.no_grad():
+        assert torch.equal(loaded(z), generator.eval()(z))
+
+
+def test_the_same_random_state_builds_the_same_network(generator):
+    again = seeded(build_generator, generator.spec)
+    assert all(torch.equal(a, b) for a, b in zip(again.parameters(), generator.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("upsample", ["transposed", "nearest"])
+def test_dcgan_upsamples_both_ways(upsample):
+    spec = spec_of("dcgan", "tall RGB", options={"width": 4, "upsample": upsample})
+    assert build_generator(spec)(torch.randn(2, 8)).shape == (2, 3, 48, 32)
+
+
+def test_dcgan_discriminator_options():
+    spec = spec_of("dcgan", "grey from 7")
+    options = {"width": 4, "norm": "none", "minibatch_std": True}
+    discriminator = build_discriminator("dcgan", spec, options)
+    assert discriminator(torch.zeros(8, 1, 28, 28)).shape == (8,)
+    assert not any("BatchNorm" in type(module).__name__ for module in discriminator.modules())
+
+
+def test_the_paper_s_generator_has_the_paper_s_widths():
+    spec = GeneratorSpec("dcgan", 64, 64, 3, 100)  # figure 1: 1024 only at the base of the LSUN network, 512 here
+    shapes = [p.shape[1] for p in build_generator(spec).parameters() if p.ndim == 4]
+    assert shapes == [512, 256, 128, 64, 3]
+
+
+@pytest.mark.parametrize(
+    ("family", "options", "reason"),
+    [
+        ("nothing", {}, "choose from"),
+        ("dcgan", {"depth": 3}, "do not fit"),
+        ("dcgan", {"width": 0}, "width"),
+        ("dcgan", {"width": "wide"}, "do not fit"),
+        ("dcgan", {"upsample": "bicubic"}, "transposed or nearest"),
+    ],
+)
+def test_what_cannot_be_built_says_why(family, options, reason):
+    with pytest.raises(SpecError, match=reason):
+        build_generator(GeneratorSpec(family, 32, 32, 4, 8, options=options))
+
+
+def test_minibatch_standard_deviation_by_hand():
+    x = torch.tensor([0.0, 2.0, 4.0, 4.0]).reshape(4, 1, 1, 1).expand(4, 2, 3, 3)
+    out = MinibatchStandardDeviation(2)(x)
+    assert torch.equal(out[:, :2], x)
+    expected = torch.tensor([1.0, 1.0, 0.0, 0.0]).reshape(4, 1, 1).expand(4, 3, 3)
+    torch.testing.assert_close(out[:, 2], expected, atol=2e-4, rtol=0)
