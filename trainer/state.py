@@ -19,7 +19,8 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from core.errors import CheckpointError, ConfigError, DivergedError
@@ -103,6 +104,7 @@ def restore(training: Training, saved: Saved) -> None:
         for player in training.system.players:
             groups = saved.groups[player.name]
             player.optimiser.load_state_dict({"state": _state(player.name, saved.optimisers), "param_groups": groups})
+            _match_layout(player.optimiser)
     except (RuntimeError, KeyError, ValueError) as error:
         raise CheckpointError(f"the saved state does not fit this run ({str(error).splitlines()[0]})") from None
     training.images_seen = saved.images_seen
@@ -130,8 +132,9 @@ def optimiser_tensors(training: Training) -> dict[str, Tensor]:
 
 
 def _write(folder: Path, training: Training, networks: Mapping[str, Tensor], fingerprint: str) -> None:
-    save_file(dict(networks), folder / _FILES[0])
-    save_file(optimiser_tensors(training), folder / _FILES[1])
+    # As bytes through Python, because a full disk is then an OSError with its number.
+    (folder / _FILES[0]).write_bytes(save_tensors(dict(networks)))
+    (folder / _FILES[1]).write_bytes(save_tensors(optimiser_tensors(training)))
     facts = {
         "format_version": FORMAT_VERSION,
         "images_seen": training.images_seen,
@@ -148,6 +151,15 @@ def _write(folder: Path, training: Training, networks: Mapping[str, Tensor], fin
 def _states(folder: Path) -> list[Path]:
     """The states under ``folder``, newest first."""
     return sorted((path for path in folder.glob("*") if path.name.isdecimal()), reverse=True)
+
+
+@torch.no_grad()
+def _match_layout(optimiser: torch.optim.Optimizer) -> None:
+    """Lay every moment out in memory as its parameter is: fused optimisers walk both as plain arrays."""
+    for parameter, state in optimiser.state.items():
+        for name, value in state.items():
+            if isinstance(value, Tensor) and value.shape == parameter.shape:
+                state[name] = torch.empty_like(parameter).copy_(value)
 
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -1,0 +1,52 @@
+"""Losses and penalties against closed forms."""
+
+import pytest
+import torch
+from torch import nn
+
+from trainer.losses import logistic_discriminator, non_saturating_generator
+from trainer.penalties import squared_gradient
+
+
+def test_logistic_discriminator_is_minus_the_log_likelihood() -> None:
+    real, fake = torch.tensor([2.0, -1.0]), torch.tensor([0.5, -3.0])
+    loss = logistic_discriminator(real, fake, torch.ones(2), torch.zeros(2))
+    expected = -torch.log(real.sigmoid()).mean() - torch.log(1 - fake.sigmoid()).mean()
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-6)
+
+
+def test_smoothed_labels_put_the_optimum_at_the_smoothed_probability() -> None:
+    logit = torch.logit(torch.tensor([0.9])).requires_grad_()
+    logistic_discriminator(logit, torch.full((1,), -50.0), torch.full((1,), 0.9), torch.zeros(1)).backward()
+    assert abs(logit.grad.item()) < 1e-6
+
+
+def test_non_saturating_generator_learns_most_where_the_discriminator_is_sure() -> None:
+    logits = torch.tensor([-20.0, 0.0, 20.0], requires_grad=True)
+    non_saturating_generator(logits).backward()
+    assert logits.grad * 3 == pytest.approx(torch.tensor([-1.0, -0.5, 0.0]), abs=1e-6)
+
+
+def test_squared_gradient_of_a_linear_critic_is_its_squared_weight() -> None:
+    weight = torch.randn(3 * 4 * 4)
+    images = torch.randn(5, 3, 4, 4, requires_grad=True)
+    penalty = squared_gradient(images.flatten(1) @ weight, images)
+    assert penalty.item() == pytest.approx(weight.square().sum().item(), rel=1e-5)
+
+
+def test_squared_gradient_of_a_quadratic_critic_and_its_own_gradient() -> None:
+    # D(x) = a ‖x‖² / 2 has E‖∇D‖² = a² E‖x‖², whose derivative by a is 2 a E‖x‖².
+    a = torch.tensor(1.7, requires_grad=True)
+    images = torch.randn(6, 1, 4, 4, requires_grad=True)
+    penalty = squared_gradient(a * images.square().sum(dim=(1, 2, 3)) / 2, images)
+    energy = images.square().sum(dim=(1, 2, 3)).mean().item()
+    assert penalty.item() == pytest.approx(1.7**2 * energy, rel=1e-5)
+    penalty.backward()
+    assert a.grad.item() == pytest.approx(2 * 1.7 * energy, rel=1e-5)
+
+
+def test_squared_gradient_reaches_every_weight_of_a_network() -> None:
+    network = nn.Sequential(nn.Conv2d(1, 4, 3), nn.LeakyReLU(0.2), nn.Flatten(), nn.Linear(16, 1))
+    images = torch.randn(2, 1, 4, 4, requires_grad=True)
+    squared_gradient(network(images).flatten(), images).backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in (network[0].weight, network[3].weight))

@@ -1,0 +1,103 @@
+"""Every training system, by the same rules: a new one is covered by being listed."""
+
+import pytest
+import torch
+
+from core.errors import ConfigError
+from core.spec import GeneratorSpec
+from tests.trainer.conftest import tiny_config
+from trainer.config import PRESETS, resolve
+from trainer.losses import logistic_discriminator
+from trainer.systems import SYSTEMS, build_system
+from trainer.systems.players import Batch
+
+CPU = torch.device("cpu")
+SPEC = GeneratorSpec("dcgan", 16, 16, 4, 8, options={"width": 4})
+
+
+def batch(step: int = 0) -> Batch:
+    images = torch.rand(8, 4, 16, 16, generator=torch.Generator().manual_seed(step)) * 2 - 1
+    return Batch(images, None, step)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_preset_names_a_system_that_exists(preset: str) -> None:
+    config = resolve(preset, ["width=4", "latent_dim=8"])
+    assert config.system in SYSTEMS
+    spec = GeneratorSpec(config.family, 16, 16, 4, 8, options=config.generator)
+    system = build_system(config, spec, CPU)
+    for player in system.players:
+        loss, stats = player.loss(batch())
+        assert loss.isfinite()
+        assert all(value.ndim == 0 for value in stats.values())
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_each_player_gives_gradients_to_all_of_its_own_and_to_nobody_else(preset: str) -> None:
+    config = resolve(preset, ["width=4", "latent_dim=8"])
+    system = build_system(config, GeneratorSpec(config.family, 16, 16, 4, 8, options=config.generator), CPU)
+    everything = {p for network in system.networks.values() for p in network.parameters()}
+    for player in system.players:
+        own = {p for group in player.optimiser.param_groups for p in group["params"]}
+        for parameter in everything:
+            parameter.grad = None
+        player.loss(batch())[0].backward()
+        assert all(p.grad is not None and p.grad.isfinite().all() for p in own)
+        assert all(p.grad is None for p in everything - own)
+    assert all(p.requires_grad for p in everything)
+
+
+def test_the_seed_decides_the_networks() -> None:
+    first, again, other = (build_system(tiny_config(seed=seed), SPEC, CPU).generator for seed in (1, 1, 2))
+    assert torch.equal(first.project[0].weight, again.project[0].weight)
+    assert not torch.equal(first.project[0].weight, other.project[0].weight)
+
+
+def test_unknown_systems_are_refused() -> None:
+    with pytest.raises(ConfigError, match="choose from adversarial"):
+        build_system(tiny_config(system="solitaire"), SPEC, CPU)
+
+
+def test_lazy_r1_is_as_strong_on_average_as_r1_every_round() -> None:
+    every = build_system(tiny_config(r1_gamma=2.0, r1_every=1), SPEC, CPU)
+    lazy = build_system(tiny_config(r1_gamma=2.0, r1_every=4), SPEC, CPU)
+    plain = build_system(tiny_config(), SPEC, CPU)
+
+    def penalties(system: object) -> list[float]:
+        losses = []
+        for step in range(4):
+            torch.manual_seed(step)
+            losses.append(system.discriminator_loss(batch(0) if step == 0 else Batch(batch(0).images, None, step))[0])
+        return [loss.item() for loss in losses]
+
+    base = penalties(plain)
+    often = [a - b for a, b in zip(penalties(every), base, strict=True)]
+    rarely = [a - b for a, b in zip(penalties(lazy), base, strict=True)]
+    assert rarely[1:] == pytest.approx([0, 0, 0], abs=1e-6)
+    assert rarely[0] == pytest.approx(4 * often[0], rel=1e-4)
+
+
+def test_both_players_judge_the_same_fakes() -> None:
+    system = build_system(tiny_config(), SPEC, CPU)
+    drawn: list[torch.Tensor] = []
+    system.generator.register_forward_hook(lambda *args: drawn.append(args[2]))
+    round_ = batch()
+    for player in system.players:
+        player.loss(round_)
+    assert len(drawn) == 1
+
+
+def test_noisy_labels_reach_the_discriminator() -> None:
+    plain = build_system(tiny_config(), SPEC, CPU)
+    smooth = build_system(tiny_config(real_labels=(0.9, 0.9)), SPEC, CPU)
+    losses = []
+    for system in (plain, smooth):
+        torch.manual_seed(0)
+        losses.append(system.discriminator_loss(batch())[0].item())
+    with torch.no_grad():
+        torch.manual_seed(0)
+        fake = plain.discriminator(plain.generator(torch.randn(8, 8)))
+        real = plain.discriminator(batch().images)
+        expected = logistic_discriminator(real, fake, torch.full((8,), 0.9), torch.zeros(8)).item()
+    assert losses[1] == pytest.approx(expected, rel=1e-5)
+    assert losses[0] != pytest.approx(losses[1], rel=1e-3)
