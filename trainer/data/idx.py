@@ -77,6 +77,7 @@ def read_labels(path: Path, count: int) -> NDArray[np.int64]:
     with _opened(path) as file:
         file.seek(8)
         data = file.read(count)
+        _check_end(file, path)
     if len(data) < count:
         raise DataError(f"{path} ends after {len(data)} of {count} labels: fetch it again")
     return np.frombuffer(data, np.uint8).astype(np.int64)
@@ -90,6 +91,13 @@ def _pictures(path: Path, count: int, height: int, width: int) -> Iterator[Image
             if len(data) < height * width:
                 raise DataError(f"{path} ends after {index} of {count} images: fetch it again")
             yield np.frombuffer(data, np.uint8).reshape(height, width, 1)
+        _check_end(file, path)
+
+
+def _check_end(file: IO[bytes], path: Path) -> None:
+    """Raise DataError if anything follows. Only at the very end is gzip's checksum looked at."""
+    if file.read(1):
+        raise DataError(f"{path} goes on after what its header claims: it is damaged, fetch it again")
 
 
 def _header(path: Path, dimensions: int) -> tuple[int, ...]:

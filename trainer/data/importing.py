@@ -107,8 +107,8 @@ def _check_found(found: Source, spool: Spool, strict: bool) -> None:
             "or import without --strict"
         )
     if len(spool) == 0:
-        cells = f"{found.empty_cells} empty cells" if found.empty_cells else "no files"
-        seen = f"{len(found.skipped)} files were skipped, {first}" if found.skipped else f"it has {cells}"
+        held = f"{found.empty_cells} empty cells" if found.empty_cells else "no files"
+        seen = f"{len(found.skipped)} skipped, {first}" if found.skipped else held
         raise DataError(f"there is no usable image in {found.path} ({seen}): give it PNG, JPEG, WebP, GIF, BMP or TIFF")
 
 

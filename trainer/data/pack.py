@@ -90,7 +90,7 @@ class PackInfo:
             raise DataError(f"its {INFO} is malformed (classes or shape)")
 
 
-_KINDS = {f.name: f.type for f in fields(PackInfo) if f.type in (str, int)}
+_KINDS = {f.name: f.type for f in fields(PackInfo) if f.type in (str, int)} | {"options": dict}
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +110,7 @@ class Pack:
             raise DataError(f"{path} is not a pack: it has no {INFO} (make one with 'data import')")
         try:
             info = PackInfo.from_json((path / INFO).read_text(encoding="utf-8"))
-            images = _load(path / IMAGES, np.dtype(np.uint8), info.shape, mapped=True)
+            images = _load(path / IMAGES, np.dtype(np.uint8), info.shape)
             labels = _load_labels(path / LABELS, info)
         except (DataError, OSError, UnicodeDecodeError) as error:
             raise DataError(f"{path} cannot be used: {error}; import it again") from None
@@ -226,19 +226,20 @@ def _fingerprint(digest: "Hash", info: PackInfo, labels: Labels | None) -> str:
 def _load_labels(path: Path, info: PackInfo) -> Labels | None:
     if not info.classes:
         return None
-    labels = _load(path, np.dtype(np.int64), (info.count,))
+    labels = np.array(_load(path, np.dtype(np.int64), (info.count,)))
     if labels.min() < 0 or labels.max() >= len(info.classes):
         raise DataError(f"{path.name} holds labels outside its {len(info.classes)} classes")
     return labels
 
 
-def _load(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...], mapped: bool = False) -> NDArray[Any]:
+def _load(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:
     try:
-        array = np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
+        # Unlike np.load this opens nothing but plain arrays.
+        array: NDArray[Any] = np.lib.format.open_memmap(path, mode="r")  # type: ignore[no-untyped-call]
     except FileNotFoundError:
         raise DataError(f"it has no {path.name}") from None
     except (ValueError, EOFError, OSError):
         raise DataError(f"its {path.name} is truncated or damaged") from None
-    if not isinstance(array, np.ndarray) or array.dtype != dtype or array.shape != shape:
+    if array.dtype != dtype or array.shape != shape:
         raise DataError(f"its {path.name} does not hold {dtype} {shape} as its {INFO} says")
     return array

