@@ -1,5 +1,6 @@
 """The model card: what a person wants to know before using a bundle. Markdown, from the manifest's own facts."""
 
+from dataclasses import asdict
 from typing import Any
 
 from core.bundle import GOLDEN, GRAPH, MANIFEST, SHEET
@@ -34,19 +35,11 @@ def render_card(name: str, spec: GeneratorSpec, verification: dict[str, Any]) ->
 
 
 def _training(spec: GeneratorSpec) -> str:
-    facts = spec.provenance
-    rows = {
-        "data": facts.data_name,
-        "licence of the data": facts.data_licence,
-        "fingerprint of the data": f"`{facts.data_fingerprint}`" if facts.data_fingerprint else "",
-        "images seen": f"{facts.images_seen:,}" if facts.images_seen else "",
-        "preset": facts.preset,
-        "code version": facts.code_version,
-        "classes": ", ".join(spec.classes),
-    }
-    lines = [
-        f"| {key} | {_cell(value) or 'not recorded'} |" for key, value in rows.items() if value or key != "classes"
-    ]
+    facts: dict[str, Any] = asdict(spec.provenance)
+    facts["images_seen"] = f"{spec.provenance.images_seen:,}"
+    if spec.classes:
+        facts["classes"] = ", ".join(spec.classes)
+    lines = [f"| {name.replace('_', ' ')} | {_cell(str(fact)) or 'not recorded'} |" for name, fact in facts.items()]
     return "\n".join(["| | |", "| --- | --- |", *lines])
 
 

@@ -24,4 +24,5 @@ def _onnxruntime() -> Check:
     except Exception as error:  # a broken native library raises whatever it likes
         return Check("onnxruntime", False, f"not usable ({type(error).__name__}: {error})".splitlines()[0], mend)
     built_for = ", ".join(_PROVIDERS.get(name, name) for name in reversed(providers))
-    return Check("onnxruntime", "CPUExecutionProvider" in providers, f"{version}, built for {built_for}", mend)
+    fine = "CPUExecutionProvider" in providers
+    return Check("onnxruntime", fine, f"{version}, built for {built_for}", "" if fine else mend)

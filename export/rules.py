@@ -1,7 +1,8 @@
 """What every graph that ships must be, as a table of small checks on the ONNX model. Torch-free.
 
 A check returns nothing if the model keeps the rule, else what is wrong, for one line of an error. The model may come
-from anywhere, so checks take nothing for granted; those that need a sane model come later in the table.
+from anywhere, so checks take nothing for granted (protobuf hands over text that is not UTF-8 as bytes); those that
+need a sane model come later in the table.
 """
 
 import re
@@ -91,8 +92,8 @@ def _pixels_last(model: ModelProto, contract: Contract) -> str | None:
     makers = {name: node for node in model.graph.node for name in node.output}
     cast = makers.get(output_port(contract.spec).name, NodeProto())
     transpose = makers.get(cast.input[0] if cast.input else "", NodeProto())
-    ending = (transpose.op_type or "?", cast.op_type or "?")
-    return None if ending == ("Transpose", "Cast") else f"it ends with {' then '.join(ending)}"
+    ending = f"{transpose.op_type or '?'} then {cast.op_type or '?'}"
+    return None if ending == "Transpose then Cast" else f"it ends with {ending}"
 
 
 def _nothing_of_the_machine(model: ModelProto, _: Contract) -> str | None:
@@ -101,8 +102,8 @@ def _nothing_of_the_machine(model: ModelProto, _: Contract) -> str | None:
         if part.doc_string or part.metadata_props:
             return f"{getattr(part, 'name', '')!r} carries notes of the exporter"
     for key, value in [("doc_string", model.doc_string), *((p.key, p.value) for p in model.metadata_props)]:
-        if found := _PATH.search(value):
-            return f"{key} holds a path, {value[found.start() :][:60].strip()!r}"
+        if found := _PATH.search(text := str(value)):
+            return f"{key} holds a path, {text[found.start() :][:60].strip()!r}"
     return None
 
 
@@ -156,7 +157,7 @@ def _ports_differ(values: list[ValueInfoProto], ports: tuple[Port, ...]) -> str 
 
 def _described(value: ValueInfoProto) -> str:
     tensor = value.type.tensor_type
-    dimensions = [d.dim_param or str(d.dim_value) for d in tensor.shape.dim]
+    dimensions = [str(d.dim_param or d.dim_value) for d in tensor.shape.dim]
     return f"{value.name} {_dtype_name(tensor.elem_type)} [{', '.join(dimensions)}]"
 
 

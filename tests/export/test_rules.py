@@ -158,5 +158,11 @@ def test_web_addresses_are_not_paths(exported):
     assert complaints(model) == []
 
 
+@pytest.mark.parametrize("name", [b"batch", b"image", b"Cast", b"ganfoundry_spec", b"Transpose"])
+def test_text_that_is_not_utf_8(exported, name):
+    data = graph_of(exported).SerializeToString().replace(name, b"\xff" * len(name))
+    assert all("\n" not in complaint for complaint in complaints(onnx.load_model_from_string(data)))
+
+
 def test_an_empty_model_breaks_rules_and_nothing_else():
     assert complaints(onnx.ModelProto())
