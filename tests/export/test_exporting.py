@@ -1,6 +1,9 @@
 """From a run to a bundle, and the ways it must fail with nothing left behind."""
 
 import json
+import subprocess
+import sys
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -112,6 +115,30 @@ def test_weights_that_are_not_numbers(tmp_path):
     save_generator(tmp_path / "generator.safetensors", generator)
     with pytest.raises(ExportError, match="not a number"):
         export_run(tmp_path, tmp_path / "out")
+
+
+def test_an_image_to_image_generator_is_refused(tmp_path):
+    spec = tiny_spec("dcgan", SIZES["grey from 7"])
+    save_generator(tmp_path / "generator.safetensors", lively(spec), replace(spec, kind="image"))
+    with pytest.raises(ExportError, match="kind 'image'"):
+        export_run(tmp_path, tmp_path / "out")
+
+
+def test_a_graph_too_large_for_one_file(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(exporting, "LARGEST_FILE", 1000)
+    with pytest.raises(ExportError, match="narrower"):
+        export_run(run, tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_first_export_of_a_process_is_quiet_too(run, tmp_path):
+    code = (
+        "import sys; from pathlib import Path; from export.exporting import export_run;"
+        "export_run(*map(Path, sys.argv[1:]))"
+    )
+    command = [sys.executable, "-c", code, str(run), str(tmp_path / "out")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    assert (done.stdout, done.stderr) == ("", "")
 
 
 def random_node(model: onnx.ModelProto) -> None:
