@@ -9,10 +9,12 @@ from core.errors import ConfigError, DataError
 from core.sizes import Size
 from core.spec import CHANNELS
 from trainer.data.fitting import FITS, RESAMPLINGS, fit
-from trainer.data.grid import Grid
+from trainer.data.grid import Grid, parse_grid
 from trainer.data.pack import Pack, PackInfo, check_destination, write_pack, writing
 from trainer.data.sources import Progress, Source, printable
 from trainer.data.spool import Spool
+
+__all__ = ["ImportOptions", "import_images", "parse_grid"]
 
 
 @dataclass(frozen=True)

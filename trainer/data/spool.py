@@ -26,9 +26,7 @@ class Spool:
     def add(self, picture: Images, opaque: bool) -> None:
         """Append a picture. Of an opaque one only the margins are transparent, with a colour to fall back on."""
         self._file.write(np.ascontiguousarray(picture).data)
-        visible = opaque or picture[..., 3] > 0
-        grey = (picture[..., 0] == picture[..., 1]) & (picture[..., 1] == picture[..., 2])
-        self._coloured = self._coloured or bool((~grey & visible).any())
+        self._coloured = self._coloured or bool((picture[..., :2] != picture[..., 1:3]).any())
         self._opaque.append(opaque or bool((picture[..., 3] == 255).all()))
 
     @property

@@ -27,7 +27,7 @@ def describe(pack: Pack) -> list[tuple[str, str]]:
         ("options", ", ".join(f"{name} {value}" for name, value in info.options.items() if value is not None)),
         ("dropped cells", _dropped(pack)),
         ("fingerprint", info.fingerprint),
-        ("on disk", f"{sum(p.stat().st_size for p in pack.path.rglob('*') if p.is_file()) / 1e6:,.1f} MB"),
+        ("on disk", _bytes(sum(p.stat().st_size for p in pack.path.rglob("*") if p.is_file()))),
     ]
     return [(label, value) for label, value in rows if value] + _skipped(pack)
 
@@ -46,6 +46,10 @@ def _classes(pack: Pack) -> str:
         return "none"
     counts = np.bincount(pack.labels, minlength=len(pack.info.classes))
     return ", ".join(f"{name} {count:,}" for name, count in zip(pack.info.classes, counts, strict=True))
+
+
+def _bytes(count: int) -> str:
+    return f"{count / 1e6:,.1f} MB" if count >= 1e6 else f"{count / 1e3:,.1f} kB"
 
 
 def _dropped(pack: Pack) -> str:

@@ -122,6 +122,12 @@ def test_damage_is_refused_before_memory_is_taken(tmp_path, data, name):
     assert [p.name for p in tmp_path.iterdir()] == ["in"]
 
 
+def test_a_gzip_that_claims_to_fill_the_disk_is_refused_unread(tmp_path):
+    path = write(tmp_path / "images.gz", header(2**32 - 1, 28, 28) + DIGITS.tobytes())
+    with pytest.raises(DataError, match="cannot hold"):
+        read_images(path)
+
+
 @pytest.mark.parametrize("kept", [5, 100, 2000])
 def test_a_cut_gzip_is_refused(tmp_path, kept):
     path = tmp_path / "train-images-idx3-ubyte.gz"

@@ -103,6 +103,8 @@ HIDDEN[:4] = [255, 0, 0, 0]  # colour, but nobody sees it
     [
         ([GREY, GREY[..., 0]], 1),
         ([GREY, noise(0)], 3),
+        ([noise(0), GREY], 3),
+        ([CLEAR, GREY], 4),
         ([GREY, CLEAR], 4),
         ([noise(0), CLEAR], 4),
         ([HIDDEN], 4),

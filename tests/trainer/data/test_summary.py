@@ -23,6 +23,7 @@ def test_the_table_says_what_matters(pack):
     assert table["licence"] == "CC0-1.0"
     assert table["fingerprint"] == pack.info.fingerprint
     assert table["skipped files"] == "7"
+    assert table["on disk"].endswith(" kB") and float(table["on disk"].split()[0]) > 30 * 16 * 24 * 4 / 1000
     assert table["dropped cells"] == "3 empty, 0 duplicate"
     assert ("", "4.txt: not an image") in rows and ("", "5.txt: not an image") not in rows
     assert "2 more" in rows[-1][1]
