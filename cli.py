@@ -4,6 +4,7 @@ Each command imports its room inside itself, so that ``--help`` costs nothing. E
 ours in one line, 2 bad usage, 3 stopped by Ctrl-C or SIGTERM with everything saved.
 """
 
+import io
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from core.errors import GanfoundryError
 
@@ -118,13 +120,15 @@ def data_info(
     ] = None,
 ) -> None:
     """Show what a pack holds, and write a contact sheet of it."""
+    from core.files import write_atomic
     from trainer.data.pack import Pack
     from trainer.data.summary import contact_sheet
 
     opened = Pack.open(pack)
     sheet = sheet or pack / "sheet.png"
-    sheet.parent.mkdir(parents=True, exist_ok=True)
-    contact_sheet(opened).save(sheet)
+    picture = io.BytesIO()
+    contact_sheet(opened).save(picture, "PNG")
+    write_atomic(sheet, picture.getvalue())
     _print_pack(opened, pack)
     _say(f"contact sheet: {sheet}")
 
@@ -188,7 +192,7 @@ def verify(bundle: Annotated[Path, typer.Argument(help="A bundle made by export.
     """Re-check a bundle: hashes, graph rules, golden images. Needs no torch."""
     from export.verify import verify_bundle
 
-    table = Table("check", "found", title=str(bundle), title_justify="left")
+    table = Table("check", "found", title=Text(str(bundle)), title_justify="left")
     for finding in verify_bundle(bundle):
         table.add_row(finding.check, finding.figure)
     console.print(table)
@@ -270,12 +274,12 @@ def demo(
     with Supervisor(repository, free_ports(), on_event=_print_event) as server:
         _step("6 of 6: sample over gRPC")
         sample("openmoji", "0-63", out / "images", out / "sheet.png", url=server.url)
-    console.print(f"[bold]done:[/] look at {out / 'sheet.png'}, {run / 'progress.png'} and {bundle / 'CARD.md'}")
+    _say(f"done: look at {out / 'sheet.png'}, {run / 'progress.png'} and {bundle / 'CARD.md'}")
 
 
 def _say(text: str) -> None:
     """One line, whole, however narrow the terminal: it may hold a path that someone copies."""
-    console.print(text, soft_wrap=True, highlight=False)
+    console.print(text, soft_wrap=True, highlight=False, markup=False)
 
 
 def _step(title: str) -> None:
@@ -326,7 +330,7 @@ def _training_bar(images: int) -> Iterator[tuple[Callable[[dict[str, Any]], None
 
         def report(line: dict[str, Any]) -> None:
             if "note" in line:
-                progress.console.print(line["note"], soft_wrap=True)
+                _say(line["note"])
                 return
             losses = "  ".join(f"{name.split('/')[0]} {line[name]:.3f}" for name in line if name.endswith("/loss"))
             rate = f"{line['images_per_second']:.0f} images/s" if "images_per_second" in line else ""
@@ -342,9 +346,11 @@ def _training_bar(images: int) -> Iterator[tuple[Callable[[dict[str, Any]], None
 def _print_pack(pack: "Pack", path: Path) -> None:
     from trainer.data.summary import describe
 
-    table = Table(title=str(path), show_header=False, title_justify="left")
+    table = Table(title=Text(str(path)), show_header=False, title_justify="left")
+    table.add_column()
+    table.add_column(overflow="fold")
     for label, value in describe(pack):
-        table.add_row(label, str(value))
+        table.add_row(label, Text(value))
     console.print(table)
 
 
@@ -382,7 +388,8 @@ def main() -> None:
 
 
 def _fail(message: str) -> None:
-    Console(stderr=True).print(f"[bold red]error:[/] {' '.join(message.split())}", soft_wrap=True, highlight=False)
+    line = Text("error: ", "bold red").append(" ".join(message.split()), "default not bold")
+    Console(stderr=True).print(line, soft_wrap=True)
     sys.exit(1)
 
 

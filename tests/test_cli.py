@@ -76,7 +76,7 @@ def test_errors_are_one_line_that_says_what_to_do(pack: Path, tmp_path: Path) ->
     assert_one_line(cli("data", "import", empty, out, "--size", "64"), "empty")
     assert_one_line(cli("data", "import", empty, out, "--size", "65"), "64x64")
     assert_one_line(cli("data", "import", empty, out, "--size", "big"), "'big' is not a size")
-    assert_one_line(cli("data", "import", empty, out, "--size", "64", "--grid", "a"), "'a'")
+    assert_one_line(cli("data", "import", empty, out, "--size", "64", "--grid", "a"), "32x32")
     assert_one_line(cli("data", "info", empty), "data import")
     assert_one_line(cli("train", empty, "--out", out), "data import")
     assert_one_line(cli("train", pack, "--out", out, "--preset", "dcgam"), "did you mean dcgan")
