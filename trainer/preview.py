@@ -63,11 +63,11 @@ def write_strip(run: Run, height: int, width: int) -> None:
     chosen = np.unique(np.linspace(0, len(previews) - 1, STRIP_MOMENTS).round().astype(int))
     rows = [(previews[i][0], _first_cells(previews[i][1], height, width)) for i in chosen]
     label = ImageFont.load_default(14)
-    margin, gap = 110, 4
+    margin, gap = 140, 4
     page = Image.new("RGB", (margin + rows[0][1].width, sum(row.height + gap for _, row in rows) - gap), "white")
     draw, top = ImageDraw.Draw(page), 0
     for moment, row in rows:
-        draw.text((8, top + row.height // 2), f"{moment:,}", "black", label, anchor="lm")
+        draw.text((8, top + row.height // 2), f"{moment:,} images", "black", label, anchor="lm")
         page.paste(row, (margin, top))
         top += row.height + gap
     temporary = run.root / ".progress.png.tmp"

@@ -69,8 +69,8 @@ def test_animation_and_strip_show_every_moment(run: Run) -> None:
     with Image.open(run.root / "progress.png") as strip:
         page = from_pillow(strip, 3)
     assert (page[10, -10], page[-10, -10]) == (pytest.approx(50), pytest.approx(250))
-    label = page[:64, :110]
-    assert (label.min(), label.max()) == (0, 255)  # "100", written in black on white
+    label = page[:64, :140]
+    assert (label.min(), label.max()) == (0, 255)  # "100 images", written in black on white
 
 
 def test_pictures_are_not_made_of_nothing(run: Run) -> None:
