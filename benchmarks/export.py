@@ -21,6 +21,8 @@ sys.path.insert(0, str(ROOT))
 
 BATCHES = (1, 16)
 SECONDS_A_SAMPLE = 0.3
+# ONNX Runtime's idle threads go on spinning for a while: without a pause they take their core from PyTorch.
+SECONDS_TO_SETTLE = 0.3
 
 
 def main() -> None:
@@ -87,8 +89,6 @@ def report_speed(run: Path, bundle: Path, threads: int, rounds: int) -> None:
     graph = ExportGraph(load_generator(run / "generator.safetensors"))
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    # Idle threads that spin would take their core from PyTorch, which runs in turn with them.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = onnxruntime.InferenceSession(str(bundle / GRAPH), options, providers=["CPUExecutionProvider"])
 
     print(f"Images/s, {threads} threads each, medians of {rounds} interleaved samples, float latents to uint8 pixels")
@@ -106,6 +106,7 @@ def interleaved(first: Callable[[], object], second: Callable[[], object], round
     samples: tuple[list[float], list[float]] = ([], [])
     for _ in range(rounds + 1):
         for call, times in zip((first, second), samples, strict=True):
+            time.sleep(SECONDS_TO_SETTLE)
             times.append(seconds_a_call(call))
     return statistics.median(samples[0][1:]), statistics.median(samples[1][1:])  # the first is for warming up
 
