@@ -23,6 +23,7 @@ class Provenance:
     data_name: str = ""
     data_fingerprint: str = ""
     data_licence: str = ""
+    data_attribution: str = ""
     code_version: str = ""
 
 

@@ -63,6 +63,7 @@ def plan(config: TrainConfig, pack: Pack) -> Plan:
             data_name=info.name,
             data_fingerprint=info.fingerprint,
             data_licence=info.licence,
+            data_attribution=info.attribution,
             code_version=code_version(),
         ),
     )
