@@ -333,12 +333,10 @@ def _training_bar(images: int) -> Iterator[tuple[Callable[[dict[str, Any]], None
                 _say(line["note"])
                 return
             losses = "  ".join(f"{name.split('/')[0]} {line[name]:.3f}" for name in line if name.endswith("/loss"))
-            rate = f"{line['images_per_second']:.0f} images/s" if "images_per_second" in line else ""
+            rate = f"{line['images_per_second']:.0f} images/s"
             progress.update(task, rate=rate, losses=losses)
             if not console.is_terminal:
-                console.print(
-                    f"{line['images']:,} of {images:,} images  {rate}  {losses}", soft_wrap=True, highlight=False
-                )
+                _say(f"{line['images']:,} of {images:,} images  {rate}  {losses}")
 
         yield report, lambda seen: progress.update(task, completed=min(seen, images))
 

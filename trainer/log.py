@@ -14,19 +14,18 @@ Report = Callable[[dict[str, Any]], None]
 class Log:
     """Writes and reports the means since the last line; stops the run if one of them is not finite."""
 
-    def __init__(self, run: Run, report: Report) -> None:
+    def __init__(self, run: Run, report: Report, images_seen: int) -> None:
         self.run = run
         self.report = report
-        self.images = -1
+        self.images = images_seen
         self.moment = time.perf_counter()
 
     def __call__(self, training: Training) -> None:
         """Write the line for the rounds since the last one."""
         means = training.meter.read()
         now = time.perf_counter()
-        line: dict[str, Any] = {"images": training.images_seen}
-        if self.images >= 0:
-            line["images_per_second"] = round((training.images_seen - self.images) / (now - self.moment), 1)
+        rate = (training.images_seen - self.images) / (now - self.moment)
+        line = {"images": training.images_seen, "images_per_second": round(rate, 1)}
         self.images, self.moment = training.images_seen, now
         line |= {name: round(value, 6) for name, value in means.items()}
         self._stop_if_diverged(means, training.images_seen)

@@ -117,8 +117,9 @@ def train(
             return Outcome.ALREADY_DONE
         write_atomic(run.config, planned.config.to_json())
         stream = Stream(planned.pack, planned.spec, planned.config.batch, planned.config.seed, planned.device)
+        hooks = _hooks(planned, run, training.images_seen, report, tick)
         with stop_signals() as stopping:
-            finished = loop.run(training, stream, _hooks(planned, run, report, tick), stopping)
+            finished = loop.run(training, stream, hooks, stopping)
         if not finished:
             _save(training, planned, run)
         return Outcome.DONE if finished else Outcome.STOPPED
@@ -152,10 +153,10 @@ def _resume(training: Training, planned: Plan, run: Run, report: Report) -> None
     report({"note": f"continuing after {saved.images_seen:,} images"})
 
 
-def _hooks(planned: Plan, run: Run, report: Report, tick: Callable[[int], None]) -> list[Hook]:
+def _hooks(planned: Plan, run: Run, images_seen: int, report: Report, tick: Callable[[int], None]) -> list[Hook]:
     """What is done besides training, in order: tick, log, preview, save."""
     config = planned.config
-    log = Log(run, report)
+    log = Log(run, report, images_seen)
     return [
         Hook(1, lambda t: tick(t.images_seen)),
         Hook(config.log_kimg * 1000, log),
