@@ -1,0 +1,186 @@
+"""``Sampler``: seeds to images through a served model, over gRPC."""
+
+import difflib
+import itertools
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from tritonclient.utils import InferenceServerException
+
+from core.errors import ModelNotFound, RequestRefused, ServerUnavailable, ServingError, SpecError
+from core.images import Images
+from core.latents import latents
+from core.spec import GeneratorSpec
+from serving.config import SPEC, ModelConfig, from_message
+from serving.wire import ask, connect, translated
+
+_MOST_BYTES = 32 << 20  # of images in one answer: what is in flight stays small, whatever the image size
+_CONTROL_SECONDS = 10.0  # for questions that no model has to work for
+
+
+class Sampler:
+    """Asks one version of one served model for images. A context manager; ``close`` it otherwise.
+
+    ``spec`` says what the generator is, ``version`` which version was the newest when this was made: all images
+    come from that one. With ``batch=1`` each seed is run alone, so that its bytes are always the same; in larger
+    batches a pixel may differ by one level.
+
+    Raises ServerUnavailable, ModelNotFound, or ServingError for a model that is not one of ours.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        url: str = "localhost:8001",
+        *,
+        batch: int | None = None,
+        in_flight: int = 4,
+        seconds: float = 60.0,
+    ) -> None:
+        if (batch is not None and batch < 1) or in_flight < 1 or seconds <= 0:
+            raise RequestRefused("the batch, the requests in flight and the deadline must be above 0")
+        self.model, self.url, self.seconds, self.in_flight = model, url, seconds, in_flight
+        self._client = connect(url)
+        try:
+            self.version, config = self._find()
+            self.spec = _spec_of(model, config)
+        except BaseException:
+            self.close()
+            raise
+        image_bytes = self.spec.height * self.spec.width * self.spec.channels
+        self.batch = min(batch or config.max_batch_size, config.max_batch_size, max(_MOST_BYTES // image_bytes, 1))
+        self._alone = batch == 1
+
+    def sample(
+        self, seeds: Iterable[int], truncation: float = 1.0, label: str | None = None
+    ) -> Iterator[tuple[int, Images]]:
+        """Each seed with its image, uint8 ``(height, width, channels)``, in the order of ``seeds``.
+
+        Any number of seeds in bounded memory. Raises RequestRefused for a truncation, label or seed that cannot
+        be, ServerUnavailable when the server goes away, after every image that was complete before.
+        """
+        constant = self._constant_inputs(truncation, label)
+        if isinstance(seeds, Sequence) and seeds:
+            latents([min(seeds), max(seeds)], 1)  # refuses seeds out of range before anything is asked
+        mine, theirs = itertools.tee(seeds)
+        chunks = (latents(chunk, self.spec.latent_dim) for chunk in _chunked(theirs, self.batch))
+        return zip(mine, self._stream(chunks, constant), strict=True)
+
+    def sample_latents(
+        self, z: NDArray[np.float32], truncation: float = 1.0, label: str | None = None
+    ) -> Iterator[Images]:
+        """The image of each row of ``z``, float32 ``(n, latent_dim)``. Raises as ``sample`` does."""
+        constant = self._constant_inputs(truncation, label)
+        z = np.asarray(z, np.float32)
+        if z.ndim != 2 or z.shape[1] != self.spec.latent_dim:
+            raise RequestRefused(f"the latents have shape {z.shape}: '{self.model}' takes (n, {self.spec.latent_dim})")
+        if not np.isfinite(z).all():
+            raise RequestRefused("the latents hold a NaN or an infinity: send finite numbers")
+        return self._stream((z[i : i + self.batch] for i in range(0, len(z), self.batch)), constant)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._client.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _stream(self, chunks: Iterator[NDArray[np.float32]], constant: dict[str, NDArray[Any]]) -> Iterator[Images]:
+        """Images of every chunk of latents, in order, while the next few chunks are asked for."""
+        waiting: deque[Future[Images]] = deque()
+        try:
+            for z in chunks:
+                waiting.append(self._ask(z, constant))
+                if len(waiting) >= self.in_flight:
+                    yield from waiting.popleft().result()
+            while waiting:
+                yield from waiting.popleft().result()
+        except ServerUnavailable as error:
+            raise ServerUnavailable(f"{self.url}: {error}") from None
+        finally:
+            for future in waiting:
+                future.cancel()
+
+    def _ask(self, z: NDArray[np.float32], constant: dict[str, NDArray[Any]]) -> "Future[Images]":
+        inputs = {"z": z} | {name: np.repeat(value, len(z), axis=0) for name, value in constant.items()}
+        return ask(self._client, self.model, inputs, version=self.version, seconds=self.seconds, alone=self._alone)
+
+    def _constant_inputs(self, truncation: float, label: str | None) -> dict[str, NDArray[Any]]:
+        """The inputs that are the same for every image, each ``(1, k)``."""
+        if not np.isfinite(truncation):
+            raise RequestRefused(f"the truncation is {truncation}: it must be a finite number, 1 for none")
+        inputs: dict[str, NDArray[Any]] = {"truncation": np.full((1, 1), truncation, np.float32)}
+        if self.spec.classes:
+            inputs["label"] = np.full((1, 1), self._class_number(label), np.int64)
+        elif label is not None:
+            raise RequestRefused(f"'{self.model}' has no classes: leave the label out")
+        if self.spec.codes:
+            inputs["codes"] = np.zeros((1, self.spec.codes), np.float32)
+        return inputs
+
+    def _class_number(self, label: str | None) -> int:
+        classes = self.spec.classes
+        if label in classes:
+            return classes.index(label)
+        asked = "needs a label" if label is None else f"has no class '{label}'"
+        raise RequestRefused(f"'{self.model}' {asked}: choose {_choice(label or '', classes)}")
+
+    def _find(self) -> tuple[str, ModelConfig]:
+        """The newest version of the model that is ready, and its configuration."""
+        try:
+            metadata = self._client.get_model_metadata(self.model, client_timeout=_CONTROL_SECONDS)
+            version = max(metadata.versions, key=int)
+            answer = self._client.get_model_config(self.model, version, client_timeout=_CONTROL_SECONDS)
+            return version, from_message(answer.config)
+        except InferenceServerException as error:
+            ours = translated(error, self.model)
+        if isinstance(ours, ServerUnavailable):
+            raise ServerUnavailable(f"{self.url}: {ours}")
+        if isinstance(ours, (ModelNotFound, RequestRefused)):
+            raise ModelNotFound(self._other_models())
+        raise ours
+
+    def _other_models(self) -> str:
+        try:
+            index = self._client.get_model_repository_index(client_timeout=_CONTROL_SECONDS)
+            names = sorted({model.name for model in index.models if model.state == "READY"})
+        except InferenceServerException:
+            names = []
+        return f"the server at {self.url} has no model '{self.model}': it has {_choice(self.model, names)}"
+
+
+def _spec_of(model: str, config: ModelConfig) -> GeneratorSpec:
+    if SPEC not in config.parameters:
+        raise ServingError(f"'{model}' is not a generator that 'publish' wrote: its configuration has no spec")
+    try:
+        spec = GeneratorSpec.from_json(config.parameters[SPEC])
+    except SpecError as error:
+        raise ServingError(f"the configuration of '{model}' is wrong ({error}): publish it again") from None
+    if spec.kind != "noise":
+        raise ServingError(f"'{model}' makes images from images, not from seeds")
+    return spec
+
+
+def _choice(asked: str, names: Sequence[str]) -> str:
+    """The names there are, at most a dozen, the one nearest to what was asked first."""
+    if not names:
+        return "none"
+    near = difflib.get_close_matches(asked, names, 1)
+    rest = [name for name in names if name not in near][:12]
+    meant = f"{near[0]} (is that the one?)" if near else ""
+    return ", ".join(filter(None, [meant, *rest]))
+
+
+def _chunked(seeds: Iterator[int], size: int) -> Iterator[list[int]]:
+    while chunk := list(itertools.islice(seeds, size)):
+        yield chunk

@@ -1,0 +1,256 @@
+"""One run of a tritonserver: started, checked against golden images, watched, and ended without a trace."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as NotYet
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+from tritonclient.utils import InferenceServerException
+
+from core.bundle import GOLDEN, MOST_LEVELS, Golden, levels_apart
+from core.errors import ServingError
+from core.images import Images
+from serving.config import from_message
+from serving.triton import HOST, Ports, Triton, Workplace, clean_shared_memory, launch, note_group
+from serving.wire import ask, connect, translated
+
+_STUB = "triton_python_backend_stub"
+_DEAD = (psutil.STATUS_DEAD, psutil.STATUS_ZOMBIE)
+_GOLDEN_SECONDS = 120.0  # a first run may compile kernels
+_CONTROL_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A served version of a model with the golden images its answers are held against."""
+
+    name: str
+    version: str
+    golden: Golden
+    max_batch: int
+
+
+class Server:
+    """A running tritonserver. Whoever makes it must ``end`` it."""
+
+    def __init__(self, triton: Triton, repository: Path, ports: Ports, workplace: Workplace) -> None:
+        self._repository, self._ports, self._workplace = repository, ports, workplace
+        self._process = launch(triton, repository, ports, workplace)
+        self.address = f"{HOST}:{ports.grpc}"
+        self.client = connect(self.address)
+        self.stubs: list[psutil.Process] = []
+        self.models: list[Watched] = []
+        self._stopped: set[psutil.Process] = set()
+
+    @property
+    def pid(self) -> int:
+        """The server's process, which is also its process group."""
+        return self._process.pid
+
+    def wait_until_right(self, seconds: float, stopping: threading.Event) -> bool:
+        """Wait until every model is loaded and its golden images come back right; False if ``stopping`` came first.
+
+        Raises ServingError with the reason if the server ends, ``seconds`` pass, or an image is wrong.
+        """
+        limit = time.monotonic() + seconds
+        while not self._listens():
+            if (fault := self.fault()) or time.monotonic() > limit:
+                raise ServingError(fault or f"tritonserver was not ready after {seconds:.0f} s: {self.last_words()}")
+            if stopping.wait(0.05):
+                return False
+        self.stubs = [child for child in self._children() if child.name().startswith(_STUB[:15])]
+        try:
+            self.models = list(self._find_models())
+        except InferenceServerException as error:
+            raise translated(error) from None
+        return all(self._check_golden(model, stopping) for model in self.models)
+
+    def fault(self) -> str | None:
+        """What is wrong with the processes, or None: the server gone, a stub gone, or one of them stopped."""
+        if ended := self._ended():
+            return ended
+        states = {process: state_of(process) for process in (psutil.Process(self.pid), *self.stubs)}
+        if dead := next((process for process, state in states.items() if state in _DEAD), None):
+            return f"the server's process {dead.pid} died"
+        # Stopped twice in a row is not a blink. A stub that is continued later aborts the whole server.
+        stopped = {process for process, state in states.items() if state == psutil.STATUS_STOPPED}
+        still, self._stopped = stopped & self._stopped, stopped
+        return f"the server's process {still.pop().pid} is stopped" if still else None
+
+    def processor_seconds(self) -> float:
+        """Processor time that the server and its stubs have used, in seconds."""
+        total = 0.0
+        for process in (psutil.Process(self.pid), *self.stubs):
+            try:
+                times = process.cpu_times()
+            except psutil.Error:
+                continue
+            total += times.user + times.system
+        return total
+
+    def end(self, grace: float) -> None:
+        """End every process: ask, wait ``grace`` seconds, then kill; and clean up the shared memory."""
+        self.client.close()
+        if grace > 0 and self._process.poll() is None:
+            self._process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(grace)
+        children = self._children() or self.stubs
+        _kill_group(self.pid)
+        self._process.wait()
+        note_group(self._workplace, 0)
+        _wait_for(children, 5)
+        clean_shared_memory(self._workplace.shm_prefix, keep="lock")
+
+    def last_words(self) -> str:
+        """Why the server says it failed, from its log, in one line."""
+        return reason_in(self._workplace.log.read_text(encoding="utf-8", errors="replace"))
+
+    def _check_golden(self, model: Watched, stopping: threading.Event) -> bool:
+        """Ask for every golden image; False if ``stopping`` came first. Raises ServingError unless all are right."""
+        for first in range(0, len(model.golden), model.max_batch):
+            answer = ask_golden(self, model, first, first + model.max_batch, _GOLDEN_SECONDS)
+            while not answer.done():
+                if fault := self.fault():
+                    raise ServingError(fault)
+                if stopping.wait(0.05):
+                    return False
+            if fault := difference(model, answer.result(), first):
+                raise ServingError(fault)
+        return True
+
+    def _ended(self) -> str | None:
+        status = self._process.poll()
+        if status is None:
+            return None
+        how = f"by signal {signal.Signals(-status).name}" if status < 0 else f"with status {status}"
+        return f"tritonserver ended {how}: {self.last_words()}"
+
+    def _listens(self) -> bool:
+        """Whether gRPC is served, which begins when every model is loaded."""
+        with socket.socket() as attempt:
+            attempt.settimeout(1)
+            return attempt.connect_ex((HOST, self._ports.grpc)) == 0 and self._process.poll() is None
+
+    def _children(self) -> list[psutil.Process]:
+        try:
+            return psutil.Process(self.pid).children(recursive=True)
+        except psutil.NoSuchProcess:
+            return []
+
+    def _find_models(self) -> Iterator[Watched]:
+        """What the server serves and we hold golden images of."""
+        index = self.client.get_model_repository_index(client_timeout=_CONTROL_SECONDS)
+        for entry in index.models:
+            if entry.state != "READY":
+                raise ServingError(f"the model '{entry.name}' is not ready: {entry.reason or entry.state}")
+            path = self._repository / entry.name / entry.version / GOLDEN
+            if path.is_file():
+                answer = self.client.get_model_config(entry.name, entry.version, client_timeout=_CONTROL_SECONDS)
+                most = max(from_message(answer.config).max_batch_size, 1)
+                yield Watched(entry.name, entry.version, Golden.read(path), most)
+
+
+def ask_golden(server: Server, model: Watched, first: int, last: int, seconds: float) -> "Future[Images]":
+    """Ask for the golden images from ``first`` up to ``last``."""
+    inputs = {name: values[first:last] for name, values in model.golden.inputs.items()}
+    return ask(server.client, model.name, inputs, version=model.version, seconds=seconds)
+
+
+def difference(model: Watched, images: Images, first: int) -> str | None:
+    """How ``images`` differ from the golden ones that start at ``first``, if by more than rounding."""
+    levels = levels_apart(images, model.golden.images[first : first + len(images)])
+    if levels <= MOST_LEVELS:
+        return None
+    return (
+        f"'{model.name}' version {model.version} does not make its golden images ({levels} levels off): run 'doctor', "
+        "and if it finds nothing, export and publish again"
+    )
+
+
+class Prober:
+    """Asks every model for one golden image again and again, and tells a hung server from a busy one."""
+
+    EVERY = 1.0  # seconds between two questions
+    PATIENCE = 2.0  # seconds an answer may take while the server is idle
+    LONGEST = 60.0  # seconds an answer may take while the server works on something else
+    BUSY = 0.1  # processors' worth of work that counts as working
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._asked: list[tuple[Watched, Future[Images]]] = []
+        self._since, self._work = time.monotonic(), 0.0
+
+    def fault(self) -> str | None:
+        """What is wrong, or None. Call it often: it never waits."""
+        for model, answer in self._asked:
+            if answer.done() and (fault := self._judge(model, answer)):
+                return fault
+        self._asked = [(model, answer) for model, answer in self._asked if not answer.done()]
+        elapsed = time.monotonic() - self._since
+        if self._asked:
+            return self._judge_silence(elapsed)
+        if elapsed >= self.EVERY:
+            self._ask()
+        return None
+
+    def _ask(self) -> None:
+        self._since, self._work = time.monotonic(), self._server.processor_seconds()
+        self._asked = [
+            (model, ask_golden(self._server, model, 0, 1, 2 * self.LONGEST)) for model in self._server.models
+        ]
+
+    def _judge(self, model: Watched, answer: "Future[Images]") -> str | None:
+        try:
+            return difference(model, answer.result(0), 0)
+        except NotYet:
+            return None
+        except ServingError as error:
+            return f"'{model.name}' failed a question it must answer ({error})"
+
+    def _judge_silence(self, elapsed: float) -> str | None:
+        worked = self._server.processor_seconds() - self._work
+        hung = elapsed > self.PATIENCE and worked < self.BUSY * elapsed
+        if hung or elapsed > self.LONGEST:
+            return f"'{self._asked[0][0].name}' has not answered for {elapsed:.0f} s"
+        return None
+
+
+def state_of(process: psutil.Process) -> str:
+    """The state of a process in psutil's words; dead if it is gone."""
+    try:
+        return str(process.status()) if process.is_running() else psutil.STATUS_DEAD
+    except psutil.NoSuchProcess:
+        return str(psutil.STATUS_DEAD)
+
+
+def reason_in(log: str) -> str:
+    """The line of a Triton log that says why it failed."""
+    if found := re.search(r"failed to load '(\S+)' version (\d+): (.+)", log):
+        why = found[3].split("\\n")[0].strip('" ')
+        return f"the model '{found[1]}' version {found[2]} does not load ({why})"
+    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    failed = [line for line in lines if line.startswith("error:")] or lines
+    return failed[-1] if failed else "it wrote nothing to its log"
+
+
+def _wait_for(processes: Iterable[psutil.Process], seconds: float) -> None:
+    """Wait until none of them runs. A zombie does not: whoever inherited it may take its time to notice."""
+    limit = time.monotonic() + seconds
+    while any(state_of(process) not in _DEAD for process in processes) and time.monotonic() < limit:
+        time.sleep(0.01)
+
+
+def _kill_group(group: int) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(group, signal.SIGKILL)

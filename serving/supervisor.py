@@ -1,0 +1,196 @@
+"""``serve``: a tritonserver that is right before it is called ready, and is started again when it no longer is.
+
+Triton never restarts a dead Python stub, and its readiness endpoints stay green without one (python_backend's
+stubs, server 2.51). So readiness is judged here, by golden images.
+"""
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from core.errors import ServingError
+from serving.repository import CONFIG, list_models
+from serving.server import Prober, Server
+from serving.triton import (
+    EXIT_TIMEOUT,
+    HOST,
+    Ports,
+    Triton,
+    Workplace,
+    check_ports,
+    clean_leftovers,
+    find_triton,
+    make_workplace,
+    remove_workplace,
+)
+
+_LOOK_EVERY = 0.2  # seconds between two looks at the processes
+_GRACE = EXIT_TIMEOUT + 5.0  # seconds from asking the server to end to killing it
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something a person who watches would want to know.
+
+    ``kind`` is ``starting``, ``ready`` (``models`` are served at ``ports``), ``lost`` (``message`` says why; it is
+    started again) or ``stopped``.
+    """
+
+    kind: str
+    message: str
+    ports: Ports
+    models: tuple[str, ...] = ()
+
+
+def serve(
+    repository: Path,
+    ports: Ports | None = None,
+    tritonserver: Path | None = None,
+    on_event: Callable[[Event], None] | None = None,
+) -> None:
+    """Serve ``repository`` until SIGINT or SIGTERM. Blocks; call it in the main thread.
+
+    Raises ServingError or MissingDependency, one line with the reason, if it cannot start or cannot go on.
+    """
+    supervisor = Supervisor(repository, ports, tritonserver, on_event)
+    with _until_signalled(supervisor.stop):
+        supervisor.run()
+
+
+class Supervisor:
+    """Runs a tritonserver, judges it by golden images, and starts it again when it is dead, hung or wrong.
+
+    ``run`` blocks until ``stop`` is called from elsewhere; as a context manager it runs in a thread, and the block
+    begins when the server is ready. ``ports`` are 8001, 8000 and 8002 unless given.
+    """
+
+    def __init__(
+        self,
+        repository: Path,
+        ports: Ports | None = None,
+        tritonserver: Path | None = None,
+        on_event: Callable[[Event], None] | None = None,
+        *,
+        start_seconds: float = 300.0,
+        most_starts: int = 3,
+    ) -> None:
+        self.repository, self.ports = repository.resolve(), ports or Ports()
+        self.url = f"{HOST}:{self.ports.grpc}"
+        self.server: Server | None = None
+        self.restarts = 0
+        self._program, self._on_event = tritonserver, on_event or _ignore
+        self._start_seconds, self._most_starts = start_seconds, most_starts
+        self._stopping, self._settled = threading.Event(), threading.Event()
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run_quietly, name="triton supervisor")
+
+    def run(self) -> None:
+        """Serve until ``stop``. Raises ServingError when a first start fails, or ``most_starts`` in a row."""
+        self._check_repository()
+        check_ports(self.ports)
+        triton = find_triton(self._program)
+        clean_leftovers()
+        workplace = make_workplace(triton)
+        try:
+            self._run_servers(triton, workplace)
+        finally:
+            remove_workplace(workplace)
+            self._tell("stopped", "the server has ended")
+
+    def stop(self) -> None:
+        """Ask ``run`` to end the server and return."""
+        self._stopping.set()
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self._settled.wait()
+        if self._error:
+            self._thread.join()
+            raise self._error
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+        self._thread.join()
+
+    def _run_quietly(self) -> None:
+        try:
+            self.run()
+        except BaseException as error:  # handed to the thread that waits in __enter__
+            self._error = error
+        finally:
+            self._settled.set()
+
+    def _run_servers(self, triton: Triton, workplace: Workplace) -> None:
+        failures = 0
+        while not self._stopping.is_set():
+            try:
+                self._run_once(triton, workplace)
+                failures = 0
+            except ServingError as error:
+                failures += 1
+                if not self._settled.is_set() or failures >= self._most_starts:
+                    raise ServingError(self._given_up(failures, error)) from None
+                self._tell("lost", f"it could not be started ({error})")
+                self._stopping.wait(failures - 1)  # what stands in the way may pass
+
+    def _run_once(self, triton: Triton, workplace: Workplace) -> None:
+        """Start one server and watch it until it is no longer right, or until asked to stop."""
+        self._tell("starting", f"{triton.program} ({triton.version})")
+        self.server = server = Server(triton, self.repository, self.ports, workplace)
+        try:
+            if not server.wait_until_right(self._start_seconds, self._stopping):
+                return
+            self._tell("ready", f"gRPC {self.url}", tuple(f"{each.name}:{each.version}" for each in server.models))
+            self._settled.set()
+            if reason := self._watch(server):
+                self.restarts += 1
+                self._tell("lost", reason)
+        finally:
+            # One that is dead or hung would not hear; waiting for it is time without a server.
+            server.end(_GRACE if self._stopping.is_set() and not server.fault() else 0)
+
+    def _watch(self, server: Server) -> str | None:
+        prober = Prober(server)
+        while not self._stopping.wait(_LOOK_EVERY):
+            if reason := server.fault() or prober.fault():
+                return reason
+        return None
+
+    def _check_repository(self) -> None:
+        models = list_models(self.repository)
+        if not models:
+            raise ServingError(f"{self.repository} has no models: add one with 'publish'")
+        for model in models:
+            if not model.versions or not (model.path / CONFIG).is_file():
+                raise ServingError(f"{model.path} is not a model Triton can load: publish it again, or delete it")
+
+    def _given_up(self, failures: int, error: ServingError) -> str:
+        times = "" if failures == 1 else f" ({failures} times in a row)"
+        return f"the server did not start{times}: {error}"
+
+    def _tell(self, kind: str, message: str, models: tuple[str, ...] = ()) -> None:
+        self._on_event(Event(kind, message, self.ports, models))
+
+
+def _ignore(_: Event) -> None:
+    """Nobody watches."""
+
+
+@contextmanager
+def _until_signalled(stop: Callable[[], None]) -> Iterator[None]:
+    """SIGINT and SIGTERM call ``stop`` within the block."""
+
+    previous = {number: signal.signal(number, lambda *_: stop()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

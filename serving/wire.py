@@ -1,0 +1,97 @@
+"""One request over gRPC: connecting, asking without waiting, and tritonclient's errors as ours."""
+
+from collections.abc import Mapping
+from concurrent.futures import Future
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tritonclient.grpc import InferenceServerClient, InferInput, InferRequestedOutput
+from tritonclient.utils import InferenceServerException, np_to_triton_dtype
+
+from core.errors import ModelNotFound, RequestRefused, ServerUnavailable, ServingError
+from core.images import Images
+
+OUTPUT = "image"
+_LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+
+
+def connect(url: str) -> Any:
+    """A client for the server at ``url`` (``host:port``); nothing is sent yet."""
+    options = [
+        ("grpc.max_send_message_length", -1),
+        ("grpc.max_receive_message_length", -1),
+        # A server that comes back after a restart is found again in a moment, not after gRPC's twenty seconds.
+        ("grpc.initial_reconnect_backoff_ms", 100),
+        ("grpc.min_reconnect_backoff_ms", 100),
+        ("grpc.max_reconnect_backoff_ms", 1000),
+    ]
+    if url.rpartition(":")[0] in _LOOPBACK:
+        options.append(("grpc.enable_http_proxy", 0))
+    try:
+        return InferenceServerClient(url, channel_args=options)
+    except Exception as error:  # gRPC's own kinds, for an address that is none
+        raise ServerUnavailable(f"'{url}' is not an address of a server ({_first_line(error)}): host:port") from None
+
+
+def ask(
+    client: Any,
+    model: str,
+    inputs: Mapping[str, NDArray[Any]],
+    *,
+    version: str = "",
+    seconds: float | None = None,
+    alone: bool = False,
+) -> "Future[Images]":
+    """Send one request; the future holds its images ``(n, h, w, c)``, or one of our errors.
+
+    ``seconds`` is the deadline. ``alone`` asks for a run that no other request shares. Cancelling gives the call up.
+    """
+    tensors = []
+    for name, values in inputs.items():
+        tensor = InferInput(name, list(values.shape), np_to_triton_dtype(values.dtype))
+        tensors.append(tensor.set_data_from_numpy(np.ascontiguousarray(values)))
+    answer: Future[Images] = Future()
+
+    def answered(result: Any, error: Any) -> None:
+        if not answer.set_running_or_notify_cancel():
+            return
+        if error is None:
+            answer.set_result(result.as_numpy(OUTPUT))
+        else:
+            answer.set_exception(translated(error, model))
+
+    call = client.async_infer(
+        model,
+        tensors,
+        answered,
+        model_version=version,
+        outputs=[InferRequestedOutput(OUTPUT)],
+        client_timeout=seconds,
+        parameters={"alone": True} if alone else None,
+    )
+    answer.add_done_callback(lambda future: call.cancel() if future.cancelled() else None)
+    return answer
+
+
+def translated(error: Exception, model: str = "") -> ServingError:
+    """One of our errors, a line long, for what tritonclient raised about ``model``."""
+    status = str(error.status() or "") if isinstance(error, InferenceServerException) else ""
+    said = _first_line(error.message() if isinstance(error, InferenceServerException) else error)
+    if "maximum queue size" in said:
+        return ServerUnavailable(f"the server has too many requests waiting for '{model}': ask again later")
+    if "unknown model" in said or "NOT_FOUND" in status:
+        return ModelNotFound(f"the server does not have '{model}' ({said})")
+    if "INVALID_ARGUMENT" in status:
+        return RequestRefused(f"the server refused the request: {said}")
+    if "DEADLINE_EXCEEDED" in status:
+        return ServerUnavailable("the server did not answer in time: it is overloaded or hung, ask again later")
+    if "connect" in said and "UNAVAILABLE" in status:
+        return ServerUnavailable("no server answers there: start one with 'serve'")
+    if "UNAVAILABLE" in status or "CANCELLED" in status or "not healthy" in said:
+        return ServerUnavailable(f"the server is stopping, restarting or gone ({said}): ask again later")
+    return ServingError(f"the server failed ({said}): its log says more")
+
+
+def _first_line(error: Any) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
