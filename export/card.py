@@ -4,9 +4,9 @@ from dataclasses import asdict
 from typing import Any
 
 from core.bundle import GOLDEN, GRAPH, MANIFEST, SHEET
+from core.contract import OPSET, Port, input_ports, output_port
 from core.latents import ALGORITHM
 from core.spec import GeneratorSpec
-from export.contract import OPSET, Port, input_ports, output_port
 
 SHEET_SEEDS = range(64)
 

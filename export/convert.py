@@ -11,8 +11,8 @@ import torch
 
 from core import latents
 from core.bundle import FORMAT_VERSION
+from core.contract import BATCH, OPSET, SEEDS_KEY, SPEC_KEY, VERSION_KEY, input_ports, output_port, sample_inputs
 from core.errors import ExportError
-from export.contract import BATCH, OPSET, SEEDS_KEY, SPEC_KEY, VERSION_KEY, input_ports, output_port, sample_inputs
 from export.graph import ExportGraph
 
 # Any batch but 0 and 1, which torch.export takes for constants.

@@ -12,13 +12,13 @@ from onnx import ModelProto
 from core import latents
 from core.bundle import CARD, GOLDEN, GRAPH, MANIFEST, SHEET, Golden, Manifest, write_manifest
 from core.checkpoint import load_generator
+from core.contract import OPSET, sample_inputs
 from core.errors import BundleError, ExportError
 from core.files import new_directory, sha256
 from core.images import Images, encode_png, sheet
 from core.networks.base import Generator
 from core.spec import GeneratorSpec
 from export.card import SHEET_SEEDS, render_card
-from export.contract import OPSET, sample_inputs
 from export.convert import to_onnx
 from export.graph import ExportGraph
 from export.rules import Contract

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import onnx
 from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto
 
+from core.contract import BATCH, SPEC_KEY, Port, input_ports, output_port
 from core.errors import SpecError
 from core.spec import GeneratorSpec
-from export.contract import BATCH, SPEC_KEY, Port, input_ports, output_port
 
 STANDARD = ("", "ai.onnx")
 RANDOM = ("RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial")

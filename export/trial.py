@@ -9,10 +9,10 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from core.bundle import MOST_LEVELS, levels_apart
+from core.contract import Inputs, rows, sample_inputs
 from core.errors import ExportError
 from core.images import Images
 from core.spec import GeneratorSpec
-from export.contract import Inputs, rows, sample_inputs
 from export.runtime import run
 
 BATCHES = (1, 2, 3, 8, 17)

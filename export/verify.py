@@ -8,9 +8,9 @@ import onnx
 import onnxruntime
 
 from core.bundle import GOLDEN, GRAPH, MOST_LEVELS, Golden, Manifest, levels_apart, read_bundle
+from core.contract import input_ports, output_port, rows
 from core.errors import BundleError
 from core.images import Images
-from export.contract import input_ports, output_port, rows
 from export.rules import RULES, Contract, broken_rules
 from export.runtime import CPU, open_session, run
 

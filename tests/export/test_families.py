@@ -7,8 +7,8 @@ import onnx
 import pytest
 
 from core.bundle import MOST_LEVELS, levels_apart
+from core.contract import OPSET, sample_inputs
 from core.networks import GENERATORS
-from export.contract import OPSET, sample_inputs
 from export.convert import to_onnx
 from export.graph import ExportGraph
 from export.rules import Contract, broken_rules

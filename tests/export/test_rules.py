@@ -4,7 +4,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from export.contract import OPSET, SPEC_KEY
+from core.contract import OPSET, SPEC_KEY
 from export.rules import RULES, Contract, broken_rules
 from tests.export.conftest import SIZES, graph_of, tiny_spec
 

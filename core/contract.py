@@ -1,6 +1,6 @@
 """The contract every exported graph keeps, whatever its family: names, types and shapes, and samples to feed it.
 
-Torch-free: export, verification and benchmarks read it.
+Torch-free: export, verification and serving read it.
 """
 
 from collections.abc import Mapping, Sequence
