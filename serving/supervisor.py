@@ -65,8 +65,9 @@ def serve(
 class Supervisor:
     """Runs a tritonserver, judges it by golden images, and starts it again when it is dead, hung or wrong.
 
-    ``run`` blocks until ``stop`` is called from elsewhere; as a context manager it runs in a thread, and the block
-    begins when the server is ready. ``ports`` are 8001, 8000 and 8002 unless given.
+    ``run`` blocks until ``stop`` is called from elsewhere. As a context manager it runs in a thread: the block
+    begins when the server is ready, and ends with the error if the server could not go on. ``ports`` are 8001,
+    8000 and 8002 unless given; ``url`` is the gRPC address.
     """
 
     def __init__(
@@ -108,15 +109,24 @@ class Supervisor:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        self._settled.wait()
+        try:
+            self._settled.wait()
+        except BaseException:  # Ctrl-C
+            self._end()
+            raise
         if self._error:
-            self._thread.join()
+            self._end()
             raise self._error
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._end()
+        if self._error and error is None:
+            raise self._error
+
+    def _end(self) -> None:
         self.stop()
         self._thread.join()
 

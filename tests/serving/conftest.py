@@ -1,0 +1,124 @@
+"""A bundle that any machine makes in milliseconds, and one real Triton that serves it to all tests."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from core.bundle import GOLDEN, GRAPH, Golden, write_manifest
+from core.files import write_atomic
+from core.latents import ALGORITHM, latents
+from core.spec import GeneratorSpec, Provenance
+from serving.config import render
+from serving.repository import CONFIG, publish, read_config
+from serving.supervisor import Supervisor
+from serving.triton import free_ports
+
+SPEC = GeneratorSpec("tiny", 8, 12, 4, latent_dim=8, provenance=Provenance(data_name="noise", data_licence="CC0-1.0"))
+CLASSES = ("cat", "dog", "bird")
+
+
+def make_bundle(path: Path, spec: GeneratorSpec = SPEC, seed: int = 0) -> Path:
+    """A bundle of a network that is one matrix: z → truncation → W → tanh (→ darker by class) → pixels."""
+    path.mkdir(parents=True)
+    size = spec.channels * spec.height * spec.width
+    weight = np.random.RandomState(seed).standard_normal((spec.latent_dim, size)).astype(np.float32) / 3
+    (path / GRAPH).write_bytes(make_graph(spec, weight).SerializeToString())
+    z = latents(range(5), spec.latent_dim)
+    inputs: dict[str, Any] = {"z": z, "truncation": np.linspace(1, 0.5, 5, dtype=np.float32)[:, None]}
+    if spec.classes:
+        inputs["label"] = np.arange(5, dtype=np.int64)[:, None] % len(spec.classes)
+    (path / GOLDEN).write_bytes(Golden(inputs, images_of(spec, weight, **inputs)).to_bytes())
+    write_manifest(path, spec=spec, opset=18, seed_algorithm=ALGORITHM)
+    return path
+
+
+def images_of(spec: GeneratorSpec, weight, z, truncation, label=None):
+    """What the graph computes, in numpy."""
+    values = np.tanh((z * truncation) @ weight) * np.float32(127) + np.float32(127)
+    if label is not None:
+        values = values / (label.astype(np.float32) + 1)
+    chw = np.round(values).reshape(len(z), spec.channels, spec.height, spec.width)
+    return chw.transpose(0, 2, 3, 1).astype(np.uint8)
+
+
+def make_graph(spec: GeneratorSpec, weight: np.ndarray) -> onnx.ModelProto:
+    shape = np.array([-1, spec.channels, spec.height, spec.width], np.int64)
+    constants = {"weight": weight, "half": np.float32(127), "one": np.float32(1), "shape": shape}
+    inputs = [("z", TensorProto.FLOAT, spec.latent_dim), ("truncation", TensorProto.FLOAT, 1)]
+    nodes = [
+        helper.make_node("Mul", ["z", "truncation"], ["style"]),
+        helper.make_node("MatMul", ["style", "weight"], ["sum"]),
+        helper.make_node("Tanh", ["sum"], ["value"]),
+        helper.make_node("Mul", ["value", "half"], ["scaled"]),
+        helper.make_node("Add", ["scaled", "half"], ["levels"]),
+    ]
+    last = "levels"
+    if spec.classes:
+        inputs.append(("label", TensorProto.INT64, 1))
+        nodes += [
+            helper.make_node("Cast", ["label"], ["class"], to=TensorProto.FLOAT),
+            helper.make_node("Add", ["class", "one"], ["darkness"]),
+            helper.make_node("Div", ["levels", "darkness"], ["darker"]),
+        ]
+        last = "darker"
+    nodes += [
+        helper.make_node("Round", [last], ["rounded"]),
+        helper.make_node("Reshape", ["rounded", "shape"], ["chw"]),
+        helper.make_node("Transpose", ["chw"], ["hwc"], perm=[0, 2, 3, 1]),
+        helper.make_node("Cast", ["hwc"], ["image"], to=TensorProto.UINT8),
+    ]
+    image = ("image", TensorProto.UINT8, ["batch", spec.height, spec.width, spec.channels])
+    graph = helper.make_graph(
+        nodes,
+        "tiny",
+        [helper.make_tensor_value_info(name, kind, ["batch", dim]) for name, kind, dim in inputs],
+        [helper.make_tensor_value_info(*image)],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+
+
+@pytest.fixture(scope="session")
+def bundle(tmp_path_factory) -> Path:
+    return make_bundle(tmp_path_factory.mktemp("bundles") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def labelled_bundle(tmp_path_factory) -> Path:
+    return make_bundle(tmp_path_factory.mktemp("bundles") / "labelled", replace(SPEC, classes=CLASSES))
+
+
+def configure(model: Path, **changes: Any) -> None:
+    """Change settings of a published model's configuration, as a person would."""
+    write_atomic(model / CONFIG, render(replace(read_config(model), **changes)))
+
+
+@pytest.fixture
+def make_repository(tmp_path, bundle) -> Callable[[], Path]:
+    """A repository of a test's own, with one model, ``tiny``."""
+
+    def make() -> Path:
+        publish(bundle, "tiny", tmp_path / "repository")
+        return tmp_path / "repository"
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory, bundle, labelled_bundle) -> Iterator[Supervisor]:
+    """A Triton that no test harms. ``gathering`` waits for four images before it runs, or a second."""
+    repository = tmp_path_factory.mktemp("served") / "repository"
+    publish(bundle, "tiny", repository)
+    publish(bundle, "tiny", repository)
+    publish(labelled_bundle, "animals", repository)
+    publish(bundle, "gathering", repository)
+    configure(repository / "tiny", max_batch_size=16)
+    configure(repository / "gathering", max_batch_size=4, queue_delay_us=1_000_000)
+    with Supervisor(repository, free_ports()) as supervisor:
+        yield supervisor

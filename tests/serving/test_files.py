@@ -1,0 +1,57 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from core.errors import ServerUnavailable
+from core.images import from_pillow
+from serving.files import save_samples
+from tests.serving.conftest import SPEC
+
+
+def images(seeds, fails_at=None):
+    for seed in seeds:
+        if seed == fails_at:
+            raise ServerUnavailable("gone")
+        yield seed, np.random.RandomState(seed % 1000).randint(0, 256, (8, 12, 4), np.uint8)
+
+
+def test_every_image_is_a_png_that_says_where_it_comes_from(tmp_path):
+    seeds = [42, 0, 2**32 - 1]
+    paths = save_samples(images(seeds), tmp_path / "new" / "out", SPEC, "tiny", "3", 0.7, "cat")
+    assert [path.name for path in paths] == ["0000000042.png", "0000000000.png", "4294967295.png"]
+    for path, (seed, image) in zip(paths, images(seeds), strict=True):
+        with Image.open(path) as picture:
+            assert (from_pillow(picture, 4) == image).all()
+            text = picture.text
+        assert text.pop("Software").startswith("Ganfoundry ")
+        assert text == {
+            "Model": "tiny",
+            "Version": "3",
+            "Seed": str(seed),
+            "Truncation": "0.7",
+            "Label": "cat",
+            "Source": "trained on noise, CC0-1.0",
+        }
+
+
+def test_the_sheet_shows_them_in_order(tmp_path):
+    save_samples(images(range(5)), tmp_path, SPEC, "tiny", "1", sheet=tmp_path / "sheets" / "all.png")
+    with Image.open(tmp_path / "sheets" / "all.png") as picture:
+        sheet = from_pillow(picture, 4)
+        assert picture.text["Model"] == "tiny"
+    assert sheet.shape == (16, 36, 4)
+    for index, (_, image) in enumerate(images(range(5))):
+        top, left = index // 3 * 8, index % 3 * 12
+        assert (sheet[top : top + 8, left : left + 12] == image).all()
+
+
+def test_what_was_complete_is_kept_when_the_server_goes(tmp_path):
+    with pytest.raises(ServerUnavailable):
+        save_samples(images(range(9), fails_at=4), tmp_path, SPEC, "tiny", "1", sheet=tmp_path / "sheet.png")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"{seed:010d}.png" for seed in range(4)]
+
+
+def test_the_same_images_give_the_same_bytes(tmp_path):
+    first = save_samples(images([1]), tmp_path / "a", SPEC, "tiny", "1")
+    second = save_samples(images([1]), tmp_path / "b", SPEC, "tiny", "1")
+    assert first[0].read_bytes() == second[0].read_bytes()

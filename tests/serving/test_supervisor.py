@@ -1,0 +1,222 @@
+"""What may happen to a server, done to a real one."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from core.bundle import GOLDEN, MOST_LEVELS, Golden, levels_apart
+from core.errors import MissingDependency, ServerUnavailable, ServingError
+from serving.client import Sampler
+from serving.files import save_samples
+from serving.repository import CONFIG, publish
+from serving.server import reason_in
+from serving.supervisor import Supervisor, serve
+from serving.triton import HOST, SHARED_MEMORY, free_ports
+
+PATIENCE = 60  # seconds for anything, on a machine that is busy with something else
+
+
+def eventually(holds):
+    limit = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < limit, "it did not happen"
+        time.sleep(0.05)
+
+
+def images_are_right(supervisor, golden):
+    try:
+        with Sampler("tiny", supervisor.url, seconds=5) as sampler:
+            (image,) = sampler.sample_latents(golden.inputs["z"][:1])
+    except ServingError:
+        return False
+    return levels_apart(image, golden.images[0]) <= MOST_LEVELS
+
+
+def processes_of(pid):
+    """A server's process and its stubs, and the start of its names in shared memory."""
+    server = psutil.Process(pid)
+    (prefix,) = (each.rpartition("=")[2] for each in server.cmdline() if "shm-region-prefix-name" in each)
+    return [server, *server.children(recursive=True)], prefix
+
+
+def gone(processes, prefix):
+    alive = [p for p in processes if p.is_running() and p.status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)]
+    return not alive and not list(SHARED_MEMORY.glob(f"{prefix}*"))
+
+
+@pytest.fixture
+def golden(bundle):
+    return Golden.read(bundle / GOLDEN)
+
+
+@pytest.fixture(scope="module")
+def supervisor(tmp_path_factory, bundle):
+    """A server that the tests harm, one after the other. ``events`` are what it told."""
+    repository = tmp_path_factory.mktemp("harmed") / "repository"
+    publish(bundle, "tiny", repository)
+    events = []
+    supervisor = Supervisor(repository, free_ports(), on_event=events.append)
+    with supervisor:
+        supervisor.events = events
+        yield supervisor
+    assert [event.kind for event in events][-1] == "stopped"
+
+
+def test_ready_means_that_the_golden_images_come_back(supervisor, golden):
+    kinds = [event.kind for event in supervisor.events]
+    assert kinds[:2] == ["starting", "ready"]
+    assert supervisor.events[1].models == ("tiny:1",)
+    assert images_are_right(supervisor, golden)
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
+@pytest.mark.parametrize("which", ["stub", "server"])
+def test_a_process_that_is_killed_or_hangs_is_replaced(supervisor, golden, which, how):
+    eventually(lambda: images_are_right(supervisor, golden) and supervisor.events[-1].kind == "ready")
+    told, harmed = len(supervisor.events), supervisor.server
+    processes, _ = processes_of(harmed.pid)
+    (stub,) = harmed.stubs
+    os.kill(stub.pid if which == "stub" else harmed.pid, how)
+    eventually(lambda: [event.kind for event in supervisor.events[told:]][-1:] == ["ready"])
+    assert supervisor.events[told].kind == "lost"
+    assert supervisor.server is not harmed
+    assert images_are_right(supervisor, golden)
+    assert gone(processes, "no such prefix")
+
+
+def test_what_was_sampled_before_the_server_went_is_kept(supervisor, golden, tmp_path):
+    eventually(lambda: supervisor.events[-1].kind == "ready")
+
+    def harmed(samples):
+        for seed, image in samples:
+            yield seed, image
+            if seed == 9:
+                os.kill(supervisor.server.pid, signal.SIGKILL)
+
+    with Sampler("tiny", supervisor.url, batch=1, in_flight=2) as sampler, pytest.raises(ServerUnavailable) as raised:
+        save_samples(harmed(sampler.sample(range(100_000))), tmp_path, sampler.spec, "tiny", sampler.version)
+    assert "\n" not in str(raised.value)
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert len(names) >= 10
+    assert names == [f"{seed:010d}.png" for seed in range(len(names))]
+    eventually(lambda: images_are_right(supervisor, golden))
+
+
+def test_a_server_that_is_busy_is_left_alone(supervisor, golden):
+    eventually(lambda: images_are_right(supervisor, golden) and supervisor.events[-1].kind == "ready")
+    told, end = len(supervisor.events), time.monotonic() + 4
+
+    def load():
+        with Sampler("tiny", supervisor.url, in_flight=8) as sampler:
+            while time.monotonic() < end:
+                for _ in sampler.sample(range(256)):
+                    pass
+
+    threads = [threading.Thread(target=load) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert supervisor.events[told:] == []
+
+
+def test_it_gives_up_with_the_reason_when_it_cannot_start_again(make_repository):
+    repository, events = make_repository(), []
+    with (
+        pytest.raises(ServingError, match=r"2 times in a row\): the model 'tiny' version 1 does not load"),
+        Supervisor(repository, free_ports(), on_event=events.append, most_starts=2) as supervisor,
+    ):
+        (repository / "tiny" / "1" / "model.onnx").write_bytes(b"broken")
+        os.kill(supervisor.server.stubs[0].pid, signal.SIGKILL)
+        eventually(lambda: events[-1].kind == "stopped")
+
+
+def starting_fails(repository, said, ports=None, **more):
+    """Whether ``serve`` refuses in one line that matches, and quickly."""
+    with pytest.raises((ServingError, MissingDependency), match=said) as raised:
+        serve(repository, ports or free_ports(), **more)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_graph_that_does_not_load_is_named(make_repository):
+    repository = make_repository()
+    (repository / "tiny" / "1" / "model.onnx").write_bytes(b"broken")
+    starting_fails(repository, "'tiny' version 1 does not load .*onnx")
+
+
+def test_golden_images_that_do_not_come_back_are_an_error(make_repository, golden):
+    repository = make_repository()
+    wrong = Golden(golden.inputs, golden.images ^ 3)
+    (repository / "tiny" / "1" / GOLDEN).write_bytes(wrong.to_bytes())
+    starting_fails(repository, "'tiny' version 1 does not make its golden images")
+
+
+def test_a_repository_without_models_is_said(tmp_path):
+    starting_fails(tmp_path, "no models: add one with 'publish'")
+    starting_fails(tmp_path / "nowhere", "no models")
+
+
+@pytest.mark.parametrize("lacks", ["config", "versions"])
+def test_a_directory_that_is_no_model_is_named(make_repository, lacks):
+    repository = make_repository()
+    (repository / "half").mkdir()
+    if lacks == "config":
+        (repository / "half" / "1").mkdir()
+    else:
+        (repository / "half" / CONFIG).touch()
+    starting_fails(repository, "half is not a model")
+
+
+def test_a_taken_port_is_said_before_anything_starts(make_repository):
+    with socket.socket() as taken:
+        taken.bind((HOST, 0))
+        taken.listen()
+        ports = free_ports()
+        ports = type(ports)(taken.getsockname()[1], ports.http, ports.metrics)
+        starting_fails(make_repository(), "is taken: choose another with --grpc-port", ports)
+
+
+def test_a_program_that_is_no_server_is_said(make_repository, tmp_path):
+    starting_fails(make_repository(), "nothing-here is not a program", tritonserver=tmp_path / "nothing-here")
+    starting_fails(make_repository(), "tritonserver ended with status 0", tritonserver=Path("/bin/true"))
+
+
+SERVE = """
+import sys
+from pathlib import Path
+from serving.supervisor import serve
+from serving.triton import Ports
+serve(Path(sys.argv[1]), Ports(*map(int, sys.argv[2:])), on_event=lambda event: print(event.kind, flush=True))
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_nothing_is_left_when_it_ends(make_repository, how):
+    ports = free_ports()
+    command = [sys.executable, "-c", SERVE, str(make_repository()), *map(str, (ports.grpc, ports.http, ports.metrics))]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as program:
+        assert [program.stdout.readline() for _ in range(2)] == ["starting\n", "ready\n"]
+        servers = [p.pid for p in psutil.Process(program.pid).children() if p.name() == "tritonserver"]
+        processes, prefix = processes_of(servers[0])
+        assert len(processes) == 2
+        program.send_signal(how)
+        assert program.wait(PATIENCE) == (-signal.SIGKILL if how == signal.SIGKILL else 0)
+    eventually(lambda: gone(processes, prefix))
+
+
+def test_the_reason_is_found_in_a_log():
+    line = (
+        "E1123 1 model_lifecycle.cc:642] \"failed to load 'a.b' version 2: Internal: no such file\\n\\nAt:\\n  x(3)\"\n"
+    )
+    assert reason_in("noise\n" + line + "more") == "the model 'a.b' version 2 does not load (Internal: no such file)"
+    assert reason_in("noise\nerror: creating server: Internal\nmore\n") == "error: creating server: Internal"
+    assert reason_in("first\nlast\n\n") == "last"
+    assert reason_in("") == "it wrote nothing to its log"
