@@ -82,7 +82,7 @@ def report_speed(run: Path, bundle: Path, threads: int, rounds: int) -> None:
 
     from core.bundle import GRAPH
     from core.checkpoint import load_generator
-    from export.contract import sample_inputs
+    from core.contract import sample_inputs
     from export.graph import ExportGraph
 
     torch.set_num_threads(threads)

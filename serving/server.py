@@ -133,8 +133,11 @@ class Server:
         status = self._process.poll()
         if status is None:
             return None
+        why = self.last_words()
+        if why.startswith("the model"):
+            return why
         how = f"by signal {signal.Signals(-status).name}" if status < 0 else f"with status {status}"
-        return f"tritonserver ended {how}: {self.last_words()}"
+        return f"tritonserver ended {how}: {why}"
 
     def _listens(self) -> bool:
         """Whether gRPC is served, which begins when every model is loaded."""
@@ -238,7 +241,7 @@ def reason_in(log: str) -> str:
     """The line of a Triton log that says why it failed."""
     if found := re.search(r"failed to load '(\S+)' version (\d+): (.+)", log):
         why = found[3].split("\\n")[0].strip('" ')
-        return f"the model '{found[1]}' version {found[2]} does not load ({why})"
+        return f"the model '{found[1]}' version {found[2]} does not load ({why}): publish it again, or delete it"
     lines = [line.strip() for line in log.splitlines() if line.strip()]
     failed = [line for line in lines if line.startswith("error:")] or lines
     return failed[-1] if failed else "it wrote nothing to its log"

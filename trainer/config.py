@@ -117,14 +117,14 @@ def dcgan_cpu() -> TrainConfig:
         discriminator={"width": 64, "norm": "none", "minibatch_std": True},
         r1_gamma=0.2,
         r1_every=8,
-        augment=("colour", "translation"),
+        augment=("translation",),
         learning_rate_g=4e-4,
         learning_rate_d=4e-4,
         beta1=0.0,
         beta2=0.99,
         ema_kimg=20.0,
         batch=32,
-        kimg=65.0,
+        kimg=70.0,
         channels_last=False,
     )
 
