@@ -27,6 +27,7 @@ from serving.wire import ask, connect, translated
 _STUB = "triton_python_backend_stub"
 _DEAD = (psutil.STATUS_DEAD, psutil.STATUS_ZOMBIE)
 _GOLDEN_SECONDS = 120.0  # a first run may compile kernels
+_PROBE_SECONDS = 600.0  # the prober judges much earlier
 _CONTROL_SECONDS = 10.0
 
 
@@ -80,12 +81,12 @@ class Server:
         if ended := self._ended():
             return ended
         states = {process: state_of(process) for process in (psutil.Process(self.pid), *self.stubs)}
-        if dead := next((process for process, state in states.items() if state in _DEAD), None):
-            return f"the server's process {dead.pid} died"
+        if any(states[stub] in _DEAD for stub in self.stubs):
+            return "a backend stub died"
         # Stopped twice in a row is not a blink. A stub that is continued later aborts the whole server.
         stopped = {process for process, state in states.items() if state == psutil.STATUS_STOPPED}
         still, self._stopped = stopped & self._stopped, stopped
-        return f"the server's process {still.pop().pid} is stopped" if still else None
+        return f"the process {still.pop().pid} is stopped" if still else None
 
     def processor_seconds(self) -> float:
         """Processor time that the server and its stubs have used, in seconds."""
@@ -97,6 +98,14 @@ class Server:
                 continue
             total += times.user + times.system
         return total
+
+    def answered(self) -> int:
+        """How many runs of all models the server has finished; -1 if it does not even say that."""
+        try:
+            answer = self.client.get_inference_statistics(client_timeout=_CONTROL_SECONDS)
+        except InferenceServerException:
+            return -1
+        return sum(model.execution_count for model in answer.model_stats)
 
     def end(self, grace: float) -> None:
         """End every process: ask, wait ``grace`` seconds, then kill; and clean up the shared memory."""
@@ -186,13 +195,14 @@ class Prober:
 
     EVERY = 1.0  # seconds between two questions
     PATIENCE = 2.0  # seconds an answer may take while the server is idle
-    LONGEST = 60.0  # seconds an answer may take while the server works on something else
+    LONGEST = 30.0  # seconds between two looks at whether a server that works also answers anyone
     BUSY = 0.1  # processors' worth of work that counts as working
 
     def __init__(self, server: Server) -> None:
         self._server = server
         self._asked: list[tuple[Watched, Future[Images]]] = []
         self._since, self._work = time.monotonic(), 0.0
+        self._answered: int | None = None
 
     def fault(self) -> str | None:
         """What is wrong, or None. Call it often: it never waits."""
@@ -208,10 +218,12 @@ class Prober:
         return None
 
     def _ask(self) -> None:
+        self._start_clock()
+        self._answered = None
+        self._asked = [(model, ask_golden(self._server, model, 0, 1, _PROBE_SECONDS)) for model in self._server.models]
+
+    def _start_clock(self) -> None:
         self._since, self._work = time.monotonic(), self._server.processor_seconds()
-        self._asked = [
-            (model, ask_golden(self._server, model, 0, 1, 2 * self.LONGEST)) for model in self._server.models
-        ]
 
     def _judge(self, model: Watched, answer: "Future[Images]") -> str | None:
         try:
@@ -222,10 +234,17 @@ class Prober:
             return f"'{model.name}' failed a question it must answer ({error})"
 
     def _judge_silence(self, elapsed: float) -> str | None:
+        """A hung server is idle, or works without ever answering anyone; a busy one answers others meanwhile."""
+        silent = f"'{self._asked[0][0].name}' does not answer"
         worked = self._server.processor_seconds() - self._work
-        hung = elapsed > self.PATIENCE and worked < self.BUSY * elapsed
-        if hung or elapsed > self.LONGEST:
-            return f"'{self._asked[0][0].name}' has not answered for {elapsed:.0f} s"
+        if elapsed > self.PATIENCE and worked < self.BUSY * elapsed:
+            return silent
+        if elapsed > self.LONGEST:
+            answered = self._server.answered()
+            if answered == self._answered:
+                return silent
+            self._answered = answered
+            self._start_clock()
         return None
 
 
