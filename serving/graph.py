@@ -3,8 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
+from tritonclient.utils import np_to_triton_dtype
 
+from core.contract import Port, input_ports, output_port
 from core.errors import BundleError
 from core.spec import GeneratorSpec
 from serving.config import Tensor, Tensors
@@ -34,15 +37,11 @@ def tensors_of(graph: Path) -> tuple[Tensors, Tensors]:
 
 def expected_tensors(spec: GeneratorSpec) -> tuple[Tensors, Tensors]:
     """The inputs and outputs that the graph contract gives a generator with ``spec``."""
-    image = (spec.height, spec.width, spec.channels)
-    if spec.kind == "image":
-        return (Tensor("source", "UINT8", image),), (Tensor("image", "UINT8", image),)
-    inputs = [Tensor("z", "FP32", (spec.latent_dim,)), Tensor("truncation", "FP32", (1,))]
-    if spec.classes:
-        inputs.append(Tensor("label", "INT64", (1,)))
-    if spec.codes:
-        inputs.append(Tensor("codes", "FP32", (spec.codes,)))
-    return tuple(inputs), (Tensor("image", "UINT8", image),)
+    return tuple(_from_port(port) for port in input_ports(spec)), (_from_port(output_port(spec)),)
+
+
+def _from_port(port: Port) -> Tensor:
+    return Tensor(port.name, np_to_triton_dtype(np.dtype(port.dtype)), port.shape)
 
 
 def _tensor(graph: Path, value: Any) -> Tensor:
