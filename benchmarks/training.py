@@ -1,6 +1,6 @@
 """Training throughput against a plain loop, in one process and run: the same networks, losses and images.
 
-    python benchmarks/training.py [--size 64] [--width 64] [--batch 64] [--rounds 5] [--steps 6]
+    python benchmarks/training.py [--size 64] [--width 64] [--batch 64] [--rounds 5] [--steps 12]
 
 The reference is how a DCGAN is usually written: PNG files decoded by Pillow in a DataLoader with 2 workers, NCHW,
 separate passes for real and fake, the discriminator's gradients left on while the generator learns. The two take
@@ -35,6 +35,7 @@ from trainer.systems.players import Batch
 from trainer.training import Plan, plan
 
 DIFFERENCE = 1e-4  # between the two losses of the first step: sums in another order
+PAUSE = 1.0  # seconds before each turn: the loader's workers fill their queue, on nobody's time
 
 
 class Files(Dataset[Tensor]):
@@ -89,7 +90,7 @@ class Reference:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name, default in (("size", 64), ("width", 64), ("batch", 64), ("rounds", 5), ("steps", 6)):
+    for name, default in (("size", 64), ("width", 64), ("batch", 64), ("rounds", 5), ("steps", 12)):
         parser.add_argument(f"--{name}", type=int, default=default)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -135,6 +136,7 @@ def compare(planned: Plan, files: Path, rounds: int, steps: int) -> None:
     seconds: dict[str, list[float]] = {name: [] for name in variants}
     for turn in range(rounds + 1):
         for name, moves in variants.items():
+            time.sleep(PAUSE)
             start = time.perf_counter()
             for _ in range(steps):
                 next(moves)
