@@ -31,7 +31,7 @@ from serving.client import Sampler
 from serving.repository import publish
 from serving.supervisor import Supervisor
 from serving.triton import find_triton, free_ports
-from serving.wire import ask, connect
+from serving.wire import OUTPUT, connect, infer_inputs
 
 BATCH, AT_ONCE, SEEDS_COMPARED = 64, 8, 1024
 WARM_UP_CALLS = 10
@@ -68,14 +68,15 @@ def in_process(bundle: Path, calls: int) -> dict[str, float]:
 
 
 def through_triton(bundle: Path, calls: int) -> dict[str, float]:
+    """The same calls with tritonclient, against a server of our own; then what only a server can do."""
     spec = read_bundle(bundle).spec
-    inputs = {batch: sample_inputs(spec, range(batch)) for batch in (1, BATCH)}
+    inputs = {batch: infer_inputs(sample_inputs(spec, range(batch))) for batch in (1, BATCH)}
     with tempfile.TemporaryDirectory() as folder:
         publish(bundle, "benchmark", Path(folder))
         with Supervisor(Path(folder), free_ports()) as server, connect(server.url) as client:
 
             def call(batch: int) -> object:
-                return ask(client, "benchmark", inputs[batch]).result()
+                return client.infer("benchmark", inputs[batch]).as_numpy(OUTPUT)
 
             figures = one_after_the_other(call, calls)
             for at_once in (1, AT_ONCE):

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from concurrent.futures import Future
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 from tritonclient.grpc import InferenceServerClient, InferInput, InferRequestedOutput
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
@@ -47,10 +46,6 @@ def ask(
 
     ``seconds`` is the deadline. ``alone`` asks for a run that no other request shares. Cancelling gives the call up.
     """
-    tensors = []
-    for name, values in inputs.items():
-        tensor = InferInput(name, list(values.shape), np_to_triton_dtype(values.dtype))
-        tensors.append(tensor.set_data_from_numpy(np.ascontiguousarray(values)))
     answer: Future[Images] = Future()
 
     def answered(result: Any, error: Any) -> None:
@@ -63,7 +58,7 @@ def ask(
 
     call = client.async_infer(
         model,
-        tensors,
+        infer_inputs(inputs),
         answered,
         model_version=version,
         outputs=[InferRequestedOutput(OUTPUT)],
@@ -72,6 +67,12 @@ def ask(
     )
     answer.add_done_callback(lambda future: call.cancel() if future.cancelled() else None)
     return answer
+
+
+def infer_inputs(inputs: Mapping[str, NDArray[Any]]) -> list[InferInput]:
+    """Arrays by name as tritonclient wants them."""
+    tensors = {name: InferInput(name, list(a.shape), np_to_triton_dtype(a.dtype)) for name, a in inputs.items()}
+    return [tensor.set_data_from_numpy(inputs[name]) for name, tensor in tensors.items()]
 
 
 def translated(error: Exception, model: str = "") -> ServingError:
