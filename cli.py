@@ -293,8 +293,14 @@ def _counted(items: Iterator[Any], total: int, progress: Callable[[int, int], No
 
 
 def _print_event(event: "Event") -> None:
-    models = f": {', '.join(event.models)}" if event.models else ""
-    _say(f"{event.kind}: {event.message}{models}")
+    from serving.triton import HOST
+
+    _say(f"{event.kind}: {event.message}")
+    if event.kind == "ready":
+        _say(f"  models   {', '.join(event.models)}")
+        _say(f"  gRPC     {HOST}:{event.ports.grpc}")
+        _say(f"  HTTP     http://{HOST}:{event.ports.http}/v2/health/ready")
+        _say(f"  metrics  http://{HOST}:{event.ports.metrics}/metrics")
 
 
 def _print_findings(verification: dict[str, Any]) -> None:

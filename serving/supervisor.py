@@ -158,7 +158,11 @@ class Supervisor:
         try:
             if not server.wait_until_right(self._start_seconds, self._stopping):
                 return
-            self._tell("ready", f"gRPC {self.url}", tuple(f"{each.name}:{each.version}" for each in server.models))
+            self._tell(
+                "ready",
+                "every golden image came back right",
+                tuple(f"{each.name}:{each.version}" for each in server.models),
+            )
             self._settled.set()
             if reason := self._watch(server):
                 self.restarts += 1
