@@ -143,17 +143,19 @@ def train(
     seed: Annotated[int | None, typer.Option(help="Fixes every random draw.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, mps …")] = None,
     precision: Annotated[Literal["fp32", "bf16"] | None, typer.Option(help="bf16 is autocast.")] = None,
+    conditional: Annotated[bool, typer.Option("--conditional", help="Learn the pack's classes.")] = False,
     settings: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any setting.")] = None,
     resume: Annotated[bool, typer.Option("--resume/--no-resume", help="--no-resume starts afresh.")] = True,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print settings and networks; train nothing.")] = False,
 ) -> None:
     """Train a generator on a pack. Run the same command again to go on."""
-    from trainer.config import resolve
     from trainer.data.pack import Pack
+    from trainer.presets import resolve
     from trainer.training import Outcome, plan
     from trainer.training import train as run
 
     changes = {"kimg": kimg, "batch": batch, "seed": seed, "device": device, "precision": precision}
+    changes["conditional"] = conditional or None
     planned = plan(resolve(preset, settings or (), **changes), Pack.open(data))
     if dry_run:
         _print_plan(planned)

@@ -26,12 +26,11 @@ from core.images import encode_png
 from core.networks import build_discriminator, build_generator
 from core.sizes import plan_size
 from trainer import ema, loop
-from trainer.config import resolve
 from trainer.data.openmoji import import_openmoji
 from trainer.data.pack import Pack
+from trainer.presets import resolve
 from trainer.stream import Stream
 from trainer.systems import build_system
-from trainer.systems.players import Batch
 from trainer.training import Plan, plan
 
 DIFFERENCE = 1e-4  # between the two losses of the first step: sums in another order
@@ -115,7 +114,7 @@ def new_training(planned: Plan) -> loop.Training:
 
 def check_losses(planned: Plan, files: Path) -> None:
     ours, theirs = new_training(planned), Reference(planned, files)
-    batch = Stream(planned.pack, planned.spec, planned.config.batch, 0, planned.device).read(0)
+    batch = Stream(planned.pack, planned.spec, 0, planned.device).read(0, planned.config.batch, 0)
     seed = loop.round_seed(planned.config.seed, 0)
     loop.play(ours, batch)
     torch.manual_seed(seed)
@@ -153,10 +152,10 @@ def compare(planned: Plan, files: Path, rounds: int, steps: int) -> None:
 
 def our_steps(planned: Plan) -> Iterator[None]:
     training = new_training(planned)
-    stream = Stream(planned.pack, planned.spec, planned.config.batch, 0, planned.device)
+    stream = Stream(planned.pack, planned.spec, 0, planned.device)
     while True:
-        batch: Batch = stream.read(training.images_seen)
-        loop.play(training, batch)
+        count = training.system.begin(training.images_seen)
+        loop.play(training, stream.read(training.images_seen, count, training.rounds))
         yield
 
 

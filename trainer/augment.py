@@ -55,8 +55,12 @@ AUGMENTATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-def augment(images: Tensor, names: Sequence[str]) -> Tensor:
-    """``images`` through each augmentation named, in order."""
+def augment(images: Tensor, names: Sequence[str], probability: float = 1.0) -> Tensor:
+    """``images`` through each augmentation named, in order; each touches every image with ``probability``."""
     for name in names:
-        images = AUGMENTATIONS[name](images)
+        changed = AUGMENTATIONS[name](images)
+        if probability < 1:
+            chosen = torch.rand(len(images), 1, 1, 1, device=images.device) < probability
+            changed = torch.where(chosen, changed, images)
+        images = changed
     return images

@@ -1,17 +1,19 @@
-"""``TrainConfig``: every number of a run. ``PRESETS``: every recipe, with all of its numbers."""
+"""``TrainConfig``: every number of a run, checked."""
 
 import difflib
 import json
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from core.errors import ConfigError
 from core.networks import DISCRIMINATORS, GENERATORS
 from trainer.augment import AUGMENTATIONS
 from trainer.losses import LOSSES
+from trainer.schedules import cosine
 
 PRECISIONS = ("fp32", "bf16")
+SCHEDULED = ("learning_rate_g", "learning_rate_d", "beta2", "r1_gamma", "r2_gamma", "augment_p")
 
 
 @dataclass(frozen=True)
@@ -24,18 +26,23 @@ class TrainConfig:
     generator: dict[str, Any] = field(default_factory=dict)
     discriminator: dict[str, Any] = field(default_factory=dict)
     latent_dim: int = 100
+    conditional: bool = False
     loss: str = "non-saturating"
     real_labels: tuple[float, float] = (1.0, 1.0)  # (0.9, 0.9): one-sided smoothing; (0.8, 1): noisy
     fake_labels: tuple[float, float] = (0.0, 0.0)
     r1_gamma: float = 0.0
-    r1_every: int = 1
+    r2_gamma: float = 0.0
+    penalty_every: int = 1  # rounds
     augment: tuple[str, ...] = ()
+    augment_p: float = 1.0  # the share of images that each augmentation touches
     learning_rate_g: float = 2e-4
     learning_rate_d: float = 2e-4
     beta1: float = 0.5
     beta2: float = 0.999
     ema_kimg: float = 10.0  # half-life
     ema_ramp: float = 0.05
+    schedule_kimg: float = 0.0  # when the settings in ``final`` have their last values; 0: nothing moves
+    final: dict[str, float] = field(default_factory=dict)
     batch: int = 64
     kimg: float = 200.0
     seed: int = 0
@@ -49,17 +56,21 @@ class TrainConfig:
     channels_last: bool = True
 
     def __post_init__(self) -> None:
-        _one_of("family", self.family, GENERATORS.keys() & DISCRIMINATORS.keys())
-        _one_of("loss", self.loss, LOSSES)
-        _one_of("precision", self.precision, PRECISIONS)
+        one_of("family", self.family, GENERATORS.keys() & DISCRIMINATORS.keys())
+        one_of("loss", self.loss, LOSSES)
+        one_of("precision", self.precision, PRECISIONS)
         for name in self.augment:
-            _one_of("augment", name, AUGMENTATIONS)
+            one_of("augment", name, AUGMENTATIONS)
         for name in ("learning_rate_g", "learning_rate_d", "kimg", "log_kimg", "preview_kimg", "checkpoint_kimg"):
             _at_least(name, getattr(self, name), 0, exclusive=True)
-        for name in ("batch", "r1_every", "previews", "latent_dim"):
+        for name in ("batch", "penalty_every", "previews", "latent_dim"):
             _at_least(name, getattr(self, name), 1)
-        for name in ("r1_gamma", "ema_kimg", "ema_ramp", "seed"):
+        for name in ("r1_gamma", "r2_gamma", "ema_kimg", "ema_ramp", "schedule_kimg", "seed"):
             _at_least(name, getattr(self, name), 0)
+        for name in self.final:
+            one_of("final", name, SCHEDULED)
+        if not 0 <= self.augment_p <= 1:
+            raise ConfigError(f"augment_p is {self.augment_p}: it must be 0 to 1")
         for name in ("beta1", "beta2"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}: it must be at least 0 and less than 1")
@@ -73,6 +84,14 @@ class TrainConfig:
         """The length of the run in images."""
         return round(self.kimg * 1000)
 
+    def at(self, images_seen: int) -> "TrainConfig":
+        """The settings as they stand after ``images_seen`` images: those in ``final`` follow a cosine."""
+        if not (self.final and self.schedule_kimg):
+            return self
+        done = images_seen / (self.schedule_kimg * 1000)
+        moved: dict[str, Any] = {name: cosine(getattr(self, name), end, done) for name, end in self.final.items()}
+        return replace(self, final={}, **moved)
+
     def to_json(self) -> str:
         """JSON text from which ``from_json`` makes an equal config."""
         return json.dumps(asdict(self), indent=2) + "\n"
@@ -82,7 +101,7 @@ class TrainConfig:
         """The config in ``text``. Raises ConfigError if it is not one."""
         try:
             values = json.loads(text)
-            config = cls(**{name: _like(default, values[name]) for name, default in asdict(cls("")).items()})
+            config = cls(**{name: like(default, values[name]) for name, default in asdict(cls("")).items()})
         except (ValueError, KeyError, TypeError) as error:
             raise ConfigError(f"the run's config.json is damaged ({type(error).__name__}: {error})") from None
         return config
@@ -104,80 +123,7 @@ def differences(ours: TrainConfig, theirs: TrainConfig) -> list[str]:
     ]
 
 
-def dcgan() -> TrainConfig:
-    """Radford et al. 2016 as published, but for a batch of 64 and an average of the generator's weights."""
-    return TrainConfig(preset="dcgan", generator={"width": 64}, discriminator={"width": 64})
-
-
-def dcgan_cpu() -> TrainConfig:
-    """A DCGAN that two cores train in minutes at 32x32: resize-convolutions, R1, translation, small batches."""
-    return TrainConfig(
-        preset="dcgan-cpu",
-        generator={"width": 32, "upsample": "nearest"},
-        discriminator={"width": 64, "norm": "none", "minibatch_std": True},
-        r1_gamma=0.2,
-        r1_every=8,
-        augment=("translation",),
-        learning_rate_g=4e-4,
-        learning_rate_d=4e-4,
-        beta1=0.0,
-        beta2=0.99,
-        ema_kimg=20.0,
-        batch=32,
-        kimg=70.0,
-        channels_last=False,
-    )
-
-
-PRESETS: dict[str, Callable[[], TrainConfig]] = {
-    "dcgan": dcgan,
-    "dcgan-cpu": dcgan_cpu,
-}
-
-
-def resolve(preset: str, settings: Iterable[str] = (), **changes: Any) -> TrainConfig:
-    """The preset with ``changes`` (None means unchanged) and then ``settings`` ("key=value") on top.
-
-    Keys are fields of TrainConfig, ``generator.KEY`` and ``discriminator.KEY`` for the networks' options, and
-    ``width`` for both networks at once.
-    """
-    _one_of("--preset", preset, PRESETS)
-    config = replace(PRESETS[preset](), **{name: value for name, value in changes.items() if value is not None})
-    for setting in settings:
-        key, equals, text = setting.partition("=")
-        if not equals:
-            raise ConfigError(f"--set {setting}: write key=value, such as --set batch=32")
-        config = _with_setting(config, key.strip(), text.strip())
-    return config
-
-
-def _with_setting(config: TrainConfig, key: str, text: str) -> TrainConfig:
-    network, _, option = key.rpartition(".")
-    if key == "width":
-        return _with_setting(_with_setting(config, "generator.width", text), "discriminator.width", text)
-    if network in ("generator", "discriminator"):
-        changed: dict[str, Any] = {network: {**getattr(config, network), option: _value(text)}}
-        return replace(config, **changed)
-    known = {f.name: getattr(config, f.name) for f in fields(config)}
-    known = {name: value for name, value in known.items() if not isinstance(value, dict) and name != "preset"}
-    _one_of("--set", key, [*known, "width", "generator.OPTION", "discriminator.OPTION"])
-    try:
-        return replace(config, **{key: _like(known[key], _value(text))})
-    except (TypeError, ValueError):
-        raise ConfigError(f"--set {key}={text}: it must look like {_example(known[key])}") from None
-
-
-def _value(text: str) -> Any:
-    """A value as a person types it: a JSON value, a comma-separated list, or else a word."""
-    if "," in text:
-        return [_value(part.strip()) for part in text.split(",") if part.strip()]
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
-
-
-def _like(example: Any, value: Any) -> Any:
+def like(example: Any, value: Any) -> Any:
     """``value`` as the type of ``example``; TypeError or ValueError if it cannot be."""
     if isinstance(example, tuple):
         items = value if isinstance(value, list) else [value] if value != "" else []
@@ -185,7 +131,7 @@ def _like(example: Any, value: Any) -> Any:
             items = items * len(example)  # real_labels=0.9 means both ends
         if example and isinstance(example[0], float) and len(items) != len(example):
             raise ValueError(value)
-        return tuple(_like(example[0], item) if example and isinstance(example[0], float) else item for item in items)
+        return tuple(like(example[0], item) if example and isinstance(example[0], float) else item for item in items)
     if isinstance(example, bool) or isinstance(value, bool):
         if type(example) is not type(value):
             raise TypeError(value)
@@ -201,11 +147,8 @@ def _like(example: Any, value: Any) -> Any:
     return value
 
 
-def _example(value: Any) -> str:
-    return ",".join(str(item) for item in value) or "colour,translation" if isinstance(value, tuple) else str(value)
-
-
-def _one_of(what: str, name: str, known: Mapping[str, Any] | Iterable[str]) -> None:
+def one_of(what: str, name: str, known: Mapping[str, Any] | Iterable[str]) -> None:
+    """Raise ConfigError, naming the nearest, unless ``name`` is among ``known``."""
     names = sorted(known)
     if name not in names:
         near = difflib.get_close_matches(name, names, 1)

@@ -47,6 +47,7 @@ class Training:
     average: Generator
     device: torch.device
     images_seen: int = 0
+    rounds: int = 0
     meter: Meter = field(default_factory=Meter)
 
 
@@ -71,7 +72,8 @@ def run(training: Training, stream: Stream, hooks: Sequence[Hook], stopping: Cal
         if stopping():
             return False
         before = training.images_seen
-        play(training, stream.read(before))
+        count = training.system.begin(before)
+        play(training, stream.read(before, count, training.rounds))
         last = training.images_seen >= training.config.images
         for hook in hooks:
             if last or hook.due(before, training.images_seen):
@@ -87,6 +89,7 @@ def play(training: Training, batch: Batch) -> None:
         if batch.step % player.every == 0:
             move(player, batch, training)
     training.images_seen += images
+    training.rounds += 1
     keep = ema.decay(images, training.images_seen, config.ema_kimg * 1000, config.ema_ramp)
     ema.update(training.average, training.system.generator, keep)
 

@@ -21,14 +21,35 @@ def non_saturating_generator(fake: Tensor) -> Tensor:
     return F.softplus(-fake).mean()
 
 
+def relativistic_discriminator(real: Tensor, fake: Tensor) -> Tensor:
+    """Mean softplus(-(real - fake)): each real is to beat its fake (Huang et al. 2024, equation 2)."""
+    return F.softplus(fake - real).mean()
+
+
+def relativistic_generator(fake: Tensor, real: Tensor) -> Tensor:
+    """Mean softplus(-(fake - real)): each fake is to beat its real (Huang et al. 2024, equation 2)."""
+    return F.softplus(real - fake).mean()
+
+
 @dataclass(frozen=True)
 class Loss:
-    """The two sides of one game."""
+    """The two sides of one game.
+
+    ``discriminator(real, fake, real_target, fake_target)``; ``generator(fake, real)``, where ``real`` is None unless
+    ``pairs``: showing the real images to the discriminator once more costs time that most losses can do without.
+    """
 
     discriminator: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
-    generator: Callable[[Tensor], Tensor]
+    generator: Callable[[Tensor, Tensor | None], Tensor]
+    pairs: bool = False
+
+
+def _paired(fake: Tensor, real: Tensor | None) -> Tensor:
+    assert real is not None
+    return relativistic_generator(fake, real)
 
 
 LOSSES: dict[str, Loss] = {
-    "non-saturating": Loss(logistic_discriminator, non_saturating_generator),
+    "non-saturating": Loss(logistic_discriminator, lambda fake, _: non_saturating_generator(fake)),
+    "relativistic": Loss(lambda real, fake, *_: relativistic_discriminator(real, fake), _paired, pairs=True),
 }

@@ -5,7 +5,9 @@ from torch import Tensor
 
 
 def squared_gradient(logits: Tensor, images: Tensor) -> Tensor:
-    """E ‖∇ₓ D(x)‖²: summed over pixels, averaged over the batch (R1 without γ/2: Mescheder et al. 2018, equation 9).
+    """E ‖∇ₓ D(x)‖²: summed over pixels, averaged over the batch (Mescheder et al. 2018, equation 9, without γ/2).
+
+    R1 on real images, R2 on fakes.
 
     ``logits`` ``(n,)`` must have been computed from ``images`` ``(n, c, h, w)``, which require gradients.
     """

@@ -38,6 +38,7 @@ class Saved:
     """A training state read back and verified."""
 
     images_seen: int
+    rounds: int
     config: TrainConfig
     fingerprint: str
     spec: dict[str, Any]
@@ -107,7 +108,7 @@ def restore(training: Training, saved: Saved) -> None:
             _match_layout(player.optimiser)
     except (RuntimeError, KeyError, ValueError) as error:
         raise CheckpointError(f"the saved state does not fit this run ({str(error).splitlines()[0]})") from None
-    training.images_seen = saved.images_seen
+    training.images_seen, training.rounds = saved.images_seen, saved.rounds
 
 
 def network_tensors(training: Training) -> dict[str, Tensor]:
@@ -138,6 +139,7 @@ def _write(folder: Path, training: Training, networks: Mapping[str, Tensor], fin
     facts = {
         "format_version": FORMAT_VERSION,
         "images_seen": training.images_seen,
+        "rounds": training.rounds,
         "config": asdict(training.config),
         "fingerprint": fingerprint,
         "spec": json.loads(training.system.spec.to_json()),

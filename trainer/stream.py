@@ -13,19 +13,19 @@ from trainer.systems.players import Batch
 class Stream:
     """Real images in training order, on the training device."""
 
-    def __init__(self, pack: Pack, spec: GeneratorSpec, batch: int, seed: int, device: torch.device) -> None:
+    def __init__(self, pack: Pack, spec: GeneratorSpec, seed: int, device: torch.device) -> None:
         self.pack = pack
         self.spec = spec
-        self.batch = batch
         self.seed = seed
         self.device = device
 
-    def read(self, images_seen: int) -> Batch:
-        """The batch that follows ``images_seen`` images."""
-        chosen = indices(len(self.pack), self.seed, images_seen, self.batch)
+    def read(self, images_seen: int, count: int, step: int) -> Batch:
+        """The ``count`` images that follow ``images_seen`` images, for round ``step``."""
+        chosen = indices(len(self.pack), self.seed, images_seen, count)
         images = self._place(self.pack.gather(chosen))  # (n, h, w, c)
-        labels = None if self.pack.labels is None else self._place(np.asarray(self.pack.labels[chosen]))
-        return Batch(to_values(images, self.spec.value_range), labels, images_seen // self.batch)
+        labels = self.pack.labels if self.spec.classes else None
+        shown = None if labels is None else self._place(np.asarray(labels[chosen]))
+        return Batch(to_values(images, self.spec.value_range), shown, step)
 
     def _place(self, array: np.ndarray) -> torch.Tensor:  # type: ignore[type-arg]
         tensor = torch.from_numpy(array)

@@ -51,12 +51,17 @@ def plan(config: TrainConfig, pack: Pack) -> Plan:
     if len(pack) < 2:
         raise DataError(f"the pack {pack.info.name} has {len(pack)} image: training needs at least 2")
     info = pack.info
+    if config.conditional and pack.labels is None:
+        raise ConfigError(
+            f"the pack {info.name} has no labels: import it with --labels folders, or do without --conditional"
+        )
     spec = GeneratorSpec(
         family=config.family,
         height=info.height,
         width=info.width,
         channels=info.channels,
         latent_dim=config.latent_dim,
+        classes=info.classes if config.conditional else (),
         options=config.generator,
         provenance=Provenance(
             preset=config.preset,
@@ -116,7 +121,7 @@ def train(
         if training.images_seen >= planned.config.images:
             return Outcome.ALREADY_DONE
         write_atomic(run.config, planned.config.to_json())
-        stream = Stream(planned.pack, planned.spec, planned.config.batch, planned.config.seed, planned.device)
+        stream = Stream(planned.pack, planned.spec, planned.config.seed, planned.device)
         hooks = _hooks(planned, run, training.images_seen, report, tick)
         with stop_signals() as stopping:
             finished = loop.run(training, stream, hooks, stopping)

@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trainer.config import TrainConfig, resolve
+from trainer.config import TrainConfig
 from trainer.data.pack import Pack, PackInfo, write_pack
+from trainer.presets import resolve
 from trainer.training import Plan, plan
 
 

@@ -3,7 +3,8 @@
 import pytest
 
 from core.errors import ConfigError
-from trainer.config import PRESETS, TrainConfig, differences, resolve
+from trainer.config import TrainConfig, differences
+from trainer.presets import PRESETS, resolve
 
 
 @pytest.mark.parametrize("preset", PRESETS)

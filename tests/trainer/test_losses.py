@@ -4,7 +4,13 @@ import pytest
 import torch
 from torch import nn
 
-from trainer.losses import logistic_discriminator, non_saturating_generator
+from trainer.losses import (
+    LOSSES,
+    logistic_discriminator,
+    non_saturating_generator,
+    relativistic_discriminator,
+    relativistic_generator,
+)
 from trainer.penalties import squared_gradient
 
 
@@ -50,3 +56,25 @@ def test_squared_gradient_reaches_every_weight_of_a_network() -> None:
     images = torch.randn(2, 1, 4, 4, requires_grad=True)
     squared_gradient(network(images).flatten(), images).backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in (network[0].weight, network[3].weight))
+
+
+def test_the_relativistic_pair_is_a_zero_sum_view_of_the_difference() -> None:
+    real, fake = torch.tensor([1.0, -2.0, 0.5]), torch.tensor([0.5, 1.0, 0.5])
+    discriminator, generator = relativistic_discriminator(real, fake), relativistic_generator(fake, real)
+    difference = real - fake
+    assert discriminator.item() == pytest.approx(torch.log1p(torch.exp(-difference)).mean().item(), rel=1e-6)
+    assert generator.item() == pytest.approx(torch.log1p(torch.exp(difference)).mean().item(), rel=1e-6)
+    # log(1 + eˣ) - log(1 + e⁻ˣ) = x
+    assert (generator - discriminator).item() == pytest.approx(difference.mean().item(), abs=1e-6)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_every_loss_pulls_reals_up_and_fakes_down_and_the_generator_pulls_fakes_up(name: str) -> None:
+    loss = LOSSES[name]
+    real, fake = torch.randn(8, requires_grad=True), torch.randn(8, requires_grad=True)
+    loss.discriminator(real, fake, torch.ones(8), torch.zeros(8)).backward()
+    assert (real.grad < 0).all()
+    assert (fake.grad > 0).all()
+    fake.grad = None
+    loss.generator(fake, real.detach() if loss.pairs else None).backward()
+    assert (fake.grad < 0).all()

@@ -7,12 +7,12 @@ from core.spec import GeneratorSpec
 from trainer.data.pack import Pack
 from trainer.stream import Stream
 
-SPEC = GeneratorSpec("dcgan", 16, 16, 4, 8)
+SPEC = GeneratorSpec("dcgan", 16, 16, 4, 8, classes=("a", "b"))
 
 
 def test_an_epoch_shows_every_image_once_with_its_label(pack: Pack) -> None:
-    stream = Stream(pack, SPEC, 8, 0, torch.device("cpu"))
-    batches = [stream.read(images) for images in range(0, 40, 8)]
+    stream = Stream(pack, SPEC, 0, torch.device("cpu"))
+    batches = [stream.read(images, 8, images // 8) for images in range(0, 40, 8)]
     assert [batch.step for batch in batches] == [0, 1, 2, 3, 4]
     seen = torch.cat([batch.images for batch in batches])
     straight = torch.from_numpy(np.array(pack.images)).permute(0, 3, 1, 2).float() / 255
@@ -27,6 +27,6 @@ def test_an_epoch_shows_every_image_once_with_its_label(pack: Pack) -> None:
 
 
 def test_reading_again_gives_the_same_and_another_seed_another_order(pack: Pack) -> None:
-    first, again, other = (Stream(pack, SPEC, 8, seed, torch.device("cpu")).read(16).images for seed in (0, 0, 1))
+    first, again, other = (Stream(pack, SPEC, seed, torch.device("cpu")).read(16, 8, 2).images for seed in (0, 0, 1))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)

@@ -6,8 +6,8 @@ import torch
 from core.errors import ConfigError
 from core.spec import GeneratorSpec
 from tests.trainer.conftest import tiny_config
-from trainer.config import PRESETS, resolve
 from trainer.losses import logistic_discriminator
+from trainer.presets import PRESETS, resolve
 from trainer.systems import SYSTEMS, build_system
 from trainer.systems.players import Batch
 
@@ -58,9 +58,9 @@ def test_unknown_systems_are_refused() -> None:
         build_system(tiny_config(system="solitaire"), SPEC, CPU)
 
 
-def test_lazy_r1_is_as_strong_on_average_as_r1_every_round() -> None:
-    every = build_system(tiny_config(r1_gamma=2.0, r1_every=1), SPEC, CPU)
-    lazy = build_system(tiny_config(r1_gamma=2.0, r1_every=4), SPEC, CPU)
+def test_lazy_r1_is_as_strong_on_average_as_penalty_every_round() -> None:
+    every = build_system(tiny_config(r1_gamma=2.0, penalty_every=1), SPEC, CPU)
+    lazy = build_system(tiny_config(r1_gamma=2.0, penalty_every=4), SPEC, CPU)
     plain = build_system(tiny_config(), SPEC, CPU)
 
     def penalties(system: object) -> list[float]:

@@ -21,42 +21,55 @@ class Adversarial:
 
     def __init__(self, config: TrainConfig, spec: GeneratorSpec, device: torch.device) -> None:
         self.spec = spec
-        self.config = config
+        self.config = self.now = config
         self.loss = LOSSES[config.loss]
         self.generator = _placed(build_generator(spec), config, device)
         self.discriminator = _placed(build_discriminator(config.family, spec, config.discriminator), config, device)
         self.networks: dict[str, nn.Module] = {"generator": self.generator, "discriminator": self.discriminator}
         self.players = [
-            Player("discriminator", self._adam(self.discriminator, config.learning_rate_d), self.discriminator_loss),
-            Player("generator", self._adam(self.generator, config.learning_rate_g), self.generator_loss),
+            Player("discriminator", adam(self.discriminator, config), self.discriminator_loss),
+            Player("generator", adam(self.generator, config), self.generator_loss),
         ]
         self._fakes: tuple[int, Tensor] | None = None
 
+    def begin(self, images_seen: int) -> int:
+        """Move every setting that has a schedule; the batch stays as it is."""
+        self.now = self.config.at(images_seen)
+        rates = (self.now.learning_rate_d, self.now.learning_rate_g)
+        for player, rate in zip(self.players, rates, strict=True):
+            for group in player.optimiser.param_groups:
+                group.update(lr=rate, betas=(self.now.beta1, self.now.beta2))
+        return self.now.batch
+
     def discriminator_loss(self, batch: Batch) -> tuple[Tensor, Stats]:
-        """Tell real from fake; every ``r1_every``-th round also stay flat around the real images."""
-        config = self.config
-        penalise = config.r1_gamma > 0 and batch.step % config.r1_every == 0
-        images = batch.images.detach().requires_grad_(penalise)
-        real = self.discriminator(augment(images, config.augment), batch.labels).float()
-        fake = self.discriminator(augment(self._imagine(batch).detach(), config.augment), batch.labels).float()
-        loss = self.loss.discriminator(
-            real, fake, _targets(real, config.real_labels), _targets(fake, config.fake_labels)
-        )
+        """Tell real from fake; every ``penalty_every``-th round also stay flat around the real and the fake images."""
+        now = self.now
+        penalise = batch.step % now.penalty_every == 0
+        images = batch.images.detach().requires_grad_(penalise and now.r1_gamma > 0)
+        fakes = self._imagine(batch).detach().requires_grad_(penalise and now.r2_gamma > 0)
+        real, fake = self._judge(images, batch), self._judge(fakes, batch)
+        loss = self.loss.discriminator(real, fake, _targets(real, now.real_labels), _targets(fake, now.fake_labels))
         stats = {"real": real.mean(), "fake": fake.mean()}
-        if penalise:
-            r1 = squared_gradient(real, images)
-            # Lazy regularisation (Karras et al. 2020, section 3.1): rarer, so stronger in proportion.
-            loss = loss + config.r1_gamma / 2 * config.r1_every * r1
-            stats["r1"] = r1
+        for name, gamma, logits, shown in (("r1", now.r1_gamma, real, images), ("r2", now.r2_gamma, fake, fakes)):
+            if shown.requires_grad:
+                stats[name] = squared_gradient(logits, shown)
+                # Lazy regularisation (Karras et al. 2020, section 3.1): rarer, so stronger in proportion.
+                loss = loss + gamma / 2 * now.penalty_every * stats[name]
         return loss, stats
 
     def generator_loss(self, batch: Batch) -> tuple[Tensor, Stats]:
         """Make the discriminator call fakes real."""
         self.discriminator.requires_grad_(False)  # its weights' gradients would be computed and thrown away
-        fake = self.discriminator(augment(self._imagine(batch), self.config.augment), batch.labels).float()
+        fake = self._judge(self._imagine(batch), batch)
+        real = self._judge(batch.images, batch) if self.loss.pairs else None
         self.discriminator.requires_grad_(True)
         self._fakes = None
-        return self.loss.generator(fake), {}
+        return self.loss.generator(fake, real), {}
+
+    def _judge(self, images: Tensor, batch: Batch) -> Tensor:
+        """The discriminator's logits ``(n,)`` of what augmentation leaves of ``images``."""
+        logits: Tensor = self.discriminator(augment(images, self.now.augment, self.now.augment_p), batch.labels)
+        return logits.float()
 
     def _imagine(self, batch: Batch) -> Tensor:
         """This round's fakes. The generator moves last, so both players can judge one forward pass."""
@@ -65,9 +78,10 @@ class Adversarial:
             self._fakes = (batch.step, self.generator(z, batch.labels))
         return self._fakes[1]
 
-    def _adam(self, network: nn.Module, learning_rate: float) -> torch.optim.Optimizer:
-        betas = (self.config.beta1, self.config.beta2)
-        return torch.optim.Adam(network.parameters(), learning_rate, betas, fused=True)
+
+def adam(network: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
+    """Adam (Kingma and Ba 2015) over all of ``network``; its learning rate is set in every round."""
+    return torch.optim.Adam(network.parameters(), betas=(config.beta1, config.beta2), fused=True)
 
 
 def _targets(logits: Tensor, ends: tuple[float, float]) -> Tensor:

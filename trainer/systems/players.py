@@ -13,7 +13,10 @@ from core.spec import GeneratorSpec
 
 @dataclass(frozen=True)
 class Batch:
-    """One round's data: real images ``(n, c, h, w)`` in the spec's value range, labels int64 ``(n,)`` or None."""
+    """One round's data: real images ``(n, c, h, w)`` in the spec's value range, labels int64 ``(n,)`` or None.
+
+    ``step`` counts the rounds of the run before this one.
+    """
 
     images: Tensor
     labels: Tensor | None
@@ -44,3 +47,6 @@ class System(Protocol):
     generator: Generator
     networks: dict[str, nn.Module]
     players: list[Player]
+
+    def begin(self, images_seen: int) -> int:
+        """Set what changes with time; the size of the batch that the round after ``images_seen`` images takes."""

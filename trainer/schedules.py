@@ -1,0 +1,8 @@
+"""Settings that move while a run trains. Time is images seen."""
+
+import math
+
+
+def cosine(start: float, end: float, done: float) -> float:
+    """Half a cosine from ``start`` (``done`` 0) to ``end`` (1 and beyond): Loshchilov and Hutter 2017, equation 5."""
+    return end + (start - end) * (1 + math.cos(math.pi * min(max(done, 0.0), 1.0))) / 2
