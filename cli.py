@@ -46,11 +46,13 @@ def doctor() -> None:
     import serving.doctor
     import trainer.doctor
 
-    table = Table("", "what", "found", "to mend it")
-    for room in (trainer.doctor, export.doctor, serving.doctor):
+    rooms = {"training": trainer.doctor, "exporting": export.doctor, "serving": serving.doctor}
+    for name, room in rooms.items():
+        _say(f"\n{name}")
         for check in room.checks():
-            table.add_row("[green]✓[/]" if check.fine else "[red]✗[/]", check.name, check.found, check.mend)
-    console.print(table)
+            _say(f"  {'✓' if check.fine else '✗'} {check.name}: {check.found}")
+            if check.mend and not check.fine:
+                _say(f"      to mend it: {check.mend}")
 
 
 @data_app.command("import")
@@ -389,6 +391,10 @@ def main() -> None:
         app()
     except GanfoundryError as error:
         _fail(str(error))
+    except ModuleNotFoundError as error:
+        _fail(
+            f"this command needs the Python package {error.name}, which is not installed: 'doctor' says what brings it"
+        )
     except OSError as error:
         _fail(f"{error.filename or 'the system'}: {error.strerror or error}")
 

@@ -137,3 +137,26 @@ def test_doctor_looks_at_every_room() -> None:
     assert done.returncode == 0
     for word in ("torch", "onnxruntime", "tritonserver", "numpy", "libpython"):
         assert word in done.stdout
+
+
+def test_a_missing_package_is_one_line_that_names_it(pack: Path, tmp_path: Path) -> None:
+    code = f"import sys; sys.modules['torch'] = None; sys.argv[1:] = {['train', str(pack), '--out', str(tmp_path / 'o')]!r}"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}; import cli; cli.main()"], capture_output=True, text=True, cwd=ROOT
+    )
+    assert_one_line(done, "torch", "doctor")
+
+
+def test_doctor_prints_commands_and_paths_as_they_are(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import cli as command_line
+    import trainer.doctor
+    from core.doctor import Check
+
+    path = "/somewhere/" + "long/" * 30
+    monkeypatch.setattr(trainer.doctor, "checks", lambda: [Check("torch", False, path, "pip install '.[train]'")])
+    command_line.doctor()
+    printed = capsys.readouterr().out
+    assert "'.[train]'" in printed
+    assert path in printed
