@@ -140,10 +140,9 @@ def test_doctor_looks_at_every_room() -> None:
 
 
 def test_a_missing_package_is_one_line_that_names_it(pack: Path, tmp_path: Path) -> None:
-    code = f"import sys; sys.modules['torch'] = None; sys.argv[1:] = {['train', str(pack), '--out', str(tmp_path / 'o')]!r}"
-    done = subprocess.run(
-        [sys.executable, "-c", f"{code}; import cli; cli.main()"], capture_output=True, text=True, cwd=ROOT
-    )
+    arguments = ["train", str(pack), "--out", str(tmp_path / "run")]
+    code = f"import sys; sys.modules['torch'] = None; sys.argv[1:] = {arguments!r}; import cli; cli.main()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert_one_line(done, "torch", "doctor")
 
 
