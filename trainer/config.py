@@ -98,13 +98,15 @@ class TrainConfig:
 
     @classmethod
     def from_json(cls, text: str) -> "TrainConfig":
-        """The config in ``text``. Raises ConfigError if it is not one."""
+        """The config in ``text``; settings it lacks, as younger ones do, have their defaults. Raises ConfigError."""
+        defaults = asdict(cls(""))
         try:
             values = json.loads(text)
-            config = cls(**{name: like(default, values[name]) for name, default in asdict(cls("")).items()})
-        except (ValueError, KeyError, TypeError) as error:
-            raise ConfigError(f"the run's config.json is damaged ({type(error).__name__}: {error})") from None
-        return config
+            if unknown := sorted(values.keys() - defaults.keys()):
+                raise ConfigError(f"the run's settings hold '{unknown[0]}', which this version does not know")
+            return cls(**{name: like(defaults[name], value) for name, value in {"preset": 0, **values}.items()})
+        except (ValueError, TypeError, AttributeError) as error:
+            raise ConfigError(f"the run's settings are damaged ({type(error).__name__}: {error})") from None
 
 
 # What may differ when a run is continued: how long and where it runs and what it shows, not what it learns.

@@ -1,5 +1,7 @@
 """Settings: checked in the user's words, and the same after a trip through JSON."""
 
+import json
+
 import pytest
 
 from core.errors import ConfigError
@@ -75,7 +77,15 @@ def test_a_continued_run_may_change_its_length_but_not_what_it_learns() -> None:
     assert differences(resolve("dcgan", batch=32), config) == ["batch: 32, was 64"]
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"preset": 3}'])
+def test_settings_younger_than_a_run_have_their_defaults_and_unknown_ones_are_refused() -> None:
+    config = resolve("dcgan")
+    old = {name: value for name, value in json.loads(config.to_json()).items() if name != "augment_p"}
+    assert TrainConfig.from_json(json.dumps(old)) == config
+    with pytest.raises(ConfigError, match="'magic', which this version does not know"):
+        TrainConfig.from_json(json.dumps({**old, "magic": 1}))
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"preset": 3}', '{"preset": "dcgan", "batch": "x"}'])
 def test_a_damaged_config_is_an_error_of_ours(text: str) -> None:
     with pytest.raises(ConfigError, match="damaged"):
         TrainConfig.from_json(text)
