@@ -9,6 +9,7 @@ from typing import Any
 from core.errors import ConfigError
 from core.networks import DISCRIMINATORS, GENERATORS
 from trainer.augment import AUGMENTATIONS
+from trainer.growth import Growth
 from trainer.losses import LOSSES
 from trainer.schedules import cosine
 
@@ -32,6 +33,8 @@ class TrainConfig:
     fake_labels: tuple[float, float] = (0.0, 0.0)
     r1_gamma: float = 0.0
     r2_gamma: float = 0.0
+    gradient_penalty: float = 0.0  # λ of WGAN-GP
+    drift: float = 0.0  # ε of its drift term
     penalty_every: int = 1  # rounds
     augment: tuple[str, ...] = ()
     augment_p: float = 1.0  # the share of images that each augmentation touches
@@ -43,6 +46,7 @@ class TrainConfig:
     ema_ramp: float = 0.05
     schedule_kimg: float = 0.0  # when the settings in ``final`` have their last values; 0: nothing moves
     final: dict[str, float] = field(default_factory=dict)
+    growth: dict[str, Any] = field(default_factory=dict)  # of the progressive system: trainer/growth.py
     batch: int = 64
     kimg: float = 200.0
     seed: int = 0
@@ -65,10 +69,22 @@ class TrainConfig:
             _at_least(name, getattr(self, name), 0, exclusive=True)
         for name in ("batch", "penalty_every", "previews", "latent_dim"):
             _at_least(name, getattr(self, name), 1)
-        for name in ("r1_gamma", "r2_gamma", "ema_kimg", "ema_ramp", "schedule_kimg", "seed"):
+        for name in (
+            "r1_gamma",
+            "r2_gamma",
+            "gradient_penalty",
+            "drift",
+            "ema_kimg",
+            "ema_ramp",
+            "schedule_kimg",
+            "seed",
+        ):
             _at_least(name, getattr(self, name), 0)
         for name in self.final:
             one_of("final", name, SCHEDULED)
+        Growth.of(self.growth)
+        if self.growth and self.system != "progressive":
+            raise ConfigError(f"growth is of the progressive system, and this run's is {self.system}: leave it out")
         if not 0 <= self.augment_p <= 1:
             raise ConfigError(f"augment_p is {self.augment_p}: it must be 0 to 1")
         for name in ("beta1", "beta2"):

@@ -31,6 +31,16 @@ def relativistic_generator(fake: Tensor, real: Tensor) -> Tensor:
     return F.softplus(real - fake).mean()
 
 
+def wasserstein_discriminator(real: Tensor, fake: Tensor) -> Tensor:
+    """Mean D(fake) - mean D(real): minus the critic's estimate of the distance (Gulrajani et al. 2017, equation 3)."""
+    return fake.mean() - real.mean()
+
+
+def wasserstein_generator(fake: Tensor) -> Tensor:
+    """Minus mean D(fake) (Arjovsky et al. 2017, theorem 3)."""
+    return -fake.mean()
+
+
 @dataclass(frozen=True)
 class Loss:
     """The two sides of one game.
@@ -52,4 +62,7 @@ def _paired(fake: Tensor, real: Tensor | None) -> Tensor:
 LOSSES: dict[str, Loss] = {
     "non-saturating": Loss(logistic_discriminator, lambda fake, _: non_saturating_generator(fake)),
     "relativistic": Loss(lambda real, fake, *_: relativistic_discriminator(real, fake), _paired, pairs=True),
+    "wasserstein": Loss(
+        lambda real, fake, *_: wasserstein_discriminator(real, fake), lambda fake, _: wasserstein_generator(fake)
+    ),
 }

@@ -13,3 +13,28 @@ def squared_gradient(logits: Tensor, images: Tensor) -> Tensor:
     """
     (gradient,) = torch.autograd.grad(logits.sum(), images, create_graph=True)  # (n, c, h, w)
     return gradient.float().square().sum(dim=(1, 2, 3)).mean()
+
+
+def interpolates(real: Tensor, fake: Tensor) -> Tensor:
+    """ε x + (1 - ε) x̃ with ε ~ U[0, 1] an image, requiring gradients (Gulrajani et al. 2017, algorithm 1).
+
+    Two batches ``(n, c, h, w)`` in, one out.
+    """
+    weight = torch.rand(len(real), 1, 1, 1, device=real.device, dtype=real.dtype)
+    return torch.lerp(fake.detach(), real.detach(), weight).requires_grad_()
+
+
+def gradient_penalty(logits: Tensor, images: Tensor) -> Tensor:
+    """E (‖∇ₓ D(x)‖₂ - 1)² (Gulrajani et al. 2017, equation 3, without λ), taken at ``interpolates``.
+
+    ``logits`` ``(n,)`` must have been computed from ``images`` ``(n, c, h, w)``, which require gradients.
+    """
+    (gradient,) = torch.autograd.grad(logits.sum(), images, create_graph=True)  # (n, c, h, w)
+    # linalg's norm has a gradient of 0 at 0, where that of a square root would be infinite.
+    norm: Tensor = torch.linalg.vector_norm(gradient.float().flatten(1), dim=1)  # (n,)
+    return (norm - 1).square().mean()
+
+
+def drift(real: Tensor) -> Tensor:
+    """E D(x)², which keeps a critic's scores near 0 (Karras et al. 2018, appendix A.1, without ε)."""
+    return real.square().mean()

@@ -6,14 +6,17 @@ from typing import Any, TypeVar
 from core.errors import SpecError
 from core.networks.base import Discriminator, Generator
 from core.networks.dcgan import DCGANDiscriminator, DCGANGenerator
+from core.networks.progressive import ProgressiveDiscriminator, ProgressiveGenerator
 from core.spec import GeneratorSpec
 
 GENERATORS: dict[str, Callable[..., Generator]] = {
     "dcgan": DCGANGenerator,
+    "progressive": ProgressiveGenerator,
 }
 
 DISCRIMINATORS: dict[str, Callable[..., Discriminator]] = {
     "dcgan": DCGANDiscriminator,
+    "progressive": ProgressiveDiscriminator,
 }
 
 

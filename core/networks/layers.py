@@ -1,7 +1,10 @@
 """Layers that several families share. Each names the equation or section it follows."""
 
+import math
+
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 
 class MinibatchStandardDeviation(nn.Module):
@@ -23,3 +26,49 @@ class MinibatchStandardDeviation(nn.Module):
         deviation = (groups.var(dim=1, unbiased=False) + 1e-8).sqrt()  # (n / size, c, h, w)
         statistic = deviation.mean(dim=(1, 2, 3)).repeat_interleave(size)  # (n,)
         return torch.cat([x, statistic.reshape(n, 1, 1, 1).expand(n, 1, h, w)], dim=1)
+
+
+class EqualisedLinear(nn.Module):
+    """A linear layer with an equalised learning rate: weights from N(0, 1), scaled by He's constant at every use.
+
+    Adam then moves every layer by the same share of its weights (Karras et al. 2018, section 4.1). ``gain``
+    multiplies the output's weights; ``rate`` makes the layer learn that many times as fast, from the same start.
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, gain: float = 1.0, rate: float = 1.0, start: float = 0.0, bias: bool = True
+    ) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(outputs, inputs) / rate)
+        self.bias = nn.Parameter(torch.full((outputs,), start / rate)) if bias else None
+        self.scale, self.rate = gain * rate / math.sqrt(inputs), rate
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(n, inputs)`` to ``(n, outputs)``. The scale goes to the input, so that the weight stays a constant."""
+        bias = self.bias if self.bias is None or self.rate == 1 else self.bias * self.rate
+        return F.linear(x * self.scale, self.weight, bias)
+
+
+class EqualisedConv2d(nn.Module):
+    """A convolution with an equalised learning rate and "same" padding (Karras et al. 2018, section 4.1).
+
+    ``gain`` multiplies the weights: √2 before a leaky ReLU keeps the variance.
+    """
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, gain: float = 1.0, bias: bool = True) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(outputs, inputs, kernel, kernel))
+        self.bias = nn.Parameter(torch.zeros(outputs)) if bias else None
+        self.scale, self.padding = gain / math.sqrt(inputs * kernel**2), kernel // 2
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(n, inputs, h, w)`` to ``(n, outputs, h, w)``."""
+        return F.conv2d(x, self.weight * self.scale, self.bias, padding=self.padding)
+
+
+class PixelNorm(nn.Module):
+    """Every position's features to a mean square of one: x / √(mean x² + 1e-8) (Karras et al. 2018, section 4.2)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(n, c, …)`` in, the same out; the mean is over ``c``."""
+        return x * torch.rsqrt(x.square().mean(dim=1, keepdim=True) + 1e-8)

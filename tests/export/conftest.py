@@ -16,7 +16,7 @@ from core.spec import GeneratorSpec, Provenance
 from export.exporting import export_run
 
 SIZES = {"square RGBA": (32, 32, 4), "grey from 7": (28, 28, 1), "tall RGB": (48, 32, 3)}
-TINY = {"dcgan": {"width": 4}}  # a family not named here is built with its own defaults
+TINY = {"dcgan": {"width": 4}, "progressive": {"width": 8, "widest": 16}}  # others have their own defaults
 PROVENANCE = Provenance("test", 1234, "sprites", "cafe" * 4, "CC0", "0")
 
 

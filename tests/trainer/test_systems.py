@@ -5,6 +5,7 @@ import torch
 
 from core.errors import ConfigError
 from core.spec import GeneratorSpec
+from tests.resting import resting
 from tests.trainer.conftest import tiny_config
 from trainer.losses import logistic_discriminator
 from trainer.presets import PRESETS, resolve
@@ -37,8 +38,9 @@ def test_each_player_gives_gradients_to_all_of_its_own_and_to_nobody_else(preset
     config = resolve(preset, ["width=4", "latent_dim=8"])
     system = build_system(config, GeneratorSpec(config.family, 16, 16, 4, 8, options=config.generator), CPU)
     everything = {p for network in system.networks.values() for p in network.parameters()}
+    idle = {p for network in system.networks.values() for p in resting(network)}
     for player in system.players:
-        own = {p for group in player.optimiser.param_groups for p in group["params"]}
+        own = {p for group in player.optimiser.param_groups for p in group["params"]} - idle
         for parameter in everything:
             parameter.grad = None
         player.loss(batch())[0].backward()

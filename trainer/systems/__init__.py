@@ -9,9 +9,11 @@ from core.spec import GeneratorSpec
 from trainer.config import TrainConfig
 from trainer.systems.adversarial import Adversarial
 from trainer.systems.players import System
+from trainer.systems.progressive import Progressive
 
 SYSTEMS: dict[str, Callable[[TrainConfig, GeneratorSpec, torch.device], System]] = {
     "adversarial": Adversarial,
+    "progressive": Progressive,
 }
 
 

@@ -10,7 +10,7 @@ from core.spec import GeneratorSpec
 from trainer.augment import augment
 from trainer.config import TrainConfig
 from trainer.losses import LOSSES
-from trainer.penalties import squared_gradient
+from trainer.penalties import drift, gradient_penalty, interpolates, squared_gradient
 from trainer.systems.players import Batch, Player, Stats
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -34,12 +34,16 @@ class Adversarial:
 
     def begin(self, images_seen: int) -> int:
         """Move every setting that has a schedule; the batch stays as it is."""
-        self.now = self.config.at(images_seen)
-        rates = (self.now.learning_rate_d, self.now.learning_rate_g)
-        for player, rate in zip(self.players, rates, strict=True):
+        self.now = self.settings(images_seen)
+        rates = {"discriminator": self.now.learning_rate_d, "generator": self.now.learning_rate_g}
+        for player in self.players:
             for group in player.optimiser.param_groups:
-                group.update(lr=rate, betas=(self.now.beta1, self.now.beta2))
+                group.update(lr=rates.get(player.name, group["lr"]), betas=(self.now.beta1, self.now.beta2))
         return self.now.batch
+
+    def settings(self, images_seen: int) -> TrainConfig:
+        """The settings of the round after ``images_seen`` images."""
+        return self.config.at(images_seen)
 
     def discriminator_loss(self, batch: Batch) -> tuple[Tensor, Stats]:
         """Tell real from fake; every ``penalty_every``-th round also stay flat around the real and the fake images."""
@@ -55,6 +59,13 @@ class Adversarial:
                 stats[name] = squared_gradient(logits, shown)
                 # Lazy regularisation (Karras et al. 2020, section 3.1): rarer, so stronger in proportion.
                 loss = loss + gamma / 2 * now.penalty_every * stats[name]
+        if penalise and now.gradient_penalty:
+            between = interpolates(images, fakes)
+            stats["penalty"] = gradient_penalty(self._judge(between, batch), between)
+            loss = loss + now.gradient_penalty * now.penalty_every * stats["penalty"]
+        if now.drift:
+            stats["drift"] = drift(real)
+            loss = loss + now.drift * stats["drift"]
         return loss, stats
 
     def generator_loss(self, batch: Batch) -> tuple[Tensor, Stats]:
@@ -75,8 +86,13 @@ class Adversarial:
         """This round's fakes. The generator moves last, so both players can judge one forward pass."""
         if self._fakes is None or self._fakes[0] != batch.step:
             z = torch.randn(len(batch.images), self.spec.latent_dim, device=batch.images.device)
-            self._fakes = (batch.step, self.generator(z, batch.labels))
+            self._fakes = (batch.step, self._generate(z, batch.labels))
         return self._fakes[1]
+
+    def _generate(self, z: Tensor, labels: Tensor | None) -> Tensor:
+        """The generator's images of ``z`` ``(n, latent_dim)``, as the discriminator is to see them."""
+        images: Tensor = self.generator(z, labels)
+        return images
 
 
 def adam(network: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:

@@ -1,0 +1,62 @@
+"""Progressive growing: the adversarial game on images that grow (Karras et al. 2018, section 2)."""
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from core.errors import ConfigError
+from core.networks.progressive import Growing, ProgressiveGenerator, at_age
+from core.spec import GeneratorSpec
+from trainer.config import TrainConfig
+from trainer.growth import Growth
+from trainer.systems.adversarial import Adversarial
+from trainer.systems.players import Batch, Stats
+
+
+class Progressive(Adversarial):
+    """As ``Adversarial``, with both networks at the age that the images seen give them.
+
+    Real images are reduced, and during a fade blended, on the device; fakes are drawn at their own size.
+    """
+
+    def __init__(self, config: TrainConfig, spec: GeneratorSpec, device: torch.device) -> None:
+        super().__init__(config, spec, device)
+        if not isinstance(self.generator, ProgressiveGenerator) or not isinstance(self.discriminator, Growing):
+            raise ConfigError(f"networks of family {config.family} cannot grow: --set family=progressive")
+        self.growing, self.judging = self.generator, self.discriminator
+        self.growth = Growth.of(config.growth)
+
+    def begin(self, images_seen: int) -> int:
+        """Grow both networks, and move every setting that has a schedule or differs by level."""
+        grown = self.growth.grown(images_seen, self.spec.size.doublings)
+        self.growing.grow(grown)
+        self.judging.grow(grown)
+        return super().begin(images_seen)
+
+    def settings(self, images_seen: int) -> TrainConfig:
+        """The settings of the round after ``images_seen`` images, at the level they reach."""
+        now = super().settings(images_seen)
+        batch, rate = self.growth.factors(self.growth.grown(images_seen, self.spec.size.doublings))
+        return replace(
+            now,
+            batch=max(1, round(now.batch * batch)),
+            learning_rate_g=now.learning_rate_g * rate,
+            learning_rate_d=now.learning_rate_d * rate,
+        )
+
+    def discriminator_loss(self, batch: Batch) -> tuple[Tensor, Stats]:
+        """The adversarial one, on images of the networks' age."""
+        return super().discriminator_loss(self._aged(batch))
+
+    def generator_loss(self, batch: Batch) -> tuple[Tensor, Stats]:
+        """The adversarial one, on images of the networks' age."""
+        loss, stats = super().generator_loss(self._aged(batch))
+        level, alpha = self.growing.stage()
+        return loss, {**stats, "level": torch.full((), level + alpha, device=loss.device)}
+
+    def _aged(self, batch: Batch) -> Batch:
+        return replace(batch, images=at_age(batch.images, self.judging, self.spec.size))
+
+    def _generate(self, z: Tensor, labels: Tensor | None) -> Tensor:
+        return self.growing.paint(self.growing.mapping(z, labels), labels)
