@@ -11,6 +11,7 @@ from core.networks import DISCRIMINATORS, GENERATORS
 from trainer.augment import AUGMENTATIONS
 from trainer.growth import Growth
 from trainer.losses import LOSSES
+from trainer.regularise import Regularisation
 from trainer.schedules import cosine
 
 PRECISIONS = ("fp32", "bf16")
@@ -47,6 +48,7 @@ class TrainConfig:
     schedule_kimg: float = 0.0  # when the settings in ``final`` have their last values; 0: nothing moves
     final: dict[str, float] = field(default_factory=dict)
     growth: dict[str, Any] = field(default_factory=dict)  # of the progressive system: trainer/growth.py
+    regularise: dict[str, float] = field(default_factory=dict)  # of the style system: trainer/regularise.py
     batch: int = 64
     kimg: float = 200.0
     seed: int = 0
@@ -85,6 +87,9 @@ class TrainConfig:
         Growth.of(self.growth)
         if self.growth and self.system != "progressive":
             raise ConfigError(f"growth is of the progressive system, and this run's is {self.system}: leave it out")
+        Regularisation.of(self.regularise)
+        if self.regularise and self.system != "style":
+            raise ConfigError(f"regularise is of the style system, and this run's is {self.system}: leave it out")
         if not 0 <= self.augment_p <= 1:
             raise ConfigError(f"augment_p is {self.augment_p}: it must be 0 to 1")
         for name in ("beta1", "beta2"):

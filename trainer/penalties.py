@@ -1,5 +1,7 @@
 """What keeps a discriminator smooth. Each takes what was fed and what came out, and gives a scalar."""
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -38,3 +40,16 @@ def gradient_penalty(logits: Tensor, images: Tensor) -> Tensor:
 def drift(real: Tensor) -> Tensor:
     """E D(x)², which keeps a critic's scores near 0 (Karras et al. 2018, appendix A.1, without ε)."""
     return real.square().mean()
+
+
+def path_lengths(images: Tensor, styles: Tensor) -> Tensor:
+    """‖Jᵀy‖ for y ~ N(0, 1 / pixels): how far a step in w moves each image (Karras et al. 2020, equation 4).
+
+    ``images`` ``(n, c, h, w)`` must have been computed from ``styles``, ``(n, style_dim)`` or one for each layer
+    ``(n, layers, style_dim)``, whose squared lengths are then averaged over the layers. Gives ``(n,)``.
+    """
+    n, _, h, w = images.shape
+    direction = torch.randn_like(images) / math.sqrt(h * w)
+    (gradient,) = torch.autograd.grad((images * direction).sum(), styles, create_graph=True)
+    gradient = gradient.float().reshape(n, -1, styles.shape[-1])  # (n, layers or 1, style_dim)
+    return (gradient.square().sum(dim=2).mean(dim=1) + 1e-12).sqrt()

@@ -102,10 +102,10 @@ def restore(training: Training, saved: Saved) -> None:
     try:
         for name, network in (*training.system.networks.items(), ("average", training.average)):
             network.load_state_dict(_under(f"{name}.", saved.networks))
-        for player in training.system.players:
-            groups = saved.groups[player.name]
-            player.optimiser.load_state_dict({"state": _state(player.name, saved.optimisers), "param_groups": groups})
-            _match_layout(player.optimiser)
+        for name, optimiser in _optimisers(training).items():
+            state = _state(name, saved.optimisers)
+            optimiser.load_state_dict({"state": state, "param_groups": saved.groups[name]})
+            _match_layout(optimiser)
     except (RuntimeError, KeyError, ValueError) as error:
         raise CheckpointError(f"the saved state does not fit this run ({str(error).splitlines()[0]})") from None
     training.images_seen, training.rounds = saved.images_seen, saved.rounds
@@ -122,14 +122,20 @@ def network_tensors(training: Training) -> dict[str, Tensor]:
 
 
 def optimiser_tensors(training: Training) -> dict[str, Tensor]:
-    """Every tensor of every optimiser by ``player.parameter.name``, on the CPU."""
+    """Every tensor of every optimiser by ``player.parameter.name``, on the CPU; shared ones by their first player."""
     return {
-        f"{player.name}.{index}.{name}": value.detach().cpu().contiguous()
-        for player in training.system.players
-        for index, state in player.optimiser.state_dict()["state"].items()
+        f"{player}.{index}.{name}": value.detach().cpu().contiguous()
+        for player, optimiser in _optimisers(training).items()
+        for index, state in optimiser.state_dict()["state"].items()
         for name, value in state.items()
         if isinstance(value, Tensor)
     }
+
+
+def _optimisers(training: Training) -> dict[str, torch.optim.Optimizer]:
+    """Every optimiser by the first player that moves it: players may share one."""
+    names = {player.optimiser: player.name for player in reversed(training.system.players)}
+    return {name: optimiser for optimiser, name in names.items()}
 
 
 def _write(folder: Path, training: Training, networks: Mapping[str, Tensor], fingerprint: str) -> None:
@@ -143,7 +149,7 @@ def _write(folder: Path, training: Training, networks: Mapping[str, Tensor], fin
         "config": asdict(training.config),
         "fingerprint": fingerprint,
         "spec": json.loads(training.system.spec.to_json()),
-        "groups": {player.name: player.optimiser.state_dict()["param_groups"] for player in training.system.players},
+        "groups": {name: optimiser.state_dict()["param_groups"] for name, optimiser in _optimisers(training).items()},
     }
     (folder / "state.json").write_text(json.dumps(facts), encoding="utf-8")
     hashes = {name: sha256(folder / name) for name in _FILES}

@@ -96,6 +96,7 @@ def describe(planned: Plan) -> dict[str, list[Layer]]:
     return {
         name: layers(network, latent if network is system.generator else images)
         for name, network in system.networks.items()
+        if any(True for _ in network.parameters())  # others only keep averages
     }
 
 

@@ -7,16 +7,19 @@ from core.errors import SpecError
 from core.networks.base import Discriminator, Generator
 from core.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from core.networks.progressive import ProgressiveDiscriminator, ProgressiveGenerator
+from core.networks.style import StyleDiscriminator, StyleGenerator
 from core.spec import GeneratorSpec
 
 GENERATORS: dict[str, Callable[..., Generator]] = {
     "dcgan": DCGANGenerator,
     "progressive": ProgressiveGenerator,
+    "style": StyleGenerator,
 }
 
 DISCRIMINATORS: dict[str, Callable[..., Discriminator]] = {
     "dcgan": DCGANDiscriminator,
     "progressive": ProgressiveDiscriminator,
+    "style": StyleDiscriminator,
 }
 
 

@@ -15,6 +15,11 @@ class Generator(nn.Module):
 
     latent_mean: Tensor
 
+    @property
+    def style_layers(self) -> int:
+        """How many layers take a style of their own, as ``(n, style_layers, style_dim)``; 0 without a mapping."""
+        return 0
+
     def __init__(self, spec: GeneratorSpec, style_dim: int | None = None) -> None:
         super().__init__()
         self.spec = spec

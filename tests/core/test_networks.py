@@ -11,7 +11,13 @@ from core.spec import GeneratorSpec
 from tests.resting import resting
 
 SIZES = {"square RGBA": (32, 32, 4), "grey from 7": (28, 28, 1), "tall RGB": (48, 32, 3)}
-TINY = {"dcgan": {"width": 4}, "progressive": {"width": 8, "widest": 16}}  # others have their own defaults
+# A family not named here is built with its own defaults.
+TINY = {
+    "dcgan": {"width": 4},
+    "progressive": {"width": 8, "widest": 16},
+    "style": {"width": 4, "style_dim": 8, "mapping_layers": 2},
+}
+TINY_DISCRIMINATOR = {"dcgan": {"width": 4}, "progressive": {"width": 8, "widest": 16}, "style": {"width": 4}}
 BATCH = 3
 
 
@@ -34,7 +40,7 @@ def generator(request):
 @pytest.fixture(params=[(f, s) for f in DISCRIMINATORS for s in SIZES], ids=" ".join)
 def discriminator(request):
     family, size = request.param
-    return seeded(build_discriminator, family, spec_of("dcgan", size), TINY.get(family, {}))
+    return seeded(build_discriminator, family, spec_of("dcgan", size), TINY_DISCRIMINATOR.get(family, {}))
 
 
 def images_for(discriminator):

@@ -16,7 +16,12 @@ from core.spec import GeneratorSpec, Provenance
 from export.exporting import export_run
 
 SIZES = {"square RGBA": (32, 32, 4), "grey from 7": (28, 28, 1), "tall RGB": (48, 32, 3)}
-TINY = {"dcgan": {"width": 4}, "progressive": {"width": 8, "widest": 16}}  # others have their own defaults
+# A family not named here is built with its own defaults.
+TINY = {
+    "dcgan": {"width": 4},
+    "progressive": {"width": 8, "widest": 16},
+    "style": {"width": 4, "style_dim": 8, "mapping_layers": 2},
+}
 PROVENANCE = Provenance("test", 1234, "sprites", "cafe" * 4, "CC0", "0")
 
 
@@ -34,6 +39,8 @@ def lively(spec: GeneratorSpec, seed: int = 0) -> Generator:
         for parameter in generator.parameters():
             if parameter.ndim > 1:
                 parameter.mul_(10)
+            elif parameter.ndim == 0:
+                parameter.add_(0.5)  # a strength, which starts at 0
         for _ in range(20):
             z = torch.randn(32, spec.latent_dim)
             label = torch.zeros(32, dtype=torch.int64) if spec.classes else None

@@ -10,10 +10,12 @@ from trainer.config import TrainConfig
 from trainer.systems.adversarial import Adversarial
 from trainer.systems.players import System
 from trainer.systems.progressive import Progressive
+from trainer.systems.style import Style
 
 SYSTEMS: dict[str, Callable[[TrainConfig, GeneratorSpec, torch.device], System]] = {
     "adversarial": Adversarial,
     "progressive": Progressive,
+    "style": Style,
 }
 
 

@@ -1,0 +1,136 @@
+"""A small StyleGAN: Karras et al. 2019 (arXiv 1812.04948) and 2020 (arXiv 1912.04958), for any size by doubling."""
+
+import math
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from core.errors import SpecError
+from core.networks.base import Discriminator, Generator
+from core.networks.layers import EqualisedConv2d, EqualisedLinear, MinibatchStandardDeviation
+from core.networks.style_layers import GAIN, SLOPE, Mapping, StyledConvolution, ToImage, doubled
+from core.spec import GeneratorSpec
+
+WIDEST = 8  # channels never exceed 8 times the width
+CONTRAST = 0.5  # the standard deviation of a fresh generator's values
+MEMORY = 0.995  # of w's moving average, each time the mapping is used in training (2019, appendix B)
+
+
+class StyleGenerator(Generator):
+    """A mapping network steers every layer of a synthesis network that starts from a constant (2020, figure 2).
+
+    Two styled layers and one image a size; the images are summed, each doubled to the next size (figure 7b).
+    Options: ``width``, the channels at full size (twice as many at each size before, to 8 times that);
+    ``style_dim``; ``mapping_layers``.
+    """
+
+    def __init__(self, spec: GeneratorSpec, width: int = 64, style_dim: int = 512, mapping_layers: int = 8) -> None:
+        super().__init__(spec, style_dim)
+        _check("width", width)
+        _check("style_dim", style_dim)
+        _check("mapping_layers", mapping_layers)
+        size = spec.size
+        widths = [_widened(width, size.doublings - step) for step in range(size.doublings + 1)]
+        self.map = Mapping(spec.latent_dim, style_dim, mapping_layers, len(spec.classes))
+        self.constant = nn.Parameter(torch.randn(1, widths[0], size.base_height, size.base_width))
+        self.layers = nn.ModuleList(
+            [StyledConvolution(widths[0], widths[0], style_dim, size.base_height, size.base_width)]
+        )
+        for step, (inputs, outputs) in enumerate(pairwise(widths), 1):
+            sides = size.base_height << step, size.base_width << step
+            self.layers.append(StyledConvolution(inputs, outputs, style_dim, *sides, doubling=True))
+            self.layers.append(StyledConvolution(outputs, outputs, style_dim, *sides))
+        scale = CONTRAST / math.sqrt(len(widths))
+        self.images = nn.ModuleList(ToImage(inputs, spec.channels, style_dim, scale) for inputs in widths)
+
+    @property
+    def style_layers(self) -> int:
+        """One style for each styled layer, and one for the last image; the others share that of the layer after."""
+        return len(self.layers) + 1
+
+    def mapping(self, z: Tensor, label: Tensor | None = None, codes: Tensor | None = None) -> Tensor:
+        """``(n, latent_dim)`` to w, ``(n, style_dim)``; in training also moves the mean of w."""
+        w: Tensor = self.map(z, label)
+        if self.training:
+            with torch.no_grad():
+                self.latent_mean.lerp_(w.float().mean(dim=0), 1 - MEMORY)
+        return w
+
+    def synthesis(self, style: Tensor, label: Tensor | None = None, codes: Tensor | None = None) -> Tensor:
+        """w ``(n, style_dim)``, or one for each layer ``(n, style_layers, style_dim)``, to ``(n, c, height, width)``.
+
+        Values are not limited: pixels are clamped to the spec's value range.
+        """
+        ws = [style] * self.style_layers if style.ndim == 2 else style.unbind(1)
+        x = self.constant.expand(style.shape[0], -1, -1, -1)  # (n, widest, base_height, base_width)
+        x = self.layers[0](x, ws[0])
+        image: Tensor = self.images[0](x, ws[1])
+        for step in range(1, len(self.images)):
+            x = self.layers[2 * step - 1](x, ws[2 * step - 1])
+            x = self.layers[2 * step](x, ws[2 * step])
+            image = doubled(image) + self.images[step](x, ws[2 * step + 1])
+        return image
+
+
+class StyleDiscriminator(Discriminator):
+    """Residual blocks that halve the image down to its base, then one score (2020, figure 7c).
+
+    Options: ``width``, the channels at full size. Where the spec has classes, the score gains the product of the
+    features with the class's own (Miyato and Koyama 2018, equation 3).
+    """
+
+    def __init__(self, spec: GeneratorSpec, width: int = 64) -> None:
+        super().__init__(spec)
+        _check("width", width)
+        size = spec.size
+        widths = [_widened(width, step) for step in range(size.doublings + 1)]
+        last = widths[-1]
+        self.see = EqualisedConv2d(spec.channels, widths[0], 1, GAIN)
+        self.halve = nn.Sequential(*(HalvingBlock(a, b) for a, b in pairwise(widths)))
+        self.compare = MinibatchStandardDeviation()
+        self.convolve = EqualisedConv2d(last + 1, last, 3, GAIN)
+        self.connect = EqualisedLinear(last * size.base_height * size.base_width, last, GAIN)
+        self.score = EqualisedLinear(last, 1)
+        self.classes = nn.Embedding(len(spec.classes), last) if spec.classes else None
+
+    def forward(self, images: Tensor, label: Tensor | None = None) -> Tensor:
+        """``(n, channels, height, width)`` to logits ``(n,)``."""
+        x = F.leaky_relu(self.see(images), SLOPE)
+        x = self.halve(x)  # (n, widest, base_height, base_width)
+        x = F.leaky_relu(self.convolve(self.compare(x)), SLOPE)
+        x = F.leaky_relu(self.connect(x.flatten(1)), SLOPE)  # (n, widest)
+        logits: Tensor = self.score(x).flatten()
+        if self.classes is not None and label is not None:
+            logits = logits + (self.classes(label) * x).mean(dim=1) * math.sqrt(x.shape[1])
+        return logits
+
+
+class HalvingBlock(nn.Module):
+    """Two convolutions beside a shorter way, halving the sides; their sum divided by √2 keeps the variance.
+
+    Halves by the mean of four pixels, before the second convolution: a quarter of the paper's work.
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.first = EqualisedConv2d(inputs, inputs, 3, GAIN)
+        self.second = EqualisedConv2d(inputs, outputs, 3, GAIN / math.sqrt(2))
+        self.skip = EqualisedConv2d(inputs, outputs, 1, 1 / math.sqrt(2), bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(n, inputs, h, w)`` to ``(n, outputs, h / 2, w / 2)``."""
+        y = F.leaky_relu(self.first(x), SLOPE)
+        y = F.leaky_relu(self.second(F.avg_pool2d(y, 2)), SLOPE)
+        shorter: Tensor = self.skip(F.avg_pool2d(x, 2))
+        return y + shorter
+
+
+def _widened(width: int, doublings: int) -> int:
+    return width * min(1 << doublings, WIDEST)
+
+
+def _check(name: str, value: int) -> None:
+    if not 1 <= value <= 1024:
+        raise SpecError(f"{name} must be 1 to 1024, not {value}")

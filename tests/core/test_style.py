@@ -1,0 +1,222 @@
+"""The style family: its layers against slow references, and what a style means."""
+
+import math
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from core.errors import SpecError
+from core.networks import build_discriminator, build_generator
+from core.networks.style import MEMORY
+from core.networks.style_layers import Mapping, StyledConvolution, doubled, modulated_convolution
+from core.spec import GeneratorSpec
+
+TINY = {"width": 4, "style_dim": 8, "mapping_layers": 2}
+SPEC = GeneratorSpec("style", 16, 16, 4, 6, options=TINY)
+
+
+@pytest.fixture
+def generator():
+    """In evaluation mode, with noise and biases that show."""
+    torch.manual_seed(0)
+    network = build_generator(SPEC).eval()
+    with torch.no_grad():
+        network.latent_mean.normal_()
+        for name, parameter in network.named_parameters():
+            if name.endswith(("strength", "bias")):
+                parameter.add_(torch.randn_like(parameter) / 2)
+    return network
+
+
+def reference(x, weight, style):
+    """Equations 1 and 3 of Karras et al. 2020 as written: weights of its own for each row."""
+    rows = []
+    for row, scales in zip(x, style, strict=True):
+        own = weight * scales[None, :, None, None]
+        own = own / own.square().sum(dim=(1, 2, 3), keepdim=True).sqrt()
+        rows.append(F.conv2d(row[None], own, padding=1))
+    return torch.cat(rows)
+
+
+def test_modulated_convolution_is_a_convolution_with_weights_for_each_row():
+    torch.manual_seed(0)
+    x, weight, style = torch.randn(5, 6, 7, 4), torch.randn(3, 6, 3, 3), torch.randn(5, 6) + 1
+    torch.testing.assert_close(modulated_convolution(x, weight, style), reference(x, weight, style), rtol=0, atol=1e-5)
+
+
+def test_modulated_convolution_is_one_grouped_convolution_and_so_are_its_gradients():
+    torch.manual_seed(0)
+    x, weight, style = torch.randn(4, 6, 5, 5), torch.randn(3, 6, 3, 3), torch.randn(4, 6) + 1
+    ours = [tensor.clone().requires_grad_() for tensor in (x, weight, style)]
+    theirs = [tensor.clone().requires_grad_() for tensor in (x, weight, style)]
+    own = theirs[1] * theirs[2][:, None, :, None, None]  # (4, 3, 6, 3, 3)
+    own = own / own.square().sum(dim=(2, 3, 4), keepdim=True).sqrt()
+    grouped = F.conv2d(theirs[0].reshape(1, 24, 5, 5), own.reshape(12, 6, 3, 3), padding=1, groups=4)
+    direction = torch.randn(4, 3, 5, 5)
+    (modulated_convolution(*ours) * direction).sum().backward()
+    (grouped.reshape(4, 3, 5, 5) * direction).sum().backward()
+    for mine, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(mine.grad, other.grad, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("scale", [1e-2, 1.0, 1e3])
+def test_demodulation_gives_unit_variance_whatever_the_style(scale):
+    torch.manual_seed(0)
+    style = scale * (torch.randn(4, 64) + 1)
+    out = modulated_convolution(torch.randn(4, 64, 40, 40), torch.randn(16, 64, 3, 3), style)
+    inside = out[:, :, 1:-1, 1:-1]  # the padding at the border has no variance
+    torch.testing.assert_close(inside.square().mean(dim=(2, 3)), torch.ones(4, 16), rtol=0, atol=0.15)
+    assert inside.square().mean().item() == pytest.approx(1, abs=0.02)
+    twice = modulated_convolution(torch.ones(1, 2, 3, 3), torch.ones(1, 2, 3, 3), torch.ones(1, 2), gain=2.0)
+    assert twice[0, 0, 1, 1].item() == pytest.approx(2 * 18 / math.sqrt(18), rel=1e-5)
+
+
+def test_half_precision_holds_what_large_styles_and_weights_make():
+    torch.manual_seed(0)
+    x, weight, style = torch.randn(2, 512, 4, 4), 4 * torch.randn(8, 512, 3, 3), 100 * torch.randn(2, 512)
+    style = style / style.norm(dim=1, keepdim=True)  # what the function does first, in whatever precision
+    products = F.conv2d(x * style[:, :, None, None], weight, padding=1)
+    assert products.abs().max() < 65504 / 100
+    assert F.linear(style.square(), weight.square().sum(dim=(2, 3))).max() < 65504 / 100
+
+
+def test_doubling_is_the_paper_s_filter_inside():
+    torch.manual_seed(0)
+    x = torch.randn(2, 3, 6, 5)
+    spread = torch.zeros(2, 3, 12, 10)
+    spread[:, :, ::2, ::2] = x
+    taps = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 4
+    kernel = torch.outer(taps, taps).expand(3, 1, 4, 4)
+    filtered = F.conv2d(F.pad(spread, (2, 1, 2, 1)), kernel, groups=3)
+    torch.testing.assert_close(doubled(x)[:, :, 1:-1, 1:-1], filtered[:, :, 1:-1, 1:-1], rtol=0, atol=1e-6)
+
+
+def test_the_mapping_sees_only_the_direction_of_z():
+    mapping = Mapping(6, 8, 2, classes=0)
+    z = torch.randn(4, 6)
+    torch.testing.assert_close(mapping(z), mapping(37 * z), rtol=1e-5, atol=1e-6)
+    assert not torch.allclose(mapping(z), mapping(-z))
+
+
+def test_a_fresh_mapping_keeps_the_variance():
+    torch.manual_seed(0)
+    w = Mapping(512, 512, 8, classes=0)(torch.randn(64, 512))
+    assert w.square().mean().item() == pytest.approx(1, abs=0.3)
+
+
+def test_mapping_weights_learn_a_hundredth_as_fast():
+    torch.manual_seed(0)
+    slow, fast = Mapping(6, 8, 1, classes=0), Mapping(6, 8, 1, classes=0, rate=1.0)
+    with torch.no_grad():
+        slow.layers[0].weight.copy_(fast.layers[0].weight * 100)
+    z = torch.randn(64, 6)
+    before = fast(z)
+    torch.testing.assert_close(slow(z), before)
+    for mapping in (slow, fast):
+        with torch.no_grad():
+            for parameter in mapping.parameters():
+                parameter.add_(0.01)  # a step of Adam
+    moved = (slow(z) - before).norm() / (fast(z) - before).norm()
+    assert moved.item() == pytest.approx(0.01, rel=0.05)
+
+
+def test_classes_change_the_style_and_no_label_is_none_of_them():
+    mapping = Mapping(6, 8, 2, classes=3)
+    z = torch.randn(1, 6).expand(4, -1)
+    w = torch.cat([mapping(z[:3], torch.arange(3)), mapping(z[:1])])
+    assert all(not torch.allclose(w[a], w[b]) for a in range(4) for b in range(a))
+
+
+def test_a_conditional_discriminator_scores_each_class_differently():
+    spec = GeneratorSpec("style", 16, 16, 4, 6, classes=("a", "b"))
+    discriminator = build_discriminator("style", spec, {"width": 4})
+    images = torch.randn(1, 4, 16, 16).expand(4, -1, -1, -1)
+    scores = discriminator(images, torch.tensor([0, 1, 0, 1]))
+    torch.testing.assert_close(scores[:2], scores[2:])
+    assert abs(scores[0] - scores[1]) > 1e-3
+    discriminator(images, torch.tensor([0, 0, 0, 0])).sum().backward()
+    assert discriminator.classes.weight.grad[0].abs().sum() > 0
+    assert discriminator.classes.weight.grad[1].abs().sum() == 0
+
+
+@torch.no_grad()
+def test_one_style_for_each_layer_is_as_good_as_one_for_all(generator):
+    w = torch.randn(3, 8)
+    assert generator.style_layers == 2 * SPEC.size.doublings + 2
+    torch.testing.assert_close(
+        generator.synthesis(w[:, None].expand(-1, generator.style_layers, -1)), generator.synthesis(w)
+    )
+
+
+@torch.no_grad()
+def test_every_layer_s_style_matters_and_late_ones_leave_the_coarse_image_alone(generator):
+    ws = torch.randn(1, 1, 8).expand(-1, generator.style_layers, -1)
+    plain = generator.synthesis(ws)
+    for layer in range(generator.style_layers):
+        changed = ws.clone()
+        changed[:, layer] += 1
+        assert (generator.synthesis(changed) - plain).abs().max() > 1e-3, layer
+
+
+@torch.no_grad()
+def test_truncation_0_is_the_mean_image_and_half_is_half_way_in_w(generator):
+    z = torch.randn(3, 6)
+    mean = generator.synthesis(generator.latent_mean[None])
+    torch.testing.assert_close(generator(z, truncation=torch.zeros(3, 1)), mean.expand(3, -1, -1, -1))
+    half = generator.synthesis((generator.mapping(z) + generator.latent_mean) / 2)
+    torch.testing.assert_close(generator(z, truncation=torch.full((3, 1), 0.5)), half)
+
+
+@torch.no_grad()
+def test_noise_is_fixed_in_evaluation_and_fresh_in_training(generator):
+    z = torch.randn(1, 6).expand(3, -1)
+    still = generator(z)
+    assert torch.equal(still, generator(z))
+    torch.testing.assert_close(still[1:], still[:2])
+    torch.testing.assert_close(still[:1], generator(z[:1]))
+    generator.train()
+    torch.manual_seed(1)
+    moving = generator(z)
+    assert (moving[0] - moving[1]).abs().max() > 1e-3
+    torch.manual_seed(1)
+    assert torch.equal(generator(z), moving)
+
+
+def test_noise_is_scaled_by_a_strength_that_starts_at_zero():
+    layer = StyledConvolution(4, 4, 8, 5, 5)
+    x, w = torch.randn(2, 4, 5, 5), torch.randn(2, 8)
+    with torch.no_grad():
+        assert torch.equal(layer(x, w), layer.eval()(x, w))
+        layer.strength.fill_(0.5)
+        expected = modulated_convolution(x, layer.weight, layer.style(w), math.sqrt(2)) + layer.noise / 2
+        torch.testing.assert_close(layer(x, w), F.leaky_relu(expected, 0.2))
+
+
+@torch.no_grad()
+def test_the_mean_latent_becomes_the_mean_of_w():
+    torch.manual_seed(0)
+    generator = build_generator(SPEC)
+    exact = generator.eval().mapping(torch.randn(100_000, 6)).mean(dim=0)
+    assert torch.equal(generator.latent_mean, torch.zeros(8))  # evaluation moves nothing
+    generator.train()
+    generator.mapping(torch.randn(100_000, 6))
+    torch.testing.assert_close(generator.latent_mean, (1 - MEMORY) * exact, rtol=0.1, atol=1e-4)
+    for _ in range(2000):
+        generator.mapping(torch.randn(256, 6))
+    torch.testing.assert_close(generator.latent_mean, exact, rtol=0, atol=0.02)
+    assert exact.abs().max() > 0.1
+
+
+@torch.no_grad()
+def test_a_fresh_generator_starts_within_the_value_range():
+    torch.manual_seed(0)
+    spec = GeneratorSpec("style", 64, 64, 3, 64, options={"width": 16, "style_dim": 64, "mapping_layers": 2})
+    images = build_generator(spec)(torch.randn(8, 64))
+    assert 0.2 < images.std().item() < 0.7
+
+
+@pytest.mark.parametrize("options", [{"width": 0}, {"style_dim": 0}, {"mapping_layers": 0}, {"width": 5000}])
+def test_impossible_options_are_named(options):
+    with pytest.raises(SpecError, match=next(iter(options))):
+        build_generator(GeneratorSpec("style", 16, 16, 4, 6, options={**TINY, **options}))

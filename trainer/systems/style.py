@@ -1,0 +1,100 @@
+"""A style-based generator in the adversarial game, with mixed styles and even paths (Karras et al. 2019 and 2020)."""
+
+import torch
+from torch import Tensor, nn
+
+from core.errors import ConfigError
+from core.spec import GeneratorSpec
+from trainer.config import TrainConfig
+from trainer.penalties import path_lengths
+from trainer.regularise import Regularisation
+from trainer.systems.adversarial import Adversarial
+from trainer.systems.players import Batch, Player, Stats
+
+MEAN_DECAY = 0.01  # how much of a is new each time (2020, appendix B)
+SHRINK = 2  # path lengths are taken on this part of a batch, as the paper's code does
+
+
+class PathMean(nn.Module):
+    """a, the moving average of path lengths: a network of its own, so that it is saved with the others.
+
+    Corrected for its start at 0 as Adam's averages are (Kingma and Ba 2015, section 3): a short run would else
+    spend most of its time shortening paths towards 0.
+    """
+
+    total: Tensor
+    weight: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("total", torch.zeros(()))
+        self.register_buffer("weight", torch.zeros(()))
+
+    @torch.no_grad()
+    def forward(self, lengths: Tensor) -> Tensor:
+        """Move towards the mean of ``lengths`` ``(n,)``, and give the new average."""
+        self.total.lerp_(lengths.float().mean(), MEAN_DECAY)
+        self.weight.lerp_(torch.ones_like(self.weight), MEAN_DECAY)
+        return self.total / self.weight
+
+
+class Style(Adversarial):
+    """As ``Adversarial``; some images have two styles, and a third player evens out the generator's paths.
+
+    Both players of the generator share one optimiser. As it then takes k + 1 steps in k rounds, its learning rate
+    and betas are those of k / (k + 1) steps: the lazy correction (2020, appendix B).
+    """
+
+    def __init__(self, config: TrainConfig, spec: GeneratorSpec, device: torch.device) -> None:
+        super().__init__(config, spec, device)
+        if not self.generator.style_layers:
+            raise ConfigError(f"networks of family {config.family} have no styles: --set family=style")
+        self.regularise = Regularisation.of(config.regularise)
+        if self.regularise.path_length:
+            self.path_mean = PathMean().to(device)
+            self.networks["path_mean"] = self.path_mean
+            every = int(self.regularise.path_length_every)
+            optimiser = self.players[-1].optimiser
+            self.players.append(Player("path_length", optimiser, self.path_length_loss, every))
+
+    def begin(self, images_seen: int) -> int:
+        """Move every setting that has a schedule, the generator's by the lazy correction."""
+        count = super().begin(images_seen)
+        if self.regularise.path_length:
+            every = self.regularise.path_length_every
+            share = every / (every + 1)
+            betas = (self.now.beta1**share, self.now.beta2**share)
+            for group in self.players[-1].optimiser.param_groups:
+                group.update(lr=self.now.learning_rate_g * share, betas=betas)
+        return count
+
+    def path_length_loss(self, batch: Batch) -> tuple[Tensor, Stats]:
+        """E (‖Jᵀy‖ - a)²: a step in w is to change every image by as much (2020, equation 4)."""
+        count = max(len(batch.images) // SHRINK, 1)
+        z = torch.randn(count, self.spec.latent_dim, device=batch.images.device)
+        labels = None if batch.labels is None else batch.labels[:count]
+        styles = self._styles(z, labels)
+        images = self.generator.synthesis(styles, labels)
+        lengths = path_lengths(images, styles)
+        penalty = (lengths - self.path_mean(lengths)).square().mean()
+        weight = self.regularise.path_length * self.regularise.path_length_every
+        # The last biases shift every image alike and so have no path; the zero gives them a gradient nonetheless.
+        return weight * penalty + 0 * images.mean(), {"length": lengths.mean()}
+
+    def _generate(self, z: Tensor, labels: Tensor | None) -> Tensor:
+        return self.generator.synthesis(self._styles(z, labels), labels)
+
+    def _styles(self, z: Tensor, labels: Tensor | None) -> Tensor:
+        """Styles ``(n, style_layers, style_dim)`` of ``z``; some rows change to another's from some layer on.
+
+        Style mixing keeps layers from relying on each other's (2019, section 3.1).
+        """
+        layers = self.generator.style_layers
+        styles = self.generator.mapping(z, labels)[:, None].expand(-1, layers, -1)
+        if not self.regularise.mixing:
+            return styles
+        others = self.generator.mapping(torch.randn_like(z), labels)[:, None]  # (n, 1, style_dim)
+        crossing = torch.randint(1, layers, (len(z), 1, 1), device=z.device)
+        mixed = torch.rand(len(z), 1, 1, device=z.device) < self.regularise.mixing
+        late = torch.arange(layers, device=z.device)[:, None] >= crossing  # (n, layers, 1)
+        return torch.where(mixed & late, others, styles)
