@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
+from core.contract import sample_inputs
 from core.files import write_atomic
 from core.images import Images, encode_png, from_pillow, over_checkerboard, sheet, to_pillow
-from core.latents import latents
 from core.networks.base import Generator
 from core.pixels import to_pixels
 from trainer.run import Run
@@ -22,10 +22,14 @@ LONGEST_ANIMATION = 100  # frames
 
 @torch.no_grad()
 def render(generator: Generator, count: int) -> Images:
-    """The images of seeds 0 … ``count`` - 1, uint8 ``(count, h, w, c)`` with straight alpha."""
-    spec, device = generator.spec, generator.latent_mean.device
-    z = torch.from_numpy(latents(range(count), spec.latent_dim))
-    parts = [to_pixels(generator(part.to(device)), spec.value_range).cpu() for part in torch.split(z, RENDER_BATCH)]
+    """The images of seeds 0 … ``count`` - 1, uint8 ``(count, h, w, c)`` with straight alpha; classes take turns."""
+    spec, device, parts = generator.spec, generator.latent_mean.device, []
+    for start in range(0, count, RENDER_BATCH):
+        seeds = range(start, min(start + RENDER_BATCH, count))
+        inputs = {n: torch.from_numpy(value).to(device) for n, value in sample_inputs(spec, seeds).items()}
+        label = inputs["label"][:, 0] if spec.classes else None
+        values = generator(inputs["z"], label, inputs.get("codes"))  # (n, c, h, w)
+        parts.append(to_pixels(values, spec.value_range).cpu())
     return torch.cat(parts).numpy()
 
 

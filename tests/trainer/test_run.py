@@ -57,6 +57,15 @@ def test_a_preview_shows_the_seeds_0_and_up_whatever_the_batch() -> None:
     assert np.abs(shown[69].astype(int) - alone[0].astype(int)).max() <= 1
 
 
+def test_a_preview_of_a_conditional_generator_shows_the_classes_in_turn() -> None:
+    spec = GeneratorSpec("progressive", 16, 16, 3, 8, classes=("a", "b", "c"), options={"width": 8})
+    generator = build_generator(spec).eval()
+    shown = render(generator, 5)
+    with torch.no_grad():
+        alone = to_pixels(generator(torch.from_numpy(latents([4], 8)), torch.tensor([1])), spec.value_range).numpy()
+    assert np.abs(shown[4].astype(int) - alone[0].astype(int)).max() <= 1
+
+
 def test_animation_and_strip_show_every_moment(run: Run) -> None:
     for images, level in ((100, 50), (200, 250)):
         sheet = np.full((32, 32, 3), level, np.uint8)
