@@ -8,6 +8,7 @@ import io
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -19,8 +20,11 @@ from rich.text import Text
 from core.errors import GanfoundryError
 
 if TYPE_CHECKING:
+    from core.spec import GeneratorSpec
     from serving.supervisor import Event
     from trainer.data.pack import Pack
+    from trainer.metrics.evaluate import Evaluation
+    from trainer.metrics.features import Make
     from trainer.training import Plan
 
 STOPPED = 3
@@ -147,6 +151,10 @@ def train(
     precision: Annotated[Literal["fp32", "bf16"] | None, typer.Option(help="bf16 is autocast.")] = None,
     conditional: Annotated[bool, typer.Option("--conditional", help="Learn the pack's classes.")] = False,
     settings: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any setting.")] = None,
+    metric_every: Annotated[
+        float | None, typer.Option(help="Take KID and keep the best generator every so many thousand images; 0: never.")
+    ] = None,
+    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Also write for TensorBoard.")] = False,
     resume: Annotated[bool, typer.Option("--resume/--no-resume", help="--no-resume starts afresh.")] = True,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print settings and networks; train nothing.")] = False,
 ) -> None:
@@ -157,7 +165,7 @@ def train(
     from trainer.training import train as run
 
     changes = {"kimg": kimg, "batch": batch, "seed": seed, "device": device, "precision": precision}
-    changes["conditional"] = conditional or None
+    changes |= {"conditional": conditional or None, "metric_kimg": metric_every, "tensorboard": tensorboard or None}
     planned = plan(resolve(preset, settings or (), **changes), Pack.open(data))
     if dry_run:
         _print_plan(planned)
@@ -172,6 +180,45 @@ def train(
         _say(f"{out} is already trained to {planned.config.kimg:g} kimg: raise --kimg to go on")
         return
     _say(f"trained: {out / 'generator.safetensors'} (see {out / 'progress.png'})")
+
+
+@app.command()
+def evaluate(
+    source: Annotated[Path, typer.Argument(metavar="RUN|BUNDLE", help="A run, a generator.safetensors, or a bundle.")],
+    data: Annotated[Path, typer.Argument(help="The pack to compare with.")],
+    samples: Annotated[int, typer.Option(help="Images to make.")] = 2000,
+    seed: Annotated[int, typer.Option(help="The first of their seeds.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps …; bundles run on the CPU.")] = "auto",
+    json: Annotated[Path | None, typer.Option(help="Where the figures go; beside what is judged unless given.")] = None,
+) -> None:
+    """Judge a generator by a pack: KID, Fréchet distance, precision, recall, and a look for copied images."""
+    from trainer.data.pack import Pack
+    from trainer.metrics.evaluate import evaluate as judge
+    from trainer.metrics.evaluate import results_path, save_results
+    from trainer.metrics.extractor import lite0
+    from trainer.training import pick_device
+
+    pack, place = Pack.open(data), pick_device(device)
+    make, spec = _maker(source, place)
+    results = results_path(source, json)
+    with _bars() as step:
+        evaluation, picture = judge(make, spec, pack, lite0(place), samples, seed, step)
+    save_results(evaluation, picture, results)
+    _print_evaluation(evaluation)
+    _say(f"figures: {results}")
+    _say(f"samples beside the nearest real images: {results.with_suffix('.png')}")
+
+
+@app.command()
+def plot(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN…", help="Runs, finished or not.")],
+    out: Annotated[Path, typer.Option(help="The PNG file to write.")],
+) -> None:
+    """Draw KID and losses of several runs over one another."""
+    from trainer.plots import plot_runs
+
+    plot_runs(runs, out)
+    _say(f"curves: {out}")
 
 
 @app.command()
@@ -349,6 +396,54 @@ def _training_bar(images: int) -> Iterator[tuple[Callable[[dict[str, Any]], None
                 _say(f"{line['images']:,} of {images:,} images  {rate}  {losses}")
 
         yield report, lambda seen: progress.update(task, completed=min(seen, images))
+
+
+@contextmanager
+def _bars() -> Iterator[Callable[[str], Callable[[int, int], None]]]:
+    """Progress bars one after the other: each call begins one and gives it as a function of (done, total)."""
+    from rich.progress import Progress
+
+    with Progress(console=console) as progress:
+
+        def step(description: str) -> Callable[[int, int], None]:
+            task = progress.add_task(description, total=None)
+            return lambda done, total: progress.update(task, completed=done, total=total)
+
+        yield step
+
+
+def _maker(source: Path, device: Any) -> "tuple[Make, GeneratorSpec]":
+    """What ``source`` makes of a graph's inputs: a bundle in ONNX Runtime, anything else in PyTorch."""
+    from core.bundle import GRAPH, MANIFEST, read_bundle
+    from core.checkpoint import load_generator
+    from trainer.metrics.features import maker
+    from trainer.run import Run
+
+    if (source / MANIFEST).is_file():
+        from export.runtime import open_session
+        from export.runtime import run as infer
+
+        manifest = read_bundle(source)
+        return partial(infer, open_session((source / GRAPH).read_bytes())), manifest.spec
+    generator = load_generator(Run(source).generator if source.is_dir() else source, device)
+    return maker(generator), generator.spec
+
+
+def _print_evaluation(evaluation: "Evaluation") -> None:
+    ours, ground, name = evaluation.figures, evaluation.ground, evaluation.extractor
+    table = Table("", "generated", "two halves of the real images", title_justify="left")
+    table.add_row(f"KID-{name}", f"{ours.kid:.4f}", f"{ground.kid:.4f}")
+    table.add_row("  over subsets", *(f"{one.kid_mean:.4f} ± {one.kid_std:.4f}" for one in (ours, ground)))
+    table.add_row(f"Fréchet distance ({name})", f"{ours.frechet:.1f}", f"{ground.frechet:.1f}")
+    table.add_row("precision", f"{ours.precision:.3f}", f"{ground.precision:.3f}")
+    table.add_row("recall", f"{ours.recall:.3f}", f"{ground.recall:.3f}")
+    console.print(table)
+    _say("No generator can be expected to do better than the right column: the Fréchet distance has a floor, which")
+    _say("falls with more images, so compare it only between equal numbers of them. KID has none.")
+    _say(
+        f"{evaluation.copies.suspicious:.1%} of the samples are nearer to a real image than 99 % of the real images "
+        "are to each other: far more than 1 % means copies"
+    )
 
 
 def _print_pack(pack: "Pack", path: Path) -> None:

@@ -1,5 +1,6 @@
 """The command line as a person meets it: what it costs, what it says when something is wrong, how it ends."""
 
+import json
 import os
 import signal
 import subprocess
@@ -39,7 +40,9 @@ def pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_pack(tmp_path_factory.mktemp("p") / "pack", blobs(), None, PackInfo("discs", 16, 16, 4)).path
 
 
-@pytest.mark.parametrize("verb", [[], ["train"], ["data", "import"], ["export"], ["serve"], ["sample"]])
+@pytest.mark.parametrize(
+    "verb", [[], ["train"], ["data", "import"], ["evaluate"], ["plot"], ["export"], ["serve"], ["sample"]]
+)
 def test_help_imports_nothing_heavy(verb: list[str]) -> None:
     code = (
         "import sys, cli\n"
@@ -56,7 +59,19 @@ def test_help_imports_nothing_heavy(verb: list[str]) -> None:
 
 def test_every_verb_is_in_the_help() -> None:
     listed = cli("--help").stdout
-    for verb in ("doctor", "data", "train", "export", "verify", "publish", "serve", "sample", "demo"):
+    for verb in (
+        "doctor",
+        "data",
+        "train",
+        "evaluate",
+        "plot",
+        "export",
+        "verify",
+        "publish",
+        "serve",
+        "sample",
+        "demo",
+    ):
         assert f" {verb} " in listed
 
 
@@ -83,6 +98,9 @@ def test_errors_are_one_line_that_says_what_to_do(pack: Path, tmp_path: Path) ->
     assert_one_line(cli("train", pack, "--out", out, "--set", "bach=1"), "did you mean batch")
     assert_one_line(cli("train", pack, "--out", out, "--device", "cuda:7"), "no such device")
     assert_one_line(cli("train", pack, "--out", tmp_path / "text.txt" / "run"), "text.txt")
+    assert_one_line(cli("evaluate", out, empty), "data import")
+    assert_one_line(cli("evaluate", empty, pack), "train")
+    assert_one_line(cli("plot", empty, "--out", out), "is not a run")
     assert_one_line(cli("export", empty, "--out", out), "train")
     assert_one_line(cli("export", tmp_path / "text.txt", "--out", out), "text.txt")
     assert_one_line(cli("verify", empty), "export")
@@ -159,3 +177,38 @@ def test_doctor_prints_commands_and_paths_as_they_are(
     printed = capsys.readouterr().out
     assert "'.[train]'" in printed
     assert path in printed
+
+
+def test_a_run_and_its_bundle_are_judged_alike_and_in_one_line_where_they_cannot_be(pack: Path, tmp_path: Path) -> None:
+    run, bundle = tmp_path / "run", tmp_path / "bundle"
+    assert cli("train", pack, "--out", run, *TINY, "--kimg", 0.016, "--metric-every", 0.016).returncode == 0
+    assert (run / "generator.best.safetensors").is_file()
+    assert cli("export", run, "--out", bundle).returncode == 0
+    figures = []
+    for source, results in ((run, run / "evaluation.json"), (bundle, tmp_path / "bundle.evaluation.json")):
+        done = cli("evaluate", source, pack, "--samples", 20)
+        assert done.returncode == 0, done.stderr
+        for word in ("KID-lite0", "precision", "recall", "Fréchet distance (lite0)"):
+            assert word in done.stdout
+        assert "FID" not in done.stdout
+        assert results.with_suffix(".png").is_file()
+        figures.append(json.loads(results.read_text())["lite0"])
+    assert figures[0]["kid"] > 0.1
+    assert figures[1] == pytest.approx(figures[0], rel=1e-3, abs=1e-4)
+    assert cli("verify", bundle).returncode == 0
+    assert_one_line(cli("evaluate", run, pack, "--samples", 5), "at least 16 samples")
+    assert_one_line(cli("evaluate", bundle, pack, "--json", bundle / "x.json"), "sealed")
+    larger = write_pack(tmp_path / "larger", blobs(40, 32, 32), None, PackInfo("larger", 32, 32, 4)).path
+    assert_one_line(cli("evaluate", run, larger), "16x16", "32x32")
+    assert cli("plot", run, run, "--out", tmp_path / "plot.png").returncode == 0
+    assert (tmp_path / "plot.png").is_file()
+
+
+def test_judging_without_the_weights_is_one_line_that_brings_them(pack: Path, tmp_path: Path) -> None:
+    arguments = ["train", str(pack), "--out", str(tmp_path / "run"), *TINY, "--metric-every", "1"]
+    code = (
+        "import sys, trainer.metrics.extractor as e; e.WHEEL = 'absent-wheel'\n"
+        f"sys.argv[1:] = {arguments!r}; import cli; cli.main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert_one_line(done, "pip install absent-wheel")

@@ -57,6 +57,9 @@ class TrainConfig:
     preview_kimg: float = 10.0
     checkpoint_kimg: float = 25.0
     previews: int = 64
+    metric_kimg: float = 0.0  # how often KID is taken; 0: never
+    metric_samples: int = 500
+    tensorboard: bool = False
     device: str = "auto"
     precision: str = "fp32"
     channels_last: bool = True
@@ -82,6 +85,8 @@ class TrainConfig:
             "seed",
         ):
             _at_least(name, getattr(self, name), 0)
+        _at_least("metric_kimg", self.metric_kimg, 0)
+        _at_least("metric_samples", self.metric_samples, 16)
         for name in self.final:
             one_of("final", name, SCHEDULED)
         Growth.of(self.growth)
@@ -133,6 +138,7 @@ class TrainConfig:
 # What may differ when a run is continued: how long and where it runs and what it shows, not what it learns.
 FREE_TO_CHANGE = frozenset(
     {"kimg", "log_kimg", "preview_kimg", "checkpoint_kimg", "previews", "device", "precision", "channels_last"}
+    | {"metric_kimg", "metric_samples", "tensorboard"}
 )
 
 

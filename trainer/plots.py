@@ -1,30 +1,109 @@
-"""``losses.png``: what the log says, as curves over images seen."""
+"""What logs say, as curves over images seen: ``losses.png`` of one run, and several runs in one picture."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 
-def plot_losses(log: Sequence[dict[str, Any]], path: Path) -> None:
-    """Losses above, every other statistic of the players below, against thousands of images seen."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+from core.errors import TrainingError
+from trainer.run import KID, Run
 
+Lines = Sequence[Mapping[str, Any]]  # of a log
+
+# Okabe and Ito 2008: distinct for the colour-blind too. Yellow is left out: it is too faint for a line.
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+_DASHES = ("-", "--", ":")
+_SMOOTHED = 30  # a smoothed curve is the mean over this part of its points
+
+
+def plot_losses(log: Lines, path: Path) -> None:
+    """Losses above, every other statistic of the players below, then KID, against thousands of images seen."""
     names = sorted({name for line in log for name in line if "/" in name})
     losses = [name for name in names if name.endswith("/loss")]
     others = [name for name in names if name not in losses]
-    figure = Figure(figsize=(9, 7), dpi=100, layout="constrained")
-    FigureCanvasAgg(figure)
-    for index, (title, chosen) in enumerate((("loss", losses), ("mean logits and penalties", others)), 1):
-        axes = figure.add_subplot(2, 1, index)
+    panels = {"loss": losses, "mean logits and penalties": others}
+    if any(KID in line for line in log):
+        panels[KID] = [KID]
+    figure, axes = _figure(list(panels))
+    for row, chosen in zip(axes, panels.values(), strict=True):
         for name in chosen:
-            points = [(line["images"] / 1000, line[name]) for line in log if name in line]
-            axes.plot(*zip(*points, strict=True), label=name, linewidth=1)
-        axes.set_ylabel(title)
-        axes.grid(alpha=0.3)
+            row.plot(*_points(log, name), label=name, linewidth=1, marker="o" if name == KID else None, markersize=3)
         if chosen:
-            axes.legend()
-    axes.set_xlabel("thousands of images seen")
+            row.legend()
+    _save(figure, path)
+
+
+def plot_runs(runs: Sequence[Path], path: Path) -> None:
+    """KID and every loss of several runs, a panel each and a colour a run, against thousands of images seen.
+
+    Losses are shown as they are, faintly, and smoothed. Raises TrainingError for a folder without a log.
+    """
+    logs = {name: _log(run) for name, run in _named(runs).items()}
+    found = {name for log in logs.values() for line in log for name in line}
+    panels = [KID] * (KID in found) + sorted(name for name in found if name.endswith("/loss"))
+    if not panels:
+        raise TrainingError("these runs have logged nothing yet: wait for the first lines, or raise --kimg")
+    figure, axes = _figure(panels)
+    for row, name in zip(axes, panels, strict=True):
+        for index, (run, log) in enumerate(logs.items()):
+            style = {"color": _COLOURS[index % len(_COLOURS)], "linestyle": _DASHES[index // len(_COLOURS) % 3]}
+            moments, values = _points(log, name)
+            if name == KID:
+                row.plot(moments, values, label=run, marker="o", markersize=3, linewidth=1.5, **style)
+            else:
+                row.plot(moments, values, alpha=0.25, linewidth=0.7, **style)
+                row.plot(moments, _smooth(values), label=run, linewidth=1.5, **style)
+        if name == KID:
+            row.set_ylim(bottom=min(0, row.get_ylim()[0]))
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=min(len(logs), 3))
+    _save(figure, path)
+
+
+def _figure(panels: Sequence[str]) -> tuple[Any, list[Any]]:
+    """A figure with a row of axes for each panel, named at its side."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 3.5 * len(panels)), dpi=100, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = list(figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0])
+    for row, name in zip(axes, panels, strict=True):
+        row.set_ylabel(name)
+        row.grid(alpha=0.3)
+    axes[-1].set_xlabel("thousands of images seen")
+    return figure, axes
+
+
+def _save(figure: Any, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.tmp")
     figure.savefig(temporary, format="png")
     temporary.replace(path)
+
+
+def _points(log: Lines, name: str) -> tuple[list[float], list[float]]:
+    lines = [line for line in log if name in line]
+    return [line["images"] / 1000 for line in lines], [line[name] for line in lines]
+
+
+def _smooth(values: Sequence[float]) -> list[float]:
+    """A running mean, as long as the curve; at its ends over what there is."""
+    reach = max(len(values) // _SMOOTHED // 2, 1)
+    return [float(np.mean(values[max(i - reach, 0) : i + reach + 1])) for i in range(len(values))]
+
+
+def _log(run: Path) -> Lines:
+    if not Run(run).log.is_file():
+        raise TrainingError(f"{run} is not a run: it has no log.jsonl (make one with 'train')")
+    return Run(run).read_log()
+
+
+def _named(runs: Sequence[Path]) -> dict[str, Path]:
+    """The runs by name: the folder's, or as much of the path as tells it from the others."""
+    whole = [run.resolve() for run in runs]
+    for parts in range(1, max(len(run.parts) for run in whole) + 1):
+        names = ["/".join(run.parts[-parts:]) for run in whole]
+        if len(set(names)) == len(set(whole)):
+            break
+    return dict(zip(names, whole, strict=True))

@@ -7,6 +7,8 @@ runs/NAME/
   samples.gif progress.png losses.png
   checkpoints/           the full training state (trainer/state.py)
   generator.safetensors  the averaged generator, ready to export
+  generator.best.safetensors  the one of the least KID, where KID was taken
+  evaluation.json evaluation.png  what 'evaluate' found
 """
 
 import json
@@ -18,6 +20,12 @@ from typing import Any
 
 from core.errors import TrainingError
 from core.files import write_atomic
+
+_FILES = (
+    *("config.json", "log.jsonl", "samples.gif", "progress.png", "losses.png"),
+    *("generator.safetensors", "generator.best.safetensors", "evaluation.json", "evaluation.png"),
+)
+KID = "KID-lite0"  # under this name in the log
 
 
 @dataclass(frozen=True)
@@ -51,11 +59,21 @@ class Run:
         """The averaged generator."""
         return self.root / "generator.safetensors"
 
+    @property
+    def board(self) -> Path:
+        """What TensorBoard reads, where it was asked for."""
+        return self.root / "tensorboard"
+
+    @property
+    def best(self) -> Path:
+        """The averaged generator as it was when its KID was least."""
+        return self.root / "generator.best.safetensors"
+
     def clear(self) -> None:
         """Delete what an earlier run left here, and nothing else."""
-        for folder in (self.samples, self.checkpoints):
+        for folder in (self.samples, self.checkpoints, self.board):
             shutil.rmtree(folder, ignore_errors=True)
-        for file in ("config.json", "log.jsonl", "generator.safetensors", "samples.gif", "progress.png", "losses.png"):
+        for file in _FILES:
             (self.root / file).unlink(missing_ok=True)
 
     def append_log(self, line: Mapping[str, Any]) -> None:

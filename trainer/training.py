@@ -14,9 +14,11 @@ from core.errors import ConfigError, DataError, TrainingError
 from core.files import write_atomic
 from core.spec import GeneratorSpec, Provenance
 from trainer import ema, loop, state
+from trainer.board import Board
 from trainer.config import TrainConfig, differences
 from trainer.data.pack import Pack
 from trainer.guard import only_one, stop_signals
+from trainer.judge import Judge
 from trainer.layers import Layer, layers
 from trainer.log import Log, Report
 from trainer.loop import Hook, Training
@@ -160,15 +162,20 @@ def _resume(training: Training, planned: Plan, run: Run, report: Report) -> None
 
 
 def _hooks(planned: Plan, run: Run, images_seen: int, report: Report, tick: Callable[[int], None]) -> list[Hook]:
-    """What is done besides training, in order: tick, log, preview, save."""
+    """What is done besides training, in order: tick, log, preview, judge, show, save."""
     config = planned.config
     log = Log(run, report, images_seen)
-    return [
+    hooks = [
         Hook(1, lambda t: tick(t.images_seen)),
         Hook(config.log_kimg * 1000, log),
         Hook(config.preview_kimg * 1000, lambda t: write_preview(run, t.average, config.previews, t.images_seen)),
-        Hook(config.checkpoint_kimg * 1000, lambda t: _save(t, planned, run)),
     ]
+    if config.metric_kimg:
+        judge = Judge(run, planned.spec, planned.pack, config.metric_samples, planned.device, report)
+        hooks.append(Hook(config.metric_kimg * 1000, judge))
+    if config.tensorboard:
+        hooks.append(Hook(config.log_kimg * 1000, Board(run, images_seen)))
+    return [*hooks, Hook(config.checkpoint_kimg * 1000, lambda t: _save(t, planned, run))]
 
 
 def _save(training: Training, planned: Plan, run: Run) -> None:

@@ -1,0 +1,199 @@
+"""A generator against a pack: what is compared, what is kept, what is written, what is refused."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from core.contract import sample_inputs
+from core.errors import ConfigError, DataError
+from core.images import Images
+from core.networks import build_generator
+from core.networks.base import Generator
+from core.pixels import to_pixels
+from core.spec import GeneratorSpec
+from tests.trainer.conftest import blobs
+from tests.trainer.metrics.conftest import thumbnails
+from trainer.data.pack import Pack, PackInfo, write_pack
+from trainer.metrics.evaluate import evaluate, results_path, save_results
+from trainer.metrics.extractor import Extractor
+from trainer.metrics.features import chosen_reals, inputs_like, maker, real_features
+from trainer.metrics.memorisation import SAMPLES, draw, find_copies
+
+SPEC = GeneratorSpec("dcgan", 16, 16, 4, 8, options={"width": 4})
+
+
+@pytest.fixture
+def own_pack(tmp_path: Path) -> Pack:
+    """Of this test alone: features are kept in it."""
+    return write_pack(tmp_path / "pack", blobs(80), None, PackInfo("discs", 16, 16, 4))
+
+
+def silent(_: str) -> Any:
+    return lambda *_: None
+
+
+def lively_generator() -> Generator:
+    """Untrained, its weights so large that every latent has an image of its own."""
+    torch.manual_seed(0)
+    generator = build_generator(SPEC).eval()
+    with torch.no_grad():
+        for weight in generator.parameters():
+            weight.mul_(5)
+    return generator
+
+
+def painter(images: Images) -> Any:
+    """A generator that gives the next of ``images`` for every latent, whatever the batch: it knows them by z."""
+    index = {sample_inputs(SPEC, [seed])["z"].tobytes(): image for seed, image in enumerate(images)}
+    return lambda inputs: np.stack([index[row.tobytes()] for row in inputs["z"]])
+
+
+def test_real_images_score_like_their_own_halves_and_noise_does_not(own_pack: Pack, extractor: Extractor) -> None:
+    good, _ = evaluate(painter(blobs(60, seed=5)), SPEC, own_pack, extractor, 60, 0, silent)
+    noise = np.random.RandomState(0).randint(0, 256, (60, 16, 16, 4)).astype(np.uint8)
+    bad, _ = evaluate(painter(noise), SPEC, own_pack, extractor, 60, 0, silent)
+    assert abs(good.figures.kid) < 0.01 < bad.figures.kid
+    assert good.figures.frechet < 1 < bad.figures.frechet
+    assert good.figures.precision > 0.5
+    assert (bad.figures.precision, bad.figures.recall) == (0, 0)
+    assert good.ground == bad.ground
+    assert abs(good.ground.kid) < 0.01
+
+
+def test_the_same_again_and_everything_it_rests_on_is_in_the_file(
+    own_pack: Pack, extractor: Extractor, tmp_path: Path
+) -> None:
+    make = maker(lively_generator())
+    first, picture = evaluate(make, SPEC, own_pack, extractor, 40, 7, silent)
+    again, _ = evaluate(make, SPEC, own_pack, extractor, 40, 7, silent)
+    assert first.to_json() == again.to_json()
+    other, _ = evaluate(make, SPEC, own_pack, extractor, 40, 8, silent)
+    assert other.figures != first.figures
+    save_results(first, picture, tmp_path / "results" / "x.json")
+    written = json.loads((tmp_path / "results" / "x.json").read_text())
+    assert written["thumbnails"]["kid"] == first.figures.kid
+    assert written["protocol"]["seeds"] == [7, 46]
+    assert written["protocol"]["samples"] == 40
+    assert written["protocol"]["real_images"] == 80
+    assert written["protocol"]["resize"] == "means of a 4x4 grid"
+    assert written["data"] == {
+        "name": "discs",
+        "fingerprint": own_pack.info.fingerprint,
+        "trained_on_these": False,
+    }
+    assert (tmp_path / "results" / "x.png").is_file()
+
+
+def test_features_of_a_pack_are_taken_once(own_pack: Pack, extractor: Extractor) -> None:
+    seen = 0
+
+    def counting(images: Images) -> torch.Tensor:
+        nonlocal seen
+        seen += len(images)
+        return thumbnails(images)
+
+    counted = replace(extractor, features=counting)
+    first = real_features(own_pack, counted)
+    assert torch.equal(first, thumbnails(own_pack.gather(chosen_reals(own_pack))))
+    assert torch.equal(real_features(own_pack, counted), first)
+    assert seen == 80
+    real_features(own_pack, replace(counted, protocol={"resize": "another"}))
+    assert seen == 160
+    for kept in (own_pack.path / "features").iterdir():
+        kept.write_bytes(kept.read_bytes()[:-4])
+    assert torch.equal(real_features(own_pack, counted), first)
+    assert seen == 240
+    Pack.open(own_pack.path).verify()
+
+
+def test_a_pack_that_cannot_be_written_to_is_read_all_the_same(
+    own_pack: Pack, extractor: Extractor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr("trainer.metrics.features.write_atomic", refuse)
+    assert len(real_features(own_pack, extractor)) == 80
+
+
+def test_planted_copies_are_found_and_originals_are_not(own_pack: Pack, extractor: Extractor) -> None:
+    chosen = chosen_reals(own_pack)
+    planted = {3: 11, 20: 0, 38: 63}  # sample: row of the real features
+    made = blobs(40, seed=9)
+    for sample, row in planted.items():
+        made[sample] = own_pack.images[chosen[row]]
+    evaluation, picture = evaluate(painter(made), SPEC, own_pack, extractor, 40, 0, silent)
+    copies = evaluation.copies
+    found = dict(zip(copies.samples[:3].tolist(), copies.reals[:3, 0].tolist(), strict=True))
+    assert found == planted
+    assert copies.distances[:3, 0] == pytest.approx(0, abs=1e-5)
+    assert copies.distances[3, 0] > 0.05
+    assert (np.diff(copies.distances[:, 0]) >= 0).all()
+    assert (np.diff(copies.distances, axis=1) >= 0).all()
+    assert copies.suspicious == pytest.approx(3 / 40, abs=1 / 40)
+    assert copies.percentiles[0] == 0
+    assert picture.width > picture.height > 16 * 8
+
+
+def test_the_picture_shows_each_sample_beside_its_neighbours() -> None:
+    fakes, reals = (torch.from_numpy(np.random.RandomState(s).rand(20, 3).astype(np.float32)) for s in (0, 1))
+    found = find_copies(fakes, reals)
+    red = np.zeros((SAMPLES, 16, 16, 3), np.uint8)
+    red[..., 0] = 255
+    blue = np.zeros((4, 16, 16, 3), np.uint8)
+    blue[..., 2] = 255
+    page = np.asarray(draw(found, red, [blue] * SAMPLES))
+    cell = (16 * 6) ** 2
+    assert (page == (255, 0, 0)).all(axis=-1).sum() == SAMPLES * cell
+    assert (page == (0, 0, 255)).all(axis=-1).sum() == SAMPLES * 4 * cell
+
+
+def test_classes_come_as_often_as_in_the_data(tmp_path: Path, extractor: Extractor) -> None:
+    info = PackInfo("discs", 16, 16, 4, classes=("rare", "common"))
+    pack = write_pack(tmp_path / "pack", blobs(40), [0] * 4 + [1] * 36, info)
+    spec = replace(SPEC, classes=("rare", "common"))
+    labels = inputs_like(pack, spec, range(1000))["label"]
+    assert labels.shape == (1000, 1)
+    assert labels.mean() == pytest.approx(0.9, abs=0.04)
+    generator = build_generator(spec).eval()
+    inputs = {name: value[:5] for name, value in inputs_like(pack, spec, range(1000)).items()}
+    with torch.no_grad():
+        expected = generator(torch.from_numpy(inputs["z"]), torch.from_numpy(inputs["label"][:, 0]))
+    assert np.array_equal(maker(generator)(inputs), to_pixels(expected, spec.value_range).numpy())
+    with pytest.raises(DataError, match="other classes"):
+        inputs_like(pack, replace(SPEC, classes=("common", "rare")), range(4))
+
+
+def test_refuses_what_cannot_be_compared(own_pack: Pack, extractor: Extractor, tmp_path: Path) -> None:
+    make = painter(blobs(40))
+    with pytest.raises(DataError, match="makes 32x16 images of 4 channels, the pack discs holds 16x16 of 4"):
+        evaluate(make, replace(SPEC, height=32), own_pack, extractor, 40, 0, silent)
+    with pytest.raises(DataError, match="--channels"):
+        evaluate(make, replace(SPEC, channels=3), own_pack, extractor, 40, 0, silent)
+    with pytest.raises(ConfigError, match="at least 16 samples"):
+        evaluate(make, SPEC, own_pack, extractor, 15, 0, silent)
+    with pytest.raises(ConfigError, match="seeds up to"):
+        evaluate(make, SPEC, own_pack, extractor, 40, 2**32 - 10, silent)
+    few = write_pack(tmp_path / "few", blobs(31), None, PackInfo("few", 16, 16, 4))
+    with pytest.raises(DataError, match="at least 32"):
+        evaluate(make, SPEC, few, extractor, 40, 0, silent)
+
+
+def test_results_go_into_a_run_and_beside_a_bundle(tmp_path: Path) -> None:
+    run, bundle = tmp_path / "run", tmp_path / "v1.2"
+    run.mkdir()
+    bundle.mkdir()
+    (bundle / "manifest.json").write_text("{}")
+    weights = run / "generator.best.safetensors"
+    weights.write_bytes(b"")
+    assert results_path(run) == run / "evaluation.json"
+    assert results_path(weights) == run / "generator.best.evaluation.json"
+    assert results_path(bundle) == tmp_path / "v1.2.evaluation.json"
+    assert results_path(bundle, tmp_path / "x.json") == tmp_path / "x.json"
+    with pytest.raises(ConfigError, match="sealed"):
+        results_path(bundle, bundle / "x.json")

@@ -1,0 +1,127 @@
+"""The metrics against closed forms, and against torchmetrics and slow loops that know nothing of them."""
+
+from statistics import NormalDist
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torchmetrics.image.fid import _compute_fid
+from torchmetrics.image.kid import poly_mmd
+
+from trainer.metrics.frechet import frechet_between, frechet_distance
+from trainer.metrics.kid import kid, kid_over_subsets
+from trainer.metrics.precision_recall import neighbours, precision_recall
+
+
+def draw(count: int, dimensions: int, seed: int, mean: float = 0.0, deviation: float = 1.0) -> Tensor:
+    values = np.random.RandomState(seed).normal(mean, deviation, (count, dimensions))
+    return torch.from_numpy(values.astype(np.float32))
+
+
+def slow_kid(x: np.ndarray, y: np.ndarray) -> float:
+    def k(a: np.ndarray, b: np.ndarray) -> float:
+        return (float(a.astype(np.float64) @ b.astype(np.float64)) / len(a) + 1) ** 3
+
+    def own(s: np.ndarray) -> float:
+        return float(np.mean([k(s[i], s[j]) for i in range(len(s)) for j in range(len(s)) if i != j]))
+
+    return own(x) + own(y) - 2 * float(np.mean([k(a, b) for a in x for b in y]))
+
+
+def test_kid_agrees_with_torchmetrics() -> None:
+    for seed in range(3):
+        fakes, reals = draw(300, 64, seed, mean=0.3), draw(300, 64, seed + 100, deviation=1.2)
+        assert kid(fakes, reals) == pytest.approx(float(poly_mmd(reals.double(), fakes.double())), abs=1e-6, rel=1e-6)
+
+
+def test_kid_of_sets_of_different_sizes_agrees_with_a_slow_loop() -> None:
+    fakes, reals = draw(17, 5, 0, mean=0.5), draw(29, 5, 1)
+    assert kid(fakes, reals) == pytest.approx(slow_kid(fakes.numpy(), reals.numpy()), abs=1e-9)
+
+
+def test_kid_is_the_same_however_the_kernel_is_cut_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    fakes, reals = draw(50, 8, 0), draw(70, 8, 1)
+    whole = kid(fakes, reals)
+    monkeypatch.setattr("trainer.metrics.kid._ROWS", 7)
+    assert kid(fakes, reals) == pytest.approx(whole, abs=1e-12)
+
+
+def test_kid_of_one_distribution_is_0_on_average_and_negative_half_of_the_time() -> None:
+    found = np.array([kid(draw(40, 8, 2 * seed), draw(60, 8, 2 * seed + 1)) for seed in range(400)])
+    assert abs(found.mean()) < 4 * found.std() / 20
+    assert 0.3 < (found < 0).mean() < 0.8
+
+
+def test_kid_of_gaussians_has_its_closed_form() -> None:
+    """In one dimension k(x, y) = (xy + 1)³, so MMD² = 3 (Δ mean)² + 3 (Δ mean square)² + (Δ mean cube)²."""
+    normal = torch.tensor([[NormalDist().inv_cdf((i + 0.5) / 2000)] for i in range(2000)])
+    fakes, reals = normal + 1, normal
+    assert kid(fakes, reals) == pytest.approx(3 * 1**2 + 3 * (2 - 1) ** 2 + (4 - 0) ** 2, rel=0.02)
+
+
+def test_kid_over_subsets_surrounds_the_whole_and_is_repeatable() -> None:
+    fakes, reals = draw(400, 16, 0, mean=0.2), draw(400, 16, 1)
+    mean, deviation = kid_over_subsets(fakes, reals, 100, 50)
+    assert (mean, deviation) == kid_over_subsets(fakes, reals, 100, 50)
+    assert (mean, deviation) != kid_over_subsets(fakes, reals, 100, 50, seed=1)
+    assert mean == pytest.approx(kid(fakes, reals), abs=deviation)
+    assert 0 < deviation < mean
+
+
+def test_frechet_of_known_gaussians() -> None:
+    """For commuting covariances it is |μ₁ - μ₂|² + Σ (σ₁ - σ₂)²."""
+    mean1, mean2 = torch.tensor([1.0, 2.0, 3.0]), torch.tensor([0.0, 2.0, 5.0])
+    rotation, _ = torch.linalg.qr(draw(3, 3, 0).double())
+    first, second = (rotation @ torch.diag(torch.tensor(d).double()) @ rotation.T for d in ([1, 4, 9], [4, 4, 0]))
+    expected = (1 + 0 + 4) + (1 - 2) ** 2 + (2 - 2) ** 2 + (3 - 0) ** 2
+    assert frechet_between(mean1, first, mean2, second) == pytest.approx(expected, abs=1e-6)
+
+
+def test_frechet_agrees_with_torchmetrics() -> None:
+    fakes, reals = draw(500, 24, 0, mean=0.3).double(), draw(700, 24, 1, deviation=1.5).double()
+    expected = _compute_fid(fakes.mean(0), fakes.T.cov(), reals.mean(0), reals.T.cov())
+    assert frechet_distance(fakes, reals) == pytest.approx(float(expected), rel=1e-6)
+
+
+def test_frechet_of_a_set_with_itself_is_0_also_with_fewer_samples_than_dimensions() -> None:
+    for count in (200, 10):
+        fakes = draw(count, 40, 0)
+        assert frechet_distance(fakes, fakes) == pytest.approx(0, abs=1e-5)
+        assert frechet_distance(fakes, fakes + 1) == pytest.approx(40, abs=1e-4)
+
+
+def test_frechet_has_a_floor_that_falls_with_more_samples() -> None:
+    few, many = (frechet_distance(draw(n, 30, 0), draw(n, 30, 1)) for n in (50, 1000))
+    assert few > 4 * many > 0
+
+
+def test_precision_and_recall_of_constructed_sets() -> None:
+    near, far = draw(40, 6, 0), draw(40, 6, 1) + 100
+    assert precision_recall(near, near) == (1, 1)
+    assert precision_recall(near, far) == (0, 0)
+    both = torch.cat([near, far])
+    assert precision_recall(near, both) == (1, 0.5)  # all it makes is real, half of what is real it makes
+    assert precision_recall(both, near) == (0.5, 1)
+
+
+def test_precision_and_recall_agree_with_a_slow_loop() -> None:
+    fakes, reals = draw(30, 3, 0, mean=1.0).numpy(), draw(45, 3, 1).numpy()
+
+    def inside(points: np.ndarray, support: np.ndarray) -> float:
+        radii = [sorted(np.linalg.norm(s - t) for t in support)[3] for s in support]  # [0] is the point itself
+        balls = list(zip(support, radii, strict=True))
+        return float(np.mean([any(np.linalg.norm(point - s) <= r for s, r in balls) for point in points]))
+
+    expected = (inside(fakes, reals), inside(reals, fakes))
+    assert 0 < min(expected) < max(expected) < 1
+    assert precision_recall(torch.from_numpy(fakes), torch.from_numpy(reals)) == expected
+
+
+def test_no_point_is_its_own_neighbour_in_any_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trainer.metrics.precision_recall._ROWS", 4)
+    points = torch.tensor([[0.0], [1.0], [3.0], [7.0], [15.0], [31.0]])
+    distances, rows = neighbours(points, points, 2, same=True)
+    assert rows[:, 0].tolist() == [1, 0, 1, 2, 3, 4]
+    assert distances[:, 0].tolist() == pytest.approx([1, 1, 2, 4, 8, 16])
+    assert distances[0].tolist() == pytest.approx([1, 3])

@@ -1,0 +1,130 @@
+"""KID while training, the best generator kept, and TensorBoard."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+
+from core.checkpoint import load_generator, read_spec
+from core.errors import ConfigError, MissingDependency
+from tests.trainer.conftest import tiny_config
+from tests.trainer.metrics.conftest import thumbnails
+from trainer import judge, training
+from trainer.data.pack import Pack
+from trainer.metrics.extractor import Extractor
+from trainer.metrics.features import inputs_like, maker, real_features
+from trainer.metrics.kid import kid
+from trainer.run import KID, Run
+from trainer.training import Outcome, plan, train
+
+JUDGED = {"metric_kimg": 0.08, "metric_samples": 16}
+
+
+@pytest.fixture(autouse=True)
+def cheap(monkeypatch: pytest.MonkeyPatch) -> Extractor:
+    extractor = Extractor("thumbnails", {}, thumbnails)
+    monkeypatch.setattr(judge, "lite0", lambda _device: extractor)
+    return extractor
+
+
+def kids(out: Path) -> dict[int, float]:
+    return {line["images"]: line[KID] for line in Run(out).read_log() if KID in line}
+
+
+def test_kid_goes_to_the_log_and_the_best_generator_into_a_file(pack: Pack, out: Path, cheap: Extractor) -> None:
+    notes: list[dict[str, Any]] = []
+    train(plan(tiny_config(**JUDGED), pack), out, report=notes.append)
+    found = kids(out)
+    assert list(found) == [80, 160, 240, 320]
+    best = min(found, key=found.__getitem__)
+    assert read_spec(Run(out).best).provenance.images_seen == best
+    generator = load_generator(Run(out).best)
+    inputs = inputs_like(pack, generator.spec, range(16))
+    assert kid(thumbnails(maker(generator)(inputs)), real_features(pack, cheap)) == pytest.approx(found[best], abs=2e-6)
+    told = [line["note"] for line in notes if "best so far" in line.get("note", "")]
+    assert f"{found[best]:.4f}" in told[-1]
+
+
+def test_a_worse_generator_does_not_replace_the_best(pack: Pack, out: Path) -> None:
+    moving = training._start(plan(tiny_config(), pack))
+    run, spec = Run(out), moving.system.spec
+    out.mkdir()
+    watching = judge.Judge(run, spec, pack, 16, torch.device("cpu"), lambda _: None)
+    moving.images_seen = 10
+    watching(moving)
+    kept = run.best.read_bytes()
+    with torch.no_grad():
+        for parameter in moving.average.parameters():
+            parameter.mul_(100)  # noise of full contrast
+    moving.images_seen = 20
+    watching(moving)
+    assert kids(out)[20] > kids(out)[10]
+    assert run.best.read_bytes() == kept
+    again = judge.Judge(run, spec, pack, 16, torch.device("cpu"), lambda _: None)
+    assert again.best == watching.best == kids(out)[10]
+    run.best.unlink()
+    assert judge.Judge(run, spec, pack, 16, torch.device("cpu"), lambda _: None).best == float("inf")
+
+
+def test_a_continued_run_knows_the_best_so_far_and_judging_changes_nothing(pack: Pack, tmp_path: Path) -> None:
+    whole, parts, unjudged = (tmp_path / name for name in ("whole", "parts", "unjudged"))
+    train(plan(tiny_config(**JUDGED), pack), whole)
+    for kimg in (0.16, 0.32):
+        train(plan(tiny_config(**{**JUDGED, "kimg": kimg}), pack), parts)
+    train(plan(tiny_config(), pack), unjudged)
+    assert kids(parts) == kids(whole)
+    assert Run(parts).best.read_bytes() == Run(whole).best.read_bytes()
+    assert not Run(unjudged).best.exists()
+    assert Run(unjudged).generator.read_bytes() == Run(whole).generator.read_bytes()
+
+
+def test_a_run_may_begin_to_be_judged_and_starting_again_forgets(pack: Pack, out: Path) -> None:
+    train(plan(tiny_config(kimg=0.16), pack), out)
+    assert kids(out) == {}
+    assert train(plan(tiny_config(**JUDGED), pack), out) is Outcome.DONE
+    assert list(kids(out)) == [240, 320]
+    train(plan(tiny_config(kimg=0.04), pack), out, resume=False)
+    assert not Run(out).best.exists()
+    with pytest.raises(ConfigError, match="metric_samples"):
+        replace(tiny_config(), metric_samples=15)
+
+
+class FakeWriter:
+    """What torch.utils.tensorboard.SummaryWriter is told."""
+
+    told: list[tuple[Any, ...]]
+
+    def __init__(self, folder: str, purge_step: int) -> None:
+        FakeWriter.told = [("open", folder, purge_step)]
+
+    def add_scalar(self, name: str, value: float, step: int) -> None:
+        self.told.append((name, step, value))
+
+    def add_image(self, name: str, image: Any, step: int, dataformats: str) -> None:
+        self.told.append((name, step, image.shape, dataformats))
+
+    def flush(self) -> None:
+        pass
+
+
+def test_tensorboard_hears_every_line_and_preview_once(pack: Pack, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = ModuleType("torch.utils.tensorboard")
+    module.SummaryWriter = FakeWriter  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", module)
+    for kimg, start in ((0.16, 0), (0.32, 160)):
+        train(plan(tiny_config(**{**JUDGED, "kimg": kimg}, tensorboard=True), pack), out)
+        told = FakeWriter.told
+        assert told[0] == ("open", str(out / "tensorboard"), start + 1)
+        assert [step for name, step, *_ in told if name == "generator/loss"] == list(range(start + 40, start + 161, 40))
+        assert [step for name, step, *_ in told if name == KID] == [start + 80, start + 160]
+        assert [t for t in told if t[0] == "samples"] == [("samples", start + 160, (32, 32, 3), "HWC")]
+
+
+def test_without_tensorboard_it_says_so(pack: Pack, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(MissingDependency, match="pip install tensorboard"):
+        train(plan(tiny_config(tensorboard=True), pack), out)

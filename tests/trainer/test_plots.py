@@ -1,0 +1,89 @@
+"""Curves of several runs in one picture."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from core.errors import TrainingError
+from trainer.plots import _COLOURS, _named, _smooth, plot_losses, plot_runs
+from trainer.run import KID
+
+
+def write_run(folder: Path, seed: int, kid: bool = True) -> Path:
+    folder.mkdir(parents=True)
+    noise = np.random.RandomState(seed).normal(0, 0.1, (100, 2))
+    lines = [
+        {
+            "images": n * 1000,
+            "discriminator/loss": 1 + seed + a,
+            "generator/loss": 2 - seed + b,
+            "generator/mean": a,
+        }
+        for n, (a, b) in enumerate(noise.tolist(), 1)
+    ]
+    if kid:
+        lines += [{"images": n * 20_000, KID: 0.5 / n} for n in range(1, 6)]
+    (folder / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return folder
+
+
+def pixels(path: Path) -> np.ndarray:
+    with Image.open(path) as picture:
+        return np.asarray(picture.convert("RGB"))
+
+
+def inked(picture: np.ndarray, colour: str) -> int:
+    """How many pixels are exactly of ``colour``."""
+    return int((picture == [int(colour[i : i + 2], 16) for i in (1, 3, 5)]).all(axis=-1).sum())
+
+
+def test_every_run_has_a_colour_in_every_panel(tmp_path: Path) -> None:
+    runs = [write_run(tmp_path / f"run{seed}", seed) for seed in range(6)]
+    plot_runs(runs, tmp_path / "new" / "plot.png")
+    page = pixels(tmp_path / "new" / "plot.png")
+    thirds = np.array_split(page, 3)
+    for colour in _COLOURS[:6]:
+        assert all(inked(third, colour) > 30 for third in thirds)
+    assert inked(page, _COLOURS[0]) < page.size / 30
+
+
+def test_runs_without_kid_share_a_picture_with_those_that_have_it(tmp_path: Path) -> None:
+    runs = [write_run(tmp_path / "a", 0, kid=False), write_run(tmp_path / "b", 1)]
+    plot_runs(runs, tmp_path / "both.png")
+    plot_runs(runs[:1], tmp_path / "one.png")
+    both, one = pixels(tmp_path / "both.png"), pixels(tmp_path / "one.png")
+    assert len(both) == pytest.approx(1.5 * len(one), rel=0.01)
+
+
+def test_losses_of_a_judged_run_have_kid_below(tmp_path: Path) -> None:
+    lines = [json.loads(line) for line in (write_run(tmp_path / "a", 0) / "log.jsonl").read_text().splitlines()]
+    plot_losses(lines, tmp_path / "with.png")
+    plot_losses([line for line in lines if KID not in line], tmp_path / "without.png")
+    assert len(pixels(tmp_path / "with.png")) > 1.4 * len(pixels(tmp_path / "without.png"))
+
+
+def test_runs_of_one_name_are_told_apart_by_their_folders(tmp_path: Path) -> None:
+    paths = [tmp_path / "a" / "run", tmp_path / "b" / "run"]
+    assert list(_named(paths)) == ["a/run", "b/run"]
+    assert list(_named(paths[:1])) == ["run"]
+    assert list(_named([paths[0], paths[0]])) == ["run"]
+
+
+def test_smoothing_keeps_lines_straight_and_calms_noise() -> None:
+    values = np.linspace(0, 1, 300)
+    assert _smooth(values.tolist())[10:-10] == pytest.approx(values[10:-10])
+    noise = np.random.RandomState(0).normal(size=300)
+    assert np.std(_smooth(noise.tolist())) < 0.5
+    assert _smooth([1.0]) == [1.0]
+
+
+def test_what_is_not_a_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="is not a run"):
+        plot_runs([tmp_path], tmp_path / "x.png")
+    (tmp_path / "log.jsonl").write_text("")
+    with pytest.raises(TrainingError, match="nothing yet"):
+        plot_runs([tmp_path], tmp_path / "x.png")
+    assert not (tmp_path / "x.png").exists()

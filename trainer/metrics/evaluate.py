@@ -1,0 +1,159 @@
+"""A generator's images against a pack's: every figure, the ground it stands on, and how it was measured."""
+
+import io
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from torch import Tensor
+
+from core.bundle import MANIFEST
+from core.errors import ConfigError, DataError
+from core.files import write_atomic
+from core.latents import LAST_SEED
+from core.spec import GeneratorSpec
+from trainer.data.pack import Pack
+from trainer.metrics.extractor import Extractor
+from trainer.metrics.features import Make, Progress, chosen_reals, fake_features, inputs_like, real_features, take
+from trainer.metrics.frechet import frechet_distance
+from trainer.metrics.kid import kid, kid_over_subsets
+from trainer.metrics.memorisation import Memorisation, draw, find_copies
+from trainer.metrics.precision_recall import precision_recall
+
+LEAST = 16  # images of a set: below, no figure means anything
+SUBSETS = 50
+LARGEST_SUBSET = 1000
+NEIGHBOUR = 3
+
+Step = Callable[[str], Progress]  # told what begins, gives a bar for it
+
+
+@dataclass(frozen=True)
+class Figures:
+    """One set of images against another. ``kid`` is over all at once, mean and deviation over random subsets."""
+
+    kid: float
+    kid_mean: float
+    kid_std: float
+    frechet: float
+    precision: float
+    recall: float
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A generator's figures, those of the two halves of the real images for ground, and what both rest on."""
+
+    figures: Figures
+    ground: Figures
+    extractor: str
+    facts: dict[str, Any]
+    copies: Memorisation
+
+    def to_json(self) -> str:
+        """Everything but the picture. Figures are named after the extractor: they mean nothing with another."""
+        copies = self.copies
+        return json.dumps(
+            {
+                self.extractor: asdict(self.figures),
+                f"{self.extractor}_of_two_halves_of_the_real_images": asdict(self.ground),
+                "memorisation": {
+                    "share_of_samples_nearer_to_a_real_image_than_its_1_percent": copies.suspicious,
+                    "nearest_samples": copies.samples.tolist(),
+                    "their_distances": copies.distances[:, 0].tolist(),
+                    "percentiles_of_distances_between_nearest_real_images": copies.between,
+                },
+                **self.facts,
+            },
+            indent=2,
+        )
+
+
+def evaluate(
+    make: Make, spec: GeneratorSpec, pack: Pack, extractor: Extractor, samples: int, seed: int, step: Step
+) -> tuple[Evaluation, Image.Image]:
+    """Judge ``samples`` images of seeds ``seed`` … by ``pack``; also the picture of those nearest to a real image.
+
+    Raises ConfigError for too few samples, DataError for a pack that is too small or of another size.
+    """
+    if not LEAST <= samples <= LAST_SEED - seed:
+        raise ConfigError(f"--samples {samples} --seed {seed}: at least {LEAST} samples, and seeds up to {LAST_SEED}")
+    if len(pack) < 2 * LEAST:
+        raise DataError(f"the pack {pack.info.name} has {len(pack)} images: judging by it needs at least {2 * LEAST}")
+    inputs = inputs_like(pack, spec, range(seed, seed + samples))
+    reals = real_features(pack, extractor, step("reading real images"))
+    fakes = fake_features(make, inputs, extractor, step("making images"))
+    step("comparing")
+    half, copies = len(reals) // 2, find_copies(fakes, reals)
+    evaluation = Evaluation(
+        figures=compare(fakes, reals),
+        ground=compare(reals[:half], reals[half:]),
+        extractor=extractor.name,
+        facts=_facts(spec, pack, extractor, samples, seed, len(reals)),
+        copies=copies,
+    )
+    chosen = chosen_reals(pack)
+    shown = make(take(inputs, copies.samples.tolist()))
+    return evaluation, draw(copies, shown, [pack.gather(chosen[rows]) for rows in copies.reals])
+
+
+def results_path(source: Path, asked: Path | None = None) -> Path:
+    """Where the figures of ``source`` go: into a run, but beside a bundle, whose files are sealed.
+
+    Raises ConfigError for a place inside a bundle.
+    """
+    source, bundle = source.resolve(), (source / MANIFEST).is_file()
+    path = asked.resolve() if asked else source / "evaluation.json"
+    if not asked and (bundle or not source.is_dir()):
+        path = source.with_name(f"{source.name if bundle else source.stem}.evaluation.json")
+    if bundle and path.is_relative_to(source):
+        raise ConfigError(f"--json {asked} is inside the bundle, which is sealed: write beside it")
+    return path
+
+
+def save_results(evaluation: Evaluation, picture: Image.Image, path: Path) -> None:
+    """The figures as JSON at ``path``, the picture beside it as PNG."""
+    drawn = io.BytesIO()
+    picture.save(drawn, "PNG")
+    write_atomic(path.with_suffix(".png"), drawn.getvalue())
+    write_atomic(path, evaluation.to_json() + "\n")
+
+
+def compare(fakes: Tensor, reals: Tensor) -> Figures:
+    """Every figure of features ``(m, d)`` against ``(n, d)``; precision and recall on equally many of both."""
+    fewer = min(len(fakes), len(reals))
+    mean, deviation = kid_over_subsets(fakes, reals, _subset_size(fewer), SUBSETS)
+    precision, recall = precision_recall(fakes[:fewer], reals[:fewer], NEIGHBOUR)
+    return Figures(kid(fakes, reals), mean, deviation, frechet_distance(fakes, reals), precision, recall)
+
+
+def _subset_size(fewer: int) -> int:
+    """At most half of the smaller set: subsets that are nearly the whole set would all be alike."""
+    return min(LARGEST_SUBSET, fewer // 2)
+
+
+def _facts(
+    spec: GeneratorSpec, pack: Pack, extractor: Extractor, samples: int, seed: int, reals: int
+) -> dict[str, Any]:
+    origin = spec.provenance
+    return {
+        "protocol": {
+            **extractor.protocol,
+            "samples": samples,
+            "seeds": [seed, seed + samples - 1],
+            "labels": "as frequent as in the data" if spec.classes else None,
+            "real_images": reals,
+            "kid": "unbiased MMD², kernel (x·y/d + 1)³, over all images at once",
+            "kid_mean_and_std": f"over {SUBSETS} subsets of {_subset_size(min(samples, reals))}",
+            "precision_and_recall": f"k = {NEIGHBOUR}, on {min(samples, reals)} images of each",
+        },
+        "generator": {"preset": origin.preset, "images_seen": origin.images_seen, "trained_on": origin.data_name},
+        "data": {
+            "name": pack.info.name,
+            "fingerprint": pack.info.fingerprint,
+            "trained_on_these": pack.info.fingerprint == origin.data_fingerprint,
+        },
+    }

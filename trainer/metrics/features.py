@@ -1,0 +1,111 @@
+"""Images to features, in batches; those of a pack are kept beside it, because they never change."""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from core.contract import Inputs, sample_inputs
+from core.errors import DataError
+from core.files import write_atomic
+from core.images import Images
+from core.networks.base import Generator
+from core.pixels import to_pixels
+from core.spec import GeneratorSpec
+from trainer.data.pack import Pack
+from trainer.metrics.extractor import Extractor
+
+BATCH = 32
+MOST_REALS = 10_000  # of a pack are looked at, drawn at random but always the same
+FOLDER = "features"  # in the pack
+
+Make = Callable[[Inputs], Images]  # the graph's inputs to images (n, h, w, c): a network, a session, anything
+Progress = Callable[[int, int], None]
+
+
+def chosen_reals(pack: Pack) -> NDArray[np.int64]:
+    """The indices of the real images that are compared with, in random order, so that any half is a fair sample."""
+    return np.random.RandomState(0).permutation(len(pack))[:MOST_REALS].astype(np.int64)
+
+
+def real_features(pack: Pack, extractor: Extractor, progress: Progress = lambda *_: None) -> Tensor:
+    """Features ``(n, d)`` of ``chosen_reals(pack)``: read from the pack if they are there, else computed and kept."""
+    facts = [pack.info.fingerprint, extractor.name, dict(extractor.protocol), MOST_REALS]
+    key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+    path = pack.path / FOLDER / f"{extractor.name}-{key[:16]}.safetensors"
+    chosen = chosen_reals(pack)
+    try:
+        with safe_open(path, "pt") as file:
+            kept: Tensor = file.get_tensor("features")
+        if len(kept) == len(chosen) and kept.isfinite().all():
+            return kept
+    except (OSError, SafetensorError):
+        pass  # not there, or damaged: as good as not there
+    found = _in_batches(len(chosen), lambda rows: extractor.features(pack.gather(chosen[rows])), progress)
+    with suppress(OSError):  # a pack that may not be written to is still a pack
+        write_atomic(path, save({"features": found}, {"facts": json.dumps(facts)}))
+    return found
+
+
+def fake_features(make: Make, inputs: Inputs, extractor: Extractor, progress: Progress = lambda *_: None) -> Tensor:
+    """Features ``(n, d)`` of what ``make`` makes of ``inputs``, each ``(n, …)``."""
+    count = len(inputs["z"])
+    return _in_batches(count, lambda rows: extractor.features(make(take(inputs, rows))), progress)
+
+
+def take(inputs: Inputs, rows: slice | Sequence[int]) -> dict[str, NDArray[np.generic]]:
+    """Some rows of every input."""
+    return {name: value[rows] for name, value in inputs.items()}
+
+
+def inputs_like(pack: Pack, spec: GeneratorSpec, seeds: Sequence[int]) -> Mapping[str, NDArray[np.generic]]:
+    """The generator's inputs for ``seeds``, with classes as frequent as in ``pack``: a set to compare with it.
+
+    Raises DataError unless pack and generator agree on size, channels and classes.
+    """
+    info = pack.info
+    if (spec.height, spec.width, spec.channels) != (info.height, info.width, info.channels):
+        raise DataError(
+            f"the generator makes {spec.height}x{spec.width} images of {spec.channels} channels, the pack {info.name} "
+            f"holds {info.height}x{info.width} of {info.channels}: import the data again with --size and --channels"
+        )
+    inputs = sample_inputs(spec, seeds)
+    if spec.classes:
+        if pack.labels is None or info.classes != spec.classes:
+            raise DataError(
+                f"the pack {info.name} has other classes than the generator: import it with the same labels"
+            )
+        drawn = np.random.RandomState(0).randint(len(pack), size=len(seeds))
+        inputs["label"] = pack.labels[drawn].reshape(-1, 1)
+    return inputs
+
+
+def maker(generator: Generator) -> Make:
+    """``generator``, on whatever device it is, as a function of the graph's inputs."""
+
+    @torch.no_grad()
+    def make(inputs: Inputs) -> Images:
+        device = generator.latent_mean.device
+        given = {name: torch.from_numpy(value).to(device) for name, value in inputs.items()}
+        if "label" in given:
+            given["label"] = given["label"][:, 0]  # (n, 1) in the graph, (n,) in the network
+        images: Images = to_pixels(generator(**given), generator.spec.value_range).cpu().numpy()
+        return images
+
+    return make
+
+
+def _in_batches(count: int, features: Callable[[slice], Tensor], progress: Progress) -> Tensor:
+    """``features`` of 0 … ``count``, a few at a time."""
+    parts = []
+    for start in range(0, count, BATCH):
+        parts.append(features(slice(start, start + BATCH)))
+        progress(min(start + BATCH, count), count)
+    return torch.cat(parts)
