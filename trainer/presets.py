@@ -59,26 +59,30 @@ def progressive() -> TrainConfig:
 
 
 def progressive_cpu() -> TrainConfig:
-    """Progressive growing that two cores train in minutes at 32x32: narrow, and soon at the full size."""
+    """Progressive growing that two cores train in minutes at 32x32: narrow, and soon at the full size.
+
+    The critic is the narrower of the two, because the penalty makes it the dearer, and learns twice as fast: with
+    equal rates it falls behind in every fade.
+    """
     return TrainConfig(
         preset="progressive-cpu",
         family="progressive",
         system="progressive",
         generator={"width": 32, "widest": 128},
-        discriminator={"width": 32, "widest": 128},
+        discriminator={"width": 16, "widest": 128},
         latent_dim=128,
         loss="wasserstein",
         gradient_penalty=10.0,
         drift=0.001,
         augment=("translation",),
         learning_rate_g=1e-3,
-        learning_rate_d=1e-3,
+        learning_rate_d=2e-3,
         beta1=0.0,
         beta2=0.99,
         ema_kimg=10.0,
-        growth={"stable_kimg": [4], "fade_kimg": [4], "batch": [1], "rate": [1]},
+        growth={"stable_kimg": [4], "fade_kimg": [6], "batch": [1], "rate": [1]},
         batch=32,
-        kimg=90.0,
+        kimg=120.0,
         channels_last=False,
     )
 
