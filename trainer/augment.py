@@ -2,15 +2,21 @@
 
 Values are in [-1, 1], premultiplied. Nothing here touches alpha except by moving the whole image, so no
 network ever learns to cut transparency into a picture. Randomness is torch's global state.
+
+The share of images that is touched is fixed, follows a schedule, or adapts itself (Karras et al. 2020, "Training
+Generative Adversarial Networks with Limited Data", arXiv 2006.06676, section 3).
 """
 
 from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 SHIFT = 1 / 8  # of each side, as in the paper
+CUT = 1 / 2  # of each side, as in the paper
+ADAPT_EVERY = 4  # rounds (Karras et al. 2020, section 3.1)
+ADAPT_IMAGES = 500_000  # the adaptive share can rise from 0 to 1 in so many (section 3.1)
 
 
 def colour(images: Tensor) -> Tensor:
@@ -49,18 +55,86 @@ def translation(images: Tensor) -> Tensor:
     return padded.gather(2, rows).gather(3, columns)
 
 
+def cutout(images: Tensor) -> Tensor:
+    """Grey out a box of half the sides at a random place of each image, in proportion to alpha, which stays as it is.
+
+    The box's centre is anywhere in the image, so it may hang over the border. ``(n, c, h, w)`` in, the same out.
+    """
+    n, c, h, w = images.shape
+    inside = _span(n, h, images.device)[:, None, :, None] & _span(n, w, images.device)[:, None, None, :]
+    if c < 4:
+        return images.masked_fill(inside, 0.0)
+    hue, alpha = images[:, :3], images[:, 3:]
+    grey = (alpha - 1) / 2  # premultiplied: half of what alpha lets through
+    return torch.cat([torch.where(inside, grey, hue), alpha], dim=1)
+
+
+def _span(n: int, side: int, device: torch.device) -> Tensor:
+    """Which of ``side`` pixels lie in a stretch of ``CUT`` of them around a random centre, ``(n, side)``."""
+    length = round(side * CUT)
+    start = torch.randint(side + 1 - length % 2, (n, 1), device=device) - length // 2
+    place = torch.arange(side, device=device)
+    return (place >= start) & (place < start + length)
+
+
+def flip(images: Tensor) -> Tensor:
+    """Mirror each image left to right, or not, by the toss of a coin. ``(n, c, h, w)`` in, the same out.
+
+    Never on unless asked for: letters, and things that look one way, would come out mirrored.
+    """
+    heads = torch.rand(len(images), 1, 1, 1, device=images.device) < 0.5
+    return torch.where(heads, images.flip(3), images)
+
+
 AUGMENTATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "colour": colour,
     "translation": translation,
+    "cutout": cutout,
+    "flip": flip,
 }
 
 
-def augment(images: Tensor, names: Sequence[str], probability: float = 1.0) -> Tensor:
-    """``images`` through each augmentation named, in order; each touches every image with ``probability``."""
+def augment(images: Tensor, names: Sequence[str], probability: float | Tensor = 1.0) -> Tensor:
+    """``images`` through each augmentation named, in order; each touches every image with ``probability``.
+
+    A ``probability`` that is a 0-dimensional tensor stays where it is: nobody waits for the device.
+    """
     for name in names:
         changed = AUGMENTATIONS[name](images)
-        if probability < 1:
+        if isinstance(probability, Tensor) or probability < 1:
             chosen = torch.rand(len(images), 1, 1, 1, device=images.device) < probability
             changed = torch.where(chosen, changed, images)
         images = changed
     return images
+
+
+class AdaptiveShare(nn.Module):
+    """p, the share of images to augment, steered by how sure the discriminator is of real images.
+
+    A discriminator that knows its images by heart calls all of them real: r = E[sign D(real)] nears 1. Every few
+    rounds p moves towards where r is on target, by the share of ``ADAPT_IMAGES`` that were seen meanwhile (Karras et
+    al. 2020, equation 1 and section 3.1). A network of its own, so that it is saved with the others.
+    """
+
+    p: Tensor
+    signs: Tensor
+    count: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name in ("p", "signs", "count"):
+            self.register_buffer(name, torch.zeros(()))
+
+    @torch.no_grad()
+    def observe(self, logits: Tensor) -> None:
+        """Count the signs of real images' logits ``(n,)``."""
+        self.signs += logits.float().sign().sum()
+        self.count += len(logits)
+
+    @torch.no_grad()
+    def adapt(self, target: float, most: float = 1.0) -> None:
+        """Move p within 0 … ``most`` by what was counted since the last time."""
+        direction = (self.signs - target * self.count).sign()
+        self.p.add_(direction * self.count / ADAPT_IMAGES).clamp_(0.0, most)
+        self.signs.zero_()
+        self.count.zero_()

@@ -2,11 +2,13 @@
 
 import difflib
 import json
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from core.errors import ConfigError
+from core.latents import LAST_SEED
 from core.networks import DISCRIMINATORS, GENERATORS
 from trainer.augment import AUGMENTATIONS
 from trainer.growth import Growth
@@ -14,7 +16,11 @@ from trainer.losses import LOSSES
 from trainer.regularise import Regularisation
 from trainer.schedules import cosine
 
+MOST_BATCH = 65_536
 PRECISIONS = ("fp32", "bf16")
+AUTO = "auto"  # as the only augmentation: SMALL_DATA where the pack is small
+SMALL_DATA = ("translation",)  # what helped most in short runs; colour makes colours paler
+SMALL = 30_000  # images
 SCHEDULED = ("learning_rate_g", "learning_rate_d", "beta2", "r1_gamma", "r2_gamma", "augment_p")
 
 
@@ -37,8 +43,9 @@ class TrainConfig:
     gradient_penalty: float = 0.0  # λ of WGAN-GP
     drift: float = 0.0  # ε of its drift term
     penalty_every: int = 1  # rounds
-    augment: tuple[str, ...] = ()
-    augment_p: float = 1.0  # the share of images that each augmentation touches
+    augment: tuple[str, ...] = (AUTO,)
+    augment_p: float = 1.0  # the share of images that each augmentation touches; if adaptive, the most
+    augment_target: float = 0.0  # adapt the share until this is E[sign D(real)], 0.6 in the paper; 0: do not
     learning_rate_g: float = 2e-4
     learning_rate_d: float = 2e-4
     beta1: float = 0.5
@@ -68,7 +75,7 @@ class TrainConfig:
         one_of("family", self.family, GENERATORS.keys() & DISCRIMINATORS.keys())
         one_of("loss", self.loss, LOSSES)
         one_of("precision", self.precision, PRECISIONS)
-        for name in self.augment:
+        for name in self.augment if self.augment != (AUTO,) else ():
             one_of("augment", name, AUGMENTATIONS)
         for name in ("learning_rate_g", "learning_rate_d", "kimg", "log_kimg", "preview_kimg", "checkpoint_kimg"):
             _at_least(name, getattr(self, name), 0, exclusive=True)
@@ -87,16 +94,19 @@ class TrainConfig:
             _at_least(name, getattr(self, name), 0)
         _at_least("metric_kimg", self.metric_kimg, 0)
         _at_least("metric_samples", self.metric_samples, 16)
-        for name in self.final:
-            one_of("final", name, SCHEDULED)
+        self._check_final()
         Growth.of(self.growth)
         if self.growth and self.system != "progressive":
             raise ConfigError(f"growth is of the progressive system, and this run's is {self.system}: leave it out")
         Regularisation.of(self.regularise)
         if self.regularise and self.system != "style":
             raise ConfigError(f"regularise is of the style system, and this run's is {self.system}: leave it out")
-        if not 0 <= self.augment_p <= 1:
-            raise ConfigError(f"augment_p is {self.augment_p}: it must be 0 to 1")
+        for name in ("augment_p", "augment_target"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}: it must be 0 to 1")
+        for name, most in (("batch", MOST_BATCH), ("seed", LAST_SEED)):
+            if getattr(self, name) > most:
+                raise ConfigError(f"{name} is {getattr(self, name)}: it must be at most {most}")
         for name in ("beta1", "beta2"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}: it must be at least 0 and less than 1")
@@ -104,6 +114,18 @@ class TrainConfig:
             low, high = getattr(self, name)
             if not 0 <= low <= high <= 1:
                 raise ConfigError(f"{name} is {low}, {high}: they must rise within 0 … 1 (--set {name}=0.8,1.0)")
+
+    def _check_final(self) -> None:
+        """Raise ConfigError unless every setting may move, and to a value that it could start with."""
+        for name, value in self.final.items():
+            one_of("final", name, SCHEDULED)
+            try:
+                like(getattr(self, name), value)
+            except (TypeError, ValueError):
+                raise ConfigError(f"final.{name} is {value!r}: it must be a number") from None
+        if self.final:
+            ends: dict[str, Any] = {**self.final}
+            replace(self, final={}, **ends)
 
     @property
     def images(self) -> int:
@@ -117,6 +139,14 @@ class TrainConfig:
         done = images_seen / (self.schedule_kimg * 1000)
         moved: dict[str, Any] = {name: cosine(getattr(self, name), end, done) for name, end in self.final.items()}
         return replace(self, final={}, **moved)
+
+    def settled(self, images: int) -> "TrainConfig":
+        """These settings for a pack of so many ``images``: augmentation that is left to decide is on for small ones."""
+        wanted = images < SMALL or self.augment_target
+        augment = (SMALL_DATA if wanted else ()) if self.augment == (AUTO,) else self.augment
+        if self.augment_target and not augment:
+            raise ConfigError("augment_target adapts augmentations, and there are none: --set augment=translation")
+        return replace(self, augment=augment)
 
     def to_json(self) -> str:
         """JSON text from which ``from_json`` makes an equal config."""
@@ -166,7 +196,7 @@ def like(example: Any, value: Any) -> Any:
             raise TypeError(value)
         return value
     if isinstance(example, int):
-        if int(value) != value:
+        if not math.isfinite(value) or int(value) != value:
             raise ValueError(value)
         return int(value)
     if isinstance(example, float):

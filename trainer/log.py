@@ -19,6 +19,7 @@ class Log:
         self.report = report
         self.images = images_seen
         self.moment = time.perf_counter()
+        self.line: dict[str, Any] = {}  # the newest
 
     def __call__(self, training: Training) -> None:
         """Write the line for the rounds since the last one."""
@@ -29,6 +30,7 @@ class Log:
         self.images, self.moment = training.images_seen, now
         line |= {name: round(value, 6) for name, value in means.items()}
         self._stop_if_diverged(means, training.images_seen)
+        self.line = line
         self.run.append_log(line)
         self.report(line)
 

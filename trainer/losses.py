@@ -52,6 +52,7 @@ class Loss:
     discriminator: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
     generator: Callable[[Tensor, Tensor | None], Tensor]
     pairs: bool = False
+    anchored: bool = True  # whether a logit of 0 means undecided; if not, only differences of logits mean anything
 
 
 def _paired(fake: Tensor, real: Tensor | None) -> Tensor:
@@ -61,8 +62,10 @@ def _paired(fake: Tensor, real: Tensor | None) -> Tensor:
 
 LOSSES: dict[str, Loss] = {
     "non-saturating": Loss(logistic_discriminator, lambda fake, _: non_saturating_generator(fake)),
-    "relativistic": Loss(lambda real, fake, *_: relativistic_discriminator(real, fake), _paired, pairs=True),
+    "relativistic": Loss(lambda real, fake, *_: relativistic_discriminator(real, fake), _paired, True, False),
     "wasserstein": Loss(
-        lambda real, fake, *_: wasserstein_discriminator(real, fake), lambda fake, _: wasserstein_generator(fake)
+        lambda real, fake, *_: wasserstein_discriminator(real, fake),
+        lambda fake, _: wasserstein_generator(fake),
+        anchored=False,
     ),
 }

@@ -15,6 +15,7 @@ from core.files import write_atomic
 from core.spec import GeneratorSpec, Provenance
 from trainer import ema, loop, state
 from trainer.board import Board
+from trainer.collapse import CollapseGuard
 from trainer.config import TrainConfig, differences
 from trainer.data.pack import Pack
 from trainer.guard import only_one, stop_signals
@@ -52,7 +53,7 @@ def plan(config: TrainConfig, pack: Pack) -> Plan:
     """Everything that follows from a config and a pack. Raises ConfigError or DataError if they do not fit."""
     if len(pack) < 2:
         raise DataError(f"the pack {pack.info.name} has {len(pack)} image: training needs at least 2")
-    info = pack.info
+    info, config = pack.info, config.settled(len(pack))
     if config.conditional and pack.labels is None:
         raise ConfigError(
             f"the pack {info.name} has no labels: import it with --labels folders, or do without --conditional"
@@ -168,6 +169,7 @@ def _hooks(planned: Plan, run: Run, images_seen: int, report: Report, tick: Call
     hooks = [
         Hook(1, lambda t: tick(t.images_seen)),
         Hook(config.log_kimg * 1000, log),
+        Hook(config.log_kimg * 1000, CollapseGuard(log, planned.pack, config, report)),
         Hook(config.preview_kimg * 1000, lambda t: write_preview(run, t.average, config.previews, t.images_seen)),
     ]
     if config.metric_kimg:

@@ -7,18 +7,21 @@ from core.errors import SpecError
 from core.networks.base import Discriminator, Generator
 from core.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from core.networks.progressive import ProgressiveDiscriminator, ProgressiveGenerator
+from core.networks.r3gan import R3GANDiscriminator, R3GANGenerator
 from core.networks.style import StyleDiscriminator, StyleGenerator
 from core.spec import GeneratorSpec
 
 GENERATORS: dict[str, Callable[..., Generator]] = {
     "dcgan": DCGANGenerator,
     "progressive": ProgressiveGenerator,
+    "r3gan": R3GANGenerator,
     "style": StyleGenerator,
 }
 
 DISCRIMINATORS: dict[str, Callable[..., Discriminator]] = {
     "dcgan": DCGANDiscriminator,
     "progressive": ProgressiveDiscriminator,
+    "r3gan": R3GANDiscriminator,
     "style": StyleDiscriminator,
 }
 

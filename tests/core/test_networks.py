@@ -15,9 +15,11 @@ SIZES = {"square RGBA": (32, 32, 4), "grey from 7": (28, 28, 1), "tall RGB": (48
 TINY = {
     "dcgan": {"width": 4},
     "progressive": {"width": 8, "widest": 16},
+    "r3gan": {"width": 8, "widest": 2, "group": 4},
     "style": {"width": 4, "style_dim": 8, "mapping_layers": 2},
 }
 TINY_DISCRIMINATOR = {"dcgan": {"width": 4}, "progressive": {"width": 8, "widest": 16}, "style": {"width": 4}}
+TINY_DISCRIMINATOR["r3gan"] = TINY["r3gan"]
 BATCH = 3
 
 
@@ -157,9 +159,11 @@ def test_the_paper_s_generator_has_the_paper_s_widths():
     ("family", "options", "reason"),
     [
         ("nothing", {}, "choose from"),
-        ("dcgan", {"depth": 3}, "do not fit"),
+        ("dcgan", {"depth": 3}, "no option 'depth': it has width, upsample"),
         ("dcgan", {"width": 0}, "width"),
-        ("dcgan", {"width": "wide"}, "do not fit"),
+        ("dcgan", {"width": "wide"}, "width is 'wide': it must look like 64"),
+        ("dcgan", {"width": True}, "width is True"),
+        ("dcgan", {"width": 4.5}, "width is 4.5"),
         ("dcgan", {"upsample": "bicubic"}, "transposed or nearest"),
     ],
 )

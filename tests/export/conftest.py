@@ -20,8 +20,10 @@ SIZES = {"square RGBA": (32, 32, 4), "grey from 7": (28, 28, 1), "tall RGB": (48
 TINY = {
     "dcgan": {"width": 4},
     "progressive": {"width": 8, "widest": 16},
+    "r3gan": {"width": 8, "widest": 2, "blocks": 1, "group": 8},
     "style": {"width": 4, "style_dim": 8, "mapping_layers": 2},
 }
+LOUDER = {"r3gan": 1, "style": 1}  # else fresh weights are multiplied by ten
 PROVENANCE = Provenance("test", 1234, "sprites", "cafe" * 4, "CC0", "0")
 
 
@@ -38,7 +40,9 @@ def lively(spec: GeneratorSpec, seed: int = 0) -> Generator:
     with torch.no_grad():
         for parameter in generator.parameters():
             if parameter.ndim > 1:
-                parameter.mul_(10)
+                parameter.mul_(LOUDER.get(spec.family, 10))
+                if not parameter.any():
+                    parameter.normal_(0.0, 0.3)  # a last layer, which starts at 0
             elif parameter.ndim == 0:
                 parameter.add_(0.5)  # a strength, which starts at 0
         for _ in range(20):

@@ -24,4 +24,5 @@ def build_system(config: TrainConfig, spec: GeneratorSpec, device: torch.device)
     if config.system not in SYSTEMS:
         raise ConfigError(f"there is no training system '{config.system}': choose from {', '.join(SYSTEMS)}")
     torch.manual_seed(config.seed)
-    return SYSTEMS[config.system](config, spec, device)
+    # A run's settings are settled by its pack. Those of a system that is built without one are a small pack's.
+    return SYSTEMS[config.system](config.settled(0), spec, device)

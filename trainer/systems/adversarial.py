@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from core.networks import build_discriminator, build_generator
 from core.spec import GeneratorSpec
-from trainer.augment import augment
+from trainer.augment import ADAPT_EVERY, AdaptiveShare, augment
 from trainer.config import TrainConfig
 from trainer.losses import LOSSES
 from trainer.penalties import drift, gradient_penalty, interpolates, squared_gradient
@@ -30,6 +30,9 @@ class Adversarial:
             Player("discriminator", adam(self.discriminator, config), self.discriminator_loss),
             Player("generator", adam(self.generator, config), self.generator_loss),
         ]
+        self.share = AdaptiveShare().to(device) if config.augment_target else None
+        if self.share is not None:
+            self.networks["augment"] = self.share
         self._fakes: tuple[int, Tensor] | None = None
 
     def begin(self, images_seen: int) -> int:
@@ -66,10 +69,18 @@ class Adversarial:
         if now.drift:
             stats["drift"] = drift(real)
             loss = loss + now.drift * stats["drift"]
+        if self.share is not None:
+            self._adapt(self.share, real.detach(), fake.detach(), batch.step)
+            stats["augment_p"] = self.share.p.clone()
         return loss, stats
 
     def generator_loss(self, batch: Batch) -> tuple[Tensor, Stats]:
-        """Make the discriminator call fakes real."""
+        """Make the discriminator call fakes real.
+
+        R3GAN pairs these fakes with a real batch of their own. Here they meet the round's reals again, under new
+        augmentation: the pairing only sets the level that each fake is to beat, and at 32x32 a batch more to read,
+        and more images seen in a round, would buy nothing.
+        """
         self.discriminator.requires_grad_(False)  # its weights' gradients would be computed and thrown away
         fake = self._judge(self._imagine(batch), batch)
         real = self._judge(batch.images, batch) if self.loss.pairs else None
@@ -79,8 +90,18 @@ class Adversarial:
 
     def _judge(self, images: Tensor, batch: Batch) -> Tensor:
         """The discriminator's logits ``(n,)`` of what augmentation leaves of ``images``."""
-        logits: Tensor = self.discriminator(augment(images, self.now.augment, self.now.augment_p), batch.labels)
+        share = self.now.augment_p if self.share is None else self.share.p
+        logits: Tensor = self.discriminator(augment(images, self.now.augment, share), batch.labels)
         return logits.float()
+
+    def _adapt(self, share: AdaptiveShare, real: Tensor, fake: Tensor, step: int) -> None:
+        """Steer the share of augmented images by the logits ``(n,)`` of the round.
+
+        Where a loss only compares logits, the discriminator is undecided halfway between real and fake, not at 0.
+        """
+        share.observe(real if self.loss.anchored else real - (real.mean() + fake.mean()) / 2)
+        if step % ADAPT_EVERY == ADAPT_EVERY - 1:
+            share.adapt(self.now.augment_target, self.now.augment_p)
 
     def _imagine(self, batch: Batch) -> Tensor:
         """This round's fakes. The generator moves last, so both players can judge one forward pass."""
