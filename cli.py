@@ -1,10 +1,12 @@
 """Ganfoundry's command line: flags → one frozen config → one call → one printed result.
 
 Each command imports its room inside itself, so that ``--help`` costs nothing. Exit status: 0 done, 1 an error of
-ours in one line, 2 bad usage, 3 stopped by Ctrl-C or SIGTERM with everything saved.
+ours in one line, 2 bad usage, 3 stopped by Ctrl-C or SIGTERM with everything saved, 130 and 143 stopped by them with
+nothing to save.
 """
 
 import io
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -482,6 +484,8 @@ def _print_plan(planned: "Plan") -> None:
 
 def main() -> None:
     """Run the command line; print errors of ours, and of the file system, as one line."""
+    # As an exception, so that what is half-written is cleaned up; `train` and `serve` have a gentler way.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         app()
     except GanfoundryError as error:

@@ -2,6 +2,7 @@
 
     exports/NAME/
       generator.onnx    the graph
+      mapping.onnx synthesis.onnx  the same in two, where a family has styles: to mix and edit them in between
       golden.npz        inputs and the images PyTorch made of them
       CARD.md sheet.png what it is and what it makes, for people
       manifest.json     spec, sha256 of every other file and of itself, tools, verification figures; written last
@@ -27,6 +28,7 @@ from core.spec import GeneratorSpec
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
 GRAPH = "generator.onnx"
+MAPPING, SYNTHESIS = "mapping.onnx", "synthesis.onnx"
 GOLDEN = "golden.npz"
 CARD = "CARD.md"
 SHEET = "sheet.png"

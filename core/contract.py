@@ -53,6 +53,11 @@ def output_port(spec: GeneratorSpec) -> Port:
     return Port("image", "uint8", (spec.height, spec.width, spec.channels), meaning)
 
 
+def style_port(layers: int, style_dim: int) -> Port:
+    """Between the mapping and the synthesis graph of a family that has both: a style for each layer, coarse first."""
+    return Port("w", "float32", (layers, style_dim), "a style for each layer, coarse first")
+
+
 def sample_inputs(spec: GeneratorSpec, seeds: Sequence[int], truncation: float = 1.0) -> dict[str, NDArray[Any]]:
     """Inputs by name for one image a seed. Labels and codes follow from the seed too, so that all of them vary."""
     count = len(seeds)

@@ -34,6 +34,7 @@ def new_directory(path: Path, replace: bool = False) -> Iterator[Path]:
     If the block raises, nothing is left. An existing ``path`` is an error (FileExistsError) unless ``replace``,
     in which case it is moved aside first and deleted afterwards.
     """
+    path = path.absolute()  # "." has no name to stand beside
     if path.exists() and not replace:
         raise FileExistsError(f"{path} exists")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -80,12 +81,13 @@ def _move_into_place(temporary: Path, path: Path) -> None:
         temporary.rename(path)
         return
     aside = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".old"))
-    path.rename(aside / path.name)
     try:
-        temporary.rename(path)
-    except OSError:
-        (aside / path.name).rename(path)
-        raise
+        path.rename(aside / path.name)
+        try:
+            temporary.rename(path)
+        except OSError:
+            (aside / path.name).rename(path)
+            raise
     finally:
         shutil.rmtree(aside, ignore_errors=True)
 

@@ -37,7 +37,9 @@ class Log:
     def _stop_if_diverged(self, means: dict[str, float], images_seen: int) -> None:
         for name, value in means.items():
             if not abs(value) < float("inf"):
+                kept = any(self.run.checkpoints.glob("[0-9]*"))
+                where = f"the last good state is kept in {self.run.checkpoints}" if kept else "no state was saved yet"
                 raise DivergedError(
-                    f"{name} became {value} within {images_seen:,} images: the last good state is kept in "
-                    f"{self.run.checkpoints}; lower the learning rates (--set learning_rate_d=1e-4) and use --no-resume"
+                    f"{name} became {value} within {images_seen:,} images: {where}; lower the learning rates "
+                    "(--set learning_rate_d=1e-4) and use --no-resume"
                 )

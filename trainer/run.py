@@ -76,6 +76,11 @@ class Run:
         for file in _FILES:
             (self.root / file).unlink(missing_ok=True)
 
+    def prepare(self) -> None:
+        """Make the folders of the run, so that what stands in their way is found before the work."""
+        for folder in (self.samples, self.checkpoints):
+            folder.mkdir(parents=True, exist_ok=True)
+
     def append_log(self, line: Mapping[str, Any]) -> None:
         """Add one line to the log."""
         with self.log.open("a", encoding="utf-8") as file:
@@ -85,14 +90,14 @@ class Run:
         """The log's lines in order. A last line cut off by a crash is left out."""
         if not self.log.exists():
             return []
-        lines = self.log.read_text(encoding="utf-8").splitlines()
+        lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
         whole: list[dict[str, Any]] = []
         for number, line in enumerate(lines, 1):
-            try:
-                whole.append(json.loads(line))
-            except ValueError:
-                if number < len(lines):
-                    raise TrainingError(f"{self.log} line {number} is damaged: delete that line") from None
+            entry = _entry(line)
+            if entry is not None:
+                whole.append(entry)
+            elif number < len(lines):
+                raise TrainingError(f"{self.log} line {number} is damaged: delete that line")
         return whole
 
     def rewind(self, images_seen: int) -> None:
@@ -111,3 +116,12 @@ class Run:
     def previews(self) -> list[tuple[int, Path]]:
         """The previews there are as (images seen, path), oldest first."""
         return sorted((int(path.stem), path) for path in self.samples.glob("*.png") if path.stem.isdecimal())
+
+
+def _entry(line: str) -> dict[str, Any] | None:
+    """The log entry in a line, or None if it is not one."""
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        return None
+    return entry if isinstance(entry, dict) and type(entry.get("images")) is int else None

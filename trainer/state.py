@@ -64,20 +64,29 @@ def save(folder: Path, training: Training, fingerprint: str) -> Path:
     except OSError as error:
         reason = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else error.strerror
         raise CheckpointError(f"could not save to {path} ({reason}): the earlier states are whole; make room") from None
-    for old in _states(folder)[KEPT:]:
+    for old in [state for state in _states(folder) if state != path][KEPT - 1 :]:
         shutil.rmtree(old, ignore_errors=True)
     return path
 
 
 def load_latest(folder: Path) -> tuple[Saved | None, list[str]]:
-    """The newest whole state under ``folder`` (None if there is none), and what was wrong with newer ones."""
-    problems: list[str] = []
+    """The newest whole state under ``folder`` (None if there is none), and what was wrong with newer ones.
+
+    Once a whole one is found, those that are not are set aside as ``NAME.damaged``: they must not count as kept.
+    """
+    problems: dict[Path, str] = {}
     for path in _states(folder):
         try:
-            return load(path), problems
+            saved = load(path)
         except CheckpointError as error:
-            problems.append(str(error))
-    return None, problems
+            problems[path] = str(error)
+            continue
+        for damaged in problems:
+            aside = damaged.with_name(f"{damaged.name}.damaged")
+            shutil.rmtree(aside, ignore_errors=True)
+            damaged.rename(aside)
+        return saved, list(problems.values())
+    return None, list(problems.values())
 
 
 def load(path: Path) -> Saved:

@@ -1,7 +1,8 @@
 """A training run from pack to generator: everything is put together here, and in this order."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from importlib.metadata import PackageNotFoundError, version
@@ -12,6 +13,7 @@ import torch
 from core.checkpoint import save_generator
 from core.errors import ConfigError, DataError, TrainingError
 from core.files import write_atomic
+from core.networks import GENERATORS
 from core.spec import GeneratorSpec, Provenance
 from trainer import ema, loop, state
 from trainer.board import Board
@@ -54,6 +56,9 @@ def plan(config: TrainConfig, pack: Pack) -> Plan:
     if len(pack) < 2:
         raise DataError(f"the pack {pack.info.name} has {len(pack)} image: training needs at least 2")
     info, config = pack.info, config.settled(len(pack))
+    if config.conditional and not GENERATORS[config.family].learns_classes:
+        able = ", ".join(name for name, network in GENERATORS.items() if network.learns_classes)
+        raise ConfigError(f"{config.family} does not learn classes: omit --conditional, or use a preset of {able}")
     if config.conditional and pack.labels is None:
         raise ConfigError(
             f"the pack {info.name} has no labels: import it with --labels folders, or do without --conditional"
@@ -116,10 +121,12 @@ def train(
     images seen after every round.
     Raises TrainingError and its kinds; the last good state is kept whatever happens.
     """
+    planned.pack.verify()
     run = Run(out)
-    with only_one(run):
+    with only_one(run), _writing(run):
         if not resume:
             run.clear()
+        run.prepare()
         training = _start(planned)
         _resume(training, planned, run, report)
         if training.images_seen >= planned.config.images:
@@ -130,8 +137,20 @@ def train(
         with stop_signals() as stopping:
             finished = loop.run(training, stream, hooks, stopping)
         if not finished:
-            _save(training, planned, run)
+            _save(training, planned, run, report)
         return Outcome.DONE if finished else Outcome.STOPPED
+
+
+@contextmanager
+def _writing(run: Run) -> Iterator[None]:
+    """Turn what the file system refuses into one line; whatever was saved before is whole."""
+    try:
+        yield
+    except OSError as error:
+        raise TrainingError(
+            f"cannot write {error.filename or run.root} ({error.strerror or error}): what was saved before is whole; "
+            "mend that, or make room, and run the same command again"
+        ) from None
 
 
 def _start(planned: Plan) -> Training:
@@ -149,6 +168,7 @@ def _resume(training: Training, planned: Plan, run: Run, report: Report) -> None
     if saved is None:
         if problems:
             raise TrainingError(f"no state in {run.checkpoints} is whole: start again with --no-resume")
+        run.rewind(0)  # a run that ended before its first state left a log and previews
         return
     if saved.fingerprint != planned.pack.info.fingerprint:
         raise TrainingError(
@@ -177,17 +197,20 @@ def _hooks(planned: Plan, run: Run, images_seen: int, report: Report, tick: Call
         hooks.append(Hook(config.metric_kimg * 1000, judge))
     if config.tensorboard:
         hooks.append(Hook(config.log_kimg * 1000, Board(run, images_seen)))
-    return [*hooks, Hook(config.checkpoint_kimg * 1000, lambda t: _save(t, planned, run))]
+    return [*hooks, Hook(config.checkpoint_kimg * 1000, lambda t: _save(t, planned, run, report))]
 
 
-def _save(training: Training, planned: Plan, run: Run) -> None:
+def _save(training: Training, planned: Plan, run: Run, report: Report) -> None:
     """The full state, the generator on its own, and the pictures of the run so far."""
     state.save(run.checkpoints, training, planned.pack.info.fingerprint)
     save_generator(run.generator, training.average, planned.spec.with_provenance(images_seen=training.images_seen))
-    write_animation(run)
-    write_strip(run, planned.spec.height, planned.spec.width)
-    if lines := run.read_log():
-        plot_losses(lines, run.root / "losses.png")
+    try:
+        write_animation(run)
+        write_strip(run, planned.spec.height, planned.spec.width)
+        if lines := run.read_log():
+            plot_losses(lines, run.root / "losses.png")
+    except (OSError, SyntaxError, ValueError, TrainingError) as error:  # Pillow's for a damaged preview, and ours
+        report({"note": f"the pictures of the run could not be drawn ({error}): training goes on"})
 
 
 def code_version() -> str:

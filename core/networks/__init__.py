@@ -1,6 +1,7 @@
 """The network families, by name. A new family is a file here and a line in each dict."""
 
-from collections.abc import Callable, Mapping
+import inspect
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from core.errors import SpecError
@@ -11,14 +12,14 @@ from core.networks.r3gan import R3GANDiscriminator, R3GANGenerator
 from core.networks.style import StyleDiscriminator, StyleGenerator
 from core.spec import GeneratorSpec
 
-GENERATORS: dict[str, Callable[..., Generator]] = {
+GENERATORS: dict[str, type[Generator]] = {
     "dcgan": DCGANGenerator,
     "progressive": ProgressiveGenerator,
     "r3gan": R3GANGenerator,
     "style": StyleGenerator,
 }
 
-DISCRIMINATORS: dict[str, Callable[..., Discriminator]] = {
+DISCRIMINATORS: dict[str, type[Discriminator]] = {
     "dcgan": DCGANDiscriminator,
     "progressive": ProgressiveDiscriminator,
     "r3gan": R3GANDiscriminator,
@@ -39,12 +40,20 @@ def build_discriminator(family: str, spec: GeneratorSpec, options: Mapping[str, 
 Network = TypeVar("Network", Generator, Discriminator)
 
 
-def _build(
-    table: Mapping[str, Callable[..., Network]], family: str, spec: GeneratorSpec, options: Mapping[str, Any]
-) -> Network:
+def _build(table: Mapping[str, type[Network]], family: str, spec: GeneratorSpec, options: Mapping[str, Any]) -> Network:
     if family not in table:
         raise SpecError(f"there is no network family '{family}': choose from {', '.join(table)}")
-    try:
-        return table[family](spec, **options)
-    except TypeError as error:
-        raise SpecError(f"the options of {family} do not fit: {error}") from None
+    network = table[family]
+    _check_options(family, inspect.signature(network).parameters, options)
+    return network(spec, **options)
+
+
+def _check_options(family: str, known: Mapping[str, inspect.Parameter], options: Mapping[str, Any]) -> None:
+    """Raise SpecError unless every option is one of the network's, with a value like its default."""
+    for name, value in options.items():
+        if name not in list(known)[1:]:  # the first is the spec
+            raise SpecError(f"{family} has no option '{name}': it has {', '.join(list(known)[1:])}")
+        default = known[name].default
+        alike = isinstance(value, int | float) if type(default) is float else type(value) is type(default)
+        if not alike or (isinstance(value, bool) and type(default) is not bool):
+            raise SpecError(f"{family}'s option {name} is {value!r}: it must look like {default!r}")

@@ -1,5 +1,7 @@
 """What every generator and discriminator can do, whatever its family."""
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
@@ -14,6 +16,7 @@ class Generator(nn.Module):
     """
 
     latent_mean: Tensor
+    learns_classes: ClassVar[bool] = False  # whether the label changes the image
 
     @property
     def style_layers(self) -> int:
@@ -47,8 +50,12 @@ class Generator(nn.Module):
         """
         style = self.mapping(z, label, codes)
         if truncation is not None:
-            style = self.latent_mean + truncation * (style - self.latent_mean)
+            style = self.truncated(style, truncation)
         return self.synthesis(style, label, codes)
+
+    def truncated(self, style: Tensor, truncation: Tensor) -> Tensor:
+        """Styles ``(n, style_dim)``, the distance of each to the mean scaled by ``truncation`` ``(n, 1)``."""
+        return self.latent_mean + truncation * (style - self.latent_mean)
 
 
 class Discriminator(nn.Module):

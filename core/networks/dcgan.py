@@ -20,8 +20,8 @@ WIDEST = 8  # channels never exceed 8 times the width, as in the paper's 64x64 n
 class DCGANGenerator(Generator):
     """Project the latent to a base of feature maps, then double it until it is the image (figure 1).
 
-    Options: ``width``, the channels before the image (the paper's 64x64 network has 64, and 4, 2 … times that
-    before); ``upsample``, "transposed" (the paper) or "nearest" (resize, then convolve).
+    Options: ``width``, the channels before the image (128 in figure 1, 64 in the networks usually called DCGAN; 2,
+    4 and 8 times that before); ``upsample``, "transposed" (the paper) or "nearest" (resize, then convolve).
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class DCGANDiscriminator(Discriminator):
 
 
 def initialise(module: nn.Module) -> None:
-    """Weights from N(0, 0.02), batch norm scales from N(1, 0.02), biases 0 (section 4)."""
+    """Weights from N(0, 0.02) (section 4); batch norm scales from N(1, 0.02) and biases 0, as is usual."""
     if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
         nn.init.normal_(module.weight, 0.0, 0.02)
         if module.bias is not None:

@@ -68,6 +68,8 @@ class ProgressiveGenerator(Growing, Generator):
     embedded beside the latent. Images are linear, without a tanh.
     """
 
+    learns_classes = True
+
     def __init__(self, spec: GeneratorSpec, width: int = 64, widest: int = 512) -> None:
         super().__init__(spec)
         widths, size = level_widths(spec.size, width, widest), spec.size

@@ -26,6 +26,8 @@ class StyleGenerator(Generator):
     ``style_dim``; ``mapping_layers``.
     """
 
+    learns_classes = True
+
     def __init__(self, spec: GeneratorSpec, width: int = 64, style_dim: int = 512, mapping_layers: int = 8) -> None:
         super().__init__(spec, style_dim)
         _check("width", width)

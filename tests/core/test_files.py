@@ -61,6 +61,17 @@ def test_an_existing_directory_is_replaced_only_when_asked(tmp_path: Path) -> No
     assert os.listdir(tmp_path) == ["made"]
 
 
+def test_the_working_directory_can_be_replaced_and_leaves_nothing_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "made").mkdir()
+    monkeypatch.chdir(tmp_path / "made")
+    with new_directory(Path(), replace=True) as temporary:
+        (temporary / "new").write_text("x")
+    assert os.listdir(tmp_path) == ["made"]
+    assert os.listdir(tmp_path / "made") == ["new"]
+
+
 def test_sha256_is_the_standard_one(tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(b"abc" * 1000)
     assert sha256(tmp_path / "f") == hashlib.sha256(b"abc" * 1000).hexdigest()

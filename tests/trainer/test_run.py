@@ -33,9 +33,10 @@ def test_a_line_cut_off_by_a_crash_is_forgotten_and_damage_before_it_is_not(run:
     whole = run.log.read_text()
     run.log.write_text(whole + '{"images": 3, "lo')
     assert [line["images"] for line in run.read_log()] == [1, 2]
-    run.log.write_text("{broken\n" + whole)
-    with pytest.raises(TrainingError, match="line 1 is damaged"):
-        run.read_log()
+    for line in (b"{broken", b"[]", b"5", b"null", b'{"a": 1}', b'{"images": "x"}', b"\xff\xfe"):
+        run.log.write_bytes(line + b"\n" + whole.encode())
+        with pytest.raises(TrainingError, match="line 1 is damaged"):
+            run.read_log()
 
 
 def test_rewinding_forgets_what_came_after(run: Run) -> None:

@@ -292,3 +292,58 @@ def test_every_shape_of_picture_trains(height: int, width: int, channels: int, t
     pack = write_pack(tmp_path / "pack", blobs(12, height, width, channels), None, info)
     assert train(plan(tiny_config(kimg=0.016), pack), tmp_path / "run") is Outcome.DONE
     assert load_generator(tmp_path / "run/generator.safetensors").spec.channels == channels
+
+
+def test_damaged_states_do_not_push_whole_ones_out(pack: Pack, out: Path) -> None:
+    train(plan(tiny_config(kimg=0.24), pack), out)
+    newest = max((out / "checkpoints").iterdir())
+    (newest / "state.json").write_text("{")
+    (out / "checkpoints" / "000900000").mkdir()
+    (out / "checkpoints" / "000900001").mkdir()
+    train(plan(tiny_config(kimg=0.48), pack), out)
+    whole = sorted(path.name for path in (out / "checkpoints").iterdir() if path.name.isdecimal())
+    assert whole == ["000000320", "000000480"]
+    for name in whole:
+        state.load(out / "checkpoints" / name)
+
+
+def test_what_a_run_left_that_died_before_its_first_state_is_forgotten(pack: Pack, out: Path) -> None:
+    (out / "samples").mkdir(parents=True)
+    Image.new("RGBA", (32, 32)).save(out / "samples" / "000012000.png")
+    (out / "log.jsonl").write_text('{"images": 4000}\n{"images": 80')
+    train(plan(tiny_config(kimg=0.08), pack), out)
+    assert [moment for moment, _ in Run(out).previews()] == [80]
+    assert [line["images"] for line in Run(out).read_log()] == [40, 80]
+
+
+def test_a_changed_pack_is_noticed(tmp_path: Path, out: Path) -> None:
+    pack = write_pack(tmp_path / "pack", blobs(), None, PackInfo("discs", 16, 16, 4))
+    content = bytearray((pack.path / "images.npy").read_bytes())
+    content[-7] ^= 1
+    (pack.path / "images.npy").write_bytes(bytes(content))
+    with pytest.raises(DataError, match="was changed after the import"):
+        train(plan(tiny_config(), Pack.open(pack.path)), out)
+
+
+@pytest.mark.parametrize("content", [b"x", b"", b"\x89PNG\r\n\x1a\n"])
+def test_a_damaged_picture_does_not_stop_a_run(pack: Pack, out: Path, content: bytes) -> None:
+    train(plan(tiny_config(kimg=0.16), pack), out)
+    Run(out).preview(160).write_bytes(content)
+    notes: list[dict[str, object]] = []
+    assert train(plan(tiny_config(), pack), out, report=notes.append) is Outcome.DONE
+    assert any("could not be drawn" in str(note.get("note")) for note in notes)
+
+
+@pytest.mark.parametrize("folder", ["checkpoints", "samples"])
+def test_a_file_in_the_way_is_found_before_the_work(pack: Pack, out: Path, folder: str) -> None:
+    out.mkdir()
+    (out / folder).write_text("mine")
+    rounds: list[int] = []
+    with pytest.raises(TrainingError, match=f"{folder}.*mend that"):
+        train(plan(tiny_config(), pack), out, tick=rounds.append)
+    assert rounds == []
+
+
+def test_classes_are_refused_by_a_family_that_would_ignore_them(pack: Pack) -> None:
+    with pytest.raises(ConfigError, match="dcgan does not learn classes: omit --conditional"):
+        plan(tiny_config(conditional=True), pack)

@@ -29,6 +29,8 @@ FORMAT_VERSION = 1
 INFO = "dataset.json"
 IMAGES = "images.npy"
 LABELS = "labels.npy"
+SHEET = "sheet.png"  # the contact sheet, if it was asked for
+FEATURES = "features"  # what judging a generator keeps
 
 Labels = NDArray[np.int64]
 
@@ -164,8 +166,22 @@ def check_destination(destination: Path, overwrite: bool) -> None:
         return
     if not overwrite:
         raise DataError(f"{destination} exists: choose another name, or add --overwrite to replace that pack")
-    if not destination.is_dir() or (any(destination.iterdir()) and not (destination / INFO).is_file()):
-        raise DataError(f"{destination} is not a pack, so it is not overwritten: choose another name")
+    if not destination.is_dir() or not _holds_only_a_pack(destination):
+        raise DataError(f"{destination} is not a pack and nothing else, so it is not overwritten: choose another name")
+
+
+def _holds_only_a_pack(folder: Path) -> bool:
+    """Whether deleting the folder loses nothing but a pack of ours, whole or damaged, or nothing at all."""
+    held = {path.name for path in folder.iterdir()}
+    if not held <= {INFO, IMAGES, LABELS, SHEET, FEATURES}:
+        return False
+    if INFO not in held:
+        return not held
+    try:
+        PackInfo.from_json((folder / INFO).read_text(encoding="utf-8"))
+    except (DataError, OSError, UnicodeDecodeError):
+        return False
+    return True
 
 
 @contextmanager
