@@ -25,6 +25,10 @@ from serving.triton import HOST, Ports, Triton, Workplace, clean_shared_memory, 
 from serving.wire import ask, connect, translated
 
 _STUB = "triton_python_backend_stub"
+# A line about an error. E and F are Triton's own marks. What it warns of (W, and NVML's "Error:"), or misses on a
+# machine without a GPU, explains no end.
+_ERROR = re.compile(r"^(?!.*CudaDriverHelper)([EF]\d{4} |terminate called|(?![IW]\d{4} ).*\berror\b)")
+_FROM_OUTSIDE = (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT)  # no line of the log is the reason of these
 _DEAD = (psutil.STATUS_DEAD, psutil.STATUS_ZOMBIE)
 _GOLDEN_SECONDS = 120.0  # a first run may compile kernels
 _PROBE_SECONDS = 600.0  # the prober judges much earlier
@@ -66,21 +70,25 @@ class Server:
         limit = time.monotonic() + seconds
         while not self._listens():
             if (fault := self.fault()) or time.monotonic() > limit:
-                raise ServingError(fault or f"tritonserver was not ready after {seconds:.0f} s: {self.last_words()}")
+                raise ServingError(
+                    fault or _because(f"tritonserver was not ready after {seconds:.0f} s", self._reason())
+                )
             if stopping.wait(0.05):
                 return False
-        self.stubs = [child for child in self._children() if child.name().startswith(_STUB[:15])]
+        self.stubs = [child for child in self._children() if _name_of(child).startswith(_STUB[:15])]
         try:
             self.models = list(self._find_models())
         except InferenceServerException as error:
             raise translated(error) from None
+        if not self.models:
+            raise ServingError(f"{self._repository} has no models: add one with 'publish'")
         return all(self._check_golden(model, stopping) for model in self.models)
 
     def fault(self) -> str | None:
         """What is wrong with the processes, or None: the server gone, a stub gone, or one of them stopped."""
         if ended := self._ended():
             return ended
-        states = {process: state_of(process) for process in (psutil.Process(self.pid), *self.stubs)}
+        states = {process: state_of(process) for process in self._processes()}
         if any(states[stub] in _DEAD for stub in self.stubs):
             return "a backend stub died"
         # Stopped twice in a row is not a blink. A stub that is continued later aborts the whole server.
@@ -91,7 +99,7 @@ class Server:
     def processor_seconds(self) -> float:
         """Processor time that the server and its stubs have used, in seconds."""
         total = 0.0
-        for process in (psutil.Process(self.pid), *self.stubs):
+        for process in self._processes():
             try:
                 times = process.cpu_times()
             except psutil.Error:
@@ -99,13 +107,11 @@ class Server:
             total += times.user + times.system
         return total
 
-    def answered(self) -> int:
-        """How many runs of all models the server has finished; -1 if it does not even say that."""
-        try:
-            answer = self.client.get_inference_statistics(client_timeout=_CONTROL_SECONDS)
-        except InferenceServerException:
-            return -1
-        return sum(model.execution_count for model in answer.model_stats)
+    def ask_answered(self) -> "Future[int]":
+        """Ask how many runs of all models the server has finished; -1 if it does not even say that. Never waits."""
+        finished: Future[int] = Future()
+        threading.Thread(target=lambda: finished.set_result(self._answered()), daemon=True).start()
+        return finished
 
     def end(self, grace: float) -> None:
         """End every process: ask, wait ``grace`` seconds, then kill; and clean up the shared memory."""
@@ -121,9 +127,16 @@ class Server:
         _wait_for(children, 5)
         clean_shared_memory(self._workplace.shm_prefix, keep="lock")
 
-    def last_words(self) -> str:
-        """Why the server says it failed, from its log, in one line."""
+    def _reason(self) -> str:
+        """Why the server says it failed, from its log, in one line; empty if it does not say."""
         return reason_in(self._workplace.log.read_text(encoding="utf-8", errors="replace"))
+
+    def _answered(self) -> int:
+        try:
+            answer = self.client.get_inference_statistics(client_timeout=_CONTROL_SECONDS)
+        except Exception:  # what gRPC raises when the client is closed meanwhile is not for anyone to see
+            return -1
+        return sum(model.execution_count for model in answer.model_stats)
 
     def _check_golden(self, model: Watched, stopping: threading.Event) -> bool:
         """Ask for every golden image; False if ``stopping`` came first. Raises ServingError unless all are right."""
@@ -142,17 +155,30 @@ class Server:
         status = self._process.poll()
         if status is None:
             return None
-        why = self.last_words()
+        why = self._reason()
         if why.startswith("the model"):
             return why
         how = f"by signal {signal.Signals(-status).name}" if status < 0 else f"with status {status}"
-        return f"tritonserver ended {how}: {why}"
+        return _because(f"tritonserver ended {how}", "" if status in _FROM_OUTSIDE else why)
 
     def _listens(self) -> bool:
-        """Whether gRPC is served, which begins when every model is loaded."""
+        """Whether this very server, and no other, serves on all its ports, which begins when every model is loaded."""
         with socket.socket() as attempt:
             attempt.settimeout(1)
-            return attempt.connect_ex((HOST, self._ports.grpc)) == 0 and self._process.poll() is None
+            if attempt.connect_ex((HOST, self._ports.grpc)) != 0:
+                return False
+        wanted = {self._ports.grpc, self._ports.http, self._ports.metrics}
+        try:
+            return wanted <= set().union(*map(_listening, [*self._processes(), *self._children()]))
+        except psutil.AccessDenied:  # a program with privileges: nobody may look
+            return self._process.poll() is None
+
+    def _processes(self) -> list[psutil.Process]:
+        """The server and its stubs; the server only while it is there."""
+        try:
+            return [psutil.Process(self.pid), *self.stubs]
+        except psutil.NoSuchProcess:
+            return list(self.stubs)
 
     def _children(self) -> list[psutil.Process]:
         try:
@@ -161,16 +187,20 @@ class Server:
             return []
 
     def _find_models(self) -> Iterator[Watched]:
-        """What the server serves and we hold golden images of."""
+        """What the server serves, with its golden images. Raises ServingError for what has none."""
         index = self.client.get_model_repository_index(client_timeout=_CONTROL_SECONDS)
         for entry in index.models:
             if entry.state != "READY":
                 raise ServingError(f"the model '{entry.name}' is not ready: {entry.reason or entry.state}")
             path = self._repository / entry.name / entry.version / GOLDEN
-            if path.is_file():
-                answer = self.client.get_model_config(entry.name, entry.version, client_timeout=_CONTROL_SECONDS)
-                most = max(from_message(answer.config).max_batch_size, 1)
-                yield Watched(entry.name, entry.version, Golden.read(path), most)
+            if not path.is_file():
+                raise ServingError(
+                    f"'{entry.name}' version {entry.version} cannot be checked, because {path} is missing: "
+                    f"publish it again, and delete {path.parent}"
+                )
+            answer = self.client.get_model_config(entry.name, entry.version, client_timeout=_CONTROL_SECONDS)
+            most = max(from_message(answer.config).max_batch_size, 1)
+            yield Watched(entry.name, entry.version, Golden.read(path), most)
 
 
 def ask_golden(server: Server, model: Watched, first: int, last: int, seconds: float) -> "Future[Images]":
@@ -203,6 +233,7 @@ class Prober:
         self._asked: list[tuple[Watched, Future[Images]]] = []
         self._since, self._work = time.monotonic(), 0.0
         self._answered: int | None = None
+        self._asked_answered: Future[int] | None = None
 
     def fault(self) -> str | None:
         """What is wrong, or None. Call it often: it never waits."""
@@ -219,7 +250,7 @@ class Prober:
 
     def _ask(self) -> None:
         self._start_clock()
-        self._answered = None
+        self._answered = self._asked_answered = None
         self._asked = [(model, ask_golden(self._server, model, 0, 1, _PROBE_SECONDS)) for model in self._server.models]
 
     def _start_clock(self) -> None:
@@ -239,8 +270,10 @@ class Prober:
         worked = self._server.processor_seconds() - self._work
         if elapsed > self.PATIENCE and worked < self.BUSY * elapsed:
             return silent
-        if elapsed > self.LONGEST:
-            answered = self._server.answered()
+        if elapsed > self.LONGEST and self._asked_answered is None:
+            self._asked_answered = self._server.ask_answered()
+        if self._asked_answered and self._asked_answered.done():
+            answered, self._asked_answered = self._asked_answered.result(), None
             if answered == self._answered:
                 return silent
             self._answered = answered
@@ -257,13 +290,36 @@ def state_of(process: psutil.Process) -> str:
 
 
 def reason_in(log: str) -> str:
-    """The line of a Triton log that says why it failed."""
+    """The line of a Triton log that says why it failed; empty if none is about an error."""
+    if found := re.search(r"'?([\w.\[\]]+:(\d+))'? already in use", log):
+        return f"port {found[2]} is taken: choose another, or stop what listens there"
     if found := re.search(r"failed to load '(\S+)' version (\d+): (.+)", log):
         why = found[3].split("\\n")[0].strip('" ')
         return f"the model '{found[1]}' version {found[2]} does not load ({why}): publish it again, or delete it"
     lines = [line.strip() for line in log.splitlines() if line.strip()]
-    failed = [line for line in lines if line.startswith("error:")] or lines
-    return failed[-1] if failed else "it wrote nothing to its log"
+    failed = [line for line in lines if line.startswith("error:")] or [line for line in lines if _ERROR.search(line)]
+    return failed[-1] if failed else ""
+
+
+def _because(what: str, why: str) -> str:
+    return f"{what}: {why}" if why else what
+
+
+def _name_of(process: psutil.Process) -> str:
+    """The name of a process; empty if it is gone."""
+    try:
+        return str(process.name())
+    except psutil.NoSuchProcess:
+        return ""
+
+
+def _listening(process: psutil.Process) -> set[int]:
+    """The TCP ports a process listens on; none if it is gone."""
+    try:
+        connections = process.net_connections("tcp")
+    except psutil.NoSuchProcess:
+        return set()
+    return {each.laddr.port for each in connections if each.status == psutil.CONN_LISTEN}
 
 
 def _wait_for(processes: Iterable[psutil.Process], seconds: float) -> None:

@@ -6,6 +6,7 @@ stubs, server 2.51). So readiness is judged here, by golden images.
 
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +14,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from core.errors import ServingError
+import psutil
+
+from core.errors import GanfoundryError, ServingError
 from serving.repository import CONFIG, list_models
 from serving.server import Prober, Server
 from serving.triton import (
@@ -67,7 +70,8 @@ class Supervisor:
 
     ``run`` blocks until ``stop`` is called from elsewhere. As a context manager it runs in a thread: the block
     begins when the server is ready, and ends with the error if the server could not go on. ``ports`` are 8001,
-    8000 and 8002 unless given; ``url`` is the gRPC address.
+    8000 and 8002 unless given; ``url`` is the gRPC address. A server that is lost within ``steady_seconds`` of being
+    ready counts as one that did not start.
     """
 
     def __init__(
@@ -79,21 +83,21 @@ class Supervisor:
         *,
         start_seconds: float = 300.0,
         most_starts: int = 3,
+        steady_seconds: float = 5.0,
     ) -> None:
         self.repository, self.ports = repository.resolve(), ports or Ports()
         self.url = f"{HOST}:{self.ports.grpc}"
         self.server: Server | None = None
         self.restarts = 0
         self._program, self._on_event = tritonserver, on_event or _ignore
-        self._start_seconds, self._most_starts = start_seconds, most_starts
+        self._start_seconds, self._most_starts, self._steady_seconds = start_seconds, most_starts, steady_seconds
         self._stopping, self._settled = threading.Event(), threading.Event()
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run_quietly, name="triton supervisor")
 
     def run(self) -> None:
         """Serve until ``stop``. Raises ServingError when a first start fails, or ``most_starts`` in a row."""
-        self._check_repository()
-        check_ports(self.ports)
+        self._check()
         triton = find_triton(self._program)
         clean_leftovers()
         workplace = make_workplace(triton)
@@ -148,28 +152,37 @@ class Supervisor:
                 failures += 1
                 if not self._settled.is_set() or failures >= self._most_starts:
                     raise ServingError(self._given_up(failures, error)) from None
-                self._tell("lost", f"it could not be started ({error})")
+                self._tell("lost", f"it could not be kept running ({error})")
                 self._stopping.wait(failures - 1)  # what stands in the way may pass
 
     def _run_once(self, triton: Triton, workplace: Workplace) -> None:
         """Start one server and watch it until it is no longer right, or until asked to stop."""
         self._tell("starting", f"{triton.program} ({triton.version})")
-        self.server = server = Server(triton, self.repository, self.ports, workplace)
+        with _one_kind_of_error():
+            self._check()
+            self.server = server = Server(triton, self.repository, self.ports, workplace)
         try:
-            if not server.wait_until_right(self._start_seconds, self._stopping):
-                return
-            self._tell(
-                "ready",
-                "every golden image came back right",
-                tuple(f"{each.name}:{each.version}" for each in server.models),
-            )
-            self._settled.set()
-            if reason := self._watch(server):
-                self.restarts += 1
-                self._tell("lost", reason)
+            with _one_kind_of_error():
+                right = server.wait_until_right(self._start_seconds, self._stopping)
+            if right:
+                self._keep(server)
         finally:
             # One that is dead or hung would not hear; waiting for it is time without a server.
             server.end(_GRACE if self._stopping.is_set() and not server.fault() else 0)
+
+    def _keep(self, server: Server) -> None:
+        """Say that the server is ready, and watch it. Raises ServingError if it is lost too early."""
+        models = tuple(f"{each.name}:{each.version}" for each in server.models)
+        self._tell("ready", "every golden image came back right", models)
+        since = time.monotonic()
+        self._settled.set()
+        reason = self._watch(server)
+        if reason is None:
+            return
+        self.restarts += 1
+        if (lasted := time.monotonic() - since) < self._steady_seconds:
+            raise ServingError(f"lost {lasted:.1f} s after it was ready: {reason}")
+        self._tell("lost", reason)
 
     def _watch(self, server: Server) -> str | None:
         prober = Prober(server)
@@ -178,7 +191,9 @@ class Supervisor:
                 return reason
         return None
 
-    def _check_repository(self) -> None:
+    def _check(self) -> None:
+        """Raise ServingError for what Triton would refuse with no useful word, or not notice at all."""
+        check_ports(self.ports)
         models = list_models(self.repository)
         if not models:
             raise ServingError(f"{self.repository} has no models: add one with 'publish'")
@@ -188,7 +203,7 @@ class Supervisor:
 
     def _given_up(self, failures: int, error: ServingError) -> str:
         times = "" if failures == 1 else f" ({failures} times in a row)"
-        return f"the server did not start{times}: {error}"
+        return f"the server did not {'keep running' if self._settled.is_set() else 'start'}{times}: {error}"
 
     def _tell(self, kind: str, message: str, models: tuple[str, ...] = ()) -> None:
         self._on_event(Event(kind, message, self.ports, models))
@@ -196,6 +211,17 @@ class Supervisor:
 
 def _ignore(_: Event) -> None:
     """Nobody watches."""
+
+
+@contextmanager
+def _one_kind_of_error() -> Iterator[None]:
+    """Whatever can go wrong with a start, as a ServingError: a damaged file, a full disk, a process that vanished."""
+    try:
+        yield
+    except ServingError:
+        raise
+    except (GanfoundryError, psutil.Error, OSError) as error:
+        raise ServingError(" ".join(str(error).split())) from None
 
 
 @contextmanager

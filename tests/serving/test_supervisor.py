@@ -1,12 +1,14 @@
 """What may happen to a server, done to a real one."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +20,7 @@ from core.errors import MissingDependency, ServerUnavailable, ServingError
 from serving.client import Sampler
 from serving.files import save_samples
 from serving.repository import CONFIG, publish
-from serving.server import reason_in
+from serving.server import Prober, Watched, reason_in
 from serving.supervisor import Supervisor, serve
 from serving.triton import HOST, SHARED_MEMORY, free_ports
 from tests.serving.conftest import SPEC, make_bundle
@@ -65,7 +67,7 @@ def supervisor(tmp_path_factory, bundle):
     repository = tmp_path_factory.mktemp("harmed") / "repository"
     publish(bundle, "tiny", repository)
     events = []
-    supervisor = Supervisor(repository, free_ports(), on_event=events.append)
+    supervisor = Supervisor(repository, free_ports(), on_event=events.append, steady_seconds=0)
     with supervisor:
         supervisor.events = events
         yield supervisor
@@ -153,6 +155,71 @@ def test_it_gives_up_with_the_reason_when_it_cannot_start_again(make_repository)
         eventually(lambda: events[-1].kind == "stopped")
 
 
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        (shutil.rmtree, "no models: add one with 'publish'"),
+        (lambda repository: (repository / "tiny" / "1" / GOLDEN).write_bytes(b"broken"), "holds no golden images"),
+    ],
+)
+def test_files_that_went_while_it_served_are_said_when_it_starts_again(make_repository, harm, said):
+    repository, events = make_repository(), []
+    with (
+        pytest.raises(ServingError, match=rf"2 times in a row\): .*{said}"),
+        Supervisor(repository, free_ports(), on_event=events.append, most_starts=2, steady_seconds=0) as supervisor,
+    ):
+        harm(repository)
+        os.kill(supervisor.server.pid, signal.SIGKILL)
+        eventually(lambda: events[-1].kind == "stopped")
+    kinds = ["starting", "ready", "lost", "starting", "lost", "starting", "stopped"]
+    assert [event.kind for event in events] == kinds
+    assert events[2].message == "tritonserver ended by signal SIGKILL"
+
+
+def test_it_gives_up_on_a_server_that_is_always_lost_at_once(make_repository):
+    def harm(event):
+        if event.kind == "ready":
+            os.kill(supervisor.server.pid, signal.SIGKILL)
+
+    supervisor = Supervisor(make_repository(), free_ports(), on_event=harm, most_starts=2)
+    with pytest.raises(ServingError, match=r"2 times in a row\): lost 0\.\d s after it was ready: .* SIGKILL"):
+        supervisor.run()
+
+
+def test_the_server_of_another_supervisor_is_not_taken_for_ones_own(server, make_repository, monkeypatch):
+    """Two that start together both find the ports free."""
+    monkeypatch.setattr("serving.supervisor.check_ports", lambda ports: None)
+    events = []
+    starting_fails(make_repository(), f"port {server.ports.grpc} is taken", server.ports, on_event=events.append)
+    assert [event.kind for event in events] == ["starting", "stopped"]
+
+
+def test_a_server_that_is_asked_whether_it_works_is_not_waited_for(golden):
+    class Busy:
+        models = (Watched("tiny", "1", golden, 4),)
+        asked = work = 0
+
+        def processor_seconds(self):
+            self.work += 1000
+            return self.work
+
+        def ask_answered(self):
+            self.asked += 1
+            return Future()
+
+    prober = Prober(Busy())
+    prober._asked = [(Busy.models[0], Future())]
+    prober._since -= 2 * Prober.LONGEST
+    assert [prober.fault() for _ in range(3)] == [None] * 3
+    assert prober._server.asked == 1
+    prober._asked_answered.set_result(3)
+    assert prober.fault() is None
+    prober._since -= 2 * Prober.LONGEST
+    assert prober.fault() is None
+    prober._asked_answered.set_result(3)
+    assert prober.fault() == "'tiny' does not answer"
+
+
 def starting_fails(repository, said, ports=None, **more):
     """Whether ``serve`` refuses in one line that matches, and quickly."""
     with pytest.raises((ServingError, MissingDependency), match=said) as raised:
@@ -171,6 +238,12 @@ def test_golden_images_that_do_not_come_back_are_an_error(make_repository, golde
     wrong = Golden(golden.inputs, golden.images ^ 3)
     (repository / "tiny" / "1" / GOLDEN).write_bytes(wrong.to_bytes())
     starting_fails(repository, "'tiny' version 1 does not make its golden images")
+
+
+def test_a_version_without_golden_images_is_not_served(make_repository):
+    repository = make_repository()
+    (repository / "tiny" / "1" / GOLDEN).unlink()
+    starting_fails(repository, r"'tiny' version 1 cannot be checked, because .*golden.npz is missing: publish it again")
 
 
 def test_a_repository_without_models_is_said(tmp_path):
@@ -234,5 +307,7 @@ def test_the_reason_is_found_in_a_log():
         "the model 'a.b' version 2 does not load (Internal: no such file): publish it again, or delete it"
     )
     assert reason_in("noise\nerror: creating server: Internal\nmore\n") == "error: creating server: Internal"
-    assert reason_in("first\nlast\n\n") == "last"
-    assert reason_in("") == "it wrote nothing to its log"
+    assert reason_in("x: error while loading libraries\nlast\n\n") == "x: error while loading libraries"
+    assert reason_in('I1123 1 metrics.cc:7] "GPU metrics"\nW1123 1 metrics.cc:9] "none"\n') == ""
+    assert reason_in('Error: Failed to initialize NVML\nE1123 1 s.cc:2] "CudaDriverHelper has not"\n') == ""
+    assert reason_in('E1123 1 main.cc:7] "it broke"\nI1123 1 metrics.cc:9] "x"\n').endswith('"it broke"')
