@@ -76,7 +76,7 @@ class Sampler:
     ) -> Iterator[Images]:
         """The image of each row of ``z``, float32 ``(n, latent_dim)``. Raises as ``sample`` does."""
         constant = self._constant_inputs(truncation, label)
-        z = np.asarray(z, np.float32)
+        z = _float32(z)
         if z.ndim != 2 or z.shape[1] != self.spec.latent_dim:
             raise RequestRefused(f"the latents have shape {z.shape}: '{self.model}' takes (n, {self.spec.latent_dim})")
         if not np.isfinite(z).all():
@@ -117,9 +117,10 @@ class Sampler:
 
     def _constant_inputs(self, truncation: float, label: str | None) -> dict[str, NDArray[Any]]:
         """The inputs that are the same for every image, each ``(1, k)``."""
-        if not np.isfinite(truncation):
+        value = _float32(truncation)
+        if not np.isfinite(value):
             raise RequestRefused(f"the truncation is {truncation}: it must be a finite number, 1 for none")
-        inputs: dict[str, NDArray[Any]] = {"truncation": np.full((1, 1), truncation, np.float32)}
+        inputs: dict[str, NDArray[Any]] = {"truncation": value.reshape(1, 1)}
         if self.spec.classes:
             inputs["label"] = np.full((1, 1), self._class_number(label), np.int64)
         elif label is not None:
@@ -169,6 +170,12 @@ def _spec_of(model: str, config: ModelConfig) -> GeneratorSpec:
     if spec.kind != "noise":
         raise ServingError(f"'{model}' makes images from images, not from seeds")
     return spec
+
+
+def _float32(values: Any) -> NDArray[np.float32]:
+    """``values`` as the graph takes them; what is too large for it becomes an infinity, without a word."""
+    with np.errstate(over="ignore"):
+        return np.asarray(values).astype(np.float32)
 
 
 def _choice(asked: str, names: Sequence[str]) -> str:

@@ -1,5 +1,6 @@
 """Finding a tritonserver and starting it: the program, what its Python stub needs, its directories and command line."""
 
+import errno
 import fcntl
 import importlib.metadata
 import importlib.util
@@ -192,17 +193,19 @@ def launch(triton: Triton, repository: Path, ports: Ports, workplace: Workplace)
 
 
 def check_ports(ports: Ports) -> None:
-    """Raise ServingError, naming the port and the flag, if one of them is taken or two are the same."""
+    """Raise ServingError, naming the port and the flag, if one is taken or is none, or two are the same."""
     numbers = {"grpc": ports.grpc, "http": ports.http, "metrics": ports.metrics}
     if len(set(numbers.values())) < len(numbers):
         raise ServingError("the gRPC, HTTP and metrics ports must be three different ones")
     for service, number in numbers.items():
+        if not 1 <= number <= 65535:
+            raise ServingError(f"{number} is not a port: give --{service}-port a number from 1 to 65535")
         with socket.socket() as attempt:
             attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 attempt.bind((HOST, number))
-            except (OSError, OverflowError) as error:
-                reason = "is taken" if isinstance(error, OSError) and error.errno == 98 else f"cannot be used ({error})"
+            except OSError as error:
+                reason = "is taken" if error.errno == errno.EADDRINUSE else f"cannot be used ({error})"
                 raise ServingError(
                     f"port {number} {reason}: choose another with --{service}-port, or stop what listens there"
                 ) from None

@@ -1,5 +1,6 @@
 """One request over gRPC: connecting, asking without waiting, and tritonclient's errors as ours."""
 
+import re
 from collections.abc import Mapping
 from concurrent.futures import Future
 from typing import Any
@@ -12,14 +13,16 @@ from core.errors import ModelNotFound, RequestRefused, ServerUnavailable, Servin
 from core.images import Images
 
 OUTPUT = "image"
+_ADDRESS = re.compile(r"(?P<host>[\w.-]+|\[[0-9a-fA-F:.%\w]+\]):(?P<port>[0-9]{1,5})")
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
 
 def connect(url: str) -> Any:
-    """A client for the server at ``url`` (``host:port``); nothing is sent yet."""
-    host, _, port = url.rpartition(":")
-    if not host or not port.isdecimal():
-        raise ServerUnavailable(f"'{url}' is not a server's address: write host:port, localhost:8001")
+    """A client for the server at ``url`` (``host:port``); nothing is sent yet. Raises ServerUnavailable."""
+    address = _ADDRESS.fullmatch(url)
+    if address is None or not 1 <= int(address["port"]) <= 65535:
+        without = " without http:// or a path" if "/" in url else ""
+        raise ServerUnavailable(f"{url!r} is not a server's address: write host:port{without}, like localhost:8001")
     options = [
         ("grpc.max_send_message_length", -1),
         ("grpc.max_receive_message_length", -1),
@@ -28,7 +31,7 @@ def connect(url: str) -> Any:
         ("grpc.min_reconnect_backoff_ms", 100),
         ("grpc.max_reconnect_backoff_ms", 1000),
     ]
-    if host in _LOOPBACK:
+    if address["host"] in _LOOPBACK:
         options.append(("grpc.enable_http_proxy", 0))
     return InferenceServerClient(url, channel_args=options)
 
@@ -81,12 +84,16 @@ def translated(error: Exception, model: str = "") -> ServingError:
     said = _first_line(error.message() if isinstance(error, InferenceServerException) else error)
     if "maximum queue size" in said:
         return ServerUnavailable(f"the server has too many requests waiting for '{model}': ask again later")
+    if "not at ready state" in said:  # said with NOT_FOUND while a server stops or starts
+        return ServerUnavailable(f"the server is stopping or not ready yet ({said}): ask again later")
     if "unknown model" in said or "NOT_FOUND" in status:
         return ModelNotFound(f"the server does not have '{model}' ({said})")
     if "INVALID_ARGUMENT" in status:
         return RequestRefused(f"the server refused the request: {said}")
     if "DEADLINE_EXCEEDED" in status:
         return ServerUnavailable("the server did not answer in time: it is overloaded or hung, ask again later")
+    if "DNS resolution" in said or "errors resolving" in said:
+        return ServerUnavailable("no machine of that name is known: write host:port, like localhost:8001")
     if "connect" in said and "UNAVAILABLE" in status:
         return ServerUnavailable("no server answers there: start one with 'serve'")
     if "UNAVAILABLE" in status or "CANCELLED" in status or "not healthy" in said:

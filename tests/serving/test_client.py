@@ -1,18 +1,20 @@
 """The sampler against a real Triton, held against in-process ONNX Runtime."""
 
 import itertools
+import warnings
 
 import numpy as np
 import onnxruntime
 import pytest
 from tritonclient.grpc import InferenceServerClient
+from tritonclient.utils import InferenceServerException
 
 from core.bundle import GRAPH, MOST_LEVELS, levels_apart
 from core.errors import ModelNotFound, RequestRefused, ServerUnavailable, ServingError
 from core.latents import LAST_SEED, latents
 from serving.client import Sampler
 from serving.triton import free_ports
-from serving.wire import ask, connect
+from serving.wire import ask, connect, translated
 from tests.serving import conftest
 
 SEEDS = [5, 0, LAST_SEED, 5, 12, *range(100, 145)]
@@ -122,9 +124,10 @@ def test_a_seed_that_is_none_is_refused_before_anything_is_asked(sampler, seed):
         sampler.sample([1, 2, seed])
 
 
-@pytest.mark.parametrize("truncation", [float("nan"), float("inf")])
+@pytest.mark.parametrize("truncation", [float("nan"), float("inf"), 1e39])
 def test_a_truncation_that_is_no_number_is_refused(sampler, truncation):
-    with pytest.raises(RequestRefused, match="truncation"):
+    with warnings.catch_warnings(), pytest.raises(RequestRefused, match="truncation"):
+        warnings.simplefilter("error")
         sampler.sample([1], truncation)
 
 
@@ -140,6 +143,7 @@ def test_latents_of_ones_own(sampler, bundle):
         (np.zeros(8), "shape"),
         (np.full((1, 8), np.nan), "NaN"),
         (np.full((1, 8), -np.inf), "infinity"),
+        (np.full((1, 8), 1e39), "infinity"),
     ],
 )
 def test_latents_that_cannot_be_are_refused(sampler, z, said):
@@ -163,6 +167,31 @@ def test_no_server_is_said_in_one_line(url):
     with pytest.raises(ServerUnavailable) as raised:
         Sampler("tiny", url.format(free_ports().grpc))
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("http://127.0.0.1:18001", "write host:port without http://"),
+        ("localhost", "write host:port"),
+        ("localhost:8001/v2", "without http:// or a path"),
+        ("a b:1", "write host:port"),
+        ("a\nb:1", "write host:port"),
+        ("localhost:0", "write host:port"),
+        ("localhost:65536", "write host:port"),
+        ("nobody.invalid:8001", "nobody.invalid:8001: no machine of that name"),
+    ],
+)
+def test_an_address_that_is_none_is_said(url, said):
+    with pytest.raises(ServerUnavailable, match=said) as raised:
+        Sampler("tiny", url)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("status", ["StatusCode.NOT_FOUND", "StatusCode.UNAVAILABLE"])
+def test_a_server_that_is_stopping_still_has_the_model(status):
+    said = "Request for unknown model: 'tiny' version 2 is not at ready state"
+    assert isinstance(translated(InferenceServerException(said, status), "tiny"), ServerUnavailable)
 
 
 # What the backend does for clients that are not ours.

@@ -1,9 +1,13 @@
+import errno
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from core.errors import ServerUnavailable
+from core import files as core_files
+from core.errors import RequestRefused, ServerUnavailable, ServingError
 from core.images import from_pillow
+from serving import files
 from serving.files import save_samples
 from tests.serving.conftest import SPEC
 
@@ -55,3 +59,36 @@ def test_the_same_images_give_the_same_bytes(tmp_path):
     first = save_samples(images([1]), tmp_path / "a", SPEC, "tiny", "1")
     second = save_samples(images([1]), tmp_path / "b", SPEC, "tiny", "1")
     assert first[0].read_bytes() == second[0].read_bytes()
+
+
+def never():
+    pytest.fail("an image was asked for")
+    yield
+
+
+def test_a_sheet_that_is_a_folder_or_an_out_that_is_a_file_is_refused_before_any_image(tmp_path):
+    (tmp_path / "file").touch()
+    for out, sheet, named in (
+        ("out", ".", str(tmp_path)),
+        ("file", "sheet.png", "file"),
+        ("file/out", "sheet.png", "file"),
+        ("out", "file/sheet.png", "file"),
+    ):
+        with pytest.raises(RequestRefused, match=named) as raised:
+            save_samples(never(), tmp_path / out, SPEC, "tiny", "1", sheet=tmp_path / sheet)
+        assert "\n" not in str(raised.value)
+
+
+def test_a_full_disk_is_said_and_what_is_complete_is_kept(tmp_path, monkeypatch):
+    written = []
+
+    def until_it_is_full(path, data):
+        if len(written) == 2:
+            raise OSError(errno.ENOSPC, "No space left on device", "/somewhere/.tmp")
+        core_files.write_atomic(path, data)
+        written.append(path)
+
+    monkeypatch.setattr(files, "write_atomic", until_it_is_full)
+    with pytest.raises(ServingError, match=f"no room for {tmp_path}: make room .* what is complete is kept"):
+        save_samples(images(range(5)), tmp_path, SPEC, "tiny", "1")
+    assert sorted(tmp_path.iterdir()) == written

@@ -66,10 +66,17 @@ def test_a_taken_port_is_named_with_its_flag(service):
             check_ports(replace(free_ports(), **{service: number}))
 
 
-@pytest.mark.parametrize("ports", [Ports(5000, 5000, 5001), Ports(0, 1, 70_000)])
-def test_ports_that_cannot_be_are_refused(ports):
-    with pytest.raises(ServingError):
+@pytest.mark.parametrize("ports", [Ports(5000, 5000, 5001), Ports(5000, 5001, 5001)])
+def test_ports_that_are_the_same_are_refused(ports):
+    with pytest.raises(ServingError, match="three different"):
         check_ports(ports)
+
+
+@pytest.mark.parametrize("number", [0, -1, 65_536, 10**20])
+@pytest.mark.parametrize("service", ["grpc", "http", "metrics"])
+def test_numbers_that_are_no_ports_are_refused(service, number):
+    with pytest.raises(ServingError, match=f"^{number} is not a port: give --{service}-port a number from 1 to 65535"):
+        check_ports(replace(free_ports(), **{service: number}))
 
 
 def test_leftovers_of_the_dead_are_deleted_and_those_of_the_living_are_not(workplace):
