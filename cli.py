@@ -145,7 +145,9 @@ def data_info(
 def train(
     data: Annotated[Path, typer.Argument(help="A pack.")],
     out: Annotated[Path, typer.Option(help="The run's folder. If it holds this run already, it goes on.")],
-    preset: Annotated[str, typer.Option(help="The recipe: dcgan, dcgan-cpu.")] = "dcgan",
+    preset: Annotated[
+        str, typer.Option(help="dcgan, stylegan-lite, progressive or r3gan, each also with -cpu.")
+    ] = "dcgan",
     kimg: Annotated[float | None, typer.Option(help="Length in thousands of images seen.")] = None,
     batch: Annotated[int | None, typer.Option(help="Images a step.")] = None,
     seed: Annotated[int | None, typer.Option(help="Fixes every random draw.")] = None,
@@ -293,13 +295,14 @@ def sample(
     """Ask a served model for images over gRPC."""
     from core.latents import parse_seeds
     from serving.client import Sampler
-    from serving.files import save_samples
+    from serving.files import MOST_ON_A_SHEET, save_samples
 
     numbers = parse_seeds(seeds)
     with Sampler(model, url, batch=batch) as sampler, _bar("sampling") as progress:
         images = _counted(sampler.sample(numbers, truncation, label), len(numbers), progress)
         save_samples(images, out, sampler.spec, model, sampler.version, truncation, label, sheet)
-    _say(f"{len(numbers):,} images in {out}" + (f", sheet in {sheet}" if sheet else ""))
+    shown = f" of the first {MOST_ON_A_SHEET:,}" if len(numbers) > MOST_ON_A_SHEET else ""
+    _say(f"{len(numbers):,} images in {out}" + (f", sheet{shown} in {sheet}" if sheet else ""))
 
 
 @app.command()

@@ -28,6 +28,14 @@ def test_a_failed_write_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.M
     assert os.listdir(tmp_path) == ["file.txt"]
 
 
+def test_a_refused_write_names_the_file_that_was_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OSError) as error:
+        write_atomic(tmp_path / "folder", "x")
+    assert error.value.filename == str(tmp_path / "folder")
+    assert os.listdir(tmp_path) == ["folder"]
+
+
 def test_a_directory_appears_only_when_the_block_ends_well(tmp_path: Path) -> None:
     target = tmp_path / "made"
     with new_directory(target) as temporary:
