@@ -1,4 +1,4 @@
-"""``ExportGraph`` to ONNX: PyTorch's dynamo exporter, quiet, checked and with nothing of this machine left in it."""
+"""A ``Graph`` to ONNX: PyTorch's dynamo exporter, quiet, checked and with nothing of this machine left in it."""
 
 import importlib.metadata
 import logging
@@ -11,22 +11,22 @@ import torch
 
 from core import latents
 from core.bundle import FORMAT_VERSION
-from core.contract import BATCH, OPSET, SEEDS_KEY, SPEC_KEY, VERSION_KEY, input_ports, output_port, sample_inputs
+from core.contract import BATCH, OPSET, SEEDS_KEY, SPEC_KEY, VERSION_KEY
 from core.errors import ExportError
-from export.graph import ExportGraph
+from export.graph import Graph
 
 # Any batch but 0 and 1, which torch.export takes for constants.
 _TRACED_BATCH = 2
 
 
-def to_onnx(graph: ExportGraph) -> onnx.ModelProto:
+def to_onnx(graph: Graph) -> onnx.ModelProto:
     """The ONNX model of ``graph``: dynamic batch, opset ``OPSET``, weights inside, our metadata and no other.
 
     Raises ExportError if PyTorch cannot convert the network, or converts it to another opset (which it does
     without a word: down-conversion that fails leaves the newer opset in place).
     """
     spec = graph.generator.spec
-    inputs = {n: torch.from_numpy(v) for n, v in sample_inputs(spec, range(_TRACED_BATCH)).items()}
+    inputs = {n: torch.from_numpy(v) for n, v in graph.samples(_TRACED_BATCH).items()}
     batch = torch.export.Dim(BATCH)
     try:
         with _quiet():
@@ -35,8 +35,8 @@ def to_onnx(graph: ExportGraph) -> onnx.ModelProto:
                 kwargs=inputs,
                 dynamo=True,
                 dynamic_shapes={name: {0: batch} for name in inputs},
-                input_names=[port.name for port in input_ports(spec)],
-                output_names=[output_port(spec).name],
+                input_names=[port.name for port in graph.takes],
+                output_names=[graph.gives.name],
                 opset_version=OPSET,
                 verbose=False,
             )
@@ -47,7 +47,7 @@ def to_onnx(graph: ExportGraph) -> onnx.ModelProto:
     return _finished(program.model_proto, graph)
 
 
-def _finished(model: onnx.ModelProto, graph: ExportGraph) -> onnx.ModelProto:
+def _finished(model: onnx.ModelProto, graph: Graph) -> onnx.ModelProto:
     opset = max((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), default=0)
     if opset != OPSET:
         raise ExportError(

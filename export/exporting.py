@@ -10,7 +10,19 @@ import torch
 from onnx import ModelProto
 
 from core import latents
-from core.bundle import CARD, GOLDEN, GRAPH, MANIFEST, SHEET, Golden, Manifest, write_manifest
+from core.bundle import (
+    CARD,
+    GOLDEN,
+    GRAPH,
+    MANIFEST,
+    MAPPING,
+    SHEET,
+    SYNTHESIS,
+    Golden,
+    Manifest,
+    read_manifest,
+    write_manifest,
+)
 from core.checkpoint import load_generator
 from core.contract import OPSET, sample_inputs
 from core.errors import BundleError, ExportError
@@ -20,9 +32,9 @@ from core.networks.base import Generator
 from core.spec import GeneratorSpec
 from export.card import SHEET_SEEDS, render_card
 from export.convert import to_onnx
-from export.graph import ExportGraph
+from export.graph import ExportGraph, Graph, MappingGraph, SynthesisGraph
 from export.rules import Contract
-from export.runtime import open_session
+from export.runtime import Chain, open_session
 from export.trial import TRUNCATIONS, stand_trial
 from export.verify import check_graph
 
@@ -69,14 +81,11 @@ def export_run(
 def _fill(bundle: Path, generator: Generator, name: str, checkpoint_sha256: str, tell: Progress) -> Manifest:
     """Write every file of the bundle, the manifest last."""
     spec, graph = generator.spec, ExportGraph(generator)
-    tell("converting to ONNX")
-    model = to_onnx(graph)
-    tell("checking the graph")
-    data = _serialised(model)
-    check_graph(model, Contract(spec, OPSET))
+    data = _converted(graph, "the generator", tell)
     tell("comparing with PyTorch")
-    session = open_session(data)
-    verification = stand_trial(spec, session, graph.images)
+    verification = stand_trial(spec, open_session(data), graph.images)
+    if generator.style_layers:
+        verification["in_two_parts"] = _write_parts(bundle, graph, tell)
     tell("making golden images and the sheet")
     (bundle / GRAPH).write_bytes(data)
     (bundle / GOLDEN).write_bytes(_golden(graph).to_bytes())
@@ -91,6 +100,28 @@ def _fill(bundle: Path, generator: Generator, name: str, checkpoint_sha256: str,
         checkpoint_sha256=checkpoint_sha256,
         seed_algorithm=latents.ALGORITHM,
     )
+
+
+def _converted(graph: Graph, what: str, tell: Progress) -> bytes:
+    """The ONNX file of ``graph``, once it is known to keep the rules."""
+    tell(f"converting {what} to ONNX")
+    model = to_onnx(graph)
+    tell("checking the graph")
+    data = _serialised(model)
+    check_graph(model, Contract(graph.generator.spec, OPSET, graph.takes, graph.gives))
+    return data
+
+
+def _write_parts(bundle: Path, whole: ExportGraph, tell: Progress) -> dict[str, Any]:
+    """Write the mapping and the synthesis graph; figures of the two, one after the other, against PyTorch's whole."""
+    mapping = _converted(MappingGraph(whole.generator), "the mapping", tell)
+    synthesis = _converted(SynthesisGraph(whole.generator), "the synthesis", tell)
+    tell("comparing both with PyTorch")
+    chain = Chain(open_session(mapping), open_session(synthesis))
+    figures = stand_trial(whole.generator.spec, chain, whole.images)
+    (bundle / MAPPING).write_bytes(mapping)
+    (bundle / SYNTHESIS).write_bytes(synthesis)
+    return figures
 
 
 def tool_versions() -> dict[str, str]:
@@ -110,8 +141,15 @@ def _check_destination(destination: Path, overwrite: bool) -> None:
         return
     if not overwrite:
         raise ExportError(f"{destination} exists: choose another --out or add --overwrite")
-    if not (destination / MANIFEST).is_file():
-        raise ExportError(f"{destination} is not a bundle and will not be overwritten: choose another --out")
+    try:
+        known = {MANIFEST, *read_manifest(destination).files}
+    except BundleError:
+        known = set()
+    held = {path.relative_to(destination).as_posix() for path in destination.rglob("*") if not path.is_dir()}
+    if held - known or not known:
+        raise ExportError(
+            f"{destination} is not a bundle and nothing else: it is not overwritten; choose another --out"
+        )
 
 
 def _check_exportable(generator: Generator) -> None:

@@ -1,4 +1,4 @@
-"""The module that ships: a generator between the contract's inputs and finished pixels."""
+"""The modules that ship: a generator between the contract's inputs and finished pixels, whole and in two parts."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,18 +8,42 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from core.contract import Port, input_ports, output_port, sample_inputs, style_port
 from core.images import Images
 from core.networks.base import Generator
 from core.pixels import to_pixels
 
 
-class ExportGraph(nn.Module):
-    """Latents in, straight-alpha pixels out. What is traced here is the whole of what a runtime does."""
+class Graph(nn.Module):
+    """What is traced is the whole of what a runtime does: ``takes`` in, ``gives`` out."""
 
     def __init__(self, generator: Generator) -> None:
         super().__init__()
         self.generator = generator
         self.eval()
+
+    @property
+    def takes(self) -> tuple[Port, ...]:
+        """The inputs: those of the spec."""
+        return input_ports(self.generator.spec)
+
+    @property
+    def gives(self) -> Port:
+        """The output: the spec's images."""
+        return output_port(self.generator.spec)
+
+    def samples(self, count: int) -> dict[str, NDArray[Any]]:
+        """``count`` rows of every input, to trace with."""
+        return sample_inputs(self.generator.spec, range(count))
+
+    @property
+    def styles(self) -> Port:
+        """What lies between the two parts of a generator that has styles."""
+        return style_port(self.generator.style_layers, len(self.generator.latent_mean))
+
+
+class ExportGraph(Graph):
+    """Latents in, straight-alpha pixels out."""
 
     def forward(
         self, z: Tensor, truncation: Tensor, label: Tensor | None = None, codes: Tensor | None = None
@@ -35,3 +59,37 @@ class ExportGraph(nn.Module):
         with torch.inference_mode():
             pixels = self(**{name: torch.from_numpy(value) for name, value in inputs.items()})
         return np.asarray(pixels.numpy(), np.uint8)
+
+
+class MappingGraph(Graph):
+    """The first part: latents in, truncated styles out."""
+
+    @property
+    def gives(self) -> Port:
+        """The styles."""
+        return self.styles
+
+    def forward(
+        self, z: Tensor, truncation: Tensor, label: Tensor | None = None, codes: Tensor | None = None
+    ) -> Tensor:
+        """The inputs of the whole to FP32 ``w`` (n, style_layers, style_dim), every layer's the same."""
+        classes = None if label is None else label[:, 0]
+        w = self.generator.truncated(self.generator.mapping(z, classes, codes), truncation)  # (n, style_dim)
+        return w[:, None].repeat(1, self.generator.style_layers, 1)
+
+
+class SynthesisGraph(Graph):
+    """The second part: styles in, straight-alpha pixels out."""
+
+    @property
+    def takes(self) -> tuple[Port, ...]:
+        """The styles."""
+        return (self.styles,)
+
+    def samples(self, count: int) -> dict[str, NDArray[Any]]:
+        """Styles of ones."""
+        return {self.styles.name: np.ones((count, *self.styles.shape), np.float32)}
+
+    def forward(self, w: Tensor) -> Tensor:
+        """FP32 ``w`` (n, style_layers, style_dim) to uint8 images (n, h, w, c)."""
+        return to_pixels(self.generator.synthesis(w), self.generator.spec.value_range)

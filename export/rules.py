@@ -26,10 +26,22 @@ _PATH = re.compile(r"""(?:^|[\s"'=(:,])/[\w.-]+/[\w.-]|\b[A-Za-z]:\\|\bFile "|[\
 
 @dataclass(frozen=True)
 class Contract:
-    """What a model is checked against."""
+    """What a model is checked against. What it takes and gives is the spec's, unless it is a part of a generator."""
 
     spec: GeneratorSpec
     opset: int
+    takes: tuple[Port, ...] | None = None
+    gives: Port | None = None
+
+    @property
+    def inputs(self) -> tuple[Port, ...]:
+        """The inputs, in order."""
+        return input_ports(self.spec) if self.takes is None else self.takes
+
+    @property
+    def output(self) -> Port:
+        """The one output."""
+        return self.gives or output_port(self.spec)
 
 
 Rule = Callable[[ModelProto, Contract], str | None]
@@ -80,15 +92,17 @@ def _no_scalar_input(model: ModelProto, _: Contract) -> str | None:
 
 
 def _inputs(model: ModelProto, contract: Contract) -> str | None:
-    return _ports_differ(list(model.graph.input), input_ports(contract.spec))
+    return _ports_differ(list(model.graph.input), contract.inputs)
 
 
 def _output(model: ModelProto, contract: Contract) -> str | None:
-    return _ports_differ(list(model.graph.output), (output_port(contract.spec),))
+    return _ports_differ(list(model.graph.output), (contract.output,))
 
 
 def _pixels_last(model: ModelProto, contract: Contract) -> str | None:
     """TensorRT builds Transpose then Cast to uint8, and refuses Cast then Transpose."""
+    if contract.output != output_port(contract.spec):
+        return None
     makers = {name: node for node in model.graph.node for name in node.output}
     cast = makers.get(output_port(contract.spec).name, NodeProto())
     transpose = makers.get(cast.input[0] if cast.input else "", NodeProto())

@@ -1,7 +1,8 @@
 """ONNX Runtime in two calls. Torch-free."""
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import onnxruntime
@@ -12,6 +13,32 @@ from core.images import Images
 
 CPU = "CPUExecutionProvider"
 _ERRORS_ONLY = 3
+
+
+class Session(Protocol):
+    """What is asked of ONNX Runtime's session, so that two graphs can stand in for one."""
+
+    def run(self, outputs: list[str], inputs: dict[str, NDArray[Any]]) -> list[Any]:
+        """The outputs by name."""
+
+    def get_providers(self) -> list[str]:
+        """What it runs on, the first first."""
+
+
+@dataclass(frozen=True)
+class Chain:
+    """A mapping and a synthesis graph as one: what the first gives, the second takes."""
+
+    mapping: Session
+    synthesis: Session
+
+    def run(self, outputs: list[str], inputs: dict[str, NDArray[Any]]) -> list[Any]:
+        """The synthesis graph's outputs for the mapping graph's inputs."""
+        return self.synthesis.run(outputs, {"w": self.mapping.run(["w"], inputs)[0]})
+
+    def get_providers(self) -> list[str]:
+        """Those of the synthesis graph."""
+        return self.synthesis.get_providers()
 
 
 def open_session(model: bytes, provider: str = CPU, threads: int = 0) -> onnxruntime.InferenceSession:
@@ -35,7 +62,7 @@ def open_session(model: bytes, provider: str = CPU, threads: int = 0) -> onnxrun
     return session
 
 
-def run(session: onnxruntime.InferenceSession, inputs: Mapping[str, NDArray[Any]]) -> Images:
+def run(session: Session, inputs: Mapping[str, NDArray[Any]]) -> Images:
     """The images ``(n, h, w, c)`` the graph makes. Raises BundleError if it fails on these inputs."""
     try:
         (images,) = session.run(["image"], dict(inputs))

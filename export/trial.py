@@ -5,7 +5,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from core.bundle import MOST_LEVELS, levels_apart
@@ -13,7 +12,7 @@ from core.contract import Inputs, rows, sample_inputs
 from core.errors import ExportError
 from core.images import Images
 from core.spec import GeneratorSpec
-from export.runtime import run
+from export.runtime import Session, run
 
 BATCHES = (1, 2, 3, 8, 17)
 TRUNCATIONS = (1.0, 0.5)
@@ -35,9 +34,7 @@ class Difference:
         return cls(levels, float((images != expected).any(axis=-1).mean()))
 
 
-def stand_trial(
-    spec: GeneratorSpec, session: onnxruntime.InferenceSession, pytorch: Callable[[Inputs], Images]
-) -> dict[str, Any]:
+def stand_trial(spec: GeneratorSpec, session: Session, pytorch: Callable[[Inputs], Images]) -> dict[str, Any]:
     """Figures for the manifest. Raises ExportError, with the figure, at the first that is out of bounds."""
     against = {str(batch): _against_pytorch(spec, session, pytorch, batch) for batch in BATCHES}
     inputs = _mixed(spec, BATCHES[-1], first_seed=5000)
@@ -56,7 +53,7 @@ def stand_trial(
 
 
 def _against_pytorch(
-    spec: GeneratorSpec, session: onnxruntime.InferenceSession, pytorch: Callable[[Inputs], Images], batch: int
+    spec: GeneratorSpec, session: Session, pytorch: Callable[[Inputs], Images], batch: int
 ) -> Difference:
     found = []
     for step, truncation in enumerate(TRUNCATIONS):

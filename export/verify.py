@@ -5,14 +5,13 @@ from typing import NamedTuple
 
 import numpy as np
 import onnx
-import onnxruntime
 
-from core.bundle import GOLDEN, GRAPH, MOST_LEVELS, Golden, Manifest, levels_apart, read_bundle
-from core.contract import input_ports, output_port, rows
+from core.bundle import GOLDEN, GRAPH, MAPPING, MOST_LEVELS, SYNTHESIS, Golden, Manifest, levels_apart, read_bundle
+from core.contract import Port, input_ports, output_port, rows, style_port
 from core.errors import BundleError
 from core.images import Images
 from export.rules import RULES, Contract, broken_rules
-from export.runtime import CPU, open_session, run
+from export.runtime import CPU, Chain, Session, open_session, run
 
 
 class Finding(NamedTuple):
@@ -30,14 +29,42 @@ def verify_bundle(path: Path, provider: str = CPU, threads: int = 0) -> list[Fin
     """
     manifest = read_bundle(path)
     findings = [Finding("files", f"{len(manifest.files)} unchanged since the export")]
-    model = _read_graph(path / GRAPH, manifest)
+    _check_kind(path / GRAPH, manifest)
+    model = _read_graph(path / GRAPH, Contract(manifest.spec, manifest.opset))
     findings.append(Finding("graph rules", f"{len(RULES)} kept, opset {manifest.opset}"))
     golden = _read_golden(path / GOLDEN, manifest)
     try:
         findings += _replay(open_session(model, provider, threads), golden)
     except BundleError as error:
         raise BundleError(f"{path / GRAPH}: {error}") from None
+    if {MAPPING, SYNTHESIS} & set(manifest.files):
+        findings.append(_verify_parts(path, manifest, golden, provider, threads))
     return findings
+
+
+def _verify_parts(path: Path, manifest: Manifest, golden: Golden, provider: str, threads: int) -> Finding:
+    """Mapping and synthesis, one after the other, make the golden images too."""
+    if missing := sorted({MAPPING, SYNTHESIS} - set(manifest.files)):
+        raise BundleError(f"{path} lacks {missing[0]}, the other half of what it holds: export again")
+    spec, opset = manifest.spec, manifest.opset
+    styles = _styles(path / MAPPING)
+    mapping = _read_graph(path / MAPPING, Contract(spec, opset, gives=styles))
+    synthesis = _read_graph(path / SYNTHESIS, Contract(spec, opset, takes=(styles,)))
+    try:
+        chain = Chain(open_session(mapping, provider, threads), open_session(synthesis, provider, threads))
+        together = _replay(chain, golden)[0]
+    except BundleError as error:
+        raise BundleError(f"{path / MAPPING} and {SYNTHESIS}: {error}") from None
+    return Finding("mapping and synthesis", together.figure)
+
+
+def _styles(path: Path) -> Port:
+    """What lies between the two graphs, as the mapping graph has it: other than its name and type, only its sides."""
+    outputs = _load(path).graph.output
+    sides = [side.dim_value for side in outputs[0].type.tensor_type.shape.dim][1:] if len(outputs) else []
+    if len(sides) != 2 or min(sides) < 1:
+        raise BundleError(f"{path} does not give a style for each layer: export again")
+    return style_port(*sides)
 
 
 def check_graph(model: onnx.ModelProto, contract: Contract) -> None:
@@ -46,20 +73,26 @@ def check_graph(model: onnx.ModelProto, contract: Contract) -> None:
         raise BundleError(f"the graph breaks a rule, {broken}")
 
 
-def _read_graph(path: Path, manifest: Manifest) -> bytes:
-    """The graph's bytes, once they are known to keep the rules. No other file is opened."""
+def _check_kind(path: Path, manifest: Manifest) -> None:
     if manifest.spec.kind != "noise":
         raise BundleError(f"{path}: generators of kind '{manifest.spec.kind}' cannot be verified by this version")
-    data = path.read_bytes()
+
+
+def _read_graph(path: Path, contract: Contract) -> bytes:
+    """The graph's bytes, once they are known to keep the rules. No other file is opened."""
+    model = _load(path)
     try:
-        model = onnx.load_model_from_string(data)
-    except Exception:  # protobuf's DecodeError, whose module moves between releases
-        raise BundleError(f"{path} is not an ONNX model: export again") from None
-    try:
-        check_graph(model, Contract(manifest.spec, manifest.opset))
+        check_graph(model, contract)
     except BundleError as error:
         raise BundleError(f"{path}: {error}") from None
-    return data
+    return path.read_bytes()
+
+
+def _load(path: Path) -> onnx.ModelProto:
+    try:
+        return onnx.load_model_from_string(path.read_bytes())
+    except Exception:  # protobuf's DecodeError, whose module moves between releases
+        raise BundleError(f"{path} is not an ONNX model: export again") from None
 
 
 def _read_golden(path: Path, manifest: Manifest) -> Golden:
@@ -71,7 +104,7 @@ def _read_golden(path: Path, manifest: Manifest) -> Golden:
     return golden
 
 
-def _replay(session: onnxruntime.InferenceSession, golden: Golden) -> list[Finding]:
+def _replay(session: Session, golden: Golden) -> list[Finding]:
     together = run(session, golden.inputs)
     count = len(golden)
     levels = _within(f"its images differ from those in {GOLDEN}", together, golden.images)

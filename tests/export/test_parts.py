@@ -1,0 +1,114 @@
+"""A family with styles: its bundle holds mapping and synthesis too, and they are worth having."""
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import numpy_helper
+
+from core.bundle import GRAPH, MAPPING, SYNTHESIS, Golden, levels_apart, read_manifest
+from core.checkpoint import load_generator, save_generator
+from core.contract import sample_inputs
+from core.errors import BundleError
+from core.pixels import to_pixels
+from export.exporting import export_run
+from export.runtime import open_session
+from export.verify import verify_bundle
+from tests.export.conftest import SIZES, lively, reseal, tiny_spec
+
+
+@pytest.fixture(scope="module")
+def styled(tmp_path_factory):
+    """A bundle of a conditional style generator and the run it came from. Not to be changed."""
+    root = tmp_path_factory.mktemp("styled")
+    save_generator(root / "generator.safetensors", lively(tiny_spec("style", SIZES["tall RGB"], classes=("a", "b"))))
+    export_run(root, root / "bundle")
+    return root
+
+
+@pytest.fixture
+def bundle(styled, tmp_path):
+    """A copy to spoil."""
+    (tmp_path / "bundle").mkdir()
+    for file in (styled / "bundle").iterdir():
+        (tmp_path / "bundle" / file.name).write_bytes(file.read_bytes())
+    return tmp_path / "bundle"
+
+
+@pytest.fixture
+def parts(styled):
+    mapping, synthesis = (open_session((styled / "bundle" / name).read_bytes()) for name in (MAPPING, SYNTHESIS))
+    return (lambda inputs: mapping.run(["w"], inputs)[0]), (lambda w: synthesis.run(["image"], {"w": w})[0])
+
+
+def test_the_two_parts_in_turn_are_the_whole(styled, parts):
+    map_, synthesise = parts
+    inputs = sample_inputs(tiny_spec("style", SIZES["tall RGB"], classes=("a", "b")), range(9), truncation=0.7)
+    whole = open_session((styled / "bundle" / GRAPH).read_bytes()).run(["image"], inputs)[0]
+    assert levels_apart(synthesise(map_(inputs)), whole) <= 1
+    figures = read_manifest(styled / "bundle").verification["in_two_parts"]["onnxruntime_against_pytorch_by_batch"]
+    assert {"1", "17"} <= set(figures)
+
+
+def test_styles_can_be_mixed_by_layer(styled, parts):
+    map_, synthesise = parts
+    generator = load_generator(styled / "generator.safetensors")
+    w = map_(sample_inputs(generator.spec, range(2)))
+    assert w.shape == (2, generator.style_layers, 8)
+    assert np.ptp(w, axis=1).max() == 0  # one style for all layers, until somebody mixes
+    mixed = np.concatenate([w[:1, :4], w[1:, 4:]], axis=1)
+    with torch.no_grad():
+        expected = to_pixels(generator.synthesis(torch.from_numpy(mixed)), generator.spec.value_range).numpy()
+    image = synthesise(mixed)
+    assert levels_apart(image, expected) <= 1
+    assert min(levels_apart(image, synthesise(w[i : i + 1])) for i in range(2)) > 10
+
+
+def test_verification_covers_the_parts(bundle):
+    assert verify_bundle(bundle)[-1].check == "mapping and synthesis"
+
+
+def test_other_families_have_no_parts(exported):
+    assert not {MAPPING, SYNTHESIS} & set(read_manifest(exported).files)
+
+
+@pytest.mark.parametrize("name", [MAPPING, SYNTHESIS])
+def test_one_part_without_the_other_is_refused(bundle, name):
+    (bundle / name).unlink()
+    reseal(bundle)
+    with pytest.raises(BundleError, match=f"lacks {name}"):
+        verify_bundle(bundle)
+
+
+@pytest.mark.parametrize("name", [MAPPING, SYNTHESIS])
+def test_a_part_with_other_weights_is_found_though_the_hashes_fit(bundle, name):
+    model = onnx.load(bundle / name)
+    for tensor in model.graph.initializer:
+        value = numpy_helper.to_array(tensor)
+        if value.ndim > 1 and value.dtype == np.float32:
+            tensor.CopyFrom(numpy_helper.from_array(value[::-1].copy(), tensor.name))
+    (bundle / name).write_bytes(model.SerializeToString())
+    reseal(bundle)
+    with pytest.raises(BundleError, match="levels"):
+        verify_bundle(bundle)
+
+
+def test_a_whole_generator_in_place_of_a_part_is_refused(bundle):
+    (bundle / MAPPING).write_bytes((bundle / GRAPH).read_bytes())
+    reseal(bundle)
+    with pytest.raises(BundleError, match=r"mapping\.onnx does not give a style"):
+        verify_bundle(bundle)
+    (bundle / SYNTHESIS).write_text("nothing")
+    reseal(bundle)
+    with pytest.raises(BundleError):
+        verify_bundle(bundle)
+
+
+def test_weights_of_convolutions_and_matrices_are_constants(styled):
+    """What some runtimes ask for, and what grouped convolutions with weights for each row would break."""
+    model = onnx.load(styled / "bundle" / GRAPH)
+    constants = {tensor.name for tensor in model.graph.initializer}
+    convolutions = [node for node in model.graph.node if node.op_type == "Conv"]
+    assert len(convolutions) == 2 * 3 + 1 + 4
+    assert all(node.input[1] in constants for node in convolutions)
+    assert len(Golden.read(styled / "bundle" / "golden.npz")) == 16
