@@ -73,6 +73,13 @@ def parse(text: str) -> ModelConfig:
     return config
 
 
+def check_readable(text: str) -> None:
+    """Raise RepositoryError unless Triton could read ``text``, and it says what goes in and what comes out."""
+    message = _message(text)
+    if not message.input or not message.output:
+        raise RepositoryError("this configuration has no inputs or no outputs, so it was cut short: mend or delete it")
+
+
 def from_message(message: Any) -> ModelConfig:
     """The configuration in one of Triton's ``ModelConfig`` messages, a server's answer included; the rest is left."""
     groups = message.instance_group or [model_config_pb2.ModelInstanceGroup(count=1)]
@@ -92,8 +99,9 @@ def from_message(message: Any) -> ModelConfig:
 def _message(text: str) -> Any:
     try:
         return text_format.Parse(text, model_config_pb2.ModelConfig())
-    except text_format.ParseError as error:
-        raise RepositoryError(f"Triton would not read this configuration ({error})") from None
+    except text_format.ParseError as error:  # its own text quotes whole lines, and ours are long
+        line = f"line {error.GetLine()}" if error.GetLine() else "the end"
+        raise RepositoryError(f"Triton would not read this configuration, from {line} on: mend or delete it") from None
 
 
 def _tensor(message: Any) -> Tensor:

@@ -5,6 +5,7 @@ model_repository/NAME/
   1/ 2/ …           model.onnx, golden.npz (checked at every start), manifest.json
 """
 
+import errno
 import fcntl
 import os
 import re
@@ -18,7 +19,7 @@ from pathlib import Path
 from core.bundle import GOLDEN, GRAPH, MANIFEST, Golden, Manifest, read_bundle
 from core.errors import BundleError, RepositoryError
 from core.files import new_directory, sha256, sync_directory, sync_tree, write_atomic
-from serving.config import BUNDLE, SPEC, ModelConfig, Tensors, parse, render
+from serving.config import BUNDLE, SPEC, ModelConfig, Tensors, check_readable, parse, render
 from serving.graph import expected_tensors, tensors_of
 
 CONFIG = "config.pbtxt"
@@ -48,14 +49,41 @@ def publish(bundle: Path, name: str, repository: Path) -> Published:
     """Add ``bundle`` as the next version of the model ``name``; the same bundle again is a new version again.
 
     A server or a crash sees the version whole or not at all. Raises BundleError for a bundle that is damaged or
-    breaks the graph contract, RepositoryError for an unfit name or a model whose inputs or outputs differ.
+    breaks the graph contract, RepositoryError for an unfit name, a model whose inputs or outputs differ, or a
+    repository that cannot be written.
     """
     check_name(name)
     config = config_for(bundle, name)
-    repository.mkdir(parents=True, exist_ok=True)
-    with _alone(repository):
-        model = repository / name
-        return _publish_next(bundle, config, model) if model.exists() else _publish_first(bundle, config, model)
+    try:
+        repository.mkdir(parents=True, exist_ok=True)
+        with _alone(repository):
+            _sweep(repository, _beside(repository))
+            model = repository / name
+            return _publish_next(bundle, config, model) if model.exists() else _publish_first(bundle, config, model)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise RepositoryError(f"{repository} has no room for {bundle}: make room, then publish again") from None
+        raise RepositoryError(f"{repository} cannot be written ({error.strerror or error}): choose another") from None
+
+
+def check_servable(repository: Path) -> None:
+    """Delete what publishers that were killed left, then raise RepositoryError for what Triton could not load."""
+    if repository.is_dir() and any(_staged(repository, repository)):
+        with _alone(repository):  # after a publisher that is still at work
+            _sweep(repository)
+    for path in repository.glob(".*"):
+        if path.is_dir():
+            raise RepositoryError(f"{path} is a folder Triton would take for a model: move it out of {repository}")
+    models = list_models(repository)
+    if not models:
+        raise RepositoryError(f"{repository} has no models: add one with 'publish'")
+    for model in models:
+        if not model.versions or not (model.path / CONFIG).is_file():
+            raise RepositoryError(f"{model.path} is not a model Triton can load: publish it again, or delete it")
+        try:
+            check_readable(_text_of(model.path))
+        except RepositoryError as error:
+            raise RepositoryError(f"{model.path / CONFIG}: {error}") from None
 
 
 def list_models(repository: Path) -> list[Model]:
@@ -67,9 +95,9 @@ def list_models(repository: Path) -> list[Model]:
 def read_config(model: Path) -> ModelConfig:
     """The configuration of the model in the directory ``model``. Raises RepositoryError if it is not one of ours."""
     try:
-        return parse((model / CONFIG).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise RepositoryError(f"{model / CONFIG} cannot be read ({error}): delete {model} and publish again") from None
+        text = _text_of(model)
+        check_readable(text)
+        return parse(text)
     except RepositoryError as error:
         raise RepositoryError(f"{model / CONFIG}: {error}") from None
 
@@ -93,7 +121,8 @@ def check_name(name: str) -> None:
 
 def _publish_first(bundle: Path, config: ModelConfig, model: Path) -> Published:
     # Triton takes every directory in the repository for a model, hidden and half-written ones too: build it beside.
-    with tempfile.TemporaryDirectory(dir=_beside(model.parent), prefix=f".{model.name}.", suffix=".tmp") as staging:
+    where, prefix = _beside(model.parent), _staging_prefix(model.parent)
+    with tempfile.TemporaryDirectory(dir=where, prefix=prefix, ignore_cleanup_errors=True) as staging:
         staged = Path(staging) / model.name
         (staged / "1").mkdir(parents=True)
         _copy_version(bundle, staged / "1")
@@ -107,6 +136,8 @@ def _publish_first(bundle: Path, config: ModelConfig, model: Path) -> Published:
 def _publish_next(bundle: Path, config: ModelConfig, model: Path) -> Published:
     existing = read_config(model)
     _check_same_interface(existing, config)
+    for left in model.glob(".[0-9]*.tmp"):  # by a publisher that was killed
+        shutil.rmtree(left, ignore_errors=True)
     version = max(_versions(model), default=0) + 1
     with new_directory(model / str(version)) as staged:  # Triton ignores directories that are not numbers in here
         _copy_version(bundle, staged)
@@ -154,11 +185,37 @@ def _versions(model: Path) -> list[int]:
     return sorted(int(path.name) for path in model.iterdir() if path.name.isdecimal() and path.is_dir())
 
 
+def _text_of(model: Path) -> str:
+    try:
+        return (model / CONFIG).read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        why = "it is not text"
+    except OSError as error:
+        why = error.strerror or str(error)
+    raise RepositoryError(f"it cannot be read ({why}): delete {model} and publish again")
+
+
+def _staging_prefix(repository: Path) -> str:
+    return f".{repository.resolve().name}.publishing."
+
+
+def _staged(repository: Path, *places: Path) -> Iterator[Path]:
+    """What publishers to ``repository`` are making in ``places``, or have left there."""
+    ours = re.compile(re.escape(_staging_prefix(repository)) + "[a-z0-9_]+")  # what tempfile adds
+    return (path for place in places for path in place.iterdir() if ours.fullmatch(path.name))
+
+
+def _sweep(repository: Path, *more: Path) -> None:
+    """Delete what publishers that were killed left. Only whoever holds the repository's lock may call it."""
+    for path in list(_staged(repository, *{repository, *more})):
+        shutil.rmtree(path, ignore_errors=True)
+
+
 def _beside(repository: Path) -> Path:
     """A directory on the file system of ``repository``, so that a rename into it works: its parent, if that is one."""
     parent = repository.resolve().parent
     same = parent.stat().st_dev == repository.stat().st_dev
-    return parent if same and os.access(parent, os.W_OK) else repository
+    return parent if same and os.access(parent, os.R_OK | os.W_OK) else repository
 
 
 @contextmanager

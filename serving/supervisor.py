@@ -17,7 +17,7 @@ from typing import Self
 import psutil
 
 from core.errors import GanfoundryError, ServingError
-from serving.repository import CONFIG, list_models
+from serving.repository import check_servable
 from serving.server import Prober, Server
 from serving.triton import (
     EXIT_TIMEOUT,
@@ -158,8 +158,8 @@ class Supervisor:
     def _run_once(self, triton: Triton, workplace: Workplace) -> None:
         """Start one server and watch it until it is no longer right, or until asked to stop."""
         self._tell("starting", f"{triton.program} ({triton.version})")
+        self._check()
         with _one_kind_of_error():
-            self._check()
             self.server = server = Server(triton, self.repository, self.ports, workplace)
         try:
             with _one_kind_of_error():
@@ -194,12 +194,8 @@ class Supervisor:
     def _check(self) -> None:
         """Raise ServingError for what Triton would refuse with no useful word, or not notice at all."""
         check_ports(self.ports)
-        models = list_models(self.repository)
-        if not models:
-            raise ServingError(f"{self.repository} has no models: add one with 'publish'")
-        for model in models:
-            if not model.versions or not (model.path / CONFIG).is_file():
-                raise ServingError(f"{model.path} is not a model Triton can load: publish it again, or delete it")
+        with _one_kind_of_error():
+            check_servable(self.repository)
 
     def _given_up(self, failures: int, error: ServingError) -> str:
         times = "" if failures == 1 else f" ({failures} times in a row)"

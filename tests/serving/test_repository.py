@@ -15,7 +15,7 @@ from core.files import sha256
 from core.latents import ALGORITHM
 from core.spec import GeneratorSpec
 from serving.config import BUNDLE, SPEC, Tensor
-from serving.repository import CONFIG, list_models, publish, read_config
+from serving.repository import CONFIG, check_servable, list_models, publish, read_config
 from tests.serving import conftest
 
 
@@ -123,13 +123,70 @@ def test_a_copy_that_fails_leaves_nothing(bundle, tmp_path, monkeypatch, already
 
     def fails_at_the_second(source, target):
         if Path(target).name == "golden.npz":
-            raise OSError(28, "No space left on device")
+            raise OSError(28, "No space left on device", str(source))
         return copied(source, target)
 
     monkeypatch.setattr(shutil, "copyfile", fails_at_the_second)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(RepositoryError, match=f"^{repository} has no room .*: make room, then publish again$"):
         publish(bundle, "tiny", repository)
     assert files_under(tmp_path) == before
+
+
+def test_a_repository_that_cannot_be_written_is_named(bundle, tmp_path):
+    (tmp_path / "file").touch()
+    for repository in (tmp_path / "file", tmp_path / "file" / "repository"):
+        with pytest.raises(RepositoryError, match=f"^{repository} cannot be written"):
+            publish(bundle, "tiny", repository)
+
+
+def test_what_a_killed_publisher_left_beside_the_repository_or_in_a_model_is_deleted(bundle, tmp_path):
+    (tmp_path / ".repository.publishing.killed" / "tiny" / "1").mkdir(parents=True)
+    assert publish(bundle, "tiny", tmp_path / "repository").version == 1
+    (tmp_path / "repository" / "tiny" / ".2.killed.tmp").mkdir()
+    assert publish(bundle, "tiny", tmp_path / "repository").version == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["repository"]
+    assert sorted(path.name for path in (tmp_path / "repository" / "tiny").iterdir()) == ["1", "2", CONFIG]
+
+
+def test_what_a_killed_publisher_left_in_the_repository_does_not_stop_a_server(bundle, tmp_path, monkeypatch):
+    """It works in there when it may not write beside it."""
+    monkeypatch.setattr("serving.repository._beside", lambda repository: repository)
+    for repairs in (check_servable, lambda repository: publish(bundle, "tiny", repository)):
+        publish(bundle, "tiny", tmp_path)
+        (tmp_path / f".{tmp_path.name}.publishing.killed" / "tiny" / "1").mkdir(parents=True)
+        repairs(tmp_path)
+        assert [path.name for path in tmp_path.iterdir()] == ["tiny"]
+
+
+@pytest.mark.parametrize("name", [".git", ".m1.x.tmp"])
+def test_a_hidden_folder_is_named_and_kept(bundle, tmp_path, name):
+    publish(bundle, "tiny", tmp_path)
+    (tmp_path / ".gitignore").touch()
+    check_servable(tmp_path)
+    (tmp_path / name).mkdir()
+    with pytest.raises(RepositoryError, match=rf"\{name} is a folder Triton would take for a model: move it out of"):
+        check_servable(tmp_path)
+    assert (tmp_path / name).exists()
+
+
+def test_a_configuration_that_was_cut_short_anywhere_is_said_in_a_short_line(bundle, tmp_path):
+    publish(bundle, "tiny", tmp_path)
+    config = tmp_path / "tiny" / CONFIG
+    whole = config.read_bytes()
+    said = set()
+    for length in range(whole.index(b"output {")):
+        config.write_bytes(whole[:length])
+        for refuses in (lambda: check_servable(tmp_path), lambda: publish(bundle, "tiny", tmp_path)):
+            with pytest.raises(RepositoryError, match=f"^{config}: ") as raised:
+                refuses()
+            said.add(str(raised.value).removeprefix(str(config)))
+    config.write_bytes(whole[:-9])
+    for refuses in (lambda: check_servable(tmp_path), lambda: publish(bundle, "tiny", tmp_path)):
+        with pytest.raises(RepositoryError, match=f"^{config}: ") as raised:
+            refuses()
+        said.add(str(raised.value).removeprefix(str(config)))
+    assert max(map(len, said)) < 120
+    assert not any("\n" in each for each in said)
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", ".hidden", "a/b", "/etc", "../up", "a b", "ü", "a\n", "x" * 129])

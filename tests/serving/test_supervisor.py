@@ -262,6 +262,15 @@ def test_a_directory_that_is_no_model_is_named(make_repository, lacks):
     starting_fails(repository, "half is not a model")
 
 
+def test_a_folder_that_triton_would_take_for_a_model_is_named(make_repository):
+    repository = make_repository()
+    (repository / ".git").mkdir()
+    starting_fails(repository, r"\.git is a folder Triton would take for a model: move it out")
+    (repository / ".git").rmdir()
+    (repository / "tiny" / CONFIG).write_text('name: "tiny')
+    starting_fails(repository, r"config\.pbtxt: Triton would not read this configuration, from line 1 on")
+
+
 def test_a_taken_port_is_said_before_anything_starts(make_repository):
     with socket.socket() as taken:
         taken.bind((HOST, 0))
