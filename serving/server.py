@@ -129,7 +129,11 @@ class Server:
 
     def _reason(self) -> str:
         """Why the server says it failed, from its log, in one line; empty if it does not say."""
-        return reason_in(self._workplace.log.read_text(encoding="utf-8", errors="replace"))
+        try:
+            log = self._workplace.log.read_text(encoding="utf-8", errors="replace")
+        except OSError:  # someone emptied the temporary directory
+            return ""
+        return reason_in(log)
 
     def _answered(self) -> int:
         try:
@@ -156,7 +160,7 @@ class Server:
         if status is None:
             return None
         why = self._reason()
-        if why.startswith("the model"):
+        if why.startswith(("the model", "port")):
             return why
         how = f"by signal {signal.Signals(-status).name}" if status < 0 else f"with status {status}"
         return _because(f"tritonserver ended {how}", "" if status in _FROM_OUTSIDE else why)

@@ -176,7 +176,8 @@ class Supervisor:
         self._tell("ready", "every golden image came back right", models)
         since = time.monotonic()
         self._settled.set()
-        reason = self._watch(server)
+        with _one_kind_of_error():
+            reason = self._watch(server)
         if reason is None:
             return
         self.restarts += 1

@@ -176,6 +176,17 @@ def test_files_that_went_while_it_served_are_said_when_it_starts_again(make_repo
     assert events[2].message == "tritonserver ended by signal SIGKILL"
 
 
+def test_a_temporary_directory_that_was_emptied_is_said_when_it_starts_again(make_repository):
+    events = []
+    with (
+        pytest.raises(ServingError, match=r"2 times in a row\): .*No such file"),
+        Supervisor(make_repository(), free_ports(), on_event=events.append, most_starts=2) as supervisor,
+    ):
+        shutil.rmtree(supervisor.server._workplace.root)
+        os.kill(supervisor.server.pid, signal.SIGKILL)
+        eventually(lambda: events[-1].kind == "stopped")
+
+
 def test_it_gives_up_on_a_server_that_is_always_lost_at_once(make_repository):
     def harm(event):
         if event.kind == "ready":
