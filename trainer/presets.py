@@ -88,7 +88,7 @@ def progressive_cpu() -> TrainConfig:
 
 
 def stylegan_lite() -> TrainConfig:
-    """Karras et al. 2020 made small, for one GPU: numbers of configuration F, and translation for small sets."""
+    """Karras et al. 2020 made small, for one GPU: narrower, with the numbers of configuration F."""
     return TrainConfig(
         preset="stylegan-lite",
         family="style",
@@ -99,7 +99,6 @@ def stylegan_lite() -> TrainConfig:
         regularise={"mixing": 0.9, "path_length": 2.0, "path_length_every": 8},
         r1_gamma=0.5,
         penalty_every=16,
-        augment=("translation",),
         learning_rate_g=2e-3,
         learning_rate_d=2e-3,
         beta1=0.0,
