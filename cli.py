@@ -367,12 +367,9 @@ def _print_findings(verification: dict[str, Any]) -> None:
 
 @contextmanager
 def _bar(description: str) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar as a function of (done, total)."""
-    from rich.progress import Progress
-
-    with Progress(console=console) as progress:
-        task = progress.add_task(description, total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
+    """One progress bar as a function of (done, total)."""
+    with _bars() as step:
+        yield step(description)
 
 
 @contextmanager

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from core.spec import GeneratorSpec
+
 
 class MinibatchStandardDeviation(nn.Module):
     """Append one channel that tells how much the images of a group differ (Karras et al. 2018, section 3).
@@ -72,3 +74,22 @@ class PixelNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """``(n, c, …)`` in, the same out; the mean is over ``c``."""
         return x * torch.rsqrt(x.square().mean(dim=1, keepdim=True) + 1e-8)
+
+
+def beside(style: Tensor, spec: GeneratorSpec, embedded: Tensor | None, codes: Tensor | None) -> Tensor:
+    """Latents ``(n, latent_dim)`` with what else decides the image beside them, ``(n, beside_dim(spec))``.
+
+    ``embedded`` is the class's embedding ``(n, latent_dim)``; zeros take the place of an embedding or codes ``(n, K)``
+    that the spec has and that are None.
+    """
+    parts = [style]
+    if spec.classes:
+        parts.append(torch.zeros_like(style) if embedded is None else embedded)
+    if spec.codes:
+        parts.append(style.new_zeros(style.shape[0], spec.codes) if codes is None else codes)
+    return torch.cat(parts, dim=1) if len(parts) > 1 else style
+
+
+def beside_dim(spec: GeneratorSpec) -> int:
+    """How wide ``beside`` makes the latents."""
+    return spec.latent_dim * (2 if spec.classes else 1) + spec.codes

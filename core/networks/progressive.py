@@ -15,7 +15,14 @@ from torch.nn import functional as F
 
 from core.errors import SpecError
 from core.networks.base import Discriminator, Generator
-from core.networks.layers import EqualisedConv2d, EqualisedLinear, MinibatchStandardDeviation, PixelNorm
+from core.networks.layers import (
+    EqualisedConv2d,
+    EqualisedLinear,
+    MinibatchStandardDeviation,
+    PixelNorm,
+    beside,
+    beside_dim,
+)
 from core.sizes import Size
 from core.spec import GeneratorSpec
 
@@ -76,8 +83,7 @@ class ProgressiveGenerator(Growing, Generator):
         self.base = (widths[0], size.base_height, size.base_width)
         self.embed = nn.Embedding(len(spec.classes), spec.latent_dim) if spec.classes else None
         self.normalise = PixelNorm()
-        inputs = spec.latent_dim * (2 if spec.classes else 1) + spec.codes
-        self.project = EqualisedLinear(inputs, widths[0] * size.base_height * size.base_width, gain=_GAIN)
+        self.project = EqualisedLinear(beside_dim(spec), widths[0] * size.base_height * size.base_width, gain=_GAIN)
         self.base_block = nn.Sequential(nn.LeakyReLU(0.2), PixelNorm(), *_convolved(widths[0], widths[0]), PixelNorm())
         self.blocks = nn.ModuleList(_doubling(a, b) for a, b in pairwise(widths))
         self.to_image = nn.ModuleList(EqualisedConv2d(width, spec.channels, 1, gain=_GAIN_IMAGE) for width in widths)
@@ -97,7 +103,8 @@ class ProgressiveGenerator(Growing, Generator):
     def paint(self, style: Tensor, label: Tensor | None = None, codes: Tensor | None = None) -> Tensor:
         """``(n, latent_dim)`` to images ``(n, channels, h, w)`` of the size it has grown to."""
         level, alpha = self.stage()
-        x = self.project(self._beside(style, label, codes))  # (n, c * base_height * base_width)
+        embedded = None if self.embed is None or label is None else self.normalise(self.embed(label))
+        x = self.project(beside(style, self.spec, embedded, codes))  # (n, c * base_height * base_width)
         x = self.base_block(x.unflatten(1, self.base))  # (n, c, base_height, base_width)
         for block in self.blocks[:level]:
             x = block(x)  # doubled
@@ -106,15 +113,6 @@ class ProgressiveGenerator(Growing, Generator):
             newer = self.to_image[level + 1](self.blocks[level](x))
             images = torch.lerp(enlarged(images, 2), newer, alpha)
         return images
-
-    def _beside(self, style: Tensor, label: Tensor | None, codes: Tensor | None) -> Tensor:
-        """The latent with what else decides the image; without a label or codes, zeros in their place."""
-        parts = [style]
-        if self.embed is not None:
-            parts.append(torch.zeros_like(style) if label is None else self.normalise(self.embed(label)))
-        if self.spec.codes:
-            parts.append(style.new_zeros(len(style), self.spec.codes) if codes is None else codes)
-        return torch.cat(parts, dim=1) if len(parts) > 1 else style
 
 
 class ProgressiveDiscriminator(Growing, Discriminator):

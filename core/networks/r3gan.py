@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from core.errors import SpecError
 from core.networks.base import Discriminator, Generator
+from core.networks.layers import beside, beside_dim
 from core.spec import GeneratorSpec
 
 SLOPE = 0.2
@@ -45,9 +46,8 @@ class R3GANGenerator(Generator):
         super().__init__(spec)
         widths = _widths(spec, width, widest, blocks, expansion, group)[::-1]
         depth = blocks * len(widths)
-        inputs = spec.latent_dim * (2 if spec.classes else 1) + spec.codes
         self.embed = nn.Embedding(len(spec.classes), spec.latent_dim) if spec.classes else None
-        self.project = _scaled(nn.Linear(inputs, widths[0], bias=False))
+        self.project = _scaled(nn.Linear(beside_dim(spec), widths[0], bias=False))
         self.base = nn.Parameter(torch.randn(widths[0], spec.size.base_height, spec.size.base_width))
         stages: list[nn.Module] = [Block(widths[0], expansion, group, depth) for _ in range(blocks)]
         for before, after in pairwise(widths):
@@ -58,18 +58,10 @@ class R3GANGenerator(Generator):
 
     def synthesis(self, style: Tensor, label: Tensor | None = None, codes: Tensor | None = None) -> Tensor:
         """``(n, latent_dim)`` to ``(n, channels, height, width)``, around [-1, 1]."""
-        x = self.base * self.project(self._beside(style, label, codes))[:, :, None, None]
+        embedded = None if self.embed is None or label is None else self.embed(label)
+        x = self.base * self.project(beside(style, self.spec, embedded, codes))[:, :, None, None]
         images: Tensor = self.image(self.stages(x))  # from (n, widest, base_height, base_width)
         return images
-
-    def _beside(self, style: Tensor, label: Tensor | None, codes: Tensor | None) -> Tensor:
-        """The latent with what else decides the image; without a label or codes, zeros in their place."""
-        parts = [style]
-        if self.embed is not None:
-            parts.append(torch.zeros_like(style) if label is None else self.embed(label))
-        if self.spec.codes:
-            parts.append(style.new_zeros(style.shape[0], self.spec.codes) if codes is None else codes)
-        return torch.cat(parts, dim=1) if len(parts) > 1 else style
 
 
 class R3GANDiscriminator(Discriminator):
