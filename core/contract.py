@@ -15,6 +15,7 @@ from core.spec import GeneratorSpec
 
 OPSET = 18
 BATCH = "batch"  # the name of the first dimension, the only dynamic one
+NOISE = "noise"  # the name of that input
 
 Inputs = Mapping[str, NDArray[Any]]  # by name, each (n, …)
 
@@ -36,6 +37,11 @@ class Port:
 
 def input_ports(spec: GeneratorSpec) -> tuple[Port, ...]:
     """The inputs of a noise generator's graph, in order."""
+    return (*mapping_ports(spec), *_noise_ports(spec))
+
+
+def mapping_ports(spec: GeneratorSpec) -> tuple[Port, ...]:
+    """The inputs of the mapping graph, of a family that has one: those of the whole but the noise."""
     ports = [
         Port("z", "float32", (spec.latent_dim,), "standard normal latent"),
         Port("truncation", "float32", (1,), "1 as trained; towards 0, nearer the mean image"),
@@ -45,6 +51,16 @@ def input_ports(spec: GeneratorSpec) -> tuple[Port, ...]:
     if spec.codes:
         ports.append(Port("codes", "float32", (spec.codes,), "continuous codes"))
     return tuple(ports)
+
+
+def synthesis_ports(spec: GeneratorSpec, styles: Port) -> tuple[Port, ...]:
+    """The inputs of the synthesis graph: ``styles``, as the mapping graph gives them, and noise where that is one."""
+    return (styles, *_noise_ports(spec))
+
+
+def _noise_ports(spec: GeneratorSpec) -> tuple[Port, ...]:
+    meaning = "standard normal, what follows the latent in a seed's stream; 0 for none"
+    return (Port(NOISE, "float32", (spec.noise,), meaning),) if spec.noise else ()
 
 
 def output_port(spec: GeneratorSpec) -> Port:
@@ -58,11 +74,23 @@ def style_port(layers: int, style_dim: int) -> Port:
     return Port("w", "float32", (layers, style_dim), "a style for each layer, coarse first")
 
 
+def latent_inputs(spec: GeneratorSpec, seeds: Sequence[int]) -> dict[str, NDArray[np.float32]]:
+    """What a seed decides, by name: ``z``, and ``noise`` where it is an input.
+
+    A row's noise goes on where its latent ends, in the same stream: a seed has the same ``z`` with it and without.
+    """
+    values = latents(seeds, spec.latent_dim + spec.noise)
+    inputs = {"z": np.ascontiguousarray(values[:, : spec.latent_dim])}
+    if spec.noise:
+        inputs[NOISE] = np.ascontiguousarray(values[:, spec.latent_dim :])
+    return inputs
+
+
 def sample_inputs(spec: GeneratorSpec, seeds: Sequence[int], truncation: float = 1.0) -> dict[str, NDArray[Any]]:
     """Inputs by name for one image a seed. Labels and codes follow from the seed too, so that all of them vary."""
     count = len(seeds)
     inputs: dict[str, NDArray[Any]] = {
-        "z": latents(seeds, spec.latent_dim),
+        **latent_inputs(spec, seeds),
         "truncation": np.full((count, 1), truncation, np.float32),
     }
     if spec.classes:

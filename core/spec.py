@@ -12,6 +12,7 @@ FORMAT_VERSION = 1
 KINDS = ("noise", "image")
 CHANNELS = (1, 3, 4)  # grey, RGB, RGBA
 LARGEST_LATENT = 65_536
+LARGEST_NOISE = 1 << 24  # two values for every pixel of the largest image and of all it is doubled from
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,8 @@ class GeneratorSpec:
     """What a generator is. Immutable, and the same in a checkpoint, a bundle and a served model.
 
     ``family`` names the network in ``core.networks.GENERATORS``; ``options`` are that family's own numbers.
-    ``value_range`` is what the network's float output means: its ends become 0 and 255.
+    ``value_range`` is what the network's float output means: its ends become 0 and 255. ``noise`` is how many noise
+    values a row of the exported graph takes; 0, as in every checkpoint, where the noise is fixed or there is none.
     RGBA networks work on premultiplied alpha; the exported graph gives straight alpha.
     """
 
@@ -44,6 +46,7 @@ class GeneratorSpec:
     kind: str = "noise"
     classes: tuple[str, ...] = ()
     codes: int = 0
+    noise: int = 0
     options: dict[str, Any] = field(default_factory=dict)
     value_range: tuple[float, float] = (-1.0, 1.0)
     provenance: Provenance = field(default_factory=Provenance)
@@ -60,6 +63,8 @@ class GeneratorSpec:
             raise SpecError(f"latent_dim must be 1 to {LARGEST_LATENT}, not {self.latent_dim}")
         if self.codes < 0:
             raise SpecError(f"codes must be 0 or more, not {self.codes}")
+        if not 0 <= self.noise <= LARGEST_NOISE:
+            raise SpecError(f"noise must be 0 to {LARGEST_NOISE}, not {self.noise}")
         low, high = self.value_range
         if not (math.isfinite(low) and math.isfinite(high) and low < high):
             raise SpecError(f"the value range {low} … {high} is empty or infinite")
@@ -75,8 +80,9 @@ class GeneratorSpec:
         return replace(self, provenance=replace(self.provenance, **changes))
 
     def same_network(self, other: "GeneratorSpec") -> bool:
-        """Whether weights made for ``other`` fit this spec: all but the provenance is equal."""
-        return replace(self, provenance=Provenance()) == replace(other, provenance=Provenance())
+        """Whether weights made for ``other`` fit this spec: all but provenance and the source of noise is equal."""
+        ours, theirs = (replace(spec, provenance=Provenance(), noise=0) for spec in (self, other))
+        return ours == theirs
 
     def to_json(self, indent: int | None = None) -> str:
         """JSON text from which ``from_json`` makes an equal spec."""
@@ -113,7 +119,7 @@ _JSON_TYPES: dict[str, type | tuple[type, ...]] = {
     "options": dict,
     "provenance": dict,
 }
-_INTEGERS = {"height", "width", "channels", "latent_dim", "codes", "format_version", "images_seen"}
+_INTEGERS = {"height", "width", "channels", "latent_dim", "codes", "noise", "format_version", "images_seen"}
 
 
 def _checked(kind: type, values: Any) -> dict[str, Any]:

@@ -3,8 +3,8 @@
 from dataclasses import asdict
 from typing import Any
 
-from core.bundle import GOLDEN, GRAPH, MANIFEST, SHEET
-from core.contract import OPSET, Port, input_ports, output_port
+from core.bundle import GOLDEN, GRAPH, MANIFEST, MAPPING, SHEET, SYNTHESIS
+from core.contract import NOISE, OPSET, Port, input_ports, mapping_ports, output_port, synthesis_ports
 from core.latents import ALGORITHM
 from core.spec import GeneratorSpec
 
@@ -13,8 +13,11 @@ SHEET_SEEDS = range(64)
 _ONNX_TYPES = {"float32": "FP32", "int64": "INT64", "uint8": "UINT8"}
 
 
-def render_card(name: str, spec: GeneratorSpec, verification: dict[str, Any]) -> str:
-    """The text of ``CARD.md`` for the generator ``name``; ``verification`` holds the figures of the export's trial."""
+def render_card(name: str, spec: GeneratorSpec, verification: dict[str, Any], styles: Port | None = None) -> str:
+    """The text of ``CARD.md`` for the generator ``name``; ``verification`` holds the figures of the export's trial.
+
+    ``styles`` is what lies between the two parts of a bundle that has them.
+    """
     paragraphs = [
         f"# {name}",
         f"An ONNX graph, family {spec.family}: {_colour(spec)} images {spec.height} pixels high, {spec.width} wide.",
@@ -22,8 +25,9 @@ def render_card(name: str, spec: GeneratorSpec, verification: dict[str, Any]) ->
         "## Trained on",
         _training(spec),
         "## Inputs and output",
-        _ports(spec),
+        _ports(input_ports(spec), output_port(spec)),
         f"Every dimension is fixed but the first: any batch works. Opset {OPSET}, standard operators only.",
+        *(_parts(spec, styles) if styles else []),
         "## Sampling",
         _sampling(spec),
         "## How far it was checked",
@@ -43,8 +47,20 @@ def _training(spec: GeneratorSpec) -> str:
     return "\n".join(["| | |", "| --- | --- |", *lines])
 
 
-def _ports(spec: GeneratorSpec) -> str:
-    lines = [_port_row("input", port) for port in input_ports(spec)] + [_port_row("output", output_port(spec))]
+def _parts(spec: GeneratorSpec, styles: Port) -> list[str]:
+    return [
+        "## In two parts",
+        f"The same generator, cut where a style for each layer passes: what is done to `{styles.name}` in between "
+        "mixes, moves or edits images. Truncation is already in it.",
+        f"`{MAPPING}`:",
+        _ports(mapping_ports(spec), styles),
+        f"`{SYNTHESIS}`:",
+        _ports(synthesis_ports(spec, styles), output_port(spec)),
+    ]
+
+
+def _ports(takes: tuple[Port, ...], gives: Port) -> str:
+    lines = [_port_row("input", port) for port in takes] + [_port_row("output", gives)]
     return "\n".join(["| | name | type | shape | meaning |", "| --- | --- | --- | --- | --- |", *lines])
 
 
@@ -56,18 +72,21 @@ def _port_row(direction: str, port: Port) -> str:
 def _sampling(spec: GeneratorSpec) -> str:
     label = '    "label": np.zeros((1, 1), np.int64),\n' if spec.classes else ""
     codes = f'    "codes": np.zeros((1, {spec.codes}), np.float32),\n' if spec.codes else ""
-    return f"""A seed always means the same latent: `{ALGORITHM}`.
+    noise = f'    "{NOISE}": values[:, {spec.latent_dim}:],\n' if spec.noise else ""
+    beside = ", with the noise after the latent in one stream" if spec.noise else ""
+    return f"""A seed always means the same latent: `{ALGORITHM}`{beside}.
 
 ```python
 import numpy as np, onnxruntime
 from PIL import Image
 
 seed = 7
+values = np.random.RandomState(seed).standard_normal((1, {spec.latent_dim + spec.noise})).astype(np.float32)
 session = onnxruntime.InferenceSession("{GRAPH}", providers=["CPUExecutionProvider"])
 (images,) = session.run(["image"], {{
-    "z": np.random.RandomState(seed).standard_normal((1, {spec.latent_dim})).astype(np.float32),
+    "z": values[:, :{spec.latent_dim}],
     "truncation": np.ones((1, 1), np.float32),
-{label}{codes}}})
+{label}{codes}{noise}}})
 Image.fromarray(images[0]{"[:, :, 0]" if spec.channels == 1 else ""}).save("seed7.png")
 ```"""
 

@@ -2,6 +2,7 @@
 
 import importlib.metadata
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -53,13 +54,15 @@ def export_run(
     destination: Path,
     *,
     name: str | None = None,
+    noise_input: bool = False,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Manifest:
     """Export the averaged generator of ``source``, a run or its ``generator.safetensors``, to ``destination``.
 
     The bundle appears whole and verified, or not at all. ``name`` is for the model card, the destination's unless
-    given; ``progress`` hears what is being done, a few words at a time. Raises CheckpointError if the source is not
+    given; ``noise_input`` makes the noise of a family that has any an input of the graph, else it is fixed;
+    ``progress`` hears what is being done, a few words at a time. Raises CheckpointError if the source is not
     a generator, and ExportError if the destination exists (unless ``overwrite``) or a check fails, with its figure.
     """
     tell = progress or (lambda _: None)
@@ -68,6 +71,7 @@ def export_run(
     tell("loading the generator")
     generator = load_generator(checkpoint)
     _check_exportable(generator)
+    generator.spec = replace(generator.spec, noise=_noise(generator) if noise_input else 0)
     try:
         with new_directory(destination, replace=overwrite) as bundle:
             manifest = _fill(bundle, generator, name or destination.name, sha256(checkpoint), tell)
@@ -84,13 +88,14 @@ def _fill(bundle: Path, generator: Generator, name: str, checkpoint_sha256: str,
     data = _converted(graph, "the generator", tell)
     tell("comparing with PyTorch")
     verification = stand_trial(spec, open_session(data), graph.images)
-    if generator.style_layers:
+    styles = graph.styles if generator.style_layers else None
+    if styles:
         verification["in_two_parts"] = _write_parts(bundle, graph, tell)
     tell("making golden images and the sheet")
     (bundle / GRAPH).write_bytes(data)
     (bundle / GOLDEN).write_bytes(_golden(graph).to_bytes())
     (bundle / SHEET).write_bytes(encode_png(_sample_sheet(graph)))
-    (bundle / CARD).write_text(render_card(name, spec, verification), encoding="utf-8")
+    (bundle / CARD).write_text(render_card(name, spec, verification, styles), encoding="utf-8")
     return write_manifest(
         bundle,
         spec=spec,
@@ -159,6 +164,12 @@ def _check_exportable(generator: Generator) -> None:
     for name, value in generator.state_dict().items():
         if value.is_floating_point() and not bool(torch.isfinite(value).all()):
             raise ExportError(f"the weight {name} is infinite or not a number: export an earlier checkpoint")
+
+
+def _noise(generator: Generator) -> int:
+    if not generator.noise_dim:
+        raise ExportError(f"the family '{generator.spec.family}' has no noise to make an input of: omit --noise input")
+    return generator.noise_dim
 
 
 def _serialised(model: ModelProto) -> bytes:

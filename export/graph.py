@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from core.contract import Port, input_ports, output_port, sample_inputs, style_port
+from core.contract import Port, input_ports, mapping_ports, output_port, sample_inputs, style_port, synthesis_ports
 from core.images import Images
 from core.networks.base import Generator
 from core.pixels import to_pixels
@@ -34,7 +34,8 @@ class Graph(nn.Module):
 
     def samples(self, count: int) -> dict[str, NDArray[Any]]:
         """``count`` rows of every input, to trace with."""
-        return sample_inputs(self.generator.spec, range(count))
+        known = sample_inputs(self.generator.spec, range(count))
+        return {port.name: known.get(port.name, np.ones((count, *port.shape), np.float32)) for port in self.takes}
 
     @property
     def styles(self) -> Port:
@@ -46,12 +47,17 @@ class ExportGraph(Graph):
     """Latents in, straight-alpha pixels out."""
 
     def forward(
-        self, z: Tensor, truncation: Tensor, label: Tensor | None = None, codes: Tensor | None = None
+        self,
+        z: Tensor,
+        truncation: Tensor,
+        label: Tensor | None = None,
+        codes: Tensor | None = None,
+        noise: Tensor | None = None,
     ) -> Tensor:
-        """FP32 ``z`` (n, latent_dim), ``truncation`` (n, 1) and ``codes`` (n, K), INT64 ``label`` (n, 1), to
-        uint8 images (n, h, w, c)."""
+        """FP32 ``z`` (n, latent_dim), ``truncation`` (n, 1), ``codes`` (n, K) and ``noise`` (n, noise_dim), INT64
+        ``label`` (n, 1), to uint8 images (n, h, w, c)."""
         classes = None if label is None else label[:, 0]
-        values = self.generator(z, classes, codes, truncation)  # (n, c, h, w)
+        values = self.generator(z, classes, codes, truncation, noise)  # (n, c, h, w)
         return to_pixels(values, self.generator.spec.value_range)
 
     def images(self, inputs: Mapping[str, NDArray[Any]]) -> Images:
@@ -65,6 +71,11 @@ class MappingGraph(Graph):
     """The first part: latents in, truncated styles out."""
 
     @property
+    def takes(self) -> tuple[Port, ...]:
+        """The inputs of the whole, without noise."""
+        return mapping_ports(self.generator.spec)
+
+    @property
     def gives(self) -> Port:
         """The styles."""
         return self.styles
@@ -72,7 +83,7 @@ class MappingGraph(Graph):
     def forward(
         self, z: Tensor, truncation: Tensor, label: Tensor | None = None, codes: Tensor | None = None
     ) -> Tensor:
-        """The inputs of the whole to FP32 ``w`` (n, style_layers, style_dim), every layer's the same."""
+        """As the whole takes them, to FP32 ``w`` (n, style_layers, style_dim), every layer's the same."""
         classes = None if label is None else label[:, 0]
         w = self.generator.truncated(self.generator.mapping(z, classes, codes), truncation)  # (n, style_dim)
         return w[:, None].repeat(1, self.generator.style_layers, 1)
@@ -83,13 +94,10 @@ class SynthesisGraph(Graph):
 
     @property
     def takes(self) -> tuple[Port, ...]:
-        """The styles."""
-        return (self.styles,)
+        """The styles, and noise where it is an input."""
+        return synthesis_ports(self.generator.spec, self.styles)
 
-    def samples(self, count: int) -> dict[str, NDArray[Any]]:
-        """Styles of ones."""
-        return {self.styles.name: np.ones((count, *self.styles.shape), np.float32)}
-
-    def forward(self, w: Tensor) -> Tensor:
-        """FP32 ``w`` (n, style_layers, style_dim) to uint8 images (n, h, w, c)."""
-        return to_pixels(self.generator.synthesis(w), self.generator.spec.value_range)
+    def forward(self, w: Tensor, noise: Tensor | None = None) -> Tensor:
+        """FP32 ``w`` (n, style_layers, style_dim) and ``noise`` (n, noise_dim) to uint8 images (n, h, w, c)."""
+        given = {} if noise is None else {"noise": noise}
+        return to_pixels(self.generator.synthesis(w, **given), self.generator.spec.value_range)

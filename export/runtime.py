@@ -8,6 +8,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from core.contract import NOISE
 from core.errors import BundleError, MissingDependency
 from core.images import Images
 
@@ -27,14 +28,16 @@ class Session(Protocol):
 
 @dataclass(frozen=True)
 class Chain:
-    """A mapping and a synthesis graph as one: what the first gives, the second takes."""
+    """A mapping and a synthesis graph as one: what the first gives, the second takes, and the noise with it."""
 
     mapping: Session
     synthesis: Session
 
     def run(self, outputs: list[str], inputs: dict[str, NDArray[Any]]) -> list[Any]:
         """The synthesis graph's outputs for the mapping graph's inputs."""
-        return self.synthesis.run(outputs, {"w": self.mapping.run(["w"], inputs)[0]})
+        noise = {name: value for name, value in inputs.items() if name == NOISE}
+        others = {name: value for name, value in inputs.items() if name != NOISE}
+        return self.synthesis.run(outputs, {"w": self.mapping.run(["w"], others)[0], **noise})
 
     def get_providers(self) -> list[str]:
         """Those of the synthesis graph."""

@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 
 from core.bundle import GOLDEN, GRAPH, MAPPING, MOST_LEVELS, SYNTHESIS, Golden, Manifest, levels_apart, read_bundle
-from core.contract import Port, input_ports, output_port, rows, style_port
+from core.contract import Port, input_ports, mapping_ports, output_port, rows, style_port, synthesis_ports
 from core.errors import BundleError
 from core.images import Images
 from export.rules import RULES, Contract, broken_rules
@@ -48,8 +48,8 @@ def _verify_parts(path: Path, manifest: Manifest, golden: Golden, provider: str,
         raise BundleError(f"{path} lacks {missing[0]}, the other half of what it holds: export again")
     spec, opset = manifest.spec, manifest.opset
     styles = _styles(path / MAPPING)
-    mapping = _read_graph(path / MAPPING, Contract(spec, opset, gives=styles))
-    synthesis = _read_graph(path / SYNTHESIS, Contract(spec, opset, takes=(styles,)))
+    mapping = _read_graph(path / MAPPING, Contract(spec, opset, mapping_ports(spec), styles))
+    synthesis = _read_graph(path / SYNTHESIS, Contract(spec, opset, synthesis_ports(spec, styles)))
     try:
         chain = Chain(open_session(mapping, provider, threads), open_session(synthesis, provider, threads))
         together = _replay(chain, golden)[0]

@@ -29,7 +29,10 @@ DISCRIMINATORS: dict[str, type[Discriminator]] = {
 
 def build_generator(spec: GeneratorSpec) -> Generator:
     """The generator that ``spec`` describes, freshly initialised from torch's global random state."""
-    return _build(GENERATORS, spec.family, spec, spec.options)
+    generator = _build(GENERATORS, spec.family, spec, spec.options)
+    if spec.noise not in (0, generator.noise_dim):
+        raise SpecError(f"{spec.family} takes {generator.noise_dim} noise values at this size, not {spec.noise}")
+    return generator
 
 
 def build_discriminator(family: str, spec: GeneratorSpec, options: Mapping[str, Any]) -> Discriminator:

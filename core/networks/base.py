@@ -23,6 +23,11 @@ class Generator(nn.Module):
         """How many layers take a style of their own, as ``(n, style_layers, style_dim)``; 0 without a mapping."""
         return 0
 
+    @property
+    def noise_dim(self) -> int:
+        """How many noise values an image takes; where above 0, ``synthesis`` has a fourth argument for them."""
+        return 0
+
     def __init__(self, spec: GeneratorSpec, style_dim: int | None = None) -> None:
         super().__init__()
         self.spec = spec
@@ -42,16 +47,19 @@ class Generator(nn.Module):
         label: Tensor | None = None,
         codes: Tensor | None = None,
         truncation: Tensor | None = None,
+        noise: Tensor | None = None,
     ) -> Tensor:
         """Images ``(n, c, h, w)`` in the spec's value range, premultiplied where there is alpha.
 
         ``z`` is ``(n, latent_dim)``, ``label`` int64 ``(n,)``, ``codes`` ``(n, K)``. ``truncation`` ``(n, 1)``
-        scales the distance to the mean latent (Karras et al. 2019, section B: w' = w̄ + ψ(w - w̄)).
+        scales the distance to the mean latent (Karras et al. 2019, section B: w' = w̄ + ψ(w - w̄)). ``noise``
+        ``(n, noise_dim)`` takes the place of the network's own, in families that have any.
         """
         style = self.mapping(z, label, codes)
         if truncation is not None:
             style = self.truncated(style, truncation)
-        return self.synthesis(style, label, codes)
+        given = {} if noise is None else {"noise": noise}  # most families know of none
+        return self.synthesis(style, label, codes, **given)
 
     def truncated(self, style: Tensor, truncation: Tensor) -> Tensor:
         """Styles ``(n, style_dim)``, the distance of each to the mean scaled by ``truncation`` ``(n, 1)``."""

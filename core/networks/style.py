@@ -52,6 +52,17 @@ class StyleGenerator(Generator):
         """One style for each styled layer, and one for the last image; the others share that of the layer after."""
         return len(self.layers) + 1
 
+    @property
+    def noise_dim(self) -> int:
+        """A value for every pixel of every styled layer, coarse first, each layer's row by row."""
+        return sum(self._noise_dims)
+
+    @property
+    def _noise_dims(self) -> list[int]:
+        size = self.spec.size
+        areas = [(size.base_height * size.base_width) << 2 * step for step in range(size.doublings + 1)]
+        return [areas[0], *(area for area in areas[1:] for _ in range(2))]
+
     def mapping(self, z: Tensor, label: Tensor | None = None, codes: Tensor | None = None) -> Tensor:
         """``(n, latent_dim)`` to w, ``(n, style_dim)``; in training also moves the mean of w."""
         w: Tensor = self.map(z, label)
@@ -60,18 +71,26 @@ class StyleGenerator(Generator):
                 self.latent_mean.lerp_(w.float().mean(dim=0), 1 - MEMORY)
         return w
 
-    def synthesis(self, style: Tensor, label: Tensor | None = None, codes: Tensor | None = None) -> Tensor:
+    def synthesis(
+        self,
+        style: Tensor,
+        label: Tensor | None = None,
+        codes: Tensor | None = None,
+        noise: Tensor | None = None,
+    ) -> Tensor:
         """w ``(n, style_dim)``, or one for each layer ``(n, style_layers, style_dim)``, to ``(n, c, height, width)``.
 
-        Values are not limited: pixels are clamped to the spec's value range.
+        ``noise`` ``(n, noise_dim)`` takes the place of the layers' own. Values are not limited: pixels are clamped
+        to the spec's value range.
         """
         ws = [style] * self.style_layers if style.ndim == 2 else style.unbind(1)
+        noises = [None] * len(self.layers) if noise is None else torch.split_with_sizes(noise, self._noise_dims, dim=1)
         x = self.constant.expand(style.shape[0], -1, -1, -1)  # (n, widest, base_height, base_width)
-        x = self.layers[0](x, ws[0])
+        x = self.layers[0](x, ws[0], noises[0])
         image: Tensor = self.images[0](x, ws[1])
         for step in range(1, len(self.images)):
-            x = self.layers[2 * step - 1](x, ws[2 * step - 1])
-            x = self.layers[2 * step](x, ws[2 * step])
+            x = self.layers[2 * step - 1](x, ws[2 * step - 1], noises[2 * step - 1])
+            x = self.layers[2 * step](x, ws[2 * step], noises[2 * step])
             image = doubled(image) + self.images[step](x, ws[2 * step + 1])
         return image
 

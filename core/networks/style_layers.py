@@ -38,8 +38,8 @@ class Mapping(nn.Module):
 class StyledConvolution(nn.Module):
     """Modulate, convolve 3x3, demodulate, perhaps double the size; then noise, bias, leaky ReLU (2020, figure 2d).
 
-    ``height`` and ``width`` are the output's. In training the noise is drawn afresh; in evaluation it is a fixed
-    picture, the same for every row, so that an image is a function of its style.
+    ``height`` and ``width`` are the output's. Where no noise is given, it is drawn afresh in training; in evaluation
+    it is a fixed picture, the same for every row, so that an image is a function of its style.
     """
 
     noise: Tensor
@@ -55,12 +55,16 @@ class StyledConvolution(nn.Module):
         self.strength = nn.Parameter(torch.zeros(()))
         self.register_buffer("noise", torch.randn(1, 1, height, width))
 
-    def forward(self, x: Tensor, w: Tensor) -> Tensor:
-        """``(n, inputs, h, w)`` and styles ``(n, style_dim)`` to ``(n, outputs, height, width)``."""
+    def forward(self, x: Tensor, w: Tensor, noise: Tensor | None = None) -> Tensor:
+        """``(n, inputs, h, w)``, styles ``(n, style_dim)`` and noise ``(n, height * width)`` to
+        ``(n, outputs, height, width)``."""
         x = modulated_convolution(x, self.weight, self.style(w), GAIN)
         if self.doubling:
             x = doubled(x)
-        noise = torch.randn_like(x[:, :1]) if self.training else self.noise  # (n or 1, 1, height, width)
+        if noise is not None:
+            noise = noise.reshape(-1, *self.noise.shape[1:])
+        else:
+            noise = torch.randn_like(x[:, :1]) if self.training else self.noise  # (n or 1, 1, height, width)
         return F.leaky_relu(x + self.bias + noise * self.strength, SLOPE)
 
 

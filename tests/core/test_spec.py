@@ -1,6 +1,7 @@
 """The spec: the same after JSON, and nothing half-right gets in."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -42,6 +43,9 @@ def test_json_there_and_back(
         ("classes", "cat", "classes"),
         ("classes", [1], "classes"),
         ("codes", -1, "codes"),
+        ("noise", -1, "noise"),
+        ("noise", 10**9, "noise"),
+        ("noise", 1.0, "noise"),
         ("options", [], "options"),
         ("value_range", [1], "value_range"),
         ("value_range", [1, "2"], "value_range"),
@@ -70,3 +74,14 @@ def test_what_is_not_a_spec_is_said_so(text: str) -> None:
 def test_provenance_does_not_make_another_network() -> None:
     assert SPEC.same_network(SPEC.with_provenance(images_seen=7))
     assert not SPEC.same_network(GeneratorSpec("dcgan", 64, 64, 4, 100))
+
+
+def test_where_noise_comes_from_does_not_make_another_network() -> None:
+    assert SPEC.same_network(replace(SPEC, noise=7))
+    assert replace(SPEC, noise=7) != SPEC
+
+
+def test_a_spec_from_before_noise_has_none() -> None:
+    values = json.loads(SPEC.to_json())
+    del values["noise"]
+    assert GeneratorSpec.from_dict(values) == SPEC

@@ -1,6 +1,8 @@
 """The style family: its layers against slow references, and what a style means."""
 
 import math
+from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 import torch
@@ -181,6 +183,57 @@ def test_noise_is_fixed_in_evaluation_and_fresh_in_training(generator):
     assert (moving[0] - moving[1]).abs().max() > 1e-3
     torch.manual_seed(1)
     assert torch.equal(generator(z), moving)
+
+
+def test_noise_has_a_value_for_every_pixel_of_every_styled_layer(generator):
+    assert generator.noise_dim == 4 * 4 + 2 * (8 * 8) + 2 * (16 * 16)
+    assert generator.noise_dim == sum(layer.noise.numel() for layer in generator.layers)
+    tall = build_generator(GeneratorSpec("style", 48, 32, 3, 6, options=TINY))
+    assert tall.noise_dim == sum(layer.noise.numel() for layer in tall.layers)
+    assert build_generator(GeneratorSpec("dcgan", 16, 16, 4, 6, options={"width": 4})).noise_dim == 0
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("training", [False, True])
+def test_the_fixed_noise_given_as_an_input_changes_nothing(generator, training):
+    z = torch.randn(3, 6)
+    still = generator(z)
+    fixed = torch.cat([layer.noise.flatten() for layer in generator.layers])
+    generator.train(training)
+    torch.testing.assert_close(generator(z, noise=fixed.expand(3, -1)), still, rtol=0, atol=1e-6)
+
+
+@torch.no_grad()
+def test_no_noise_given_as_an_input_is_a_network_without(generator):
+    z = torch.randn(3, 6)
+    silent = generator(z, noise=torch.zeros(3, generator.noise_dim))
+    assert (silent - generator(z)).abs().max() > 1e-3
+    for layer in generator.layers:
+        layer.strength.zero_()
+    assert torch.equal(silent, generator(z))
+
+
+@torch.no_grad()
+def test_every_noise_value_moves_its_own_row_from_its_own_pixel_on(generator):
+    z, quiet = torch.randn(1, 6).expand(2, -1), torch.zeros(2, generator.noise_dim)
+    plain = generator(z, noise=quiet)
+    ends = [0, *torch.tensor(generator._noise_dims).cumsum(0).tolist()]
+    for first, end in pairwise(ends):
+        for value in (first, end - 1):
+            noise = quiet.clone()
+            noise[1, value] = 5.0
+            moved = (generator(z, noise=noise) - plain).abs()
+            assert moved[0].max() == 0
+            assert moved[1].max() > 1e-4
+            corner = moved[1, :, :2, :2] if value == first else moved[1, :, -2:, -2:]
+            assert corner.max() > 1e-4  # the first value is the first pixel's, the last the last's
+
+
+def test_a_spec_with_noise_of_another_network_is_refused():
+    right = build_generator(SPEC).noise_dim
+    build_generator(replace(SPEC, noise=right))
+    with pytest.raises(SpecError, match=f"style takes {right} noise values at this size, not 7"):
+        build_generator(replace(SPEC, noise=7))
 
 
 def test_noise_is_scaled_by_a_strength_that_starts_at_zero():

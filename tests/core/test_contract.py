@@ -1,0 +1,57 @@
+"""What a seed becomes, and what each graph takes."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.contract import (
+    input_ports,
+    latent_inputs,
+    mapping_ports,
+    rows,
+    sample_inputs,
+    style_port,
+    synthesis_ports,
+)
+from core.latents import LAST_SEED, latents
+from core.spec import GeneratorSpec
+
+SPEC = GeneratorSpec("any", 16, 16, 4, 8)
+FULL = replace(SPEC, classes=("a", "b"), codes=3, noise=5)
+
+
+@given(st.lists(st.integers(0, LAST_SEED), min_size=1, max_size=4), st.integers(1, 65), st.integers(1, 65))
+def test_a_seed_s_latent_is_the_same_whatever_noise_follows_it(seeds: list[int], dim: int, noise: int) -> None:
+    plain = latent_inputs(replace(SPEC, latent_dim=dim), seeds)
+    noisy = latent_inputs(replace(SPEC, latent_dim=dim, noise=noise), seeds)
+    assert list(plain) == ["z"]
+    assert np.array_equal(noisy["z"], plain["z"])
+    assert np.array_equal(np.hstack([noisy["z"], noisy["noise"]]), latents(seeds, dim + noise))
+    assert all(value.dtype == np.float32 and value.flags.c_contiguous for value in noisy.values())
+
+
+def test_noise_is_no_part_of_the_latent() -> None:
+    inputs = latent_inputs(replace(SPEC, latent_dim=500, noise=500), range(20))
+    assert abs(np.corrcoef(inputs["z"].ravel(), inputs["noise"].ravel())[0, 1]) < 0.03
+    assert abs(inputs["noise"].std() - 1) < 0.03
+
+
+@pytest.mark.parametrize("spec", [SPEC, FULL, replace(SPEC, noise=5), replace(FULL, noise=0)])
+def test_samples_fit_the_ports(spec: GeneratorSpec) -> None:
+    inputs = sample_inputs(spec, range(3), truncation=0.5)
+    assert {(name, value.dtype.name, value.shape) for name, value in inputs.items()} == {
+        (port.name, port.dtype, (3, *port.shape)) for port in input_ports(spec)
+    }
+    assert np.array_equal(rows(inputs)[2]["z"], inputs["z"][2:])
+
+
+def test_the_two_parts_share_the_inputs_of_the_whole() -> None:
+    styles = style_port(4, 7)
+    assert [port.name for port in input_ports(FULL)] == ["z", "truncation", "label", "codes", "noise"]
+    assert mapping_ports(FULL) == input_ports(FULL)[:-1]
+    assert synthesis_ports(FULL, styles) == (styles, input_ports(FULL)[-1])
+    assert mapping_ports(SPEC) == input_ports(SPEC)
+    assert synthesis_ports(SPEC, styles) == (styles,)
