@@ -200,6 +200,7 @@ def test_a_run_and_its_bundle_are_judged_alike_and_in_one_line_where_they_cannot
     assert_one_line(cli("evaluate", bundle, pack, "--json", bundle / "x.json"), "sealed")
     larger = write_pack(tmp_path / "larger", blobs(40, 32, 32), None, PackInfo("larger", 32, 32, 4)).path
     assert_one_line(cli("evaluate", run, larger), "16x16", "32x32")
+    assert_one_line(cli("evaluate", run, pack, "--inception", run / "config.json"), "pt_inception-2015-12-05-6726825d")
     assert cli("plot", run, run, "--out", tmp_path / "plot.png").returncode == 0
     assert (tmp_path / "plot.png").is_file()
 

@@ -49,17 +49,19 @@ class Evaluation:
 
     figures: Figures
     ground: Figures
-    extractor: str
+    extractor: Extractor
     facts: dict[str, Any]
     copies: Memorisation
 
     def to_json(self) -> str:
-        """Everything but the picture. Figures are named after the extractor: they mean nothing with another."""
-        copies = self.copies
+        """Everything but the picture. The two figures that people quote come first, by their proper names."""
+        copies, extractor = self.copies, self.extractor
         return json.dumps(
             {
-                self.extractor: asdict(self.figures),
-                f"{self.extractor}_of_two_halves_of_the_real_images": asdict(self.ground),
+                extractor.kid: self.figures.kid,
+                extractor.frechet: self.figures.frechet,
+                extractor.name: asdict(self.figures),
+                f"{extractor.name}_of_two_halves_of_the_real_images": asdict(self.ground),
                 "memorisation": {
                     "share_of_samples_nearer_to_a_real_image_than_its_1_percent": copies.suspicious,
                     "nearest_samples": copies.samples.tolist(),
@@ -69,6 +71,7 @@ class Evaluation:
                 **self.facts,
             },
             indent=2,
+            ensure_ascii=False,
         )
 
 
@@ -91,7 +94,7 @@ def evaluate(
     evaluation = Evaluation(
         figures=compare(fakes, reals),
         ground=compare(reals[:half], reals[half:]),
-        extractor=extractor.name,
+        extractor=extractor,
         facts=_facts(spec, pack, extractor, samples, seed, len(reals)),
         copies=copies,
     )

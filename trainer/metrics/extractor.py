@@ -124,12 +124,19 @@ def _weights() -> Path:
 class Extractor:
     """What turns images into features: uint8 ``(n, h, w, c)``, straight alpha, to float32 ``(n, d)`` on the CPU.
 
-    ``name`` goes into the names of the figures, and ``protocol`` beside them: everything the numbers depend on.
+    ``protocol`` goes beside the figures: everything the numbers depend on. ``kid`` and ``frechet`` are what they are
+    called: after the extractor's ``name``, for they mean nothing with another, unless they have proper names.
     """
 
     name: str
     protocol: Mapping[str, str]
     features: Callable[[Images], Tensor]
+    kid: str = ""
+    frechet: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "kid", self.kid or f"KID-{self.name}")
+        object.__setattr__(self, "frechet", self.frechet or f"Fréchet distance ({self.name})")
 
 
 def lite0(device: torch.device | str = "cpu") -> Extractor:
