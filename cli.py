@@ -278,6 +278,8 @@ def publish(
 
     published = add(bundle, name, repository)
     _say(f"published {published.name} version {published.version}: {published.path}")
+    if published.parts:
+        _say(f"with its parts {' and '.join(published.parts)}")
 
 
 @app.command()
@@ -298,25 +300,61 @@ def serve(
 @app.command()
 def sample(
     model: Annotated[str, typer.Argument(help="A served model.")],
-    seeds: Annotated[str, typer.Option(help="7, 0-63 or 0-3,9,20-22.")],
-    out: Annotated[Path, typer.Option(help="The folder for one PNG per seed.")],
+    out: Annotated[Path, typer.Option(help="The folder for the PNG files, one for each image.")],
+    seeds: Annotated[str | None, typer.Option(help="7, 0-63 or 0-3,9,20-22.")] = None,
     sheet: Annotated[Path | None, typer.Option(help="Also write all images as one PNG.")] = None,
-    truncation: Annotated[float, typer.Option(help="1 is everything it learned, 0 its average picture.")] = 1.0,
+    truncation: Annotated[
+        str, typer.Option(help="1 is everything it learned, 0 its average picture. 0,0.5,1: each seed at each of them.")
+    ] = "1",
     label: Annotated[str | None, typer.Option(help="The class to make, for models that have classes.")] = None,
+    interpolate: Annotated[
+        str | None, typer.Option(metavar="SEEDS", help="An animation from seed to seed instead: 3-9, or 3,9.")
+    ] = None,
+    frames: Annotated[int | None, typer.Option(min=2, help="Of the animation, in all; 60 unless given.")] = None,
+    fps: Annotated[float | None, typer.Option(min=0.1, max=50, help="Frames a second; 20 unless given.")] = None,
+    loop: Annotated[bool, typer.Option("--loop", help="Go back to the first seed at the end.")] = False,
+    animation: Annotated[
+        Path | None, typer.Option(help="A .gif, .png, .apng or .webp file; OUT/interpolation.webp unless given.")
+    ] = None,
+    mix: Annotated[
+        str | None, typer.Option(metavar="SEEDS", help="The first seed with styles of each of the others instead: 3,9.")
+    ] = None,
+    layers: Annotated[
+        str | None,
+        typer.Option(
+            help="Which styles: coarse, middle, fine (thirds; at 64x64 those of sizes 4 and 8, 16 and 32, and 64; "
+            "at 32x32 of 4 and 8, 16, and 32), or layers counted from 0: 0-3."
+        ),
+    ] = None,
     url: Annotated[str, typer.Option(help="The server's gRPC address.")] = "localhost:8001",
     batch: Annotated[int | None, typer.Option(help="Images a request; 1 gives the same bytes for ever.")] = None,
 ) -> None:
-    """Ask a served model for images over gRPC."""
+    """Ask a served model for images over gRPC: of seeds, on the way between them, or of mixed styles."""
+    _check_one_of({"--seeds": seeds, "--interpolate": interpolate, "--mix": mix})
+    _check_only_with("--interpolate", interpolate, {"--frames": frames, "--fps": fps, "--animation": animation})
+    _check_only_with("--interpolate", interpolate, {"--loop": loop or None})
+    _check_only_with("--mix", mix, {"--layers": layers})
+    if mix and not layers:
+        raise typer.BadParameter("--mix needs --layers: coarse, middle, fine, or a range like 0-3")
     from core.latents import parse_seeds
     from serving.client import Sampler
-    from serving.files import MOST_ON_A_SHEET, save_samples
+    from serving.sampling import Order, draw_interpolation, draw_mixes, draw_seeds, draw_sweep, parse_truncations
 
-    numbers = parse_seeds(seeds)
+    numbers, truncations = parse_seeds(seeds or interpolate or mix or ""), parse_truncations(truncation)
+    if len(truncations) > 1 and not seeds:
+        raise typer.BadParameter("several truncations go with --seeds only: give one")
     with Sampler(model, url, batch=batch) as sampler, _bar("sampling") as progress:
-        images = _counted(sampler.sample(numbers, truncation, label), len(numbers), progress)
-        save_samples(images, out, sampler.spec, model, sampler.version, truncation, label, sheet)
-    shown = f" of the first {MOST_ON_A_SHEET:,}" if len(numbers) > MOST_ON_A_SHEET else ""
-    _say(f"{len(numbers):,} images in {out}" + (f", sheet{shown} in {sheet}" if sheet else ""))
+        order = Order(sampler, out, sheet, label, progress)
+        if interpolate:
+            timing: dict[str, Any] = {"fps": fps or 20, "loop": loop, "animation": animation}
+            said = draw_interpolation(order, numbers, frames or 60, truncation=truncations[0], **timing)
+        elif mix:
+            said = draw_mixes(order, numbers, layers or "", truncations[0])
+        elif len(truncations) > 1:
+            said = draw_sweep(order, numbers, truncations)
+        else:
+            said = draw_seeds(order, numbers, truncations[0])
+    _say(said)
 
 
 @app.command()
@@ -343,7 +381,7 @@ def demo(
     _step("5 of 6: serve")
     with Supervisor(repository, free_ports(), on_event=_print_event) as server:
         _step("6 of 6: sample over gRPC")
-        sample("openmoji", "0-63", out / "images", out / "sheet.png", url=server.url)
+        sample("openmoji", out / "images", "0-63", out / "sheet.png", url=server.url)
     _say(f"done: look at {out / 'sheet.png'}, {run / 'progress.png'} and {bundle / 'CARD.md'}")
 
 
@@ -356,10 +394,16 @@ def _step(title: str) -> None:
     console.rule(title, align="left")
 
 
-def _counted(items: Iterator[Any], total: int, progress: Callable[[int, int], None]) -> Iterator[Any]:
-    for done, item in enumerate(items, 1):
-        yield item
-        progress(done, total)
+def _check_one_of(options: dict[str, Any]) -> None:
+    """Raise BadParameter unless exactly one of the options is given."""
+    if sum(value is not None for value in options.values()) != 1:
+        raise typer.BadParameter(f"give one of {', '.join(options)}")
+
+
+def _check_only_with(needed: str, value: Any, options: dict[str, Any]) -> None:
+    """Raise BadParameter if an option is given without the one it belongs to."""
+    if value is None and (given := [name for name, each in options.items() if each is not None]):
+        raise typer.BadParameter(f"{given[0]} goes with {needed} only")
 
 
 def _print_event(event: "Event") -> None:

@@ -4,7 +4,7 @@ import difflib
 import itertools
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future
+from functools import cached_property
 from types import TracebackType
 from typing import Any, Self
 
@@ -16,8 +16,11 @@ from core.errors import ModelNotFound, RequestRefused, ServerUnavailable, Servin
 from core.images import Images
 from core.latents import latents
 from core.spec import GeneratorSpec
-from serving.config import SPEC, ModelConfig, from_message
-from serving.wire import ask, connect, translated
+from serving.config import PART, SPEC, WHOLE, ModelConfig, from_message
+from serving.styles import Parts, check_styles, find_parts, refusal
+from serving.wire import OUTPUT, Answer, ask, connect, translated
+
+Inputs = dict[str, NDArray[Any]]
 
 _MOST_BYTES = 32 << 20  # of images in one answer: what is in flight stays small, whatever the image size
 _CONTROL_SECONDS = 10.0  # for questions that no model has to work for
@@ -64,12 +67,8 @@ class Sampler:
         Any number of seeds in bounded memory. Raises RequestRefused for a truncation, label or seed that cannot
         be, ServerUnavailable when the server goes away, after every image that was complete before.
         """
-        constant = self._constant_inputs(truncation, label)
-        if isinstance(seeds, Sequence) and seeds:
-            latents([min(seeds), max(seeds)], 1)  # refuses seeds out of range before anything is asked
-        mine, theirs = itertools.tee(seeds)
-        chunks = (latents(chunk, self.spec.latent_dim) for chunk in _chunked(theirs, self.batch))
-        return zip(mine, self._stream(chunks, constant), strict=True)
+        chunks, mine = self._chunks_of(seeds, truncation, label)
+        return zip(mine, self._stream(chunks, self.model), strict=True)
 
     def sample_latents(
         self, z: NDArray[np.float32], truncation: float = 1.0, label: str | None = None
@@ -81,7 +80,32 @@ class Sampler:
             raise RequestRefused(f"the latents have shape {z.shape}: '{self.model}' takes (n, {self.spec.latent_dim})")
         if not np.isfinite(z).all():
             raise RequestRefused("the latents hold a NaN or an infinity: send finite numbers")
-        return self._stream((z[i : i + self.batch] for i in range(0, len(z), self.batch)), constant)
+        chunks = (z[i : i + self.batch] for i in range(0, len(z), self.batch))
+        return self._stream((_with(constant, chunk) for chunk in chunks), self.model)
+
+    @property
+    def style_shape(self) -> tuple[int, int] | None:
+        """Layers and style dimension of the model's styles, as the server has them; None where there are none."""
+        return self._parts.shape if self._parts else None
+
+    def styles(
+        self, seeds: Iterable[int], truncation: float = 1.0, label: str | None = None
+    ) -> Iterator[NDArray[np.float32]]:
+        """The styles of each seed, truncated: float32 ``(layers, style_dim)``, every layer's the same.
+
+        What is done to them before ``sample_styles`` mixes, moves or edits images (Karras et al. 2019, section 3).
+        Raises RequestRefused for a model without styles, otherwise as ``sample`` does.
+        """
+        parts = self._parts_or_refused()
+        chunks, _ = self._chunks_of(seeds, truncation, label, parts.max_batch)
+        return self._stream(chunks, parts.mapping, "w")
+
+    def sample_styles(self, w: NDArray[np.float32]) -> Iterator[Images]:
+        """The image of each row of ``w``, float32 ``(n, layers, style_dim)``. Raises as ``styles`` does."""
+        parts, w = self._parts_or_refused(), _float32(w)
+        check_styles(self.model, parts, w)
+        most = min(self.batch, parts.max_batch)
+        return self._stream(({"w": w[i : i + most]} for i in range(0, len(w), most)), parts.synthesis)
 
     def close(self) -> None:
         """Close the connection."""
@@ -95,12 +119,32 @@ class Sampler:
     ) -> None:
         self.close()
 
-    def _stream(self, chunks: Iterator[NDArray[np.float32]], constant: dict[str, NDArray[Any]]) -> Iterator[Images]:
-        """Images of every chunk of latents, in order, while the next few chunks are asked for."""
-        waiting: deque[Future[Images]] = deque()
+    @cached_property
+    def _parts(self) -> Parts | None:
+        return find_parts(self._client, self.url, self.model, self.version)
+
+    def _parts_or_refused(self) -> Parts:
+        if self._parts is None:
+            raise refusal(self.model, self.version)
+        return self._parts
+
+    def _chunks_of(
+        self, seeds: Iterable[int], truncation: float, label: str | None, most: int | None = None
+    ) -> tuple[Iterator[Inputs], Iterator[int]]:
+        """The inputs of the seeds, a request at a time, and the seeds once more."""
+        constant = self._constant_inputs(truncation, label)
+        if isinstance(seeds, Sequence) and seeds:
+            latents([min(seeds), max(seeds)], 1)  # refuses seeds out of range before anything is asked
+        mine, theirs = itertools.tee(seeds)
+        chunks = _chunked(theirs, min(self.batch, most or self.batch))
+        return (_with(constant, latents(chunk, self.spec.latent_dim)) for chunk in chunks), mine
+
+    def _stream(self, chunks: Iterator[Inputs], model: str, output: str = OUTPUT) -> Iterator[NDArray[Any]]:
+        """What ``model`` makes of every row of every chunk, in order, while the next few chunks are asked for."""
+        waiting: deque[Answer] = deque()
         try:
-            for z in chunks:
-                waiting.append(self._ask(z, constant))
+            for inputs in chunks:
+                waiting.append(self._ask(inputs, model, output))
                 if len(waiting) >= self.in_flight:
                     yield from waiting.popleft().result()
             while waiting:
@@ -111,16 +155,17 @@ class Sampler:
             for future in waiting:
                 future.cancel()
 
-    def _ask(self, z: NDArray[np.float32], constant: dict[str, NDArray[Any]]) -> "Future[Images]":
-        inputs = {"z": z} | {name: np.repeat(value, len(z), axis=0) for name, value in constant.items()}
-        return ask(self._client, self.model, inputs, version=self.version, seconds=self.seconds, alone=self._alone)
+    def _ask(self, inputs: Inputs, model: str, output: str) -> Answer:
+        return ask(
+            self._client, model, inputs, output=output, version=self.version, seconds=self.seconds, alone=self._alone
+        )
 
-    def _constant_inputs(self, truncation: float, label: str | None) -> dict[str, NDArray[Any]]:
+    def _constant_inputs(self, truncation: float, label: str | None) -> Inputs:
         """The inputs that are the same for every image, each ``(1, k)``."""
         value = _float32(truncation)
         if not np.isfinite(value):
             raise RequestRefused(f"the truncation is {truncation}: it must be a finite number, 1 for none")
-        inputs: dict[str, NDArray[Any]] = {"truncation": value.reshape(1, 1)}
+        inputs: Inputs = {"truncation": value.reshape(1, 1)}
         if self.spec.classes:
             inputs["label"] = np.full((1, 1), self._class_number(label), np.int64)
         elif label is not None:
@@ -167,9 +212,17 @@ def _spec_of(model: str, config: ModelConfig) -> GeneratorSpec:
         spec = GeneratorSpec.from_json(config.parameters[SPEC])
     except SpecError as error:
         raise ServingError(f"the configuration of '{model}' is wrong ({error}): publish it again") from None
+    if part := config.parameters.get(PART):
+        whole = config.parameters.get(WHOLE, "")
+        raise ServingError(f"'{model}' is the {part} of '{whole}': ask for '{whole}' itself")
     if spec.kind != "noise":
         raise ServingError(f"'{model}' makes images from images, not from seeds")
     return spec
+
+
+def _with(constant: Inputs, z: NDArray[np.float32]) -> Inputs:
+    """The inputs of a request: the latents, and for each of them what is the same for all."""
+    return {"z": z} | {name: np.repeat(value, len(z), axis=0) for name, value in constant.items()}
 
 
 def _float32(values: Any) -> NDArray[np.float32]:

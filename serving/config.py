@@ -11,6 +11,8 @@ from core.errors import RepositoryError
 # The parameters that tell a client what it is talking to. Triton's own backends ignore names they do not know.
 SPEC = "ganfoundry_spec"
 BUNDLE = "ganfoundry_bundle_sha256"
+PART = "ganfoundry_part"  # which part of a generator a model is, where it is one
+WHOLE = "ganfoundry_part_of"  # and the model that it is a part of
 
 DATA_TYPES = ("FP32", "FP16", "INT64", "INT32", "UINT8")
 INSTANCE_KINDS = ("KIND_AUTO", "KIND_CPU", "KIND_GPU")
@@ -44,6 +46,11 @@ class ModelConfig:
     instance_kind: str = "KIND_AUTO"
     instance_count: int = 1
     parameters: dict[str, str] = field(default_factory=dict)
+
+
+def part_name(model: str, part: str) -> str:
+    """What the ``part`` of ``model`` is called beside it."""
+    return f"{model}_{part}"
 
 
 def render(config: ModelConfig) -> str:

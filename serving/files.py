@@ -2,9 +2,10 @@
 
 import errno
 import importlib.metadata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,6 +16,14 @@ from core.images import sheet as sheet_of
 from core.spec import GeneratorSpec
 
 MOST_ON_A_SHEET = 4096
+
+
+class Picture(NamedTuple):
+    """An image to be written: the name of its file without ``.png``, and what is to be said of it alone."""
+
+    name: str
+    image: Images
+    facts: Mapping[str, str]
 
 
 def save_samples(
@@ -35,31 +44,54 @@ def save_samples(
     first image, for an ``out`` or ``sheet`` that cannot be one, and ServingError for a disk that is full.
     """
     facts = describe(spec, model, version, truncation, label)
-    _make_place(out, sheet)
-    paths: list[Path] = []
-    shown: list[Images] = []
-    for seed, image in samples:
-        path = out / f"{seed:010d}.png"
-        with _writing(out):
-            write_atomic(path, encode_png(image, facts | {"Seed": str(seed)}))
-        paths.append(path)
-        if sheet is not None and len(shown) < MOST_ON_A_SHEET:
-            shown.append(image)
-    if sheet is not None and shown:
-        with _writing(sheet):
-            write_atomic(sheet, encode_png(sheet_of(np.stack(shown)), facts))
+    make_places(out, sheet)
+    pictures = (Picture(f"{seed:010d}", image, {"Seed": str(seed)}) for seed, image in samples)
+    paths, shown = save_pictures(pictures, out, facts, MOST_ON_A_SHEET if sheet else 0)
+    save_sheet(shown, sheet, facts)
     return paths
 
 
+def save_pictures(
+    pictures: Iterable[Picture], out: Path, facts: Mapping[str, str], keep: int = 0
+) -> tuple[list[Path], list[Images]]:
+    """Write each picture into ``out`` as it arrives; the files, and the first ``keep`` images.
+
+    ``facts`` go into the text chunks of all. Raises ServingError for a disk that is full.
+    """
+    paths: list[Path] = []
+    kept: list[Images] = []
+    for name, image, more in pictures:
+        path = out / f"{name}.png"
+        write_file(path, encode_png(image, {**facts, **more}), out)
+        paths.append(path)
+        if len(kept) < keep:
+            kept.append(image)
+    return paths, kept
+
+
+def save_sheet(
+    images: Sequence[Images], path: Path | None, facts: Mapping[str, str], columns: int | None = None
+) -> None:
+    """Write the images in rows of ``columns`` as one PNG, if there are any and there is a ``path`` to write to."""
+    if path is not None and images:
+        write_file(path, encode_png(sheet_of(np.stack(images), columns), facts))
+
+
+def write_file(path: Path, data: bytes, named: Path | None = None) -> None:
+    """Write ``data`` whole or not at all. Raises ServingError, which names ``named`` or the path, if it cannot."""
+    with _writing(named or path):
+        write_atomic(path, data)
+
+
 def describe(
-    spec: GeneratorSpec, model: str, version: str, truncation: float = 1.0, label: str | None = None
+    spec: GeneratorSpec, model: str, version: str, truncation: str | float = 1.0, label: str | None = None
 ) -> dict[str, str]:
-    """The text chunks that every image of a run shares."""
+    """The text chunks that every image of a run shares; ``truncation`` as text is taken as it is."""
     facts = {
         "Software": f"Ganfoundry {importlib.metadata.version('ganfoundry')}",
         "Model": model,
         "Version": version,
-        "Truncation": f"{truncation:g}",
+        "Truncation": truncation if isinstance(truncation, str) else f"{truncation:g}",
     }
     if label is not None:
         facts["Label"] = label
@@ -68,11 +100,13 @@ def describe(
     return facts
 
 
-def _make_place(out: Path, sheet: Path | None) -> None:
-    """Make the folders. Raises RequestRefused if a file or a folder is in the way."""
-    if sheet is not None and sheet.is_dir():
-        raise RequestRefused(f"{sheet} is a folder: give the sheet the name of a file, {sheet / 'sheet.png'}")
-    for folder in filter(None, [out, sheet and sheet.parent]):
+def make_places(out: Path, *files: Path | None) -> None:
+    """Make ``out`` and the folders of ``files``. Raises RequestRefused if a file or a folder is in the way."""
+    named = [file for file in files if file is not None]
+    for file in named:
+        if file.is_dir():
+            raise RequestRefused(f"{file} is a folder: write the name of a file, like {file / 'sheet.png'}")
+    for folder in [out, *(file.parent for file in named)]:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError):

@@ -1,5 +1,6 @@
 """What an ONNX graph takes and gives, in Triton's words, and what the graph contract wants it to."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -7,9 +8,8 @@ import numpy as np
 import onnx
 from tritonclient.utils import np_to_triton_dtype
 
-from core.contract import Port, input_ports, output_port
+from core.contract import Port
 from core.errors import BundleError
-from core.spec import GeneratorSpec
 from serving.config import Tensor, Tensors
 
 _TRITON_TYPES = {
@@ -35,13 +35,9 @@ def tensors_of(graph: Path) -> tuple[Tensors, Tensors]:
     return inputs, tuple(_tensor(graph, value) for value in model.graph.output)
 
 
-def expected_tensors(spec: GeneratorSpec) -> tuple[Tensors, Tensors]:
-    """The inputs and outputs that the graph contract gives a generator with ``spec``."""
-    return tuple(_from_port(port) for port in input_ports(spec)), (_from_port(output_port(spec)),)
-
-
-def _from_port(port: Port) -> Tensor:
-    return Tensor(port.name, np_to_triton_dtype(np.dtype(port.dtype)), port.shape)
+def tensors_from(ports: Iterable[Port]) -> Tensors:
+    """Inputs or outputs of the graph contract."""
+    return tuple(Tensor(port.name, np_to_triton_dtype(np.dtype(port.dtype)), port.shape) for port in ports)
 
 
 def _tensor(graph: Path, value: Any) -> Tensor:

@@ -3,24 +3,27 @@
 model_repository/NAME/
   config.pbtxt      rendered from the graph; the same bytes wherever it is made
   1/ 2/ …           model.onnx, golden.npz (checked at every start), manifest.json
+model_repository/NAME_mapping/, NAME_synthesis/
+                    the same for the two parts of a generator that has styles, under the same version numbers
 """
 
 import errno
 import fcntl
+import itertools
 import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from core.bundle import GOLDEN, GRAPH, MANIFEST, Golden, Manifest, read_bundle
-from core.errors import BundleError, RepositoryError
-from core.files import new_directory, sha256, sync_directory, sync_tree, write_atomic
-from serving.config import BUNDLE, SPEC, ModelConfig, Tensors, check_readable, parse, render
-from serving.graph import expected_tensors, tensors_of
+from core.bundle import GOLDEN, MANIFEST
+from core.errors import RepositoryError
+from core.files import new_directory, sync_directory, sync_tree, write_atomic
+from serving.config import PART, WHOLE, ModelConfig, check_readable, parse, part_name, render
+from serving.pieces import PARTS, Piece, listed, pieces_of
 
 CONFIG = "config.pbtxt"
 MODEL = "model.onnx"
@@ -29,11 +32,15 @@ _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,127}")
 
 @dataclass(frozen=True)
 class Published:
-    """One version of a model in a repository; ``path`` is the version's directory."""
+    """One version of a model in a repository; ``path`` is the version's directory.
+
+    ``parts`` names the models beside it that are its parts; each has the same version.
+    """
 
     name: str
     version: int
     path: Path
+    parts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -48,22 +55,30 @@ class Model:
 def publish(bundle: Path, name: str, repository: Path) -> Published:
     """Add ``bundle`` as the next version of the model ``name``; the same bundle again is a new version again.
 
-    A server or a crash sees the version whole or not at all. Raises BundleError for a bundle that is damaged or
-    breaks the graph contract, RepositoryError for an unfit name, a model whose inputs or outputs differ, or a
-    repository that cannot be written.
+    The parts of a bundle that has them become models of their own, ``name_mapping`` and ``name_synthesis``, of the
+    same version. A server or a crash sees each version whole or not at all, and that of ``name`` only when its parts
+    are there. Raises BundleError for a bundle that is damaged or breaks the graph contract, RepositoryError for an
+    unfit name, a model whose inputs or outputs differ, one in the place of a part, or a repository that cannot be
+    written.
     """
     check_name(name)
-    config = config_for(bundle, name)
+    pieces = pieces_of(bundle, name)
+    for piece in pieces:
+        check_name(piece.config.name)
     try:
         repository.mkdir(parents=True, exist_ok=True)
         with _alone(repository):
             _sweep(repository, _beside(repository))
-            model = repository / name
-            return _publish_next(bundle, config, model) if model.exists() else _publish_first(bundle, config, model)
+            try:
+                version = _publish_all(pieces, bundle / MANIFEST, repository)
+            finally:
+                _delete(_unfinished(repository))
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise RepositoryError(f"{repository} has no room for {bundle}: make room, then publish again") from None
         raise RepositoryError(f"{repository} cannot be written ({error.strerror or error}): choose another") from None
+    parts = tuple(piece.config.name for piece in pieces[:-1])
+    return Published(name, version, repository / name / str(version), parts)
 
 
 def check_servable(repository: Path) -> None:
@@ -71,6 +86,9 @@ def check_servable(repository: Path) -> None:
     if repository.is_dir() and any(_staged(repository, repository)):
         with _alone(repository):  # after a publisher that is still at work
             _sweep(repository)
+    if any(_unfinished(repository)):
+        with _alone(repository):
+            _delete(_unfinished(repository))
     for path in repository.glob(".*"):
         if path.is_dir():
             raise RepositoryError(f"{path} is a folder Triton would take for a model: move it out of {repository}")
@@ -102,15 +120,6 @@ def read_config(model: Path) -> ModelConfig:
         raise RepositoryError(f"{model / CONFIG}: {error}") from None
 
 
-def config_for(bundle: Path, name: str) -> ModelConfig:
-    """The configuration with which ``bundle`` is served as ``name``, after checking every hash and the contract."""
-    manifest = read_bundle(bundle)
-    inputs, outputs = tensors_of(bundle / GRAPH)
-    _check_contract(bundle, manifest, inputs, outputs)
-    parameters = {SPEC: manifest.spec.to_json(), BUNDLE: sha256(bundle / MANIFEST)}
-    return ModelConfig(name, inputs, outputs, parameters=parameters)
-
-
 def check_name(name: str) -> None:
     """Raise RepositoryError unless ``name`` can be a model's: it becomes a directory, and part of addresses."""
     if not _NAME.fullmatch(name):
@@ -119,69 +128,104 @@ def check_name(name: str) -> None:
         )
 
 
-def _publish_first(bundle: Path, config: ModelConfig, model: Path) -> Published:
+def _publish_all(pieces: list[Piece], manifest: Path, repository: Path) -> int:
+    """Add every piece under one new version number, which is returned; the last becomes visible last."""
+    models = [repository / piece.config.name for piece in pieces]
+    for piece, model in zip(pieces, models, strict=True):
+        if model.exists():
+            _check_fits(read_config(model), piece.config)
+    version = 1 + max((number for model in models for number in _versions(model)), default=0)
+    # The stack ends in reverse: the last piece is entered first, and appears when all others have.
+    with ExitStack() as stack:
+        for piece, model in reversed(list(zip(pieces, models, strict=True))):
+            adding = _adding_version if model.exists() else _adding_model
+            _fill(stack.enter_context(adding(model, piece.config, version)), piece, manifest)
+    return version
+
+
+@contextmanager
+def _adding_model(model: Path, config: ModelConfig, version: int) -> Iterator[Path]:
+    """The directory of a new model's first version, to be filled in the block; the model appears when it ends."""
     # Triton takes every directory in the repository for a model, hidden and half-written ones too: build it beside.
     where, prefix = _beside(model.parent), _staging_prefix(model.parent)
     with tempfile.TemporaryDirectory(dir=where, prefix=prefix, ignore_cleanup_errors=True) as staging:
         staged = Path(staging) / model.name
-        (staged / "1").mkdir(parents=True)
-        _copy_version(bundle, staged / "1")
+        (staged / str(version)).mkdir(parents=True)
+        yield staged / str(version)
         write_atomic(staged / CONFIG, render(config))
         sync_tree(staged)
         staged.rename(model)
     sync_directory(model.parent)
-    return Published(config.name, 1, model / "1")
 
 
-def _publish_next(bundle: Path, config: ModelConfig, model: Path) -> Published:
+@contextmanager
+def _adding_version(model: Path, config: ModelConfig, version: int) -> Iterator[Path]:
+    """The directory of another version of a model, to be filled in the block; it appears when the block ends."""
     existing = read_config(model)
-    _check_same_interface(existing, config)
     for left in model.glob(".[0-9]*.tmp"):  # by a publisher that was killed
         shutil.rmtree(left, ignore_errors=True)
-    version = max(_versions(model), default=0) + 1
     with new_directory(model / str(version)) as staged:  # Triton ignores directories that are not numbers in here
-        _copy_version(bundle, staged)
+        yield staged
     # Batching and instances stay as they were set for this machine; what the model is comes from the newest bundle.
     write_atomic(model / CONFIG, render(replace(existing, parameters=existing.parameters | config.parameters)))
-    return Published(config.name, version, model / str(version))
 
 
-def _copy_version(bundle: Path, version: Path) -> None:
-    for source, target in ((GRAPH, MODEL), (GOLDEN, GOLDEN), (MANIFEST, MANIFEST)):
-        shutil.copyfile(bundle / source, version / target)
+def _fill(version: Path, piece: Piece, manifest: Path) -> None:
+    shutil.copyfile(piece.graph, version / MODEL)
+    (version / GOLDEN).write_bytes(piece.golden.to_bytes())
+    shutil.copyfile(manifest, version / MANIFEST)
 
 
-def _check_same_interface(existing: ModelConfig, config: ModelConfig) -> None:
-    """The versions of a model share one configuration, so they must share its inputs and outputs."""
+def _check_fits(existing: ModelConfig, config: ModelConfig) -> None:
+    """The versions of a model share one configuration, so they must share its role, inputs and outputs."""
+    was, becomes = _role(existing), _role(config)
+    if was != becomes:
+        raise RepositoryError(f"'{config.name}' is already {was}, so it cannot be {becomes}: choose another --name")
     for kind, old, new in (("inputs", existing.inputs, config.inputs), ("outputs", existing.outputs, config.outputs)):
         if set(old) != set(new):
             raise RepositoryError(
-                f"the {kind} of this bundle are {_listed(new)}, those of the model '{config.name}' "
-                f"{_listed(old)}: publish it under another name"
+                f"the {kind} of this bundle are {listed(new)}, those of the model '{config.name}' "
+                f"{listed(old)}: publish it under another name"
             )
 
 
-def _check_contract(bundle: Path, manifest: Manifest, inputs: Tensors, outputs: Tensors) -> None:
-    for kind, found, expected in zip(
-        ("inputs", "outputs"), (inputs, outputs), expected_tensors(manifest.spec), strict=True
-    ):
-        if set(found) != set(expected):
-            raise BundleError(
-                f"the {kind} of {bundle / GRAPH} are {_listed(found)}, its spec wants {_listed(expected)}: export again"
-            )
-    golden = Golden.read(bundle / GOLDEN)
-    shapes = {name: values.shape[1:] for name, values in golden.inputs.items()} | {"image": golden.images.shape[1:]}
-    if shapes != {tensor.name: tensor.dims for tensor in (*inputs, *outputs)}:
-        raise BundleError(f"{bundle / GOLDEN} does not fit the graph beside it: export again")
+def _role(config: ModelConfig) -> str:
+    if PART not in config.parameters:
+        return "a model of its own"
+    return f"the {config.parameters[PART]} of '{config.parameters.get(WHOLE, '')}'"
 
 
-def _listed(tensors: Tensors) -> str:
-    return ", ".join(
-        f"{each.name} {each.data_type} {list(each.dims)}" for each in sorted(tensors, key=lambda t: t.name)
-    )
+def _unfinished(repository: Path) -> Iterator[Path]:
+    """Versions of parts that are newer than the whole's newest, and parts of which nothing else is left.
+
+    A publisher that was killed before the last of its models left them, or whoever took a version of the whole
+    back. A server would load them instead of those that belong to the whole.
+    """
+    models = {model.name: model.versions for model in list_models(repository)}
+    for name, part in itertools.product(models, PARTS):
+        beside = repository / part_name(name, part)
+        versions, newest = models.get(beside.name, ()), max(models[name], default=0)
+        newer = [version for version in versions if version > newest]
+        if newer and _is_part(beside, name, part):
+            yield from [beside] if len(newer) == len(versions) else (beside / str(version) for version in newer)
+
+
+def _is_part(model: Path, whole: str, part: str) -> bool:
+    try:
+        parameters = read_config(model).parameters
+    except RepositoryError:
+        return False
+    return (parameters.get(PART), parameters.get(WHOLE)) == (part, whole)
+
+
+def _delete(directories: Iterable[Path]) -> None:
+    for path in list(directories):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _versions(model: Path) -> list[int]:
+    if not model.is_dir():
+        return []
     return sorted(int(path.name) for path in model.iterdir() if path.name.isdecimal() and path.is_dir())
 
 
@@ -207,8 +251,7 @@ def _staged(repository: Path, *places: Path) -> Iterator[Path]:
 
 def _sweep(repository: Path, *more: Path) -> None:
     """Delete what publishers that were killed left. Only whoever holds the repository's lock may call it."""
-    for path in list(_staged(repository, *{repository, *more})):
-        shutil.rmtree(path, ignore_errors=True)
+    _delete(_staged(repository, *{repository, *more}))
 
 
 def _beside(repository: Path) -> Path:

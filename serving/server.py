@@ -11,18 +11,17 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 from tritonclient.utils import InferenceServerException
 
-from core.bundle import GOLDEN, MOST_LEVELS, Golden, levels_apart
+from core.bundle import GOLDEN
 from core.errors import ServingError
-from core.images import Images
 from serving.config import from_message
+from serving.golden import Reference, Watched
 from serving.triton import HOST, Ports, Triton, Workplace, clean_shared_memory, launch, note_group
-from serving.wire import ask, connect, translated
+from serving.wire import Answer, connect, translated
 
 _STUB = "triton_python_backend_stub"
 # A line about an error. E and F are Triton's own marks. What it warns of (W, and NVML's "Error:"), or misses on a
@@ -33,16 +32,6 @@ _DEAD = (psutil.STATUS_DEAD, psutil.STATUS_ZOMBIE)
 _GOLDEN_SECONDS = 120.0  # a first run may compile kernels
 _PROBE_SECONDS = 600.0  # the prober judges much earlier
 _CONTROL_SECONDS = 10.0
-
-
-@dataclass(frozen=True)
-class Watched:
-    """A served version of a model with the golden images its answers are held against."""
-
-    name: str
-    version: str
-    golden: Golden
-    max_batch: int
 
 
 class Server:
@@ -145,13 +134,13 @@ class Server:
     def _check_golden(self, model: Watched, stopping: threading.Event) -> bool:
         """Ask for every golden image; False if ``stopping`` came first. Raises ServingError unless all are right."""
         for first in range(0, len(model.golden), model.max_batch):
-            answer = ask_golden(self, model, first, first + model.max_batch, _GOLDEN_SECONDS)
+            answer = model.ask(self.client, first, first + model.max_batch, _GOLDEN_SECONDS)
             while not answer.done():
                 if fault := self.fault():
                     raise ServingError(fault)
                 if stopping.wait(0.05):
                     return False
-            if fault := difference(model, answer.result(), first):
+            if fault := model.difference(answer.result(), first):
                 raise ServingError(fault)
         return True
 
@@ -203,25 +192,9 @@ class Server:
                     f"publish it again, and delete {path.parent}"
                 )
             answer = self.client.get_model_config(entry.name, entry.version, client_timeout=_CONTROL_SECONDS)
-            most = max(from_message(answer.config).max_batch_size, 1)
-            yield Watched(entry.name, entry.version, Golden.read(path), most)
-
-
-def ask_golden(server: Server, model: Watched, first: int, last: int, seconds: float) -> "Future[Images]":
-    """Ask for the golden images from ``first`` up to ``last``."""
-    inputs = {name: values[first:last] for name, values in model.golden.inputs.items()}
-    return ask(server.client, model.name, inputs, version=model.version, seconds=seconds)
-
-
-def difference(model: Watched, images: Images, first: int) -> str | None:
-    """How ``images`` differ from the golden ones that start at ``first``, if by more than rounding."""
-    levels = levels_apart(images, model.golden.images[first : first + len(images)])
-    if levels <= MOST_LEVELS:
-        return None
-    return (
-        f"'{model.name}' version {model.version} does not make its golden images ({levels} levels off): run 'doctor', "
-        "and if it finds nothing, export and publish again"
-    )
+            config = from_message(answer.config)
+            golden = Reference.read(path, config.outputs[0].name)
+            yield Watched(entry.name, entry.version, golden, max(config.max_batch_size, 1))
 
 
 class Prober:
@@ -234,7 +207,7 @@ class Prober:
 
     def __init__(self, server: Server) -> None:
         self._server = server
-        self._asked: list[tuple[Watched, Future[Images]]] = []
+        self._asked: list[tuple[Watched, Answer]] = []
         self._since, self._work = time.monotonic(), 0.0
         self._answered: int | None = None
         self._asked_answered: Future[int] | None = None
@@ -255,14 +228,14 @@ class Prober:
     def _ask(self) -> None:
         self._start_clock()
         self._answered = self._asked_answered = None
-        self._asked = [(model, ask_golden(self._server, model, 0, 1, _PROBE_SECONDS)) for model in self._server.models]
+        self._asked = [(model, model.ask(self._server.client, 0, 1, _PROBE_SECONDS)) for model in self._server.models]
 
     def _start_clock(self) -> None:
         self._since, self._work = time.monotonic(), self._server.processor_seconds()
 
-    def _judge(self, model: Watched, answer: "Future[Images]") -> str | None:
+    def _judge(self, model: Watched, answer: Answer) -> str | None:
         try:
-            return difference(model, answer.result(0), 0)
+            return model.difference(answer.result(0), 0)
         except NotYet:
             return None
         except ServingError as error:

@@ -10,7 +10,8 @@ from tritonclient.grpc import InferenceServerClient, InferInput, InferRequestedO
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
 from core.errors import ModelNotFound, RequestRefused, ServerUnavailable, ServingError
-from core.images import Images
+
+Answer = Future[NDArray[Any]]
 
 OUTPUT = "image"
 _ADDRESS = re.compile(r"(?P<host>[\w.-]+|\[[0-9a-fA-F:.%\w]+\]):(?P<port>[0-9]{1,5})")
@@ -41,21 +42,22 @@ def ask(
     model: str,
     inputs: Mapping[str, NDArray[Any]],
     *,
+    output: str = OUTPUT,
     version: str = "",
     seconds: float | None = None,
     alone: bool = False,
-) -> "Future[Images]":
-    """Send one request; the future holds its images ``(n, h, w, c)``, or one of our errors.
+) -> Answer:
+    """Send one request; the future holds its ``output`` ``(n, …)``, images unless told, or one of our errors.
 
     ``seconds`` is the deadline. ``alone`` asks for a run that no other request shares. Cancelling gives the call up.
     """
-    answer: Future[Images] = Future()
+    answer: Answer = Future()
 
     def answered(result: Any, error: Any) -> None:
         if not answer.set_running_or_notify_cancel():
             return
         if error is None:
-            answer.set_result(result.as_numpy(OUTPUT))
+            answer.set_result(result.as_numpy(output))
         else:
             answer.set_exception(translated(error, model))
 
@@ -64,7 +66,7 @@ def ask(
         infer_inputs(inputs),
         answered,
         model_version=version,
-        outputs=[InferRequestedOutput(OUTPUT)],
+        outputs=[InferRequestedOutput(output)],
         client_timeout=seconds,
         parameters={"alone": True} if alone else None,
     )

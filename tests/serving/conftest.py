@@ -10,7 +10,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from core.bundle import GOLDEN, GRAPH, Golden, write_manifest
+from core.bundle import GOLDEN, GRAPH, MAPPING, SYNTHESIS, Golden, write_manifest
 from core.files import write_atomic
 from core.latents import ALGORITHM, latents
 from core.spec import GeneratorSpec, Provenance
@@ -21,6 +21,7 @@ from serving.triton import free_ports
 
 SPEC = GeneratorSpec("tiny", 8, 12, 4, latent_dim=8, provenance=Provenance(data_name="noise", data_licence="CC0-1.0"))
 CLASSES = ("cat", "dog", "bird")
+LAYERS, STYLE_DIM = 6, 5
 
 
 def make_bundle(path: Path, spec: GeneratorSpec = SPEC, seed: int = 0) -> Path:
@@ -84,6 +85,86 @@ def make_graph(spec: GeneratorSpec, weight: np.ndarray) -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
 
 
+def make_style_bundle(path: Path, spec: GeneratorSpec = SPEC, seed: int = 0) -> Path:
+    """A bundle with parts: z → truncation → W → w, the same for every layer; all layers side by side → V → pixels."""
+    path.mkdir(parents=True)
+    first, second = style_weights(spec, seed)
+    for name, graph in zip((GRAPH, MAPPING, SYNTHESIS), make_style_graphs(spec, first, second), strict=True):
+        (path / name).write_bytes(graph.SerializeToString())
+    inputs = {"z": latents(range(5), spec.latent_dim), "truncation": np.linspace(1, 0.5, 5, dtype=np.float32)[:, None]}
+    images = images_of_styles(spec, second, styles_of(first, **inputs))
+    (path / GOLDEN).write_bytes(Golden(inputs, images).to_bytes())
+    write_manifest(path, spec=spec, opset=18, seed_algorithm=ALGORITHM)
+    return path
+
+
+def style_weights(spec: GeneratorSpec = SPEC, seed: int = 0):
+    random = np.random.RandomState(seed)
+    size = spec.channels * spec.height * spec.width
+    first = random.standard_normal((spec.latent_dim, STYLE_DIM)).astype(np.float32)
+    return first, random.standard_normal((LAYERS * STYLE_DIM, size)).astype(np.float32) / 12
+
+
+def styles_of(first, z, truncation=1.0):
+    """What the mapping computes, in numpy."""
+    return np.repeat(((z * np.float32(truncation)) @ first)[:, None], LAYERS, axis=1)
+
+
+def images_of_styles(spec, second, w):
+    """What the synthesis computes, in numpy."""
+    values = np.tanh(w.reshape(len(w), -1) @ second) * np.float32(127) + np.float32(127)
+    chw = np.round(values).reshape(len(w), spec.channels, spec.height, spec.width)
+    return chw.transpose(0, 2, 3, 1).astype(np.uint8)
+
+
+def make_style_graphs(spec: GeneratorSpec, first, second):
+    """The whole, the mapping and the synthesis."""
+    constants = {
+        "first": first,
+        "second": second,
+        "half": np.float32(127),
+        "shape": np.array([-1, spec.channels, spec.height, spec.width], np.int64),
+        "row": np.array([-1, LAYERS * STYLE_DIM], np.int64),
+        "one": np.array([1], np.int64),
+        "times": np.array([1, LAYERS, 1], np.int64),
+    }
+    mapping = [
+        helper.make_node("Mul", ["z", "truncation"], ["style"]),
+        helper.make_node("MatMul", ["style", "first"], ["moved"]),
+        helper.make_node("Unsqueeze", ["moved", "one"], ["alone"]),
+        helper.make_node("Tile", ["alone", "times"], ["w"]),
+    ]
+    synthesis = [
+        helper.make_node("Reshape", ["w", "row"], ["flat"]),
+        helper.make_node("MatMul", ["flat", "second"], ["sum"]),
+        helper.make_node("Tanh", ["sum"], ["value"]),
+        helper.make_node("Mul", ["value", "half"], ["scaled"]),
+        helper.make_node("Add", ["scaled", "half"], ["levels"]),
+        helper.make_node("Round", ["levels"], ["rounded"]),
+        helper.make_node("Reshape", ["rounded", "shape"], ["chw"]),
+        helper.make_node("Transpose", ["chw"], ["hwc"], perm=[0, 2, 3, 1]),
+        helper.make_node("Cast", ["hwc"], ["image"], to=TensorProto.UINT8),
+    ]
+    z = [("z", TensorProto.FLOAT, [spec.latent_dim]), ("truncation", TensorProto.FLOAT, [1])]
+    w = ("w", TensorProto.FLOAT, [LAYERS, STYLE_DIM])
+    image = ("image", TensorProto.UINT8, [spec.height, spec.width, spec.channels])
+    for nodes, inputs, output in ((mapping + synthesis, z, image), (mapping, z, w), (synthesis, [w], image)):
+        used = {name for node in nodes for name in node.input}
+        graph = helper.make_graph(
+            nodes,
+            "tiny",
+            [helper.make_tensor_value_info(name, kind, ["batch", *dims]) for name, kind, dims in inputs],
+            [helper.make_tensor_value_info(output[0], output[1], ["batch", *output[2]])],
+            [numpy_helper.from_array(np.asarray(v), name) for name, v in constants.items() if name in used],
+        )
+        yield helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+
+
+@pytest.fixture(scope="session")
+def style_bundle(tmp_path_factory) -> Path:
+    return make_style_bundle(tmp_path_factory.mktemp("bundles") / "styled")
+
+
 @pytest.fixture(scope="session")
 def bundle(tmp_path_factory) -> Path:
     return make_bundle(tmp_path_factory.mktemp("bundles") / "tiny")
@@ -120,5 +201,18 @@ def server(tmp_path_factory, bundle, labelled_bundle) -> Iterator[Supervisor]:
     publish(bundle, "gathering", repository)
     configure(repository / "tiny", max_batch_size=16)
     configure(repository / "gathering", max_batch_size=4, queue_delay_us=1_000_000)
+    with Supervisor(repository, free_ports()) as supervisor:
+        yield supervisor
+
+
+@pytest.fixture(scope="session")
+def style_server(tmp_path_factory, bundle, style_bundle, labelled_bundle) -> Iterator[Supervisor]:
+    """A Triton with a model that has styles, in its second version, and models that have none."""
+    repository = tmp_path_factory.mktemp("styled") / "repository"
+    publish(style_bundle, "styled", repository)
+    publish(style_bundle, "styled", repository)
+    publish(bundle, "tiny", repository)
+    publish(labelled_bundle, "animals", repository)
+    configure(repository / "styled_synthesis", max_batch_size=7)
     with Supervisor(repository, free_ports()) as supervisor:
         yield supervisor

@@ -19,8 +19,9 @@ from core.bundle import GOLDEN, MOST_LEVELS, Golden, levels_apart
 from core.errors import MissingDependency, ServerUnavailable, ServingError
 from serving.client import Sampler
 from serving.files import save_samples
+from serving.golden import Reference, Watched
 from serving.repository import CONFIG, publish
-from serving.server import Prober, Watched, reason_in
+from serving.server import Prober, reason_in
 from serving.supervisor import Supervisor, serve
 from serving.triton import HOST, SHARED_MEMORY, free_ports
 from tests.serving.conftest import SPEC, make_bundle
@@ -207,7 +208,7 @@ def test_the_server_of_another_supervisor_is_not_taken_for_ones_own(server, make
 
 def test_a_server_that_is_asked_whether_it_works_is_not_waited_for(golden):
     class Busy:
-        models = (Watched("tiny", "1", golden, 4),)
+        models = (Watched("tiny", "1", Reference(golden.inputs, "image", golden.images), 4),)
         asked = work = 0
 
         def processor_seconds(self):

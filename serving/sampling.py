@@ -1,0 +1,201 @@
+"""What ``sample`` does: seeds, a sweep of truncations, a way from seed to seed, mixed styles; all through a server."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from core.animation import animation_kind, encode_animation
+from core.errors import RequestRefused
+from core.images import Images
+from core.latents import latents
+from serving.client import Sampler
+from serving.files import (
+    MOST_ON_A_SHEET,
+    Picture,
+    describe,
+    make_places,
+    save_pictures,
+    save_samples,
+    save_sheet,
+    write_file,
+)
+from serving.interpolation import Place, follow, lerp, slerp, walk
+from serving.styles import mixed, parse_layers
+
+MOST_FRAMES = 3600  # of an animation: three minutes at 20 a second
+MOST_TRUNCATIONS = 32  # of a sweep: each is a stream of requests
+MOST_MIXED = 1000
+_MOST_BYTES = 1 << 30  # of an animation's frames, which are in memory together
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Order:
+    """What every way of sampling needs: whom to ask, for which class, and where the files go.
+
+    ``progress`` hears how many of how many images are there.
+    """
+
+    sampler: Sampler
+    out: Path
+    sheet: Path | None = None
+    label: str | None = None
+    progress: Callable[[int, int], None] | None = None
+
+    def facts(self, truncation: str | float) -> dict[str, str]:
+        """The text chunks of all pictures."""
+        sampler = self.sampler
+        return describe(sampler.spec, sampler.model, sampler.version, truncation, self.label)
+
+    def counted(self, items: Iterable[T], total: int) -> Iterator[T]:
+        """The items as they are, while ``progress`` hears of them."""
+        for done, item in enumerate(items, 1):
+            yield item
+            if self.progress:
+                self.progress(done, total)
+
+
+def parse_truncations(text: str) -> list[float]:
+    """``"0.7"``, or a sweep: ``"0,0.25,0.5"``. Raises RequestRefused for anything else, and for one given twice."""
+    try:
+        values = [float(part) for part in text.split(",")]
+    except ValueError:
+        raise RequestRefused(f"'{text}' is not a truncation: write 0.7, or several for a sweep, 0,0.5,1") from None
+    names = [f"{value:g}" for value in values]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise RequestRefused(f"the truncation {twice} is given twice: leave one out")
+    if len(values) > MOST_TRUNCATIONS:
+        raise RequestRefused(f"{len(values)} truncations in one sweep: at most {MOST_TRUNCATIONS}")
+    return values
+
+
+def draw_seeds(order: Order, seeds: Sequence[int], truncation: float) -> str:
+    """A PNG of each seed; says so in a line."""
+    sampler = order.sampler
+    images = order.counted(sampler.sample(seeds, truncation, order.label), len(seeds))
+    save_samples(images, order.out, sampler.spec, sampler.model, sampler.version, truncation, order.label, order.sheet)
+    return _said(order, len(seeds), "images", MOST_ON_A_SHEET)
+
+
+def draw_sweep(order: Order, seeds: Sequence[int], truncations: Sequence[float]) -> str:
+    """A PNG of each seed at each truncation; on the sheet a row for each seed, a column for each truncation."""
+    make_places(order.out, order.sheet)
+    columns, total = len(truncations), len(seeds) * len(truncations)
+    streams = [order.sampler.sample(seeds, truncation, order.label) for truncation in truncations]
+    together = (sample for row in zip(*streams, strict=True) for sample in row)
+    pictures = (
+        Picture(
+            f"{seed:010d}_truncation_{truncations[index % columns]:g}",
+            image,
+            {"Seed": str(seed), "Truncation": f"{truncations[index % columns]:g}"},
+        )
+        for index, (seed, image) in enumerate(order.counted(together, total))
+    )
+    facts = order.facts(", ".join(f"{truncation:g}" for truncation in truncations))
+    most = MOST_ON_A_SHEET // columns * columns
+    _, shown = save_pictures(pictures, order.out, facts, most if order.sheet else 0)
+    save_sheet(shown, order.sheet, facts, columns)
+    return _said(order, total, "images", most)
+
+
+def draw_interpolation(
+    order: Order,
+    seeds: Sequence[int],
+    frames: int,
+    *,
+    fps: float = 20,
+    loop: bool = False,
+    animation: Path | None = None,
+    truncation: float = 1.0,
+) -> str:
+    """A PNG of each of ``frames`` frames on the way from seed to seed, and the animation of them.
+
+    The way is straight in w where the model has styles, on arcs in z where it has none.
+    """
+    animation = animation or order.out / "interpolation.webp"
+    kind = animation_kind(animation.suffix)
+    _check_way(order.sampler, seeds, frames)
+    make_places(order.out, order.sheet, animation)
+    places = walk(len(seeds), frames, loop)
+    straight = order.sampler.style_shape is not None
+    images = order.counted(_along(order, seeds, places, truncation), frames)
+    way = f"seeds {_listed(seeds)}{', and back' if loop else ''}, {'linear in w' if straight else 'spherical in z'}"
+    facts = order.facts(truncation) | {"Interpolation": way}
+    pictures = (
+        Picture(f"frame_{index:04d}", image, _facts_of_frame(index, seeds, places))
+        for index, image in enumerate(images)
+    )
+    _, shown = save_pictures(pictures, order.out, facts, frames)
+    write_file(animation, encode_animation(np.stack(shown), kind, fps, facts))
+    save_sheet(shown[:MOST_ON_A_SHEET], order.sheet, facts)
+    return f"{_said(order, frames, 'frames', MOST_ON_A_SHEET)}, animation in {animation}"
+
+
+def draw_mixes(order: Order, seeds: Sequence[int], layers: str, truncation: float = 1.0) -> str:
+    """A PNG of the first seed with some layers' styles from each of the others.
+
+    The sheet is a row of the table in Karras et al. 2019, figure 3: above, whence the layers come; below, the first
+    seed, then itself with those layers.
+    """
+    first, *others = seeds
+    if not 1 <= len(others) <= MOST_MIXED:
+        raise RequestRefused(f"{len(seeds)} seeds cannot be mixed: write two to {MOST_MIXED + 1}, like --mix 3,9")
+    make_places(order.out, order.sheet)
+    sampler, facts = order.sampler, order.facts(truncation)
+    w = np.stack(list(sampler.styles(seeds, truncation, order.label)))
+    taken = parse_layers(layers, w.shape[1])
+    images = order.counted(sampler.sample_styles(mixed(w[:1].repeat(len(others), 0), w[1:], taken)), len(others))
+    named = layers if layers[0].isalpha() else f"layers_{layers}"
+    whose = f"layers {taken.start}-{taken.stop - 1} of {w.shape[1]}"
+    pictures = (
+        Picture(
+            f"{first:010d}_{named}_from_{other:010d}", image, {"Seed": str(first), "Mixed": f"{whose} from {other}"}
+        )
+        for other, image in zip(others, images, strict=True)
+    )
+    _, shown = save_pictures(pictures, order.out, facts, len(others))
+    if order.sheet:
+        own, *sources = sampler.sample_styles(w)
+        table = [np.zeros_like(own), *sources, own, *shown]
+        save_sheet(table, order.sheet, facts | {"Mixed": f"{whose} of seed {first}"}, len(seeds))
+    return f"{_said(order, len(others), 'images', MOST_ON_A_SHEET)} ({whose}, counted from 0)"
+
+
+def _check_way(sampler: Sampler, seeds: Sequence[int], frames: int) -> None:
+    spec = sampler.spec
+    most = min(MOST_FRAMES, _MOST_BYTES // (spec.height * spec.width * spec.channels))
+    if len(seeds) < 2:
+        raise RequestRefused("a way needs two seeds or more: write --interpolate 3-9 or 3,9")
+    if not len(seeds) <= frames <= most:
+        raise RequestRefused(f"{frames} frames for {len(seeds)} seeds: choose from {len(seeds)} (each seed) to {most}")
+
+
+def _along(order: Order, seeds: Sequence[int], places: list[Place], truncation: float) -> Iterator[Images]:
+    """The image at each place."""
+    sampler = order.sampler
+    if sampler.style_shape:
+        w = np.stack(list(sampler.styles(seeds, truncation, order.label)))
+        return sampler.sample_styles(follow(w, places, lerp))
+    z = latents(seeds, sampler.spec.latent_dim)
+    return sampler.sample_latents(follow(z, places, slerp), truncation, order.label)
+
+
+def _facts_of_frame(index: int, seeds: Sequence[int], places: list[Place]) -> dict[str, str]:
+    place = places[index]
+    facts = {"Frame": f"{index + 1} of {len(places)}"}
+    if place.share == 0:
+        return facts | {"Seed": str(seeds[place.start])}
+    return facts | {"Between": f"{place.share:.4f} of the way from seed {seeds[place.start]} to {seeds[place.end]}"}
+
+
+def _listed(seeds: Sequence[int]) -> str:
+    return ", ".join(map(str, seeds)) if len(seeds) <= 12 else f"{seeds[0]} … {seeds[-1]} ({len(seeds)} of them)"
+
+
+def _said(order: Order, count: int, what: str, most: int) -> str:
+    shown = f" of the first {most:,}" if count > most else ""
+    return f"{count:,} {what} in {order.out}" + (f", sheet{shown} in {order.sheet}" if order.sheet else "")
