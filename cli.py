@@ -240,6 +240,10 @@ def export(
     run: Annotated[Path, typer.Argument(help="A run, or a generator.safetensors.")],
     out: Annotated[Path, typer.Option(help="The bundle to make.")],
     onnx: Annotated[bool, typer.Option("--onnx", help="Export to ONNX: the default, and so far the only one.")] = True,
+    level: Annotated[
+        str | None,
+        typer.Option(help="Of a run that grows: a level it has finished, such as 16x16, instead of the whole."),
+    ] = None,
     noise: Annotated[
         Literal["fixed", "input"],
         typer.Option(help="Of a style generator: the same for ever, or an input of the graph."),
@@ -251,7 +255,9 @@ def export(
 
     assert onnx
     with console.status("exporting") as status:
-        manifest = export_run(run, out, noise_input=noise == "input", overwrite=overwrite, progress=status.update)
+        manifest = export_run(
+            run, out, level=level, noise_input=noise == "input", overwrite=overwrite, progress=status.update
+        )
     _print_findings(manifest.verification)
     _say(f"exported and verified: {out} (opset {manifest.opset})")
 

@@ -41,6 +41,7 @@ from export.verify import check_graph
 
 CHECKPOINT = "generator.safetensors"
 GOLDEN_SEEDS = range(8)
+LEVELS = "levels"  # in a run that grows, a generator file for each that it has finished
 LARGEST_FILE = 2**31 - 1  # what protobuf can hold; larger graphs would need files beside them
 
 _SHEET_BATCH = 16
@@ -54,6 +55,7 @@ def export_run(
     destination: Path,
     *,
     name: str | None = None,
+    level: str | None = None,
     noise_input: bool = False,
     overwrite: bool = False,
     progress: Progress | None = None,
@@ -61,15 +63,19 @@ def export_run(
     """Export the averaged generator of ``source``, a run or its ``generator.safetensors``, to ``destination``.
 
     The bundle appears whole and verified, or not at all. ``name`` is for the model card, the destination's unless
-    given; ``noise_input`` makes the noise of a family that has any an input of the graph, else it is fixed;
-    ``progress`` hears what is being done, a few words at a time. Raises CheckpointError if the source is not
-    a generator, and ExportError if the destination exists (unless ``overwrite``) or a check fails, with its figure.
+    given; ``level`` takes a level that the run finished on its way instead, such as 16x16; ``noise_input`` makes the
+    noise of a family that has any an input of the graph, else it is fixed; ``progress`` hears what is being done, a
+    few words at a time. Raises CheckpointError if the source is not a generator, and ExportError if the destination
+    exists (unless ``overwrite``), the run has no such level or noise, or a check fails, with its figure.
     """
     tell = progress or (lambda _: None)
     _check_destination(destination, overwrite)
     checkpoint = source / CHECKPOINT if source.is_dir() else source
     tell("loading the generator")
     generator = load_generator(checkpoint)
+    if level is not None:
+        checkpoint = _level(checkpoint, generator, level)
+        generator = load_generator(checkpoint)
     _check_exportable(generator)
     generator.spec = replace(generator.spec, noise=_noise(generator) if noise_input else 0)
     try:
@@ -164,6 +170,25 @@ def _check_exportable(generator: Generator) -> None:
     for name, value in generator.state_dict().items():
         if value.is_floating_point() and not bool(torch.isfinite(value).all()):
             raise ExportError(f"the weight {name} is infinite or not a number: export an earlier checkpoint")
+
+
+def _level(checkpoint: Path, generator: Generator, wanted: str) -> Path:
+    """The file of the level ``wanted``, 16x16 or 16, of the run that ``checkpoint`` lies in."""
+    size = generator.spec.size
+    if generator.grown_to is None:
+        raise ExportError(f"the family '{generator.spec.family}' does not grow level by level: omit --level")
+    finished = {path.stem: path for path in (checkpoint.parent / LEVELS).glob("*.safetensors")}
+    if generator.grown_to == (size.height, size.width):
+        finished[str(size)] = checkpoint
+    name = wanted.lower() if "x" in wanted.lower() else f"{wanted}x{wanted}"
+    if name in finished:
+        return finished[name]
+    there = ", ".join(sorted(finished, key=lambda name: (len(name), name))) or "none yet"
+    if name == f"{size.base_height}x{size.base_width}":
+        raise ExportError(
+            f"level {name} is the base that levels double, and no generator of its own: choose from {there}"
+        )
+    raise ExportError(f"{checkpoint.parent} has not finished a level {name}: choose from {there}")
 
 
 def _noise(generator: Generator) -> int:

@@ -7,6 +7,7 @@ runs/NAME/
   samples.gif progress.png losses.png
   checkpoints/           the full training state (trainer/state.py)
   generator.safetensors  the averaged generator, ready to export
+  levels/16x16.safetensors  the averaged generator when it finished that level, of runs that grow
   generator.best.safetensors  the one of the least KID, where KID was taken
   evaluation.json evaluation.png  what 'evaluate' found
 """
@@ -60,6 +61,11 @@ class Run:
         return self.root / "generator.safetensors"
 
     @property
+    def levels(self) -> Path:
+        """The folder of smaller generators, finished on the way."""
+        return self.root / "levels"
+
+    @property
     def board(self) -> Path:
         """What TensorBoard reads, where it was asked for."""
         return self.root / "tensorboard"
@@ -71,7 +77,7 @@ class Run:
 
     def clear(self) -> None:
         """Delete what an earlier run left here, and nothing else."""
-        for folder in (self.samples, self.checkpoints, self.board):
+        for folder in (self.samples, self.checkpoints, self.levels, self.board):
             shutil.rmtree(folder, ignore_errors=True)
         for file in _FILES:
             (self.root / file).unlink(missing_ok=True)

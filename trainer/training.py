@@ -23,6 +23,7 @@ from trainer.data.pack import Pack
 from trainer.guard import only_one, stop_signals
 from trainer.judge import Judge
 from trainer.layers import Layer, layers
+from trainer.levels import Levels
 from trainer.log import Log, Report
 from trainer.loop import Hook, Training
 from trainer.plots import plot_losses
@@ -183,11 +184,12 @@ def _resume(training: Training, planned: Plan, run: Run, report: Report) -> None
 
 
 def _hooks(planned: Plan, run: Run, images_seen: int, report: Report, tick: Callable[[int], None]) -> list[Hook]:
-    """What is done besides training, in order: tick, log, preview, judge, show, save."""
+    """What is done besides training, in order: tick, keep levels, log, preview, judge, show, save."""
     config = planned.config
     log = Log(run, report, images_seen)
     hooks = [
         Hook(1, lambda t: tick(t.images_seen)),
+        Hook(1, Levels(run, report, images_seen)),
         Hook(config.log_kimg * 1000, log),
         Hook(config.log_kimg * 1000, CollapseGuard(log, planned.pack, config, report)),
         Hook(config.preview_kimg * 1000, lambda t: write_preview(run, t.average, config.previews, t.images_seen)),

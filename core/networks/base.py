@@ -28,6 +28,11 @@ class Generator(nn.Module):
         """How many noise values an image takes; where above 0, ``synthesis`` has a fourth argument for them."""
         return 0
 
+    @property
+    def grown_to(self) -> tuple[int, int] | None:
+        """The height and width that a family which grows level by level has reached; None for the others."""
+        return None
+
     def __init__(self, spec: GeneratorSpec, style_dim: int | None = None) -> None:
         super().__init__()
         self.spec = spec

@@ -89,6 +89,19 @@ class ProgressiveGenerator(Growing, Generator):
         self.to_image = nn.ModuleList(EqualisedConv2d(width, spec.channels, 1, gain=_GAIN_IMAGE) for width in widths)
         self._be_grown(size)
 
+    @property
+    def grown_to(self) -> tuple[int, int]:
+        """The height and width of the level it has finished."""
+        size, (level, _) = self.spec.size, self.stage()
+        return size.base_height << level, size.base_width << level
+
+    def standing(self) -> "ProgressiveGenerator":
+        """The level it stands at, as a full-grown generator of its own. Raises SpecError for the base."""
+        spec, weights = at_level(self.spec, self.state_dict(), self.stage()[0])
+        smaller = ProgressiveGenerator(spec, **spec.options)
+        smaller.load_state_dict(weights)
+        return smaller.eval()
+
     def mapping(self, z: Tensor, label: Tensor | None = None, codes: Tensor | None = None) -> Tensor:
         """``(n, latent_dim)``, put on the hypersphere (section 4.2 and appendix A.1)."""
         style: Tensor = self.normalise(z)

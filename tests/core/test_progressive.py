@@ -132,6 +132,21 @@ def test_a_finished_level_is_a_generator_of_its_own(generator):
         assert torch.equal(smaller.eval()(z, label), images)
 
 
+def test_the_level_it_stands_at_is_a_generator_of_its_own(generator):
+    z, label = inputs_for(generator.spec)
+    size = generator.spec.size
+    for level in range(1, size.doublings + 1):
+        images = painted(generator, level * LEVEL, z, label)
+        smaller = generator.standing()
+        assert generator.grown_to == smaller.grown_to == images.shape[2:]
+        assert torch.equal(smaller(z, label), images)
+        assert not smaller.training
+    generator.grow(LEVEL // 2)
+    assert generator.grown_to == (size.base_height, size.base_width)
+    with pytest.raises(SpecError):
+        generator.standing()
+
+
 @pytest.mark.parametrize("level", [0, 2, 9])
 def test_a_level_that_is_not_finished_or_has_no_size_is_refused(generator, level):
     generator.grow(2 * LEVEL - 1)

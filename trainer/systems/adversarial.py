@@ -1,11 +1,13 @@
 """One generator against one discriminator (Goodfellow et al. 2014), with whatever loss and penalty the config names."""
 
+from collections.abc import Mapping
 from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from core.networks import build_discriminator, build_generator
+from core.networks.base import Generator
 from core.spec import GeneratorSpec
 from trainer.augment import ADAPT_EVERY, AdaptiveShare, augment
 from trainer.config import TrainConfig
@@ -43,6 +45,10 @@ class Adversarial:
             for group in player.optimiser.param_groups:
                 group.update(lr=rates.get(player.name, group["lr"]), betas=(self.now.beta1, self.now.beta2))
         return self.now.batch
+
+    def finished(self, average: Generator, images_seen: int) -> Mapping[str, Generator]:
+        """Nothing: the whole is trained from the first round on."""
+        return {}
 
     def settings(self, images_seen: int) -> TrainConfig:
         """The settings of the round after ``images_seen`` images."""
@@ -107,7 +113,8 @@ class Adversarial:
         """This round's fakes. The generator moves last, so both players can judge one forward pass."""
         if self._fakes is None or self._fakes[0] != batch.step:
             z = torch.randn(len(batch.images), self.spec.latent_dim, device=batch.images.device)
-            self._fakes = (batch.step, self._generate(z, batch.labels))
+            # Limited to what pixels can show, as every exported image is: a flat ground then costs no precision.
+            self._fakes = (batch.step, self._generate(z, batch.labels).clamp(*self.spec.value_range))
         return self._fakes[1]
 
     def _generate(self, z: Tensor, labels: Tensor | None) -> Tensor:

@@ -50,3 +50,7 @@ class System(Protocol):
 
     def begin(self, images_seen: int) -> int:
         """Set what changes with time; the size of the batch that the round after ``images_seen`` images takes."""
+
+    def finished(self, average: Generator, images_seen: int) -> Mapping[str, Generator]:
+        """What the last round, which reached ``images_seen`` images, has finished on the way to the whole: generators
+        of their own, by their image size as text, made of the ``average``. Must say the same of a resumed run."""

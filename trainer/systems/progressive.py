@@ -1,12 +1,14 @@
 """Progressive growing: the adversarial game on images that grow (Karras et al. 2018, section 2)."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from core.errors import ConfigError
-from core.networks.progressive import Growing, ProgressiveGenerator, at_age
+from core.networks.base import Generator
+from core.networks.progressive import LEVEL, Growing, ProgressiveGenerator, at_age
 from core.spec import GeneratorSpec
 from trainer.config import TrainConfig
 from trainer.growth import Growth
@@ -33,6 +35,20 @@ class Progressive(Adversarial):
         self.growing.grow(grown)
         self.judging.grow(grown)
         return super().begin(images_seen)
+
+    def finished(self, average: Generator, images_seen: int) -> Mapping[str, Generator]:
+        """The level that the round before stood at and the next one leaves, by fading in a larger one.
+
+        Rounds are whole, so the schedule may be past the level's end already: the networks are not. The base is left
+        out: no spec describes a generator that doubles nothing.
+        """
+        level, alpha = self.growing.stage()
+        leaving = self.growth.grown(images_seen, self.spec.size.doublings) > level * LEVEL
+        if alpha > 0 or level == 0 or not leaving:
+            return {}
+        assert isinstance(average, ProgressiveGenerator)
+        smaller = average.standing()
+        return {str(smaller.spec.size): smaller}
 
     def settings(self, images_seen: int) -> TrainConfig:
         """The settings of the round after ``images_seen`` images, at the level they reach."""
