@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 from tritonclient.utils import InferenceServerException
 
+from core.contract import NOISE, latent_inputs
 from core.errors import ModelNotFound, RequestRefused, ServerUnavailable, ServingError, SpecError
 from core.images import Images
 from core.latents import latents
 from core.spec import GeneratorSpec
 from serving.config import PART, SPEC, WHOLE, ModelConfig, from_message
-from serving.styles import Parts, check_styles, find_parts, refusal
+from serving.styles import Parts, as_float32, check_rows, find_parts, refusal
 from serving.wire import OUTPUT, Answer, ask, connect, translated
 
 Inputs = dict[str, NDArray[Any]]
@@ -71,17 +72,19 @@ class Sampler:
         return zip(mine, self._stream(chunks, self.model), strict=True)
 
     def sample_latents(
-        self, z: NDArray[np.float32], truncation: float = 1.0, label: str | None = None
+        self,
+        z: NDArray[np.float32],
+        truncation: float = 1.0,
+        label: str | None = None,
+        noise: NDArray[np.float32] | None = None,
     ) -> Iterator[Images]:
-        """The image of each row of ``z``, float32 ``(n, latent_dim)``. Raises as ``sample`` does."""
+        """The image of each row of ``z``, float32 ``(n, latent_dim)``. Raises as ``sample`` does.
+
+        ``noise`` is ``(n, spec.noise)``, for models that take it; 0, which is none, unless given.
+        """
         constant = self._constant_inputs(truncation, label)
-        z = _float32(z)
-        if z.ndim != 2 or z.shape[1] != self.spec.latent_dim:
-            raise RequestRefused(f"the latents have shape {z.shape}: '{self.model}' takes (n, {self.spec.latent_dim})")
-        if not np.isfinite(z).all():
-            raise RequestRefused("the latents hold a NaN or an infinity: send finite numbers")
-        chunks = (z[i : i + self.batch] for i in range(0, len(z), self.batch))
-        return self._stream((_with(constant, chunk) for chunk in chunks), self.model)
+        z = check_rows(self.model, "latents", z, (self.spec.latent_dim,))
+        return self._stream(_in_chunks({"z": z} | self._noise(noise, len(z)), self.batch, constant), self.model)
 
     @property
     def style_shape(self) -> tuple[int, int] | None:
@@ -98,14 +101,18 @@ class Sampler:
         """
         parts = self._parts_or_refused()
         chunks, _ = self._chunks_of(seeds, truncation, label, parts.max_batch)
-        return self._stream(chunks, parts.mapping, "w")
+        without_noise = ({name: chunk[name] for name in chunk if name != NOISE} for chunk in chunks)
+        return self._stream(without_noise, parts.mapping, "w")
 
-    def sample_styles(self, w: NDArray[np.float32]) -> Iterator[Images]:
-        """The image of each row of ``w``, float32 ``(n, layers, style_dim)``. Raises as ``styles`` does."""
-        parts, w = self._parts_or_refused(), _float32(w)
-        check_styles(self.model, parts, w)
+    def sample_styles(self, w: NDArray[np.float32], noise: NDArray[np.float32] | None = None) -> Iterator[Images]:
+        """The image of each row of ``w``, float32 ``(n, layers, style_dim)``. Raises as ``styles`` does.
+
+        ``noise`` is as ``sample_latents`` takes it.
+        """
+        parts = self._parts_or_refused()
+        w = check_rows(self.model, "styles", w, parts.shape)
         most = min(self.batch, parts.max_batch)
-        return self._stream(({"w": w[i : i + most]} for i in range(0, len(w), most)), parts.synthesis)
+        return self._stream(_in_chunks({"w": w} | self._noise(noise, len(w)), most, {}), parts.synthesis)
 
     def close(self) -> None:
         """Close the connection."""
@@ -137,7 +144,17 @@ class Sampler:
             latents([min(seeds), max(seeds)], 1)  # refuses seeds out of range before anything is asked
         mine, theirs = itertools.tee(seeds)
         chunks = _chunked(theirs, min(self.batch, most or self.batch))
-        return (_with(constant, latents(chunk, self.spec.latent_dim)) for chunk in chunks), mine
+        return (_with(constant, latent_inputs(self.spec, chunk)) for chunk in chunks), mine
+
+    def _noise(self, noise: NDArray[np.float32] | None, count: int) -> Inputs:
+        """The noise as an input of ``count`` rows, where the model takes it."""
+        shape = (self.spec.noise,)
+        if not self.spec.noise and noise is None:
+            return {}
+        noise = check_rows(self.model, "noise values", np.zeros((count, *shape)) if noise is None else noise, shape)
+        if not self.spec.noise or len(noise) != count:
+            raise RequestRefused(f"the noise has {len(noise)} rows of {shape[0]} values for {count} images: give none")
+        return {NOISE: noise}
 
     def _stream(self, chunks: Iterator[Inputs], model: str, output: str = OUTPUT) -> Iterator[NDArray[Any]]:
         """What ``model`` makes of every row of every chunk, in order, while the next few chunks are asked for."""
@@ -162,7 +179,7 @@ class Sampler:
 
     def _constant_inputs(self, truncation: float, label: str | None) -> Inputs:
         """The inputs that are the same for every image, each ``(1, k)``."""
-        value = _float32(truncation)
+        value = as_float32(truncation)
         if not np.isfinite(value):
             raise RequestRefused(f"the truncation is {truncation}: it must be a finite number, 1 for none")
         inputs: Inputs = {"truncation": value.reshape(1, 1)}
@@ -220,15 +237,17 @@ def _spec_of(model: str, config: ModelConfig) -> GeneratorSpec:
     return spec
 
 
-def _with(constant: Inputs, z: NDArray[np.float32]) -> Inputs:
-    """The inputs of a request: the latents, and for each of them what is the same for all."""
-    return {"z": z} | {name: np.repeat(value, len(z), axis=0) for name, value in constant.items()}
+def _with(constant: Inputs, rows: Inputs) -> Inputs:
+    """The inputs of a request: its rows, and for each of them what is the same for all."""
+    count = len(next(iter(rows.values())))
+    return rows | {name: np.repeat(value, count, axis=0) for name, value in constant.items()}
 
 
-def _float32(values: Any) -> NDArray[np.float32]:
-    """``values`` as the graph takes them; what is too large for it becomes an infinity, without a word."""
-    with np.errstate(over="ignore"):
-        return np.asarray(values).astype(np.float32)
+def _in_chunks(rows: Inputs, most: int, constant: Inputs) -> Iterator[Inputs]:
+    """Requests of at most ``most`` rows."""
+    count = len(next(iter(rows.values())))
+    for i in range(0, count, most):
+        yield _with(constant, {name: values[i : i + most] for name, values in rows.items()})
 
 
 def _choice(asked: str, names: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from core.bundle import GOLDEN, GRAPH, MANIFEST, MAPPING, SYNTHESIS, Golden, Manifest, read_bundle
-from core.contract import Port, input_ports, output_port, style_port
+from core.contract import NOISE, Port, input_ports, mapping_ports, output_port, style_port, synthesis_ports
 from core.errors import BundleError
 from core.files import sha256
 from serving.config import BUNDLE, PART, SPEC, WHOLE, ModelConfig, Tensors, part_name
@@ -54,10 +54,10 @@ def _parts(bundle: Path, manifest: Manifest, whole: Piece) -> Iterator[Piece]:
         return
     if missing := sorted(set(PARTS.values()) - held):
         raise BundleError(f"{bundle} lacks {missing[0]}, the other half of what it holds: export again")
-    styles = _styles(bundle / MAPPING)
+    spec, styles = manifest.spec, _styles(bundle / MAPPING)
     sides = {
-        "mapping": _checked(bundle / MAPPING, input_ports(manifest.spec), styles),
-        "synthesis": _checked(bundle / SYNTHESIS, (styles,), output_port(manifest.spec)),
+        "mapping": _checked(bundle / MAPPING, mapping_ports(spec), styles),
+        "synthesis": _checked(bundle / SYNTHESIS, synthesis_ports(spec, styles), output_port(spec)),
     }
     goldens = _references(bundle, whole.golden)
     for part, (inputs, outputs) in sides.items():
@@ -73,11 +73,13 @@ def _references(bundle: Path, golden: Reference) -> dict[str, Reference]:
     they make the images that PyTorch made of the whole, the styles in between are right too. Those become what the
     mapping must give and the synthesis takes; what the synthesis must give stays PyTorch's own images.
     """
-    w = _run(bundle / MAPPING, "w", golden.inputs)
-    images = _run(bundle / SYNTHESIS, "image", {"w": w})
+    latents = {name: values for name, values in golden.inputs.items() if name != NOISE}
+    w = _run(bundle / MAPPING, "w", latents)
+    styles = {"w": w} | {name: values for name, values in golden.inputs.items() if name == NOISE}
+    images = _run(bundle / SYNTHESIS, "image", styles)
     if how := golden.difference(images):
         raise BundleError(f"{bundle / MAPPING} and {SYNTHESIS} do not make the golden images ({how}): export again")
-    return {"mapping": Reference(golden.inputs, "w", w), "synthesis": Reference({"w": w}, "image", golden.values)}
+    return {"mapping": Reference(latents, "w", w), "synthesis": Reference(styles, "image", golden.values)}
 
 
 def _run(graph: Path, output: str, inputs: dict[str, NDArray[Any]]) -> NDArray[Any]:

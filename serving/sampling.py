@@ -8,9 +8,9 @@ from typing import TypeVar
 import numpy as np
 
 from core.animation import animation_kind, encode_animation
+from core.contract import NOISE, latent_inputs
 from core.errors import RequestRefused
 from core.images import Images
-from core.latents import latents
 from serving.client import Sampler
 from serving.files import (
     MOST_ON_A_SHEET,
@@ -148,7 +148,10 @@ def draw_mixes(order: Order, seeds: Sequence[int], layers: str, truncation: floa
     sampler, facts = order.sampler, order.facts(truncation)
     w = np.stack(list(sampler.styles(seeds, truncation, order.label)))
     taken = parse_layers(layers, w.shape[1])
-    images = order.counted(sampler.sample_styles(mixed(w[:1].repeat(len(others), 0), w[1:], taken)), len(others))
+    noise = latent_inputs(sampler.spec, seeds).get(NOISE)
+    theirs = None if noise is None else noise[:1].repeat(len(others), 0)  # the first seed's: no layer's style
+    made = sampler.sample_styles(mixed(w[:1].repeat(len(others), 0), w[1:], taken), theirs)
+    images = order.counted(made, len(others))
     named = layers if layers[0].isalpha() else f"layers_{layers}"
     whose = f"layers {taken.start}-{taken.stop - 1} of {w.shape[1]}"
     pictures = (
@@ -159,7 +162,7 @@ def draw_mixes(order: Order, seeds: Sequence[int], layers: str, truncation: floa
     )
     _, shown = save_pictures(pictures, order.out, facts, len(others))
     if order.sheet:
-        own, *sources = sampler.sample_styles(w)
+        own, *sources = sampler.sample_styles(w, noise)
         table = [np.zeros_like(own), *sources, own, *shown]
         save_sheet(table, order.sheet, facts | {"Mixed": f"{whose} of seed {first}"}, len(seeds))
     return f"{_said(order, len(others), 'images', MOST_ON_A_SHEET)} ({whose}, counted from 0)"
@@ -167,7 +170,7 @@ def draw_mixes(order: Order, seeds: Sequence[int], layers: str, truncation: floa
 
 def _check_way(sampler: Sampler, seeds: Sequence[int], frames: int) -> None:
     spec = sampler.spec
-    most = min(MOST_FRAMES, _MOST_BYTES // (spec.height * spec.width * spec.channels))
+    most = min(MOST_FRAMES, _MOST_BYTES // (spec.height * spec.width * spec.channels + 4 * spec.noise))
     if len(seeds) < 2:
         raise RequestRefused("a way needs two seeds or more: write --interpolate 3-9 or 3,9")
     if not len(seeds) <= frames <= most:
@@ -175,13 +178,14 @@ def _check_way(sampler: Sampler, seeds: Sequence[int], frames: int) -> None:
 
 
 def _along(order: Order, seeds: Sequence[int], places: list[Place], truncation: float) -> Iterator[Images]:
-    """The image at each place."""
+    """The image at each place. Noise, where it is an input, goes on arcs in any case: straight lines weaken it."""
     sampler = order.sampler
+    given = latent_inputs(sampler.spec, seeds)
+    noise = follow(given[NOISE], places, slerp) if NOISE in given else None
     if sampler.style_shape:
         w = np.stack(list(sampler.styles(seeds, truncation, order.label)))
-        return sampler.sample_styles(follow(w, places, lerp))
-    z = latents(seeds, sampler.spec.latent_dim)
-    return sampler.sample_latents(follow(z, places, slerp), truncation, order.label)
+        return sampler.sample_styles(follow(w, places, lerp), noise)
+    return sampler.sample_latents(follow(given["z"], places, slerp), truncation, order.label, noise)
 
 
 def _facts_of_frame(index: int, seeds: Sequence[int], places: list[Place]) -> dict[str, str]:

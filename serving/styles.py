@@ -50,14 +50,21 @@ def refusal(model: str, version: str) -> RequestRefused:
     )
 
 
-def check_styles(model: str, parts: Parts, w: NDArray[np.float32]) -> None:
-    """Raise RequestRefused unless ``w`` is ``(n, layers, style_dim)`` and finite."""
-    if w.shape[1:] != parts.shape:
-        raise RequestRefused(
-            f"the styles have shape {w.shape}: '{model}' takes (n, {parts.shape[0]}, {parts.shape[1]})"
-        )
-    if not np.isfinite(w).all():
-        raise RequestRefused("the styles hold a NaN or an infinity: send finite numbers")
+def as_float32(values: Any) -> NDArray[np.float32]:
+    """``values`` as the graph takes them; what is too large for it becomes an infinity, without a word."""
+    with np.errstate(over="ignore"):
+        return np.asarray(values).astype(np.float32)
+
+
+def check_rows(model: str, what: str, values: Any, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """``values`` as float32. Raises RequestRefused unless they are ``(n, *shape)`` and finite."""
+    rows = as_float32(values)
+    if rows.ndim == 0 or rows.shape[1:] != shape:
+        wanted = ", ".join(map(str, shape))
+        raise RequestRefused(f"the {what} have shape {rows.shape}: '{model}' takes (n, {wanted})")
+    if not np.isfinite(rows).all():
+        raise RequestRefused(f"the {what} hold a NaN or an infinity: send finite numbers")
+    return rows
 
 
 def parse_layers(text: str, layers: int) -> slice:

@@ -76,9 +76,21 @@ def test_every_verb_is_in_the_help() -> None:
 
 
 def test_bad_usage_is_status_2() -> None:
-    for arguments in (["trian"], ["train"], ["data", "import", "x", "y", "--size", "64", "--fit", "squeeze"]):
+    wrong = (["trian"], ["train"], ["data", "import", "x", "y", "--size", "64", "--fit", "squeeze"])
+    sample = ["sample", "x", "--out", "y"]
+    contradictory = (
+        sample,
+        [*sample, "--seeds", "1", "--mix", "1,2", "--layers", "fine"],
+        [*sample, "--seeds", "1", "--loop"],
+        [*sample, "--seeds", "1", "--frames", "9"],
+        [*sample, "--interpolate", "1,2", "--layers", "fine"],
+        [*sample, "--mix", "1,2"],
+        [*sample, "--interpolate", "1,2", "--truncation", "0,1"],
+        [*sample, "--interpolate", "1,2", "--fps", "51"],
+    )
+    for arguments in (*wrong, *contradictory):
         done = cli(*arguments)
-        assert done.returncode == 2
+        assert done.returncode == 2, arguments
         assert "Traceback" not in done.stderr
 
 

@@ -11,6 +11,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from core.bundle import GOLDEN, GRAPH, MAPPING, SYNTHESIS, Golden, write_manifest
+from core.contract import latent_inputs
 from core.files import write_atomic
 from core.latents import ALGORITHM, latents
 from core.spec import GeneratorSpec, Provenance
@@ -22,6 +23,7 @@ from serving.triton import free_ports
 SPEC = GeneratorSpec("tiny", 8, 12, 4, latent_dim=8, provenance=Provenance(data_name="noise", data_licence="CC0-1.0"))
 CLASSES = ("cat", "dog", "bird")
 LAYERS, STYLE_DIM = 6, 5
+NOISY = replace(SPEC, noise=7)
 
 
 def make_bundle(path: Path, spec: GeneratorSpec = SPEC, seed: int = 0) -> Path:
@@ -91,8 +93,9 @@ def make_style_bundle(path: Path, spec: GeneratorSpec = SPEC, seed: int = 0) -> 
     first, second = style_weights(spec, seed)
     for name, graph in zip((GRAPH, MAPPING, SYNTHESIS), make_style_graphs(spec, first, second), strict=True):
         (path / name).write_bytes(graph.SerializeToString())
-    inputs = {"z": latents(range(5), spec.latent_dim), "truncation": np.linspace(1, 0.5, 5, dtype=np.float32)[:, None]}
-    images = images_of_styles(spec, second, styles_of(first, **inputs))
+    inputs = latent_inputs(spec, range(5)) | {"truncation": np.linspace(1, 0.5, 5, dtype=np.float32)[:, None]}
+    w = styles_of(first, inputs["z"], inputs["truncation"])
+    images = images_of_styles(spec, second, w, inputs.get("noise"))
     (path / GOLDEN).write_bytes(Golden(inputs, images).to_bytes())
     write_manifest(path, spec=spec, opset=18, seed_algorithm=ALGORITHM)
     return path
@@ -102,7 +105,7 @@ def style_weights(spec: GeneratorSpec = SPEC, seed: int = 0):
     random = np.random.RandomState(seed)
     size = spec.channels * spec.height * spec.width
     first = random.standard_normal((spec.latent_dim, STYLE_DIM)).astype(np.float32)
-    return first, random.standard_normal((LAYERS * STYLE_DIM, size)).astype(np.float32) / 12
+    return first, random.standard_normal((LAYERS * STYLE_DIM + spec.noise, size)).astype(np.float32) / 12
 
 
 def styles_of(first, z, truncation=1.0):
@@ -110,9 +113,12 @@ def styles_of(first, z, truncation=1.0):
     return np.repeat(((z * np.float32(truncation)) @ first)[:, None], LAYERS, axis=1)
 
 
-def images_of_styles(spec, second, w):
+def images_of_styles(spec, second, w, noise=None):
     """What the synthesis computes, in numpy."""
-    values = np.tanh(w.reshape(len(w), -1) @ second) * np.float32(127) + np.float32(127)
+    flat = w.reshape(len(w), -1)
+    values = np.tanh((flat if noise is None else np.concatenate([flat, noise], axis=1)) @ second) * np.float32(
+        127
+    ) + np.float32(127)
     chw = np.round(values).reshape(len(w), spec.channels, spec.height, spec.width)
     return chw.transpose(0, 2, 3, 1).astype(np.uint8)
 
@@ -136,7 +142,8 @@ def make_style_graphs(spec: GeneratorSpec, first, second):
     ]
     synthesis = [
         helper.make_node("Reshape", ["w", "row"], ["flat"]),
-        helper.make_node("MatMul", ["flat", "second"], ["sum"]),
+        helper.make_node("Concat", ["flat", "noise"] if spec.noise else ["flat"], ["all"], axis=1),
+        helper.make_node("MatMul", ["all", "second"], ["sum"]),
         helper.make_node("Tanh", ["sum"], ["value"]),
         helper.make_node("Mul", ["value", "half"], ["scaled"]),
         helper.make_node("Add", ["scaled", "half"], ["levels"]),
@@ -146,9 +153,11 @@ def make_style_graphs(spec: GeneratorSpec, first, second):
         helper.make_node("Cast", ["hwc"], ["image"], to=TensorProto.UINT8),
     ]
     z = [("z", TensorProto.FLOAT, [spec.latent_dim]), ("truncation", TensorProto.FLOAT, [1])]
+    noise = [("noise", TensorProto.FLOAT, [spec.noise])] if spec.noise else []
     w = ("w", TensorProto.FLOAT, [LAYERS, STYLE_DIM])
     image = ("image", TensorProto.UINT8, [spec.height, spec.width, spec.channels])
-    for nodes, inputs, output in ((mapping + synthesis, z, image), (mapping, z, w), (synthesis, [w], image)):
+    whole = (mapping + synthesis, z + noise, image)
+    for nodes, inputs, output in (whole, (mapping, z, w), (synthesis, [w, *noise], image)):
         used = {name for node in nodes for name in node.input}
         graph = helper.make_graph(
             nodes,
@@ -207,12 +216,13 @@ def server(tmp_path_factory, bundle, labelled_bundle) -> Iterator[Supervisor]:
 
 @pytest.fixture(scope="session")
 def style_server(tmp_path_factory, bundle, style_bundle, labelled_bundle) -> Iterator[Supervisor]:
-    """A Triton with a model that has styles, in its second version, and models that have none."""
+    """A Triton with a model that has styles, in its second version, one that takes noise too, and some without."""
     repository = tmp_path_factory.mktemp("styled") / "repository"
     publish(style_bundle, "styled", repository)
     publish(style_bundle, "styled", repository)
     publish(bundle, "tiny", repository)
     publish(labelled_bundle, "animals", repository)
+    publish(make_style_bundle(tmp_path_factory.mktemp("bundles") / "noisy", NOISY), "noisy", repository)
     configure(repository / "styled_synthesis", max_batch_size=7)
     with Supervisor(repository, free_ports()) as supervisor:
         yield supervisor

@@ -177,6 +177,17 @@ class Killed(BaseException):
     """What nothing cleans up after."""
 
 
+def test_noise_is_an_input_of_the_whole_and_of_the_synthesis(tmp_path):
+    publish(conftest.make_style_bundle(tmp_path / "noisy", conftest.NOISY), "noisy", tmp_path / "repository")
+    whole, mapping, synthesis = (
+        {tensor.name for tensor in read_config(tmp_path / "repository" / name).inputs}
+        for name in ("noisy", "noisy_mapping", "noisy_synthesis")
+    )
+    assert (whole, mapping, synthesis) == ({"z", "truncation", "noise"}, {"z", "truncation"}, {"w", "noise"})
+    golden = Reference.read(tmp_path / "repository" / "noisy_synthesis" / "1" / "golden.npz")
+    assert set(golden.inputs) == {"w", "noise"}
+
+
 @pytest.mark.parametrize("already", [0, 1])
 @pytest.mark.parametrize("after", [0, 1, 2])
 def test_the_whole_appears_last_and_what_a_killed_publisher_left_is_not_served(
