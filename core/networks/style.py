@@ -23,12 +23,20 @@ class StyleGenerator(Generator):
 
     Two styled layers and one image a size; the images are summed, each doubled to the next size (figure 7b).
     Options: ``width``, the channels at full size (twice as many at each size before, to 8 times that);
-    ``style_dim``; ``mapping_layers``.
+    ``style_dim``; ``mapping_layers``; ``noise_rate``, how fast the strength of the noise learns (1 as published; less
+    for short runs, which otherwise put noise where detail is still to come).
     """
 
     learns_classes = True
 
-    def __init__(self, spec: GeneratorSpec, width: int = 64, style_dim: int = 512, mapping_layers: int = 8) -> None:
+    def __init__(
+        self,
+        spec: GeneratorSpec,
+        width: int = 64,
+        style_dim: int = 512,
+        mapping_layers: int = 8,
+        noise_rate: float = 1.0,
+    ) -> None:
         super().__init__(spec, style_dim)
         _check("width", width)
         _check("style_dim", style_dim)
@@ -38,12 +46,18 @@ class StyleGenerator(Generator):
         self.map = Mapping(spec.latent_dim, style_dim, mapping_layers, len(spec.classes))
         self.constant = nn.Parameter(torch.randn(1, widths[0], size.base_height, size.base_width))
         self.layers = nn.ModuleList(
-            [StyledConvolution(widths[0], widths[0], style_dim, size.base_height, size.base_width)]
+            [
+                StyledConvolution(
+                    widths[0], widths[0], style_dim, size.base_height, size.base_width, noise_rate=noise_rate
+                )
+            ]
         )
         for step, (inputs, outputs) in enumerate(pairwise(widths), 1):
             sides = size.base_height << step, size.base_width << step
-            self.layers.append(StyledConvolution(inputs, outputs, style_dim, *sides, doubling=True))
-            self.layers.append(StyledConvolution(outputs, outputs, style_dim, *sides))
+            self.layers.append(
+                StyledConvolution(inputs, outputs, style_dim, *sides, doubling=True, noise_rate=noise_rate)
+            )
+            self.layers.append(StyledConvolution(outputs, outputs, style_dim, *sides, noise_rate=noise_rate))
         scale = CONTRAST / math.sqrt(len(widths))
         self.images = nn.ModuleList(ToImage(inputs, spec.channels, style_dim, scale) for inputs in widths)
 

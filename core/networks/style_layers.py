@@ -39,13 +39,21 @@ class StyledConvolution(nn.Module):
     """Modulate, convolve 3x3, demodulate, perhaps double the size; then noise, bias, leaky ReLU (2020, figure 2d).
 
     ``height`` and ``width`` are the output's. Where no noise is given, it is drawn afresh in training; in evaluation
-    it is a fixed picture, the same for every row, so that an image is a function of its style.
+    it is a fixed picture, the same for every row, so that an image is a function of its style. ``noise_rate`` is how
+    fast the noise's strength learns, next to everything else.
     """
 
     noise: Tensor
 
     def __init__(
-        self, inputs: int, outputs: int, style_dim: int, height: int, width: int, doubling: bool = False
+        self,
+        inputs: int,
+        outputs: int,
+        style_dim: int,
+        height: int,
+        width: int,
+        doubling: bool = False,
+        noise_rate: float = 1.0,
     ) -> None:
         super().__init__()
         self.doubling = doubling
@@ -53,6 +61,7 @@ class StyledConvolution(nn.Module):
         self.weight = nn.Parameter(torch.randn(outputs, inputs, 3, 3))
         self.bias = nn.Parameter(torch.zeros(1, outputs, 1, 1))
         self.strength = nn.Parameter(torch.zeros(()))
+        self.noise_rate = noise_rate
         self.register_buffer("noise", torch.randn(1, 1, height, width))
 
     def forward(self, x: Tensor, w: Tensor, noise: Tensor | None = None) -> Tensor:
@@ -65,7 +74,7 @@ class StyledConvolution(nn.Module):
             noise = noise.reshape(-1, *self.noise.shape[1:])
         else:
             noise = torch.randn_like(x[:, :1]) if self.training else self.noise  # (n or 1, 1, height, width)
-        return F.leaky_relu(x + self.bias + noise * self.strength, SLOPE)
+        return F.leaky_relu(x + self.bias + noise * (self.strength * self.noise_rate), SLOPE)
 
 
 class ToImage(nn.Module):

@@ -113,7 +113,8 @@ class Adversarial:
         """This round's fakes. The generator moves last, so both players can judge one forward pass."""
         if self._fakes is None or self._fakes[0] != batch.step:
             z = torch.randn(len(batch.images), self.spec.latent_dim, device=batch.images.device)
-            self._fakes = (batch.step, self._generate(z, batch.labels))
+            # Limited to what pixels can show, as every exported image is: a flat ground then costs no precision.
+            self._fakes = (batch.step, self._generate(z, batch.labels).clamp(*self.spec.value_range))
         return self._fakes[1]
 
     def _generate(self, z: Tensor, labels: Tensor | None) -> Tensor:
