@@ -11,6 +11,7 @@ from core.networks.base import Generator
 from core.spec import GeneratorSpec
 from trainer.augment import ADAPT_EVERY, AdaptiveShare, augment
 from trainer.config import TrainConfig
+from trainer.limits import limited
 from trainer.losses import LOSSES
 from trainer.penalties import drift, gradient_penalty, interpolates, squared_gradient
 from trainer.systems.players import Batch, Player, Stats
@@ -113,8 +114,7 @@ class Adversarial:
         """This round's fakes. The generator moves last, so both players can judge one forward pass."""
         if self._fakes is None or self._fakes[0] != batch.step:
             z = torch.randn(len(batch.images), self.spec.latent_dim, device=batch.images.device)
-            # Limited to what pixels can show, as every exported image is: a flat ground then costs no precision.
-            self._fakes = (batch.step, self._generate(z, batch.labels).clamp(*self.spec.value_range))
+            self._fakes = (batch.step, limited(self._generate(z, batch.labels), *self.spec.value_range))
         return self._fakes[1]
 
     def _generate(self, z: Tensor, labels: Tensor | None) -> Tensor:
