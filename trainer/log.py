@@ -1,8 +1,10 @@
 """The log of a run: one line per interval, and the watch for numbers that are no longer numbers."""
 
-import time
 from collections.abc import Callable
+from time import perf_counter
 from typing import Any
+
+import torch
 
 from core.errors import DivergedError
 from trainer.loop import Training
@@ -12,27 +14,42 @@ Report = Callable[[dict[str, Any]], None]
 
 
 class Log:
-    """Writes and reports the means since the last line; stops the run if one of them is not finite."""
+    """Writes and reports the means since the last line; stops the run if one of them is not finite.
+
+    Images per second are those of training: what ``aside`` does, and the log's own writing, is left out.
+    """
 
     def __init__(self, run: Run, report: Report, images_seen: int) -> None:
         self.run = run
         self.report = report
         self.images = images_seen
-        self.moment = time.perf_counter()
+        self.moment = perf_counter()  # when the interval began, moved on by what was done aside
         self.line: dict[str, Any] = {}  # the newest
 
     def __call__(self, training: Training) -> None:
         """Write the line for the rounds since the last one."""
         means = training.meter.read()
-        now = time.perf_counter()
-        rate = (training.images_seen - self.images) / (now - self.moment)
+        rate = (training.images_seen - self.images) / (perf_counter() - self.moment)
         line = {"images": training.images_seen, "images_per_second": round(rate, 1)}
-        self.images, self.moment = training.images_seen, now
         line |= {name: round(value, 6) for name, value in means.items()}
         self._stop_if_diverged(means, training.images_seen)
         self.line = line
         self.run.append_log(line)
         self.report(line)
+        self.images, self.moment = training.images_seen, perf_counter()
+
+    def aside(self, call: Callable[[Training], None]) -> Callable[[Training], None]:
+        """``call`` as a hook whose time does not count as training's: previews, judging, saving."""
+
+        def timed(training: Training) -> None:
+            _wait_for(training.device)
+            start = perf_counter()
+            try:
+                call(training)
+            finally:
+                self.moment += perf_counter() - start
+
+        return timed
 
     def _stop_if_diverged(self, means: dict[str, float], images_seen: int) -> None:
         for name, value in means.items():
@@ -43,3 +60,9 @@ class Log:
                     f"{name} became {value} within {images_seen:,} images: {where}; lower the learning rates "
                     "(--set learning_rate_d=1e-4) and use --no-resume"
                 )
+
+
+def _wait_for(device: torch.device) -> None:
+    """Until an accelerator has done what training asked of it, so that nobody else is charged for that."""
+    if device.type != "cpu":
+        torch.accelerator.synchronize(device)

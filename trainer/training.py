@@ -185,21 +185,23 @@ def _resume(training: Training, planned: Plan, run: Run, report: Report) -> None
 
 def _hooks(planned: Plan, run: Run, images_seen: int, report: Report, tick: Callable[[int], None]) -> list[Hook]:
     """What is done besides training, in order: tick, keep levels, log, preview, judge, show, save."""
-    config = planned.config
+    config, judges, boards = planned.config, [], []
+    if config.metric_kimg:  # made before the log, which is not to count the first look at the real images
+        judge = Judge(run, planned.spec, planned.pack, config.metric_samples, planned.device, report)
+        judges = [Hook(config.metric_kimg * 1000, judge)]
+    if config.tensorboard:
+        boards = [Hook(config.log_kimg * 1000, Board(run, images_seen))]
     log = Log(run, report, images_seen)
     hooks = [
         Hook(1, lambda t: tick(t.images_seen)),
         Hook(1, Levels(run, report, images_seen)),
         Hook(config.log_kimg * 1000, log),
-        Hook(config.log_kimg * 1000, CollapseGuard(log, planned.pack, config, report)),
-        Hook(config.preview_kimg * 1000, lambda t: write_preview(run, t.average, config.previews, t.images_seen)),
     ]
-    if config.metric_kimg:
-        judge = Judge(run, planned.spec, planned.pack, config.metric_samples, planned.device, report)
-        hooks.append(Hook(config.metric_kimg * 1000, judge))
-    if config.tensorboard:
-        hooks.append(Hook(config.log_kimg * 1000, Board(run, images_seen)))
-    return [*hooks, Hook(config.checkpoint_kimg * 1000, lambda t: _save(t, planned, run, report))]
+    guard = Hook(config.log_kimg * 1000, CollapseGuard(log, planned.pack, config, report))
+    preview = Hook(config.preview_kimg * 1000, lambda t: write_preview(run, t.average, config.previews, t.images_seen))
+    save = Hook(config.checkpoint_kimg * 1000, lambda t: _save(t, planned, run, report))
+    aside = [guard, preview, *judges, *boards, save]
+    return [*hooks, *(Hook(hook.every, log.aside(hook.call)) for hook in aside)]
 
 
 def _save(training: Training, planned: Plan, run: Run, report: Report) -> None:

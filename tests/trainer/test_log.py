@@ -1,0 +1,98 @@
+"""The log's rate is training's own."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from trainer import log as room
+from trainer import training
+from trainer.log import Log
+from trainer.run import Run
+from trainer.training import Plan, train
+
+
+class Clock:
+    """A clock that moves only when told to."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr(room, "perf_counter", made)
+    return made
+
+
+def test_the_rate_leaves_out_what_is_done_aside_and_the_writing(planned: Plan, tmp_path: Path, clock: Clock) -> None:
+    def spend(seconds: float) -> None:
+        clock.now += seconds
+
+    moving = training._start(planned)
+    log = Log(Run(tmp_path), lambda _: spend(7.0), 0)
+    judge = log.aside(lambda _: spend(50.0))
+    for seen, seconds in ((100, 4.0), (200, 2.0)):
+        spend(seconds / 2)
+        judge(moving)  # in the middle of the interval
+        spend(seconds / 2)
+        moving.images_seen = seen
+        log(moving)
+        judge(moving)  # after its line
+    assert [line["images_per_second"] for line in log.run.read_log()] == [25.0, 50.0]
+
+
+def test_what_fails_aside_is_not_charged_either_and_is_not_hidden(planned: Plan, tmp_path: Path, clock: Clock) -> None:
+    def fail(_: object) -> None:
+        clock.now += 9
+        raise OSError("full")
+
+    moving = training._start(planned)
+    log = Log(Run(tmp_path), lambda _: None, 0)
+    with pytest.raises(OSError, match="full"):
+        log.aside(fail)(moving)
+    clock.now += 2
+    moving.images_seen = 10
+    log(moving)
+    assert log.line["images_per_second"] == 5.0
+
+
+def test_previews_and_states_of_a_run_are_aside(
+    planned: Plan, out: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run in which only rounds, previews, guards and states take time: every line shows the rounds' alone."""
+
+    def slow(name: str, owner: object, seconds: float) -> None:
+        real = getattr(owner, name)
+
+        def call(*args: object, **options: object) -> object:
+            clock.now += seconds
+            return real(*args, **options)
+
+        monkeypatch.setattr(owner, name, call)
+
+    slow("play", training.loop, 0.1)
+    slow("write_preview", training, 3.0)
+    slow("save", training.state, 5.0)
+    slow("__call__", training.CollapseGuard, 1.0)
+    train(planned, out)
+    rates = [line["images_per_second"] for line in Run(out).read_log()]
+    assert rates == [80.0] * 8  # batches of 8
+
+
+def test_on_an_accelerator_it_waits_for_training_first(
+    planned: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[object] = []
+    monkeypatch.setattr(torch.accelerator, "synchronize", told.append)
+    moving = training._start(planned)
+    log = Log(Run(tmp_path), lambda _: None, 0)
+    log.aside(lambda _: told.append("called"))(moving)
+    assert told == ["called"]
+    moving.device = torch.device("cuda")
+    log.aside(lambda _: told.append("called"))(moving)
+    assert told == ["called", torch.device("cuda"), "called"]
