@@ -1,13 +1,12 @@
 """One run of a tritonserver: started, checked against golden images, watched, and ended without a trace."""
 
-import os
 import re
 import signal
 import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
 from contextlib import suppress
@@ -20,6 +19,7 @@ from core.bundle import GOLDEN
 from core.errors import ServingError
 from serving.config import from_message
 from serving.golden import Reference, Watched
+from serving.processes import DEAD, could_run, kill_group, listening, name_of, state_of, wait_for
 from serving.triton import HOST, Ports, Triton, Workplace, clean_shared_memory, launch, note_group
 from serving.wire import Answer, connect, translated
 
@@ -28,7 +28,6 @@ _STUB = "triton_python_backend_stub"
 # machine without a GPU, explains no end.
 _ERROR = re.compile(r"^(?!.*CudaDriverHelper)([EF]\d{4} |terminate called|(?![IW]\d{4} ).*\berror\b)")
 _FROM_OUTSIDE = (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT)  # no line of the log is the reason of these
-_DEAD = (psutil.STATUS_DEAD, psutil.STATUS_ZOMBIE)
 _GOLDEN_SECONDS = 120.0  # a first run may compile kernels
 _PROBE_SECONDS = 600.0  # the prober judges much earlier
 _CONTROL_SECONDS = 10.0
@@ -64,7 +63,7 @@ class Server:
                 )
             if stopping.wait(0.05):
                 return False
-        self.stubs = [child for child in self._children() if _name_of(child).startswith(_STUB[:15])]
+        self.stubs = [child for child in self._children() if name_of(child).startswith(_STUB[:15])]
         try:
             self.models = list(self._find_models())
         except InferenceServerException as error:
@@ -78,7 +77,7 @@ class Server:
         if ended := self._ended():
             return ended
         states = {process: state_of(process) for process in self._processes()}
-        if any(states[stub] in _DEAD for stub in self.stubs):
+        if any(states[stub] in DEAD for stub in self.stubs):
             return "a backend stub died"
         # Stopped twice in a row is not a blink. A stub that is continued later aborts the whole server.
         stopped = {process for process, state in states.items() if state == psutil.STATUS_STOPPED}
@@ -96,6 +95,10 @@ class Server:
             total += times.user + times.system
         return total
 
+    def could_run(self) -> bool:
+        """Whether a thread of the server or its stubs runs, or waits for nothing but a processor."""
+        return any(could_run(process) for process in self._processes())
+
     def ask_answered(self) -> "Future[int]":
         """Ask how many runs of all models the server has finished; -1 if it does not even say that. Never waits."""
         finished: Future[int] = Future()
@@ -110,10 +113,10 @@ class Server:
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(grace)
         children = self._children() or self.stubs
-        _kill_group(self.pid)
+        kill_group(self.pid)
         self._process.wait()
         note_group(self._workplace, 0)
-        _wait_for(children, 5)
+        wait_for(children, 5)
         clean_shared_memory(self._workplace.shm_prefix, keep="lock")
 
     def _reason(self) -> str:
@@ -162,7 +165,7 @@ class Server:
                 return False
         wanted = {self._ports.grpc, self._ports.http, self._ports.metrics}
         try:
-            return wanted <= set().union(*map(_listening, [*self._processes(), *self._children()]))
+            return wanted <= set().union(*map(listening, [*self._processes(), *self._children()]))
         except psutil.AccessDenied:  # a program with privileges: nobody may look
             return self._process.poll() is None
 
@@ -242,10 +245,13 @@ class Prober:
             return f"'{model.name}' failed a question it must answer ({error})"
 
     def _judge_silence(self, elapsed: float) -> str | None:
-        """A hung server is idle, or works without ever answering anyone; a busy one answers others meanwhile."""
+        """A hung server is idle, or works without ever answering anyone; a busy one answers others meanwhile.
+
+        One that would work but gets no processor, on a machine that is at other work, is not idle.
+        """
         silent = f"'{self._asked[0][0].name}' does not answer"
         worked = self._server.processor_seconds() - self._work
-        if elapsed > self.PATIENCE and worked < self.BUSY * elapsed:
+        if elapsed > self.PATIENCE and worked < self.BUSY * elapsed and not self._server.could_run():
             return silent
         if elapsed > self.LONGEST and self._asked_answered is None:
             self._asked_answered = self._server.ask_answered()
@@ -256,14 +262,6 @@ class Prober:
             self._answered = answered
             self._start_clock()
         return None
-
-
-def state_of(process: psutil.Process) -> str:
-    """The state of a process in psutil's words; dead if it is gone."""
-    try:
-        return str(process.status()) if process.is_running() else psutil.STATUS_DEAD
-    except psutil.NoSuchProcess:
-        return str(psutil.STATUS_DEAD)
 
 
 def reason_in(log: str) -> str:
@@ -280,32 +278,3 @@ def reason_in(log: str) -> str:
 
 def _because(what: str, why: str) -> str:
     return f"{what}: {why}" if why else what
-
-
-def _name_of(process: psutil.Process) -> str:
-    """The name of a process; empty if it is gone."""
-    try:
-        return str(process.name())
-    except psutil.NoSuchProcess:
-        return ""
-
-
-def _listening(process: psutil.Process) -> set[int]:
-    """The TCP ports a process listens on; none if it is gone."""
-    try:
-        connections = process.net_connections("tcp")
-    except psutil.NoSuchProcess:
-        return set()
-    return {each.laddr.port for each in connections if each.status == psutil.CONN_LISTEN}
-
-
-def _wait_for(processes: Iterable[psutil.Process], seconds: float) -> None:
-    """Wait until none of them runs. A zombie does not: whoever inherited it may take its time to notice."""
-    limit = time.monotonic() + seconds
-    while any(state_of(process) not in _DEAD for process in processes) and time.monotonic() < limit:
-        time.sleep(0.01)
-
-
-def _kill_group(group: int) -> None:
-    with suppress(ProcessLookupError):
-        os.killpg(group, signal.SIGKILL)

@@ -20,6 +20,7 @@ from core.errors import MissingDependency, ServerUnavailable, ServingError
 from serving.client import Sampler
 from serving.files import save_samples
 from serving.golden import Reference, Watched
+from serving.processes import could_run
 from serving.repository import CONFIG, publish
 from serving.server import Prober, reason_in
 from serving.supervisor import Supervisor, serve
@@ -204,6 +205,35 @@ def test_the_server_of_another_supervisor_is_not_taken_for_ones_own(server, make
     events = []
     starting_fails(make_repository(), f"port {server.ports.grpc} is taken", server.ports, on_event=events.append)
     assert [event.kind for event in events] == ["starting", "stopped"]
+
+
+def test_a_server_that_gets_no_processor_is_not_taken_for_a_hung_one(golden):
+    class Starved:
+        models = (Watched("tiny", "1", Reference(golden.inputs, "image", golden.images), 4),)
+        waits = True
+
+        def processor_seconds(self):
+            return 0.0
+
+        def could_run(self):
+            return self.waits
+
+    prober = Prober(Starved())
+    prober._asked = [(Starved.models[0], Future())]
+    prober._since -= 2 * Prober.PATIENCE
+    assert prober.fault() is None
+    prober._server.waits = False
+    assert prober.fault() == "'tiny' does not answer"
+
+
+def test_whether_a_process_could_run():
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as busy:
+        eventually(lambda: could_run(psutil.Process(busy.pid)))
+        busy.send_signal(signal.SIGSTOP)
+        eventually(lambda: not could_run(psutil.Process(busy.pid)))
+        process = psutil.Process(busy.pid)
+        busy.kill()
+    assert not could_run(process)
 
 
 def test_a_server_that_is_asked_whether_it_works_is_not_waited_for(golden):

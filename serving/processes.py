@@ -1,0 +1,59 @@
+"""What is to be known of processes that may vanish at any moment."""
+
+import os
+import signal
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+DEAD = (psutil.STATUS_DEAD, psutil.STATUS_ZOMBIE)
+
+
+def state_of(process: psutil.Process) -> str:
+    """The state of a process in psutil's words; dead if it is gone."""
+    try:
+        return str(process.status()) if process.is_running() else psutil.STATUS_DEAD
+    except psutil.NoSuchProcess:
+        return str(psutil.STATUS_DEAD)
+
+
+def could_run(process: psutil.Process) -> bool:
+    """Whether a thread of the process runs, or would if the processors were not busy with something else."""
+    for stat in Path(f"/proc/{process.pid}/task").glob("*/stat"):
+        with suppress(OSError):  # the thread has ended meanwhile
+            if stat.read_text().rpartition(")")[2].split()[0] == "R":  # after the name, which may hold anything
+                return True
+    return False
+
+
+def name_of(process: psutil.Process) -> str:
+    """The name of a process; empty if it is gone."""
+    try:
+        return str(process.name())
+    except psutil.NoSuchProcess:
+        return ""
+
+
+def listening(process: psutil.Process) -> set[int]:
+    """The TCP ports a process listens on; none if it is gone."""
+    try:
+        connections = process.net_connections("tcp")
+    except psutil.NoSuchProcess:
+        return set()
+    return {each.laddr.port for each in connections if each.status == psutil.CONN_LISTEN}
+
+
+def wait_for(processes: Iterable[psutil.Process], seconds: float) -> None:
+    """Wait until none of them runs. A zombie does not: whoever inherited it may take its time to notice."""
+    limit = time.monotonic() + seconds
+    while any(state_of(process) not in DEAD for process in processes) and time.monotonic() < limit:
+        time.sleep(0.01)
+
+
+def kill_group(group: int) -> None:
+    """Kill every process of a group, if there is one."""
+    with suppress(ProcessLookupError):
+        os.killpg(group, signal.SIGKILL)
