@@ -52,21 +52,22 @@ def test_groups_have_the_size_asked_for_or_the_largest_that_fits(width, group, g
 
 
 def up_expected(x):
-    """Along each axis every pixel, then the mean of it and the next, the last one repeated."""
+    """Along each axis two pixels for each: three parts of it and one of its neighbour, the border repeated."""
     for axis in (0, 1):
         x = np.moveaxis(x, axis, 0)
         rows = []
         for i in range(len(x)):
-            rows += [x[i], (x[i] + x[min(i + 1, len(x) - 1)]) / 2]
+            rows += [(3 * x[i] + x[max(i - 1, 0)]) / 4, (3 * x[i] + x[min(i + 1, len(x) - 1)]) / 4]
         x = np.moveaxis(np.array(rows), 0, axis)
     return x
 
 
 def down_expected(x):
-    """Along each axis [1, 2, 1] / 4 around every second pixel, the first one repeated."""
+    """Along each axis [1, 3, 3, 1] / 8 around every pair of pixels, the border repeated."""
     for axis in (0, 1):
         x = np.moveaxis(x, axis, 0)
-        rows = [(x[max(i - 1, 0)] + 2 * x[i] + x[i + 1]) / 4 for i in range(0, len(x), 2)]
+        padded = [x[0], *x, x[-1]]
+        rows = [(padded[i] + 3 * padded[i + 1] + 3 * padded[i + 2] + padded[i + 3]) / 8 for i in range(0, len(x), 2)]
         x = np.moveaxis(np.array(rows), 0, axis)
     return x
 
