@@ -24,13 +24,14 @@ def to_pixels(values: Tensor, value_range: tuple[float, float]) -> Tensor:
     """Premultiplied float ``(n, c, h, w)`` in ``value_range`` to straight-alpha uint8 ``(n, h, w, c)``.
 
     Traced into every exported graph, so the order matters: Transpose, then Cast last (TensorRT refuses the
-    reverse). Below one level of alpha the colour fades to black instead of being divided by nearly nothing,
-    which keeps the function continuous: a rounding error of a runtime stays a rounding error.
+    reverse). Below one level of alpha the colour fades to black, which it reaches where alpha becomes 0, instead of
+    being divided by nearly nothing: the function is continuous, so a rounding error of a runtime stays one.
     """
     low, high = value_range
     unit = ((values.float() - low) * (1.0 / (high - low))).clamp(0.0, 1.0)
     if values.shape[1] == 4:
         colour, alpha = unit[:, :3], unit[:, 3:]
-        colour = torch.minimum(colour, alpha) / alpha.clamp(min=1.0 / _LEVELS)
+        fade = (alpha * (2 * _LEVELS) - 1).clamp(0.0, 1.0)  # 0 up to half a level, 1 from a whole one
+        colour = torch.minimum(colour, alpha) / alpha.clamp(min=0.5 / _LEVELS) * fade
         unit = torch.cat([colour, alpha], dim=1)
     return torch.round(unit * _LEVELS).permute(0, 2, 3, 1).to(torch.uint8)

@@ -72,6 +72,12 @@ def test_a_rounding_error_stays_one_near_alpha_0(colour, alpha, colour_error, al
     assert (first.int() - second.int()).abs().max() <= 1
 
 
+@given(st.floats(0, 1), st.floats(0, 2 / 255))
+def test_no_colour_hides_under_alpha_0(colour, alpha):
+    *colours, opacity = to_pixels(torch.tensor([colour] * 3 + [alpha]).reshape(1, 4, 1, 1), (0.0, 1.0)).flatten()
+    assert opacity > 0 or not any(colours)
+
+
 @pytest.mark.parametrize("channels", [1, 3, 4])
 def test_values_outside_the_range_are_clamped(channels):
     assert (to_pixels(torch.full((1, channels, 2, 2), 1e9), (-1.0, 1.0)) == 255).all()
