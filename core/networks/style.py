@@ -1,6 +1,7 @@
 """A small StyleGAN: Karras et al. 2019 (arXiv 1812.04948) and 2020 (arXiv 1912.04958), for any size by doubling."""
 
 import math
+from functools import partial
 from itertools import pairwise
 
 import torch
@@ -45,19 +46,12 @@ class StyleGenerator(Generator):
         widths = [_widened(width, size.doublings - step) for step in range(size.doublings + 1)]
         self.map = Mapping(spec.latent_dim, style_dim, mapping_layers, len(spec.classes))
         self.constant = nn.Parameter(torch.randn(1, widths[0], size.base_height, size.base_width))
-        self.layers = nn.ModuleList(
-            [
-                StyledConvolution(
-                    widths[0], widths[0], style_dim, size.base_height, size.base_width, noise_rate=noise_rate
-                )
-            ]
-        )
+        layer = partial(StyledConvolution, style_dim=style_dim, noise_rate=noise_rate)
+        self.layers = nn.ModuleList([layer(widths[0], widths[0], height=size.base_height, width=size.base_width)])
         for step, (inputs, outputs) in enumerate(pairwise(widths), 1):
-            sides = size.base_height << step, size.base_width << step
-            self.layers.append(
-                StyledConvolution(inputs, outputs, style_dim, *sides, doubling=True, noise_rate=noise_rate)
-            )
-            self.layers.append(StyledConvolution(outputs, outputs, style_dim, *sides, noise_rate=noise_rate))
+            height, wide = size.base_height << step, size.base_width << step
+            self.layers.append(layer(inputs, outputs, height=height, width=wide, doubling=True))
+            self.layers.append(layer(outputs, outputs, height=height, width=wide))
         scale = CONTRAST / math.sqrt(len(widths))
         self.images = nn.ModuleList(ToImage(inputs, spec.channels, style_dim, scale) for inputs in widths)
 
