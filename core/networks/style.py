@@ -42,6 +42,8 @@ class StyleGenerator(Generator):
         _check("width", width)
         _check("style_dim", style_dim)
         _check("mapping_layers", mapping_layers)
+        if not 0 <= noise_rate <= 1:
+            raise SpecError(f"noise_rate must be 0 to 1, not {noise_rate}")
         size = spec.size
         widths = [_widened(width, size.doublings - step) for step in range(size.doublings + 1)]
         self.map = Mapping(spec.latent_dim, style_dim, mapping_layers, len(spec.classes))

@@ -236,13 +236,14 @@ def test_a_spec_with_noise_of_another_network_is_refused():
         build_generator(replace(SPEC, noise=7))
 
 
-def test_noise_is_scaled_by_a_strength_that_starts_at_zero():
-    layer = StyledConvolution(4, 4, 8, 5, 5)
+@pytest.mark.parametrize("rate", [1.0, 0.02])
+def test_noise_is_scaled_by_a_strength_that_starts_at_zero(rate):
+    layer = StyledConvolution(4, 4, 8, 5, 5, noise_rate=rate)
     x, w = torch.randn(2, 4, 5, 5), torch.randn(2, 8)
     with torch.no_grad():
         assert torch.equal(layer(x, w), layer.eval()(x, w))
         layer.strength.fill_(0.5)
-        expected = modulated_convolution(x, layer.weight, layer.style(w), math.sqrt(2)) + layer.noise / 2
+        expected = modulated_convolution(x, layer.weight, layer.style(w), math.sqrt(2)) + rate * layer.noise / 2
         torch.testing.assert_close(layer(x, w), F.leaky_relu(expected, 0.2))
 
 
@@ -269,7 +270,10 @@ def test_a_fresh_generator_starts_within_the_value_range():
     assert 0.2 < images.std().item() < 0.7
 
 
-@pytest.mark.parametrize("options", [{"width": 0}, {"style_dim": 0}, {"mapping_layers": 0}, {"width": 5000}])
+@pytest.mark.parametrize(
+    "options",
+    [{"width": 0}, {"style_dim": 0}, {"mapping_layers": 0}, {"width": 5000}, {"noise_rate": -0.1}, {"noise_rate": 2.0}],
+)
 def test_impossible_options_are_named(options):
     with pytest.raises(SpecError, match=next(iter(options))):
         build_generator(GeneratorSpec("style", 16, 16, 4, 6, options={**TINY, **options}))
