@@ -6,8 +6,11 @@ import torch
 from torch import Tensor
 
 
+PULL = 0.01  # of the gradient that would bring a value back in: enough to, where all values are outside
+
+
 class _Limited(torch.autograd.Function):
-    """A clamp whose gradient dies only where it would push a value further out."""
+    """A clamp whose gradient is not quite 0 outside where it leads back in."""
 
     @staticmethod
     def forward(context: Any, values: Tensor, low: float, high: float) -> Tensor:
@@ -19,17 +22,18 @@ class _Limited(torch.autograd.Function):
     def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         (values,) = context.saved_tensors
         low, high = context.ends
-        # Descent moves a value against its gradient.
-        outwards = ((values > high) & (gradient < 0)) | ((values < low) & (gradient > 0))
-        return gradient.masked_fill(outwards, 0), None, None
+        inwards = ((values > high) & (gradient > 0)) | ((values < low) & (gradient < 0))  # descent goes against it
+        slope = torch.where(inwards, PULL, ((values >= low) & (values <= high)).to(gradient.dtype))
+        return gradient * slope, None, None
 
 
 def limited(values: Tensor, low: float, high: float) -> Tensor:
     """``values`` of any shape clamped to ``low`` … ``high``, as every exported image is.
 
     A discriminator that saw more could tell fakes by how exactly they hit the ends of the range, which most pixels
-    of a sprite lie at. The gradient of a value outside still pulls it back in; a plain clamp's would be 0, and a
-    generator that once left the range altogether would never learn again.
+    of a sprite lie at. Outside, a hundredth of the gradients that lead back in is left. A plain clamp leaves none, and
+    a generator that once left the range altogether never learns again; the whole gradient would hold every value
+    at the very edge, and flat ground would be hit no more exactly than before.
     """
     out: Tensor = _Limited.apply(values, low, high)  # type: ignore[no-untyped-call]
     return out
