@@ -5,7 +5,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-
 PULL = 0.01  # of the gradient that would bring a value back in: enough to, where all values are outside
 
 
