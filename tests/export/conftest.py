@@ -3,18 +3,27 @@
 import json
 import shutil
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
+import onnx
 import pytest
 import torch
+from onnx import ModelProto
 
 from core.bundle import GRAPH, MANIFEST, read_manifest, write_manifest
 from core.checkpoint import save_generator
 from core.networks import build_generator
 from core.networks.base import Generator
 from core.spec import GeneratorSpec, Provenance
+from export import exporting
+from export.convert import to_onnx
 from export.exporting import export_run
+from export.graph import ExportGraph
+from export.runtime import Session, open_session
 
+# What every family is exported as, once a session; one of them with labels and codes.
 SIZES = {"square RGBA": (32, 32, 4), "grey from 7": (28, 28, 1), "tall RGB": (48, 32, 3)}
 # A family not named here is built with its own defaults.
 TINY = {
@@ -31,6 +40,12 @@ def tiny_spec(family: str, size: tuple[int, int, int], **changes) -> GeneratorSp
     height, width, channels = size
     spec = GeneratorSpec(family, height, width, channels, 8, options=TINY.get(family, {}), provenance=PROVENANCE)
     return replace(spec, **changes)
+
+
+def family_spec(family: str, size: str) -> GeneratorSpec:
+    """The spec of ``shipped``: images that are tall have classes and codes beside the latent."""
+    extra = {"classes": ("cat", "dog", "newt"), "codes": 2} if size == "tall RGB" else {}
+    return tiny_spec(family, SIZES[size], **extra)
 
 
 def lively(spec: GeneratorSpec, seed: int = 0) -> Generator:
@@ -68,6 +83,28 @@ def exported(run, tmp_path_factory) -> Path:
     return path
 
 
+class Shipped(NamedTuple):
+    """A generator as it ships: what is traced, the ONNX model, and a session with it."""
+
+    graph: ExportGraph
+    model: ModelProto
+    session: Session
+
+
+@cache
+def ship(family: str, size: str) -> Shipped:
+    """Exported once a session, because exporting is what takes the time. Not to be changed."""
+    graph = ExportGraph(lively(family_spec(family, size)))
+    model = to_onnx(graph)
+    return Shipped(graph, model, open_session(model.SerializeToString()))
+
+
+@pytest.fixture
+def converted(exported, monkeypatch) -> None:
+    """``run`` is not converted again: a test of what comes after takes the graph that ``exported`` holds."""
+    monkeypatch.setattr(exporting, "to_onnx", lambda _: graph_of(exported))
+
+
 @pytest.fixture
 def bundle(exported, tmp_path) -> Path:
     """A copy of ``exported`` to spoil."""
@@ -91,7 +128,5 @@ def forge(bundle: Path, **changes) -> None:
     (bundle / MANIFEST).write_text(text.replace('"seal": ""', f'"seal": "{_digest(text)}"', 1))
 
 
-def graph_of(bundle: Path):
-    import onnx
-
+def graph_of(bundle: Path) -> ModelProto:
     return onnx.load(bundle / GRAPH)

@@ -18,10 +18,9 @@ from core.checkpoint import save_generator
 from core.errors import CheckpointError, ExportError, GanfoundryError
 from core.files import sha256
 from export import exporting
-from export.convert import to_onnx
 from export.exporting import export_run
 from export.verify import verify_bundle
-from tests.export.conftest import SIZES, lively, tiny_spec
+from tests.export.conftest import SIZES, graph_of, lively, tiny_spec
 
 
 def test_a_bundle_holds_what_it_says(run, exported):
@@ -76,10 +75,10 @@ def test_a_run_and_its_file_export_alike_and_again(run, exported, tmp_path, capf
     assert not [w for w in recwarn if not issubclass(w.category, DeprecationWarning)]
 
 
-def test_an_existing_bundle_stays_unless_told_otherwise(run, bundle, monkeypatch):
+def test_an_existing_bundle_stays_unless_told_otherwise(run, exported, bundle, monkeypatch):
     with pytest.raises(ExportError, match="--overwrite"):
         export_run(run, bundle)
-    monkeypatch.setattr(exporting, "to_onnx", broken_by(frozen_batch))
+    monkeypatch.setattr(exporting, "to_onnx", broken_by(frozen_batch, exported))
     with pytest.raises(ExportError):
         export_run(run, bundle, overwrite=True)
     verify_bundle(bundle)
@@ -124,7 +123,7 @@ def test_an_image_to_image_generator_is_refused(tmp_path):
         export_run(tmp_path, tmp_path / "out")
 
 
-def test_a_graph_too_large_for_one_file(run, tmp_path, monkeypatch):
+def test_a_graph_too_large_for_one_file(run, converted, tmp_path, monkeypatch):
     monkeypatch.setattr(exporting, "LARGEST_FILE", 1000)
     with pytest.raises(ExportError, match="narrower"):
         export_run(run, tmp_path / "out")
@@ -187,9 +186,11 @@ def lost_truncation(model: onnx.ModelProto) -> None:
         node.input[:] = ["one" if name == "truncation" else name for name in node.input]
 
 
-def broken_by(spoil):
-    def exporter(graph):
-        model = to_onnx(graph)
+def broken_by(spoil, bundle):
+    """An exporter that gives a spoilt copy of the graph in ``bundle``: converting it again would only take time."""
+
+    def exporter(_):
+        model = graph_of(bundle)
         spoil(model)
         return model
 
@@ -206,8 +207,8 @@ def broken_by(spoil):
         (lost_truncation, "truncation 0.5"),
     ],
 )
-def test_a_wrong_graph_fails_and_leaves_nothing(run, tmp_path, monkeypatch, spoil, reason):
-    monkeypatch.setattr(exporting, "to_onnx", broken_by(spoil))
+def test_a_wrong_graph_fails_and_leaves_nothing(run, exported, tmp_path, monkeypatch, spoil, reason):
+    monkeypatch.setattr(exporting, "to_onnx", broken_by(spoil, exported))
     with pytest.raises(ExportError, match=reason) as caught:
         export_run(run, tmp_path / "out" / "bundle")
     assert "nothing was exported" in str(caught.value)
@@ -215,7 +216,7 @@ def test_a_wrong_graph_fails_and_leaves_nothing(run, tmp_path, monkeypatch, spoi
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_a_full_disk_leaves_nothing(run, tmp_path, monkeypatch):
+def test_a_full_disk_leaves_nothing(run, converted, tmp_path, monkeypatch):
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 

@@ -14,14 +14,16 @@ from core.pixels import to_pixels
 from export.exporting import export_run
 from export.runtime import open_session
 from export.verify import verify_bundle
-from tests.export.conftest import SIZES, lively, reseal, tiny_spec
+from tests.export.conftest import lively, reseal, tiny_spec
+
+SPEC = tiny_spec("style", (24, 16, 3), classes=("a", "b"))
 
 
 @pytest.fixture(scope="module")
 def styled(tmp_path_factory):
     """A bundle of a conditional style generator and the run it came from. Not to be changed."""
     root = tmp_path_factory.mktemp("styled")
-    save_generator(root / "generator.safetensors", lively(tiny_spec("style", SIZES["tall RGB"], classes=("a", "b"))))
+    save_generator(root / "generator.safetensors", lively(SPEC))
     export_run(root, root / "bundle")
     return root
 
@@ -43,7 +45,7 @@ def parts(styled):
 
 def test_the_two_parts_in_turn_are_the_whole(styled, parts):
     map_, synthesise = parts
-    inputs = sample_inputs(tiny_spec("style", SIZES["tall RGB"], classes=("a", "b")), range(9), truncation=0.7)
+    inputs = sample_inputs(SPEC, range(9), truncation=0.7)
     whole = open_session((styled / "bundle" / GRAPH).read_bytes()).run(["image"], inputs)[0]
     assert levels_apart(synthesise(map_(inputs)), whole) <= 1
     figures = read_manifest(styled / "bundle").verification["in_two_parts"]["onnxruntime_against_pytorch_by_batch"]
@@ -109,6 +111,6 @@ def test_weights_of_convolutions_and_matrices_are_constants(styled):
     model = onnx.load(styled / "bundle" / GRAPH)
     constants = {tensor.name for tensor in model.graph.initializer}
     convolutions = [node for node in model.graph.node if node.op_type == "Conv"]
-    assert len(convolutions) == 2 * 3 + 1 + 4
+    assert len(convolutions) == 2 * SPEC.size.doublings + 1 + SPEC.size.doublings + 1
     assert all(node.input[1] in constants for node in convolutions)
     assert len(Golden.read(styled / "bundle" / "golden.npz")) == 16

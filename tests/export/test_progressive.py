@@ -1,19 +1,25 @@
 """Generators that have not finished growing: what ships is the level they are at, and nothing of the others."""
 
 import pytest
+import torch
+from PIL import Image
 
-from core.networks import build_generator
-from core.networks.progressive import LEVEL, at_level
+from core.bundle import GOLDEN, SHEET, Golden, levels_apart
+from core.checkpoint import load_generator, save_generator
+from core.errors import ExportError
+from core.files import sha256
+from core.networks.progressive import LEVEL
+from core.pixels import to_pixels
 from export.convert import to_onnx
+from export.exporting import _level, export_run
 from export.graph import ExportGraph
 from export.runtime import open_session
 from export.trial import stand_trial
-from tests.export.conftest import SIZES, lively, tiny_spec
+from export.verify import verify_bundle
+from tests.export.conftest import SIZES, lively, ship, tiny_spec
 
 
-@pytest.mark.parametrize(
-    ("growth", "blocks", "images"), [(0, 0, 1), (LEVEL, 1, 1), (LEVEL + LEVEL // 4, 2, 2), (3 * LEVEL, 3, 1)]
-)
+@pytest.mark.parametrize(("growth", "blocks", "images"), [(0, 0, 1), (LEVEL, 1, 1), (LEVEL + LEVEL // 4, 2, 2)])
 def test_other_levels_are_not_in_the_graph(growth, blocks, images):
     generator = lively(tiny_spec("progressive", SIZES["square RGBA"]))
     generator.grow(growth)
@@ -25,13 +31,68 @@ def test_other_levels_are_not_in_the_graph(growth, blocks, images):
     stand_trial(generator.spec, open_session(model.SerializeToString()), graph.images)
 
 
-def test_a_finished_level_exports_at_its_own_size():
-    generator = lively(tiny_spec("progressive", SIZES["tall RGB"]))
-    generator.grow(2 * LEVEL)
-    spec, weights = at_level(generator.spec, generator.state_dict(), 2)
-    smaller = build_generator(spec)
-    smaller.load_state_dict(weights)
-    graph = ExportGraph(smaller)
-    model = to_onnx(graph)
-    assert [d.dim_value for d in model.graph.output[0].type.tensor_type.shape.dim][1:] == [24, 16, 3]
-    stand_trial(spec, open_session(model.SerializeToString()), graph.images)
+def test_a_full_grown_generator_is_all_of_its_levels():
+    nodes = ship("progressive", "square RGBA").model.graph.node
+    assert [node.op_type for node in nodes].count("Conv") == 1 + 2 * 3 + 1
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run that finished 12x8 and 24x16 on its way to 48x32, each time with other weights."""
+    root = tmp_path_factory.mktemp("grown")
+    for seed, name in enumerate(("levels/12x8", "levels/24x16", "generator"), 1):
+        generator = lively(tiny_spec("progressive", SIZES["tall RGB"]), seed)
+        generator.grow(seed * LEVEL)
+        save_generator(root / f"{name}.safetensors", generator if name == "generator" else generator.standing())
+    return root
+
+
+def test_a_finished_level_exports_at_its_own_size(run, tmp_path):
+    manifest = export_run(run, tmp_path / "bundle", level="24x16")
+    assert (manifest.spec.height, manifest.spec.width) == (24, 16)
+    assert manifest.checkpoint_sha256 == sha256(run / "levels" / "24x16.safetensors")
+    verify_bundle(tmp_path / "bundle")
+    generator = load_generator(run / "levels" / "24x16.safetensors")
+    golden = Golden.read(tmp_path / "bundle" / GOLDEN)
+    with torch.no_grad():
+        values = generator(torch.from_numpy(golden.inputs["z"][:8]))  # those with truncation 1
+    assert levels_apart(to_pixels(values, generator.spec.value_range).numpy(), golden.images[:8]) == 0
+    with Image.open(tmp_path / "bundle" / SHEET) as sheet:
+        assert sheet.size == (8 * 18 - 2, 8 * 26 - 2)
+
+
+@pytest.mark.parametrize(
+    ("level", "file"), [("12X8", "levels/12x8"), ("24x16", "levels/24x16"), ("48x32", "generator")]
+)
+def test_the_levels_of_a_run(run, level, file):
+    checkpoint = run / "generator.safetensors"
+    assert _level(checkpoint, load_generator(checkpoint), level) == run / f"{file}.safetensors"
+
+
+@pytest.mark.parametrize("level", ["16", "16x24", "", "x", "../generator", "96x64"])
+def test_a_level_the_run_has_not_finished(run, tmp_path, level):
+    with pytest.raises(ExportError, match=r"choose from 12x8, 24x16, 48x32$") as error:
+        export_run(run, tmp_path / "bundle", level=level)
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_the_base_is_no_generator_of_its_own(run, tmp_path):
+    with pytest.raises(
+        ExportError, match=r"level 6x4 is the base that levels double.*: choose from 12x8, 24x16, 48x32$"
+    ):
+        export_run(run, tmp_path / "bundle", level="6x4")
+
+
+def test_the_last_level_is_not_finished_before_the_run_has_grown_to_it(run, tmp_path):
+    generator = load_generator(run / "generator.safetensors")
+    generator.grow(3 * LEVEL - 1)
+    save_generator(tmp_path / "generator.safetensors", generator)
+    with pytest.raises(ExportError, match="has not finished a level 48x32: choose from none yet"):
+        export_run(tmp_path, tmp_path / "bundle", level="48x32")
+
+
+def test_other_families_have_no_levels(tmp_path):
+    save_generator(tmp_path / "generator.safetensors", lively(tiny_spec("dcgan", SIZES["square RGBA"])))
+    with pytest.raises(ExportError, match="the family 'dcgan' does not grow level by level: omit --level"):
+        export_run(tmp_path, tmp_path / "bundle", level="32x32")
