@@ -195,7 +195,6 @@ def r3gan_cpu() -> TrainConfig:
         r1_gamma=0.2,
         r2_gamma=0.2,
         penalty_every=8,
-        augment=("translation",),
         learning_rate_g=8e-4,
         learning_rate_d=8e-4,
         beta1=0.0,

@@ -30,7 +30,7 @@ GROWTH = {"stable_kimg": [0.04], "fade_kimg": [0.12], "batch": [2, 1.5, 1], "rat
 def tiny(**changes: object) -> TrainConfig:
     small = {"kimg": 0.4, "batch": 8, "log_kimg": 0.04, "preview_kimg": 0.4, "checkpoint_kimg": 0.4, "previews": 4}
     config = resolve("progressive-cpu", ["width=4", "generator.widest=8", "discriminator.widest=8", "latent_dim=8"])
-    return replace(config, **{"growth": GROWTH, **small, **changes})
+    return replace(config, **{"growth": GROWTH, "penalty_every": 1, "final": {}, **small, **changes})
 
 
 def batch(count: int = 8) -> Batch:

@@ -34,7 +34,7 @@ def style_config(**changes: object) -> TrainConfig:
         "checkpoint_kimg": 0.16,
         "previews": 4,
     }
-    tiny["regularise"] = {"path_length_every": 3}
+    tiny |= {"regularise": {"path_length_every": 3}, "final": {}}
     return resolve("stylegan-lite-cpu", ["width=4", "latent_dim=8", "generator.style_dim=8"], **{**tiny, **changes})
 
 
