@@ -13,6 +13,7 @@ Torch-free, and distrustful: a bundle may come from anywhere.
 import hashlib
 import io
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -51,24 +52,33 @@ class Golden:
 
     def to_bytes(self) -> bytes:
         """The npz file: numbers only."""
-        buffer = io.BytesIO()
-        arrays = {f"input_{name}": value for name, value in self.inputs.items()}
-        np.savez_compressed(buffer, image=self.images, **arrays)
-        return buffer.getvalue()
+        return pack_golden(self.inputs, "image", self.images)
 
     @classmethod
     def read(cls, path: Path) -> "Golden":
         """The golden images in an npz file. Raises BundleError if it is not one."""
         try:
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-                images = arrays["image"]
-                inputs = {name[len("input_") :]: arrays[name] for name in arrays.files if name.startswith("input_")}
+            inputs, images = unpack_golden(path, "image")
         except Exception as error:  # numpy and zipfile raise half a dozen kinds for a damaged file
             raise BundleError(f"{path} holds no golden images ({error}): export or publish again") from None
         whole = images.dtype == np.uint8 and images.ndim == 4 and len(images) > 0
         if not whole or any(value.shape[:1] != images.shape[:1] for value in inputs.values()):
             raise BundleError(f"{path} holds golden images of the wrong shape: export or publish again")
         return cls(inputs, images)
+
+
+def pack_golden(inputs: Mapping[str, NDArray[Any]], output: str, values: NDArray[Any]) -> bytes:
+    """The npz file of a graph's ``inputs`` by name and the ``values`` of its one ``output``: numbers only."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **{output: values}, **{f"input_{name}": array for name, array in inputs.items()})
+    return buffer.getvalue()
+
+
+def unpack_golden(path: Path, output: str) -> tuple[dict[str, NDArray[Any]], NDArray[Any]]:
+    """The inputs by name and the values of ``output``. A damaged file raises what NumPy and zipfile raise."""
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+        inputs = {name[len("input_") :]: arrays[name] for name in arrays.files if name.startswith("input_")}
+        return inputs, arrays[output]
 
 
 def levels_apart(images: Images, expected: Images) -> int:

@@ -19,12 +19,11 @@ from core.latents import latents
 from core.spec import GeneratorSpec
 from serving.config import PART, SPEC, WHOLE, ModelConfig, from_message
 from serving.styles import Parts, as_float32, check_rows, find_parts, refusal
-from serving.wire import OUTPUT, Answer, ask, connect, translated
+from serving.wire import CONTROL_SECONDS, OUTPUT, Answer, ask, connect, translated
 
 Inputs = dict[str, NDArray[Any]]
 
 _MOST_BYTES = 32 << 20  # of images in one answer: what is in flight stays small, whatever the image size
-_CONTROL_SECONDS = 10.0  # for questions that no model has to work for
 
 
 class Sampler:
@@ -201,9 +200,9 @@ class Sampler:
     def _find(self) -> tuple[str, ModelConfig]:
         """The newest version of the model that is ready, and its configuration."""
         try:
-            metadata = self._client.get_model_metadata(self.model, client_timeout=_CONTROL_SECONDS)
+            metadata = self._client.get_model_metadata(self.model, client_timeout=CONTROL_SECONDS)
             version = max(metadata.versions, key=int)
-            answer = self._client.get_model_config(self.model, version, client_timeout=_CONTROL_SECONDS)
+            answer = self._client.get_model_config(self.model, version, client_timeout=CONTROL_SECONDS)
             return version, from_message(answer.config)
         except InferenceServerException as error:
             ours = translated(error, self.model)
@@ -215,7 +214,7 @@ class Sampler:
 
     def _other_models(self) -> str:
         try:
-            index = self._client.get_model_repository_index(client_timeout=_CONTROL_SECONDS)
+            index = self._client.get_model_repository_index(client_timeout=CONTROL_SECONDS)
             names = sorted({model.name for model in index.models if model.state == "READY"})
         except InferenceServerException:
             names = []

@@ -1,6 +1,5 @@
 """What every served version of a model is held against: inputs, and what it must make of them."""
 
-import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -8,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from core.bundle import MOST_LEVELS, Golden, levels_apart
+from core.bundle import MOST_LEVELS, Golden, levels_apart, pack_golden, unpack_golden
 from core.errors import BundleError
 from serving.wire import OUTPUT, Answer, ask
 
@@ -33,10 +32,7 @@ class Reference:
 
     def to_bytes(self) -> bytes:
         """The npz file, numbers only."""
-        buffer = io.BytesIO()
-        arrays = {f"input_{name}": value for name, value in self.inputs.items()} | {self.output: self.values}
-        np.savez_compressed(buffer, **arrays)
-        return buffer.getvalue()
+        return pack_golden(self.inputs, self.output, self.values)
 
     @classmethod
     def read(cls, path: Path, output: str = OUTPUT) -> Self:
@@ -45,9 +41,7 @@ class Reference:
             golden = Golden.read(path)
             return cls(golden.inputs, output, golden.images)
         try:
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-                values = arrays[output]
-                inputs = {name[len("input_") :]: arrays[name] for name in arrays.files if name.startswith("input_")}
+            inputs, values = unpack_golden(path, output)
         except Exception as error:  # numpy and zipfile raise half a dozen kinds for a damaged file
             raise BundleError(f"{path} holds no golden {output} ({error}): publish again") from None
         fits = all(value.shape[:1] == values.shape[:1] for value in inputs.values())

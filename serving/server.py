@@ -21,7 +21,7 @@ from serving.config import from_message
 from serving.golden import Reference, Watched
 from serving.processes import DEAD, could_run, kill_group, listening, name_of, state_of, wait_for
 from serving.triton import HOST, Ports, Triton, Workplace, clean_shared_memory, launch, note_group
-from serving.wire import Answer, connect, translated
+from serving.wire import CONTROL_SECONDS, Answer, connect, translated
 
 _STUB = "triton_python_backend_stub"
 # A line about an error. E and F are Triton's own marks. What it warns of (W, and NVML's "Error:"), or misses on a
@@ -30,7 +30,6 @@ _ERROR = re.compile(r"^(?!.*CudaDriverHelper)([EF]\d{4} |terminate called|(?![IW
 _FROM_OUTSIDE = (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT)  # no line of the log is the reason of these
 _GOLDEN_SECONDS = 120.0  # a first run may compile kernels
 _PROBE_SECONDS = 600.0  # the prober judges much earlier
-_CONTROL_SECONDS = 10.0
 
 
 class Server:
@@ -129,7 +128,7 @@ class Server:
 
     def _answered(self) -> int:
         try:
-            answer = self.client.get_inference_statistics(client_timeout=_CONTROL_SECONDS)
+            answer = self.client.get_inference_statistics(client_timeout=CONTROL_SECONDS)
         except Exception:  # what gRPC raises when the client is closed meanwhile is not for anyone to see
             return -1
         return sum(model.execution_count for model in answer.model_stats)
@@ -184,7 +183,7 @@ class Server:
 
     def _find_models(self) -> Iterator[Watched]:
         """What the server serves, with its golden images. Raises ServingError for what has none."""
-        index = self.client.get_model_repository_index(client_timeout=_CONTROL_SECONDS)
+        index = self.client.get_model_repository_index(client_timeout=CONTROL_SECONDS)
         for entry in index.models:
             if entry.state != "READY":
                 raise ServingError(f"the model '{entry.name}' is not ready: {entry.reason or entry.state}")
@@ -194,7 +193,7 @@ class Server:
                     f"'{entry.name}' version {entry.version} cannot be checked, because {path} is missing: "
                     f"publish it again, and delete {path.parent}"
                 )
-            answer = self.client.get_model_config(entry.name, entry.version, client_timeout=_CONTROL_SECONDS)
+            answer = self.client.get_model_config(entry.name, entry.version, client_timeout=CONTROL_SECONDS)
             config = from_message(answer.config)
             golden = Reference.read(path, config.outputs[0].name)
             yield Watched(entry.name, entry.version, golden, max(config.max_batch_size, 1))

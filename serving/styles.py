@@ -9,10 +9,9 @@ from tritonclient.utils import InferenceServerException
 
 from core.errors import ModelNotFound, RequestRefused, ServerUnavailable
 from serving.config import PART, WHOLE, ModelConfig, from_message, part_name
-from serving.wire import translated
+from serving.wire import CONTROL_SECONDS, translated
 
 THIRDS = ("coarse", "middle", "fine")
-_CONTROL_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -95,7 +94,7 @@ def mixed(w: NDArray[np.float32], other: NDArray[np.float32], layers: slice) -> 
 
 def _config(client: Any, url: str, model: str, version: str) -> ModelConfig | None:
     try:
-        return from_message(client.get_model_config(model, version, client_timeout=_CONTROL_SECONDS).config)
+        return from_message(client.get_model_config(model, version, client_timeout=CONTROL_SECONDS).config)
     except InferenceServerException as error:
         ours = translated(error, model)
     if isinstance(ours, (ModelNotFound, RequestRefused)):

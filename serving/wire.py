@@ -14,6 +14,7 @@ from core.errors import ModelNotFound, RequestRefused, ServerUnavailable, Servin
 Answer = Future[NDArray[Any]]
 
 OUTPUT = "image"
+CONTROL_SECONDS = 10.0  # for questions that no model has to work for
 _ADDRESS = re.compile(r"(?P<host>[\w.-]+|\[[0-9a-fA-F:.%\w]+\]):(?P<port>[0-9]{1,5})")
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 

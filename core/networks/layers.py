@@ -77,6 +77,11 @@ class PixelNorm(nn.Module):
         return x * torch.rsqrt(x.square().mean(dim=1, keepdim=True) + 1e-8)
 
 
+def doubled(x: Tensor) -> Tensor:
+    """``(n, c, h, w)`` to ``(n, c, 2h, 2w)``: bilinear, StyleGAN2's [1, 3, 3, 1] filter but at the border."""
+    return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
+
+
 def beside(style: Tensor, spec: GeneratorSpec, embedded: Tensor | None, codes: Tensor | None) -> Tensor:
     """Latents ``(n, latent_dim)`` with what else decides the image beside them, ``(n, beside_dim(spec))``.
 

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from core.errors import SpecError
 from core.networks.base import Discriminator, Generator
-from core.networks.layers import beside, beside_dim
+from core.networks.layers import beside, beside_dim, doubled
 from core.spec import GeneratorSpec
 
 SLOPE = 0.2
@@ -141,7 +141,7 @@ class Upsample(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``(n, c, h, w)`` to ``(n, c, 2h, 2w)``."""
-        return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
+        return doubled(x)
 
 
 class Downsample(nn.Module):

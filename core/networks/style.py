@@ -10,8 +10,8 @@ from torch.nn import functional as F
 
 from core.errors import SpecError
 from core.networks.base import Discriminator, Generator
-from core.networks.layers import EqualisedConv2d, EqualisedLinear, MinibatchStandardDeviation
-from core.networks.style_layers import GAIN, SLOPE, Mapping, StyledConvolution, ToImage, doubled
+from core.networks.layers import EqualisedConv2d, EqualisedLinear, MinibatchStandardDeviation, doubled
+from core.networks.style_layers import GAIN, SLOPE, Mapping, StyledConvolution, ToImage
 from core.spec import GeneratorSpec
 
 WIDEST = 8  # channels never exceed 8 times the width

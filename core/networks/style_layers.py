@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from core.networks.layers import EqualisedLinear
+from core.networks.layers import EqualisedLinear, doubled
 
 SLOPE = 0.2  # of every leaky ReLU
 GAIN = math.sqrt(2)  # keeps the variance through a leaky ReLU
@@ -109,11 +109,6 @@ def modulated_convolution(x: Tensor, weight: Tensor, style: Tensor, gain: float 
     energy = weight.square().sum(dim=(2, 3))  # (j, i)
     demodulation = torch.rsqrt(F.linear(style.square(), energy) + 1e-8)  # (n, j)
     return x * (demodulation * gain)[:, :, None, None]
-
-
-def doubled(x: Tensor) -> Tensor:
-    """``(n, c, h, w)`` to ``(n, c, 2h, 2w)``: bilinear, which is the paper's [1, 3, 3, 1] filter but at the border."""
-    return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
 
 
 def normalised(x: Tensor) -> Tensor:

@@ -10,8 +10,9 @@ from torch.nn import functional as F
 
 from core.errors import SpecError
 from core.networks import build_discriminator, build_generator
+from core.networks.layers import doubled
 from core.networks.style import MEMORY
-from core.networks.style_layers import Mapping, StyledConvolution, doubled, modulated_convolution
+from core.networks.style_layers import Mapping, StyledConvolution, modulated_convolution
 from core.spec import GeneratorSpec
 
 TINY = {"width": 4, "style_dim": 8, "mapping_layers": 2}
