@@ -3,9 +3,17 @@
     exports/NAME/
       generator.onnx    the graph
       mapping.onnx synthesis.onnx  the same in two, where a family has styles: to mix and edit them in between
+      generator.fp16.onnx generator.int8.onnx  the whole in other precisions, where they were asked for
       golden.npz        inputs and the images PyTorch made of them
       CARD.md sheet.png what it is and what it makes, for people
-      manifest.json     spec, sha256 of every other file and of itself, tools, verification figures; written last
+      manifest.json     spec, sha256 of every file above and of itself, tools, verification figures
+      SHA256SUMS        the same hashes and the manifest's, for ``sha256sum -c SHA256SUMS``; written last
+
+Nothing goes in a circle: the manifest holds the hashes of the files, SHA256SUMS those and the manifest's. SHA256SUMS
+has no hash of its own, nor needs one, because each of its bytes follows from the manifest. So a change of any byte in
+any file is found. Where someone mends hashes and seal too, ``verify`` still finds a spec or checkpoint that is not the
+graph's, and golden images that the graph does not make. What nobody can find from within is a bundle made anew to
+deceive, in which everything fits: whoever must know gets the hash of SHA256SUMS by another way.
 
 Torch-free, and distrustful: a bundle may come from anywhere.
 """
@@ -13,12 +21,16 @@ Torch-free, and distrustful: a bundle may come from anywhere.
 import hashlib
 import io
 import json
+import math
+import stat
+import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
+import numpy.lib.format as npy
 from numpy.typing import NDArray
 
 from core.errors import BundleError, SpecError
@@ -28,13 +40,20 @@ from core.spec import GeneratorSpec
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
+SUMS = "SHA256SUMS"
 GRAPH = "generator.onnx"
 MAPPING, SYNTHESIS = "mapping.onnx", "synthesis.onnx"
+FP16, INT8 = "generator.fp16.onnx", "generator.int8.onnx"
 GOLDEN = "golden.npz"
 CARD = "CARD.md"
 SHEET = "sheet.png"
 
+# Of files that nobody vouches for: more than any of ours needs, less than harms the machine that reads them.
+LARGEST_MANIFEST = 1 << 24  # bytes
+LARGEST_GOLDEN = 3 << 29  # bytes, unpacked: 16 of the largest images with all of their noise
+
 _LONGEST_NAME = 200  # characters; file systems stop at 255 bytes a part
+_LONGEST_COMPLAINT = 300  # characters of an error that quotes the file it is about
 
 # Runtimes add up in other orders at other batch sizes, so an image may differ by rounding, never by more.
 MOST_LEVELS = 1
@@ -76,9 +95,33 @@ def pack_golden(inputs: Mapping[str, NDArray[Any]], output: str, values: NDArray
 
 def unpack_golden(path: Path, output: str) -> tuple[dict[str, NDArray[Any]], NDArray[Any]]:
     """The inputs by name and the values of ``output``. A damaged file raises what NumPy and zipfile raise."""
+    golden_shapes(path)
     with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
         inputs = {name[len("input_") :]: arrays[name] for name in arrays.files if name.startswith("input_")}
         return inputs, arrays[output]
+
+
+def golden_shapes(path: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """The dtype and shape of each array in an npz file by name, from the headers alone: nothing is unpacked.
+
+    Raises ValueError, or what zipfile raises, unless each array is as large as its header says and all together are
+    no larger than ``LARGEST_GOLDEN``: a small file can claim to hold, or be packed from, more than memory does.
+    """
+    shapes, left = {}, LARGEST_GOLDEN
+    with path.open("rb") as file, zipfile.ZipFile(file) as archive:
+        for member in archive.infolist():
+            with archive.open(member) as array:
+                if npy.read_magic(array) != (1, 0):  # type: ignore[no-untyped-call] # others have headers of gigabytes
+                    raise ValueError(f"{member.filename[:80]!r} is not an array of numbers")
+                shape, _, dtype = npy.read_array_header_1_0(array)  # type: ignore[no-untyped-call]
+                header = array.tell()
+            size = math.prod(shape) * dtype.itemsize
+            if min(shape, default=0) < 0 or member.file_size != header + size:
+                raise ValueError(f"{member.filename[:80]!r} is not as large as it says")
+            if (left := left - size) < 0:
+                raise ValueError(f"it is larger than {LARGEST_GOLDEN} bytes")
+            shapes[member.filename.removesuffix(".npy")] = (dtype.name, shape)
+    return shapes
 
 
 def levels_apart(images: Images, expected: Images) -> int:
@@ -92,6 +135,9 @@ def levels_apart(images: Images, expected: Images) -> int:
 class Manifest:
     """What ``manifest.json`` says. ``files`` maps each file's name to its sha256.
 
+    ``checkpoint_sha256`` is that of the file the generator came from; ``judged`` its KID and what that rests on, empty
+    where it is not known.
+
     The text also carries a ``seal``, its own sha256 taken with the seal empty: it finds accidents, not forgers.
     """
 
@@ -102,6 +148,7 @@ class Manifest:
     verification: dict[str, Any] = field(default_factory=dict)
     checkpoint_sha256: str = ""
     seed_algorithm: str = ""
+    judged: dict[str, Any] = field(default_factory=dict)
     format_version: int = FORMAT_VERSION
 
     def to_json(self) -> str:
@@ -131,7 +178,8 @@ class Manifest:
         return manifest
 
     def _check_types(self) -> None:
-        tables = all(_texts(table) for table in (self.files, self.tools)) and isinstance(self.verification, dict)
+        tables = all(_texts(table) for table in (self.files, self.tools))
+        tables = tables and isinstance(self.verification, dict) and _flat(self.judged)
         texts = isinstance(self.checkpoint_sha256, str) and isinstance(self.seed_algorithm, str)
         if not tables or not texts or not isinstance(self.opset, int):
             raise BundleError("the manifest is malformed (a field is of the wrong type): export again")
@@ -139,7 +187,7 @@ class Manifest:
             path = PurePosixPath(name)
             if path.is_absolute() or ".." in path.parts or not name.isprintable() or set(name) & set("\\:"):
                 raise BundleError(f"the manifest names {name!r}, which lies outside the bundle")
-            if str(path) != name or name in (".", MANIFEST) or len(name) > _LONGEST_NAME:
+            if str(path) != name or name in (".", MANIFEST, SUMS) or len(name) > _LONGEST_NAME:
                 raise BundleError(f"the manifest names {name[:80]!r}, which is not a file of a bundle")
         if missing := sorted({GRAPH, GOLDEN} - set(self.files)):
             raise BundleError(f"the manifest does not list {missing[0]}: export again")
@@ -149,28 +197,54 @@ def _texts(table: Any) -> bool:
     return isinstance(table, dict) and all(isinstance(value, str) for value in table.values())
 
 
+def _flat(table: Any) -> bool:
+    plain = str | int | float | None
+    return isinstance(table, dict) and all(isinstance(value, plain) for value in table.values())
+
+
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def write_manifest(bundle: Path, **facts: Any) -> Manifest:
-    """Hash every file in ``bundle`` and write ``manifest.json``; ``facts`` are Manifest's other fields."""
-    names = sorted(p.relative_to(bundle).as_posix() for p in bundle.rglob("*") if p.is_file() and p.name != MANIFEST)
+    """Hash every file in ``bundle``, write ``manifest.json`` and ``SHA256SUMS``; ``facts`` are Manifest's others."""
+    found = sorted(path.relative_to(bundle).as_posix() for path in bundle.rglob("*") if path.is_file())
+    names = [name for name in found if name not in (MANIFEST, SUMS)]
     manifest = Manifest(files={name: sha256(bundle / name) for name in names}, **facts)
-    write_atomic(bundle / MANIFEST, manifest.to_json())
+    text = manifest.to_json()
+    write_atomic(bundle / MANIFEST, text)
+    write_atomic(bundle / SUMS, _sums(manifest, _digest(text)))
     return manifest
+
+
+def _sums(manifest: Manifest, digest: str) -> str:
+    """What SHA256SUMS holds, a line a file as coreutils' sha256sum writes it; ``digest`` is the manifest's own."""
+    hashes = {**manifest.files, MANIFEST: digest}
+    return "".join(f"{hashes[name]}  {name}\n" for name in sorted(hashes))
 
 
 def read_manifest(bundle: Path) -> Manifest:
     """The manifest of ``bundle``, its files not yet looked at."""
     try:
-        text = (bundle / MANIFEST).read_bytes().decode("utf-8")  # as it is: text mode would mend line endings
-    except (OSError, UnicodeDecodeError):
+        text = _read_small(bundle / MANIFEST)
+    except (OSError, ValueError):
         raise BundleError(f"{bundle} is not a bundle: it has no readable {MANIFEST} (make one with 'export')") from None
     try:
         return Manifest.from_json(text)
     except BundleError as error:
-        raise BundleError(f"{bundle / MANIFEST}: {' '.join(str(error).split())}") from None
+        complaint = " ".join(str(error).split())[:_LONGEST_COMPLAINT]
+        raise BundleError(f"{bundle / MANIFEST}: {complaint}") from None
+
+
+def _read_small(path: Path) -> str:
+    """A text file as it is, line endings included. Raises OSError or ValueError for anything but such a file.
+
+    A link could lead to a device that never ends, a pipe would wait for ever.
+    """
+    found = path.lstat()
+    if not stat.S_ISREG(found.st_mode) or found.st_size > LARGEST_MANIFEST:
+        raise ValueError(f"{path} is not a file of at most {LARGEST_MANIFEST} bytes")
+    return path.read_bytes().decode("utf-8")
 
 
 def read_bundle(bundle: Path) -> Manifest:
@@ -187,4 +261,14 @@ def read_bundle(bundle: Path) -> Manifest:
             raise BundleError(f"{bundle} lacks {name}: export again or copy the whole folder")
         if found != digest:
             raise BundleError(f"{path} was changed after the export: export again")
+    _check_sums(bundle, manifest)
     return manifest
+
+
+def _check_sums(bundle: Path, manifest: Manifest) -> None:
+    try:
+        found = _read_small(bundle / SUMS)
+    except (OSError, ValueError):
+        raise BundleError(f"{bundle} lacks a readable {SUMS}: export again or copy the whole folder") from None
+    if found != _sums(manifest, sha256(bundle / MANIFEST)):
+        raise BundleError(f"{bundle / SUMS} does not fit {MANIFEST}: one of them was changed after the export")

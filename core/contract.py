@@ -23,6 +23,9 @@ Inputs = Mapping[str, NDArray[Any]]  # by name, each (n, …)
 SPEC_KEY = "ganfoundry_spec"
 SEEDS_KEY = "ganfoundry_seed_algorithm"
 VERSION_KEY = "ganfoundry_format_version"
+CHECKPOINT_KEY = "ganfoundry_checkpoint_sha256"
+TOOLS_KEY = "ganfoundry_tools"  # name to version, JSON
+JUDGED_KEY = "ganfoundry_judged"  # KID and what it rests on, JSON; {} where it is not known
 
 
 @dataclass(frozen=True)

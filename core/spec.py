@@ -1,7 +1,6 @@
 """``GeneratorSpec``: everything a program must know about a generator in order to build, feed or serve it."""
 
 import json
-import math
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
@@ -12,6 +11,7 @@ FORMAT_VERSION = 1
 KINDS = ("noise", "image")
 CHANNELS = (1, 3, 4)  # grey, RGB, RGBA
 LARGEST_LATENT = 65_536
+LARGEST_VALUE = 1e30  # of a value range: float32 still holds the difference of two
 LARGEST_NOISE = 1 << 24  # two values for every pixel of the largest image and of all it is doubled from
 
 
@@ -61,12 +61,12 @@ class GeneratorSpec:
             raise SpecError(f"a generator makes 1, 3 or 4 channels, not {self.channels}")
         if not 1 <= self.latent_dim <= LARGEST_LATENT:
             raise SpecError(f"latent_dim must be 1 to {LARGEST_LATENT}, not {self.latent_dim}")
-        if self.codes < 0:
-            raise SpecError(f"codes must be 0 or more, not {self.codes}")
+        if not 0 <= self.codes <= LARGEST_LATENT:
+            raise SpecError(f"codes must be 0 to {LARGEST_LATENT}, not {self.codes}")
         if not 0 <= self.noise <= LARGEST_NOISE:
             raise SpecError(f"noise must be 0 to {LARGEST_NOISE}, not {self.noise}")
         low, high = self.value_range
-        if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        if not -LARGEST_VALUE <= low < high <= LARGEST_VALUE:
             raise SpecError(f"the value range {low} … {high} is empty or infinite")
         plan_size(self.height, self.width)
 

@@ -7,16 +7,23 @@ from core.bundle import GOLDEN, GRAPH, MANIFEST, MAPPING, SHEET, SYNTHESIS
 from core.contract import NOISE, OPSET, Port, input_ports, mapping_ports, output_port, synthesis_ports
 from core.latents import ALGORITHM
 from core.spec import GeneratorSpec
+from export.provenance import KIDS
 
 SHEET_SEEDS = range(64)
 
 _ONNX_TYPES = {"float32": "FP32", "int64": "INT64", "uint8": "UINT8"}
 
 
-def render_card(name: str, spec: GeneratorSpec, verification: dict[str, Any], styles: Port | None = None) -> str:
+def render_card(
+    name: str,
+    spec: GeneratorSpec,
+    verification: dict[str, Any],
+    styles: Port | None = None,
+    judged: dict[str, Any] | None = None,
+) -> str:
     """The text of ``CARD.md`` for the generator ``name``; ``verification`` holds the figures of the export's trial.
 
-    ``styles`` is what lies between the two parts of a bundle that has them.
+    ``styles`` is what lies between the two parts of a bundle that has them, ``judged`` its KID where that is known.
     """
     paragraphs = [
         f"# {name}",
@@ -24,6 +31,7 @@ def render_card(name: str, spec: GeneratorSpec, verification: dict[str, Any], st
         f"![The images of seeds {SHEET_SEEDS[0]} to {SHEET_SEEDS[-1]}, truncation 1]({SHEET})",
         "## Trained on",
         _training(spec),
+        _judged(judged or {}),
         "## Inputs and output",
         _ports(input_ports(spec), output_port(spec)),
         f"Every dimension is fixed but the first: any batch works. Opset {OPSET}, standard operators only.",
@@ -45,6 +53,14 @@ def _training(spec: GeneratorSpec) -> str:
         facts["classes"] = ", ".join(spec.classes)
     lines = [f"| {name.replace('_', ' ')} | {_cell(str(fact)) or 'not recorded'} |" for name, fact in facts.items()]
     return "\n".join(["| | |", "| --- | --- |", *lines])
+
+
+def _judged(judged: dict[str, Any]) -> str:
+    kids = [f"{name} {judged[name]:.4f}" for name in KIDS if name in judged]
+    if not kids:
+        return "How near its images come to the training images (KID) is not known: `evaluate` was not run before."
+    data = "the training images" if judged["on_the_training_data"] else "other images than it was trained on"
+    return f"{', '.join(kids)}, from {judged['samples']} samples against {data} (0 would be as near as they are alike)."
 
 
 def _parts(spec: GeneratorSpec, styles: Port) -> list[str]:

@@ -1,8 +1,7 @@
 """A run in, a verified bundle out, or nothing at all."""
 
-import importlib.metadata
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,6 @@ import numpy as np
 import torch
 from onnx import ModelProto
 
-from core import latents
 from core.bundle import (
     CARD,
     GOLDEN,
@@ -18,6 +16,7 @@ from core.bundle import (
     MANIFEST,
     MAPPING,
     SHEET,
+    SUMS,
     SYNTHESIS,
     Golden,
     Manifest,
@@ -27,13 +26,14 @@ from core.bundle import (
 from core.checkpoint import load_generator
 from core.contract import OPSET, sample_inputs
 from core.errors import BundleError, ExportError
-from core.files import new_directory, sha256
+from core.files import new_directory
 from core.images import Images, encode_png, sheet
 from core.networks.base import Generator
 from core.spec import GeneratorSpec
 from export.card import SHEET_SEEDS, render_card
 from export.convert import to_onnx
 from export.graph import ExportGraph, Graph, MappingGraph, SynthesisGraph
+from export.provenance import Origin
 from export.rules import Contract
 from export.runtime import Chain, open_session
 from export.trial import TRUNCATIONS, stand_trial
@@ -45,7 +45,6 @@ LEVELS = "levels"  # in a run that grows, a generator file for each that it has 
 LARGEST_FILE = 2**31 - 1  # what protobuf can hold; larger graphs would need files beside them
 
 _SHEET_BATCH = 16
-_TOOLS = ("ganfoundry", "torch", "onnx", "onnxscript", "onnxruntime-gpu", "onnxruntime", "numpy")
 
 Progress = Callable[[str], None]
 
@@ -80,7 +79,8 @@ def export_run(
     generator.spec = replace(generator.spec, noise=_noise(generator) if noise_input else 0)
     try:
         with new_directory(destination, replace=overwrite) as bundle:
-            manifest = _fill(bundle, generator, name or destination.name, sha256(checkpoint), tell)
+            origin = Origin.of(checkpoint, generator.spec)
+            manifest = _fill(bundle, generator, name or destination.name, origin, tell)
     except BundleError as error:  # what verification calls the bundle's fault is, here, the export's
         raise ExportError(f"{error}; nothing was exported") from error
     except OSError as error:
@@ -88,62 +88,50 @@ def export_run(
     return manifest
 
 
-def _fill(bundle: Path, generator: Generator, name: str, checkpoint_sha256: str, tell: Progress) -> Manifest:
+def _fill(bundle: Path, generator: Generator, name: str, origin: Origin, tell: Progress) -> Manifest:
     """Write every file of the bundle, the manifest last."""
     spec, graph = generator.spec, ExportGraph(generator)
-    data = _converted(graph, "the generator", tell)
+    data = _converted(graph, "the generator", origin, tell)
     tell("comparing with PyTorch")
     verification = stand_trial(spec, open_session(data), graph.images)
     styles = graph.styles if generator.style_layers else None
     if styles:
-        verification["in_two_parts"] = _write_parts(bundle, graph, tell)
+        verification["in_two_parts"] = _write_parts(bundle, graph, origin, tell)
     tell("making golden images and the sheet")
     (bundle / GRAPH).write_bytes(data)
     (bundle / GOLDEN).write_bytes(_golden(graph).to_bytes())
     (bundle / SHEET).write_bytes(encode_png(_sample_sheet(graph)))
-    (bundle / CARD).write_text(render_card(name, spec, verification, styles), encoding="utf-8")
+    (bundle / CARD).write_text(render_card(name, spec, verification, styles, origin.judged), encoding="utf-8")
     return write_manifest(
         bundle,
         spec=spec,
         opset=OPSET,
-        tools=tool_versions(),
         verification=verification,
-        checkpoint_sha256=checkpoint_sha256,
-        seed_algorithm=latents.ALGORITHM,
+        **asdict(origin),
     )
 
 
-def _converted(graph: Graph, what: str, tell: Progress) -> bytes:
+def _converted(graph: Graph, what: str, origin: Origin, tell: Progress) -> bytes:
     """The ONNX file of ``graph``, once it is known to keep the rules."""
     tell(f"converting {what} to ONNX")
     model = to_onnx(graph)
+    origin.stamp(model)
     tell("checking the graph")
     data = _serialised(model)
-    check_graph(model, Contract(graph.generator.spec, OPSET, graph.takes, graph.gives))
+    check_graph(model, Contract(graph.generator.spec, OPSET, graph.takes, graph.gives, origin.metadata()))
     return data
 
 
-def _write_parts(bundle: Path, whole: ExportGraph, tell: Progress) -> dict[str, Any]:
+def _write_parts(bundle: Path, whole: ExportGraph, origin: Origin, tell: Progress) -> dict[str, Any]:
     """Write the mapping and the synthesis graph; figures of the two, one after the other, against PyTorch's whole."""
-    mapping = _converted(MappingGraph(whole.generator), "the mapping", tell)
-    synthesis = _converted(SynthesisGraph(whole.generator), "the synthesis", tell)
+    mapping = _converted(MappingGraph(whole.generator), "the mapping", origin, tell)
+    synthesis = _converted(SynthesisGraph(whole.generator), "the synthesis", origin, tell)
     tell("comparing both with PyTorch")
     chain = Chain(open_session(mapping), open_session(synthesis))
     figures = stand_trial(whole.generator.spec, chain, whole.images)
     (bundle / MAPPING).write_bytes(mapping)
     (bundle / SYNTHESIS).write_bytes(synthesis)
     return figures
-
-
-def tool_versions() -> dict[str, str]:
-    """The versions of what makes and checks a graph, of those that are installed."""
-    versions = {}
-    for tool in _TOOLS:
-        try:
-            versions[tool] = importlib.metadata.version(tool)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return versions
 
 
 def _check_destination(destination: Path, overwrite: bool) -> None:
@@ -153,7 +141,7 @@ def _check_destination(destination: Path, overwrite: bool) -> None:
     if not overwrite:
         raise ExportError(f"{destination} exists: choose another --out or add --overwrite")
     try:
-        known = {MANIFEST, *read_manifest(destination).files}
+        known = {MANIFEST, SUMS, *read_manifest(destination).files}
     except BundleError:
         known = set()
     held = {path.relative_to(destination).as_posix() for path in destination.rglob("*") if not path.is_dir()}

@@ -6,8 +6,8 @@ need a sane model come later in the table.
 """
 
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 
 import onnx
 from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto
@@ -26,12 +26,16 @@ _PATH = re.compile(r"""(?:^|[\s"'=(:,])/[\w.-]+/[\w.-]|\b[A-Za-z]:\\|\bFile "|[\
 
 @dataclass(frozen=True)
 class Contract:
-    """What a model is checked against. What it takes and gives is the spec's, unless it is a part of a generator."""
+    """What a model is checked against. What it takes and gives is the spec's, unless it is a part of a generator.
+
+    ``facts`` is what its metadata must say of where it comes from.
+    """
 
     spec: GeneratorSpec
     opset: int
     takes: tuple[Port, ...] | None = None
     gives: Port | None = None
+    facts: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def inputs(self) -> tuple[Port, ...]:
@@ -132,6 +136,14 @@ def _spec_inside(model: ModelProto, contract: Contract) -> str | None:
     return None if same else "the one in the graph is not the one in the manifest"
 
 
+def _provenance(model: ModelProto, contract: Contract) -> str | None:
+    inside = {entry.key: entry.value for entry in model.metadata_props}
+    for key, value in contract.facts.items():
+        if inside.get(key) != value:
+            return f"{key} in the graph is not what the manifest says"
+    return None
+
+
 def _onnx_checker(model: ModelProto, _: Contract) -> str | None:
     try:
         onnx.checker.check_model(model, full_check=True)
@@ -151,6 +163,7 @@ RULES: dict[str, Rule] = {
     "pixels last": _pixels_last,
     "nothing of the machine": _nothing_of_the_machine,
     "spec": _spec_inside,
+    "provenance": _provenance,
     "onnx checker": _onnx_checker,
 }
 
@@ -161,7 +174,8 @@ def _tensors(model: ModelProto) -> Iterator[TensorProto]:
         yield from (sparse.values, sparse.indices)
     for node in model.graph.node:
         for attribute in node.attribute:
-            yield from (attribute.t, *attribute.tensors)
+            sparse = (attribute.sparse_tensor, *attribute.sparse_tensors)
+            yield from (attribute.t, *attribute.tensors, *(part for s in sparse for part in (s.values, s.indices)))
 
 
 def _ports_differ(values: list[ValueInfoProto], ports: tuple[Port, ...]) -> str | None:

@@ -10,6 +10,7 @@ from core.bundle import GOLDEN, GRAPH, MAPPING, MOST_LEVELS, SYNTHESIS, Golden, 
 from core.contract import Port, input_ports, mapping_ports, output_port, rows, style_port, synthesis_ports
 from core.errors import BundleError
 from core.images import Images
+from export.provenance import Origin
 from export.rules import RULES, Contract, broken_rules
 from export.runtime import CPU, Chain, Session, open_session, run
 
@@ -28,9 +29,10 @@ def verify_bundle(path: Path, provider: str = CPU, threads: int = 0) -> list[Fin
     the provider does not work here. ``threads`` 0 means all cores.
     """
     manifest = read_bundle(path)
+    facts = Origin.told_by(manifest).metadata()
     findings = [Finding("files", f"{len(manifest.files)} unchanged since the export")]
     _check_kind(path / GRAPH, manifest)
-    model = _read_graph(path / GRAPH, Contract(manifest.spec, manifest.opset))
+    model = _read_graph(path / GRAPH, Contract(manifest.spec, manifest.opset, facts=facts))
     findings.append(Finding("graph rules", f"{len(RULES)} kept, opset {manifest.opset}"))
     golden = _read_golden(path / GOLDEN, manifest)
     try:
@@ -46,10 +48,10 @@ def _verify_parts(path: Path, manifest: Manifest, golden: Golden, provider: str,
     """Mapping and synthesis, one after the other, make the golden images too."""
     if missing := sorted({MAPPING, SYNTHESIS} - set(manifest.files)):
         raise BundleError(f"{path} lacks {missing[0]}, the other half of what it holds: export again")
-    spec, opset = manifest.spec, manifest.opset
+    spec, opset, facts = manifest.spec, manifest.opset, Origin.told_by(manifest).metadata()
     styles = _styles(path / MAPPING)
-    mapping = _read_graph(path / MAPPING, Contract(spec, opset, mapping_ports(spec), styles))
-    synthesis = _read_graph(path / SYNTHESIS, Contract(spec, opset, synthesis_ports(spec, styles)))
+    mapping = _read_graph(path / MAPPING, Contract(spec, opset, mapping_ports(spec), styles, facts))
+    synthesis = _read_graph(path / SYNTHESIS, Contract(spec, opset, synthesis_ports(spec, styles), facts=facts))
     try:
         chain = Chain(open_session(mapping, provider, threads), open_session(synthesis, provider, threads))
         together = _replay(chain, golden)[0]

@@ -1,6 +1,10 @@
 """The manifest and the golden images, without a graph: exporting and serving rely on these."""
 
+import io
 import json
+import os
+import subprocess
+import zipfile
 
 import numpy as np
 import pytest
@@ -10,7 +14,10 @@ from hypothesis import strategies as st
 from core.bundle import (
     GOLDEN,
     GRAPH,
+    LARGEST_GOLDEN,
+    LARGEST_MANIFEST,
     MANIFEST,
+    SUMS,
     Golden,
     Manifest,
     levels_apart,
@@ -101,6 +108,66 @@ def test_a_file_nobody_listed_is_nobody_s_business(bundle):
     read_bundle(bundle)
 
 
+def test_the_sums_are_those_coreutils_checks(bundle):
+    done = subprocess.run(["sha256sum", "--strict", "-c", SUMS], cwd=bundle, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    names = {path.relative_to(bundle).as_posix() for path in bundle.rglob("*") if path.is_file()}
+    assert set(done.stdout.splitlines()) == {f"{name}: OK" for name in names - {SUMS}}
+
+
+def test_a_manifest_deeper_inside_is_a_file_like_others(bundle):
+    (bundle / "extra" / MANIFEST).write_text("{}")
+    manifest = write_manifest(bundle, spec=SPEC, opset=18)
+    assert f"extra/{MANIFEST}" in manifest.files
+    (bundle / "extra" / MANIFEST).write_text("[]")
+    with pytest.raises(BundleError, match=f"extra/{MANIFEST} was changed"):
+        read_bundle(bundle)
+
+
+@pytest.mark.parametrize(
+    "change", [str.upper, str.rstrip, lambda t: t + "\n", lambda t: "", lambda t: t.replace("  ", " *")]
+)
+def test_sums_that_say_anything_else(bundle, change):
+    text = (bundle / SUMS).read_text()
+    (bundle / SUMS).write_text(change(text))
+    with pytest.raises(BundleError, match=SUMS):
+        read_bundle(bundle)
+
+
+def test_sums_that_are_missing(bundle):
+    (bundle / SUMS).unlink()
+    with pytest.raises(BundleError, match=SUMS):
+        read_bundle(bundle)
+
+
+@pytest.mark.parametrize("name", [MANIFEST, SUMS])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda path: path.symlink_to("/dev/zero"),
+        lambda path: path.symlink_to(path),
+        lambda path: path.mkdir(),
+        lambda path: os.mkfifo(path),
+        lambda path: os.truncate(os.open(path, os.O_CREAT | os.O_WRONLY), LARGEST_MANIFEST + 1),
+        lambda path: path.write_bytes(b"\xff" * 100),
+    ],
+    ids=["device", "loop", "folder", "pipe", "huge", "bytes"],
+)
+def test_what_is_no_small_text_is_not_read(bundle, name, make):
+    (bundle / name).unlink()
+    make(bundle / name)
+    with pytest.raises(BundleError, match=name):
+        read_bundle(bundle)
+
+
+def test_an_error_never_quotes_a_whole_hostile_file(bundle):
+    values = {**json.loads((bundle / MANIFEST).read_text()), "x" * 100_000: 1}
+    (bundle / MANIFEST).write_text(json.dumps(values))
+    with pytest.raises(BundleError) as caught:
+        read_manifest(bundle)
+    assert len(str(caught.value)) < 1000
+
+
 def test_a_folder_in_the_place_of_a_file(bundle):
     (bundle / GRAPH).unlink()
     (bundle / GRAPH).mkdir()
@@ -139,6 +206,53 @@ def test_npz_files_that_are_no_golden_images(tmp_path, arrays):
 def test_files_that_are_no_npz(tmp_path, data):
     (tmp_path / GOLDEN).write_bytes(data)
     with pytest.raises(BundleError, match=GOLDEN):
+        Golden.read(tmp_path / GOLDEN)
+
+
+def npz(path, **members: bytes):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            archive.writestr(f"{name}.npy", data)
+
+
+def header(shape, dtype="|u1", version=(1, 0)) -> bytes:
+    """Of an array file, without the array."""
+    buffer = io.BytesIO()
+    write = {(1, 0): np.lib.format.write_array_header_1_0, (2, 0): np.lib.format.write_array_header_2_0}[version]
+    write(buffer, {"descr": dtype, "fortran_order": False, "shape": shape})
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        header((1 << 40, 1, 1, 1)),
+        header((1 << 20, 1 << 20, 1 << 20, 4)),
+        header((-1, 4, 4, 3)) + bytes(48),
+        header((1, 4, 4, 3)) + bytes(47),
+        header((1, 4, 4, 3)) + bytes(49),
+        header((1, 4, 4, 3), version=(2, 0)) + bytes(48),
+        b"\x93NUMPY\x02\x00" + b"\xff" * 3 + b"\x7f" + bytes(1000),
+        header((1, 4, 4, 3), dtype="|O"),
+    ],
+)
+def test_arrays_that_claim_more_or_less_than_there_is(tmp_path, image):
+    npz(tmp_path / GOLDEN, image=image)
+    with pytest.raises(BundleError, match=GOLDEN):
+        Golden.read(tmp_path / GOLDEN)
+
+
+def test_a_file_packed_from_more_than_memory_is_not_unpacked(tmp_path, monkeypatch):
+    """Each array is honest and they are small in the file; together they would not be small in memory."""
+    side = 1 << 12
+    block = header((1, side, side, 1)) + bytes(side * side)
+    npz(tmp_path / GOLDEN, image=block, input_z=block, input_y=block)
+    assert (tmp_path / GOLDEN).stat().st_size < 100_000
+    assert len(Golden.read(tmp_path / GOLDEN)) == 1
+    assert LARGEST_GOLDEN > 16 * 2048 * 2048 * 4 * 4
+    monkeypatch.setattr("core.bundle.LARGEST_GOLDEN", 3 * side * side - 1)
+    monkeypatch.setattr(np, "load", None)
+    with pytest.raises(BundleError, match="larger than"):
         Golden.read(tmp_path / GOLDEN)
 
 

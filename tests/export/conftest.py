@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -114,7 +114,7 @@ def bundle(exported, tmp_path) -> Path:
 def reseal(bundle: Path, **changes) -> None:
     """Write the manifest anew, as a forger would: hashes and seal fit again."""
     manifest = read_manifest(bundle)
-    kept = {f: getattr(manifest, f) for f in ("spec", "opset", "tools", "verification", "seed_algorithm")}
+    kept = {f.name: getattr(manifest, f.name) for f in fields(manifest) if f.name != "files"}
     (bundle / MANIFEST).unlink()
     write_manifest(bundle, **{**kept, **changes})
 

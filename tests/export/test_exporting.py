@@ -13,7 +13,7 @@ from onnx import helper, numpy_helper
 from PIL import Image
 
 from core import latents
-from core.bundle import CARD, GOLDEN, GRAPH, MANIFEST, SHEET, Golden, read_bundle
+from core.bundle import CARD, GOLDEN, GRAPH, MANIFEST, SHEET, SUMS, Golden, read_bundle
 from core.checkpoint import save_generator
 from core.errors import CheckpointError, ExportError, GanfoundryError
 from core.files import sha256
@@ -25,7 +25,7 @@ from tests.export.conftest import SIZES, graph_of, lively, tiny_spec
 
 def test_a_bundle_holds_what_it_says(run, exported):
     manifest = read_bundle(exported)
-    assert {path.name for path in exported.iterdir()} == {GRAPH, GOLDEN, CARD, SHEET, MANIFEST}
+    assert {path.name for path in exported.iterdir()} == {GRAPH, GOLDEN, CARD, SHEET, MANIFEST, SUMS}
     assert manifest.spec == tiny_spec("dcgan", SIZES["square RGBA"])
     assert manifest.opset == 18
     assert manifest.checkpoint_sha256 == sha256(run / "generator.safetensors")
@@ -69,7 +69,7 @@ def test_a_run_and_its_file_export_alike_and_again(run, exported, tmp_path, capf
     steps: list[str] = []
     export_run(run / "generator.safetensors", tmp_path / "again", name="sprites", progress=steps.append)
     assert len(steps) == 5
-    for name in (GRAPH, GOLDEN, CARD, SHEET, MANIFEST):
+    for name in (GRAPH, GOLDEN, CARD, SHEET, MANIFEST, SUMS):
         assert (tmp_path / "again" / name).read_bytes() == (exported / name).read_bytes(), name
     assert capfd.readouterr() == ("", "")  # and quietly
     assert not [w for w in recwarn if not issubclass(w.category, DeprecationWarning)]

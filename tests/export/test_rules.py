@@ -2,9 +2,11 @@
 
 import onnx
 import pytest
-from onnx import TensorProto, helper
+from onnx import SparseTensorProto, TensorProto, helper
 
-from core.contract import OPSET, SPEC_KEY
+from core.bundle import read_manifest
+from core.contract import CHECKPOINT_KEY, OPSET, SPEC_KEY, TOOLS_KEY
+from export.provenance import Origin
 from export.rules import RULES, Contract, broken_rules
 from tests.export.conftest import SIZES, graph_of, tiny_spec
 
@@ -113,13 +115,29 @@ def lose_spec(model):
     model.ClearField("metadata_props")
 
 
+def change_origin(model):
+    next(p for p in model.metadata_props if p.key == CHECKPOINT_KEY).value = "0" * 64
+
+
+def lose_origin(model):
+    kept = [entry for entry in model.metadata_props if entry.key != TOOLS_KEY]
+    model.ClearField("metadata_props")
+    model.metadata_props.extend(kept)
+
+
+def hide_a_sparse_tensor_elsewhere(model):
+    tensor = TensorProto(name="hidden", data_type=TensorProto.FLOAT, data_location=TensorProto.EXTERNAL)
+    sparse = SparseTensorProto(values=tensor, dims=[4])
+    model.graph.node.insert(0, helper.make_node("Constant", [], ["hidden"], sparse_value=sparse))
+
+
 def cut_edge(model):
     model.graph.node[3].input[0] = "nowhere"
 
 
 BREAKS = {
     "plain nodes": [add_random, add_branch],
-    "weights inside": [move_weights_out, move_a_constant_out],
+    "weights inside": [move_weights_out, move_a_constant_out, hide_a_sparse_tensor_elsewhere],
     "standard operators only": [use_foreign_domain, import_foreign_domain, define_function],
     "opset": [raise_opset],
     "no scalar input": [add_scalar_input],
@@ -128,22 +146,24 @@ BREAKS = {
     "pixels last": [cast_before_transpose],
     "nothing of the machine": [leave_trace, leave_doc, leave_path, leave_windows_path],
     "spec": [change_spec, break_spec, lose_spec],
+    "provenance": [change_origin, lose_origin],
     "onnx checker": [cut_edge],
 }
 
 SPEC = tiny_spec("dcgan", SIZES["square RGBA"])
 
 
-def complaints(model):
-    return list(broken_rules(model, Contract(SPEC, OPSET)))
+def complaints(model, **facts):
+    return list(broken_rules(model, Contract(SPEC, OPSET, facts=facts)))
 
 
 @pytest.mark.parametrize(("rule", "spoil"), [(r, s) for r, spoils in BREAKS.items() for s in spoils])
 def test_a_broken_rule_is_noticed(exported, rule, spoil):
     model = graph_of(exported)
-    assert complaints(model) == []
+    facts = Origin.told_by(read_manifest(exported)).metadata()
+    assert complaints(model, **facts) == []
     spoil(model)
-    found = complaints(model)
+    found = complaints(model, **facts)
     assert any(complaint.startswith(f"{rule}: ") for complaint in found), found
     assert all("\n" not in complaint for complaint in found)
 

@@ -1,0 +1,140 @@
+"""Where a graph comes from: what its metadata and the manifest both say of it. Torch-free."""
+
+import importlib.metadata
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+from core import latents
+from core.bundle import Manifest
+from core.contract import CHECKPOINT_KEY, JUDGED_KEY, SEEDS_KEY, TOOLS_KEY
+from core.files import sha256
+from core.spec import GeneratorSpec
+
+LARGEST_RECORD = 1 << 26  # bytes of figures or a log that are read; a line is some 300
+KIDS = ("KID", "KID-lite0")  # by which network KID was taken, the usual one first
+
+_TOOLS = ("ganfoundry", "torch", "onnx", "onnxscript", "onnxruntime-gpu", "onnxruntime", "numpy")
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What the manifest says beside the spec: the generator file's sha256, the tools, and its KID where known."""
+
+    checkpoint_sha256: str
+    tools: dict[str, str]
+    judged: dict[str, Any]
+    seed_algorithm: str = latents.ALGORITHM
+
+    @classmethod
+    def of(cls, checkpoint: Path, spec: GeneratorSpec) -> "Origin":
+        """That of the generator file ``checkpoint``, whose spec is ``spec``, exported now and here."""
+        return cls(sha256(checkpoint), tool_versions(), judgement(checkpoint, spec))
+
+    @classmethod
+    def told_by(cls, manifest: Manifest) -> "Origin":
+        """What a bundle says."""
+        return cls(manifest.checkpoint_sha256, manifest.tools, manifest.judged, manifest.seed_algorithm)
+
+    def metadata(self) -> dict[str, str]:
+        """The same as the graph's metadata."""
+        return {
+            SEEDS_KEY: self.seed_algorithm,
+            CHECKPOINT_KEY: self.checkpoint_sha256,
+            TOOLS_KEY: json.dumps(self.tools, sort_keys=True),
+            JUDGED_KEY: json.dumps(self.judged, sort_keys=True),
+        }
+
+    def stamp(self, model: onnx.ModelProto) -> None:
+        """Add it to the metadata of ``model``."""
+        onnx.helper.set_model_props(model, {e.key: e.value for e in model.metadata_props} | self.metadata())
+
+
+def tool_versions() -> dict[str, str]:
+    """The versions of what makes and checks a graph, of those that are installed."""
+    versions = {}
+    for tool in _TOOLS:
+        try:
+            versions[tool] = importlib.metadata.version(tool)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def judgement(checkpoint: Path, spec: GeneratorSpec) -> dict[str, Any]:
+    """The KID of the generator file ``checkpoint`` and what it rests on; empty if nobody took it.
+
+    Read from what 'evaluate' left beside the file, else from the log of its run, where training took it. Either only
+    counts if it is about a generator of the same preset and data after exactly as many images seen.
+    """
+    return _evaluated(checkpoint, spec) or _logged(checkpoint, spec)
+
+
+def _evaluated(checkpoint: Path, spec: GeneratorSpec) -> dict[str, Any]:
+    origin = spec.provenance
+    same = {"preset": origin.preset, "images_seen": origin.images_seen, "trained_on": origin.data_name}
+    for path in _evaluations(checkpoint):
+        figures = next(_objects(path, whole=True), {})
+        kids = {name: figures[name] for name in KIDS if _is_number(figures.get(name))}
+        if kids and figures.get("generator") == same:
+            return {
+                **kids,
+                "taken_by": "evaluate",
+                "images_seen": origin.images_seen,
+                "samples": _number(_part(figures, "protocol"), "samples"),
+                "real_images": _number(_part(figures, "protocol"), "real_images"),
+                "on_the_training_data": _part(figures, "data").get("trained_on_these") is True,
+            }
+    return {}
+
+
+def _evaluations(checkpoint: Path) -> list[Path]:
+    """Where 'evaluate' puts the figures of a generator file, and of the run that it is the generator of."""
+    beside = [checkpoint.with_name(f"{checkpoint.stem}.evaluation.json")]
+    return [checkpoint.with_name("evaluation.json"), *beside] if checkpoint.stem == "generator" else beside
+
+
+def _logged(checkpoint: Path, spec: GeneratorSpec) -> dict[str, Any]:
+    """The last entry counts: a run that went on from an earlier state took the same moment's again."""
+    seen, found = spec.provenance.images_seen, {}
+    for line in _objects(checkpoint.with_name("log.jsonl")):
+        kids = {name: line[name] for name in KIDS if _is_number(line.get(name))}
+        if kids and line.get("images") == seen:
+            samples = _number(line, "metric_samples")
+            found = {**kids, "taken_by": "train", "images_seen": seen, "samples": samples, "on_the_training_data": True}
+    return found
+
+
+def _objects(path: Path, whole: bool = False) -> Iterator[dict[str, Any]]:
+    """The JSON objects in a file, one a line or the ``whole`` of it. What is none, or cannot be read, is left out."""
+    try:
+        if not path.is_file() or path.stat().st_size > LARGEST_RECORD:
+            return
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return
+    for part in [text] if whole else text.splitlines():
+        try:
+            value = json.loads(part)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(value, dict):
+            yield value
+
+
+def _part(values: dict[str, Any], name: str) -> dict[str, Any]:
+    value = values.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def _number(values: dict[str, Any], name: str) -> int | float | None:
+    value = values.get(name)
+    return value if _is_number(value) else None
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300  # nor NaN
