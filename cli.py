@@ -23,6 +23,7 @@ from core.errors import GanfoundryError
 
 if TYPE_CHECKING:
     from core.spec import GeneratorSpec
+    from export.inspection import Inspection
     from serving.supervisor import Event
     from trainer.data.pack import Pack
     from trainer.metrics.evaluate import Evaluation
@@ -274,6 +275,24 @@ def verify(bundle: Annotated[Path, typer.Argument(help="A bundle made by export.
 
 
 @app.command()
+def inspect(
+    source: Annotated[Path, typer.Argument(metavar="FILE|BUNDLE", help="An ONNX file from anywhere, or a bundle.")],
+    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+) -> None:
+    """Say what an ONNX file is: inputs, operators, cost, and which targets it fits. Needs no torch, runs nothing."""
+    from dataclasses import asdict
+
+    from export.inspection import inspect as look
+
+    found = look(source)
+    if json:
+        console.print_json(data=[asdict(inspection) for inspection in found])
+        return
+    for inspection in found:
+        _print_inspection(inspection)
+
+
+@app.command()
 def publish(
     bundle: Annotated[Path, typer.Argument(help="A bundle made by export.")],
     name: Annotated[str, typer.Option(help="The model's name on the server.")],
@@ -427,6 +446,17 @@ def _print_findings(verification: dict[str, Any]) -> None:
     for batch, found in verification["onnxruntime_against_pytorch_by_batch"].items():
         differ = f"{found['pixels']:.3%} of values differ"
         _say(f"batch {batch:>2}: ONNX Runtime within {found['levels']} of 255 levels of PyTorch, {differ}")
+
+
+def _print_inspection(found: "Inspection") -> None:
+    from export.inspection import describe
+
+    table = Table(title=Text(found.file), show_header=False, title_justify="left")
+    table.add_column()
+    table.add_column(overflow="fold")
+    for label, value in describe(found):
+        table.add_row(label, Text(value))
+    console.print(table)
 
 
 @contextmanager

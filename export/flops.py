@@ -1,0 +1,107 @@
+"""What one image costs: the multiply-adds of a graph's convolutions and matrix products, two operations each.
+
+Biases, activations, resampling and other work that is linear in the pixels is not counted, as in PyTorch's counter
+(``torch.utils.flop_counter``). Torch-free.
+"""
+
+import math
+from collections.abc import Callable
+
+import onnx
+from onnx import ModelProto, NodeProto, ValueInfoProto
+
+Shape = tuple[int, ...]
+Shapes = dict[str, Shape]
+
+
+def flops(model: ModelProto) -> int | None:
+    """Operations for a batch of one; None where a shape is not known, or an operator's cost is not."""
+    if not _countable(model):
+        return None
+    shapes = known_shapes(model)
+    try:
+        return sum(COSTS[node.op_type](node, shapes) for node in model.graph.node if node.op_type in COSTS)
+    except (KeyError, IndexError, ZeroDivisionError):  # a shape that inference could not find, or a broken node
+        return None
+
+
+def known_shapes(model: ModelProto) -> Shapes:
+    """The shape of every value that has one of known sides, where the inputs' sides that are not fixed are 1."""
+    single = ModelProto()
+    single.CopyFrom(model)
+    for value in single.graph.input:
+        for side in value.type.tensor_type.shape.dim:
+            if not side.HasField("dim_value"):
+                side.dim_value = 1
+    for value in single.graph.output:  # what is written of these, and inside, is for any batch
+        value.type.tensor_type.ClearField("shape")
+    del single.graph.value_info[:]
+    try:
+        single = onnx.shape_inference.infer_shapes(single, data_prop=True)
+    except Exception:  # a graph that contradicts itself, which is the checker's to say
+        return {}
+    values = (*single.graph.input, *single.graph.output, *single.graph.value_info)
+    shapes = {value.name: shape for value in values if (shape := _shape(value)) is not None}
+    return shapes | {tensor.name: tuple(tensor.dims) for tensor in single.graph.initializer}
+
+
+def _countable(model: ModelProto) -> bool:
+    used = {node.op_type for node in model.graph.node}
+    graphs = any(
+        attribute.HasField("g") or attribute.graphs for node in model.graph.node for attribute in node.attribute
+    )
+    return not (used & UNCOUNTED or graphs or model.functions)
+
+
+def _shape(value: ValueInfoProto) -> Shape | None:
+    sides = value.type.tensor_type.shape.dim
+    if not value.type.tensor_type.HasField("shape") or any(not side.HasField("dim_value") for side in sides):
+        return None
+    return tuple(side.dim_value for side in sides)
+
+
+def _convolution(node: NodeProto, shapes: Shapes) -> int:
+    """Weights (out, in / groups, kernel...): each element of the output is a sum over in / groups x kernel."""
+    weights = shapes[node.input[1]]
+    return 2 * math.prod(shapes[node.output[0]]) * math.prod(weights[1:])
+
+
+def _transposed(node: NodeProto, shapes: Shapes) -> int:
+    """Weights (in, out / groups, kernel...): each element of the input goes into out / groups x kernel sums."""
+    weights = shapes[node.input[1]]
+    return 2 * math.prod(shapes[node.input[0]]) * math.prod(weights[1:])
+
+
+def _gemm(node: NodeProto, shapes: Shapes) -> int:
+    """(m, k) by (k, n), either of them transposed."""
+    transposed = any(attribute.name == "transA" and attribute.i for attribute in node.attribute)
+    inner = shapes[node.input[0]][0 if transposed else 1]
+    return 2 * math.prod(shapes[node.output[0]]) * inner
+
+
+def _product(node: NodeProto, shapes: Shapes) -> int:
+    return 2 * math.prod(shapes[node.output[0]]) * shapes[node.input[0]][-1]
+
+
+COSTS: dict[str, Callable[[NodeProto, Shapes], int]] = {
+    "Conv": _convolution,
+    "ConvInteger": _convolution,
+    "ConvTranspose": _transposed,
+    "Gemm": _gemm,
+    "MatMul": _product,
+    "MatMulInteger": _product,
+}
+# Work of the same kind that this file has no formula for.
+UNCOUNTED = {
+    "Attention",
+    "DeformConv",
+    "Einsum",
+    "GRU",
+    "LSTM",
+    "QLinearConv",
+    "QLinearMatMul",
+    "RNN",
+    "If",
+    "Loop",
+    "Scan",
+}
