@@ -5,12 +5,13 @@ from anywhere, so checks take nothing for granted (protobuf hands over text that
 need a sane model come later in the table.
 """
 
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import onnx
-from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto
+from onnx import ModelProto, NodeProto, SparseTensorProto, TensorProto, ValueInfoProto
 
 from core.contract import BATCH, SPEC_KEY, Port, input_ports, output_port
 from core.errors import SpecError
@@ -19,6 +20,11 @@ from core.spec import GeneratorSpec
 STANDARD = ("", "ai.onnx")
 RANDOM = ("RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial")
 CONTROL_FLOW = ("If", "Loop", "Scan", "SequenceMap")
+
+# How many values a graph may make on its way to one image: some ten times what the widest of our networks do at their
+# size, and 1 GiB of float32 for small ones.
+VALUES_PER_PIXEL = 1 << 16
+ALWAYS_ALLOWED = 1 << 28
 
 # An absolute path of two parts or more, on Unix or Windows, or a Python source file. Web addresses pass.
 _PATH = re.compile(r"""(?:^|[\s"'=(:,])/[\w.-]+/[\w.-]|\b[A-Za-z]:\\|\bFile "|[\w-]\.py\b""")
@@ -152,6 +158,23 @@ def _onnx_checker(model: ModelProto, _: Contract) -> str | None:
     return None
 
 
+def _bounded(model: ModelProto, contract: Contract) -> str | None:
+    """A few bytes can ask for more than memory: a constant of a given shape, a sparse weight.
+
+    Sizes that only running the graph would tell count as nothing. A graph is a program: one that was made to harm
+    belongs into a container, whoever checked it.
+    """
+    try:
+        found = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
+    except Exception:  # what is wrong with it, the checker says
+        return None
+    shapes = [[max(d.dim_value, 1) for d in value.type.tensor_type.shape.dim] for value in found.value_info]
+    shapes += [[max(side, 1) for side in sparse.dims] for sparse in _sparse_tensors(model)]
+    values = sum(map(math.prod, shapes))
+    most = max(ALWAYS_ALLOWED, VALUES_PER_PIXEL * contract.spec.height * contract.spec.width)
+    return None if values <= most else f"one image takes more than {most:,} values on the way"
+
+
 RULES: dict[str, Rule] = {
     "weights inside": _weights_inside,
     "standard operators only": _standard_domain,
@@ -165,17 +188,24 @@ RULES: dict[str, Rule] = {
     "spec": _spec_inside,
     "provenance": _provenance,
     "onnx checker": _onnx_checker,
+    "bounded": _bounded,
 }
 
 
 def _tensors(model: ModelProto) -> Iterator[TensorProto]:
     yield from model.graph.initializer
-    for sparse in model.graph.sparse_initializer:
+    for sparse in _sparse_tensors(model):
         yield from (sparse.values, sparse.indices)
     for node in model.graph.node:
         for attribute in node.attribute:
-            sparse = (attribute.sparse_tensor, *attribute.sparse_tensors)
-            yield from (attribute.t, *attribute.tensors, *(part for s in sparse for part in (s.values, s.indices)))
+            yield from (attribute.t, *attribute.tensors)
+
+
+def _sparse_tensors(model: ModelProto) -> Iterator[SparseTensorProto]:
+    yield from model.graph.sparse_initializer
+    for node in model.graph.node:
+        for attribute in node.attribute:
+            yield from (attribute.sparse_tensor, *attribute.sparse_tensors)
 
 
 def _ports_differ(values: list[ValueInfoProto], ports: tuple[Port, ...]) -> str | None:

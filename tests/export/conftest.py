@@ -12,7 +12,7 @@ import pytest
 import torch
 from onnx import ModelProto
 
-from core.bundle import GRAPH, MANIFEST, read_manifest, write_manifest
+from core.bundle import GRAPH, MANIFEST, SUMS, _digest, read_manifest, write_manifest
 from core.checkpoint import save_generator
 from core.networks import build_generator
 from core.networks.base import Generator
@@ -120,12 +120,15 @@ def reseal(bundle: Path, **changes) -> None:
 
 
 def forge(bundle: Path, **changes) -> None:
-    """Change the manifest's JSON and mend its seal, whatever it then says."""
-    from core.bundle import _digest
-
+    """Change the manifest's JSON and mend its seal and the sums, whatever it then says."""
     values = {**json.loads((bundle / MANIFEST).read_text()), **changes, "seal": ""}
     text = json.dumps(values, indent=2) + "\n"
-    (bundle / MANIFEST).write_text(text.replace('"seal": ""', f'"seal": "{_digest(text)}"', 1))
+    text = text.replace('"seal": ""', f'"seal": "{_digest(text)}"', 1)
+    (bundle / MANIFEST).write_text(text)
+    if isinstance(values["files"], dict):
+        sums = {**values["files"], MANIFEST: _digest(text)}
+        lines = "".join(f"{sums[name]}  {name}\n" for name in sorted(sums))
+        (bundle / SUMS).write_bytes(lines.encode("utf-8", "surrogatepass"))
 
 
 def graph_of(bundle: Path) -> ModelProto:

@@ -1,8 +1,9 @@
 """Each rule, broken on purpose: it must be that rule which notices."""
 
+import numpy as np
 import onnx
 import pytest
-from onnx import SparseTensorProto, TensorProto, helper
+from onnx import SparseTensorProto, TensorProto, helper, numpy_helper
 
 from core.bundle import read_manifest
 from core.contract import CHECKPOINT_KEY, OPSET, SPEC_KEY, TOOLS_KEY
@@ -135,6 +136,18 @@ def cut_edge(model):
     model.graph.node[3].input[0] = "nowhere"
 
 
+def ask_for_more_than_memory(model):
+    """Gigabytes of one constant, from a few bytes."""
+    model.graph.initializer.append(numpy_helper.from_array(np.array([1 << 20, 1 << 20, 1 << 20], np.int64), "sides"))
+    model.graph.node.insert(0, helper.make_node("ConstantOfShape", ["sides"], ["much"]))
+
+
+def hold_a_sparse_weight(model):
+    one = numpy_helper.from_array(np.ones(1, np.float32), "thin")
+    where = numpy_helper.from_array(np.zeros(1, np.int64), "")
+    model.graph.sparse_initializer.append(SparseTensorProto(values=one, indices=where, dims=[1 << 62, 1 << 62]))
+
+
 BREAKS = {
     "plain nodes": [add_random, add_branch],
     "weights inside": [move_weights_out, move_a_constant_out, hide_a_sparse_tensor_elsewhere],
@@ -148,6 +161,7 @@ BREAKS = {
     "spec": [change_spec, break_spec, lose_spec],
     "provenance": [change_origin, lose_origin],
     "onnx checker": [cut_edge],
+    "bounded": [ask_for_more_than_memory, hold_a_sparse_weight],
 }
 
 SPEC = tiny_spec("dcgan", SIZES["square RGBA"])

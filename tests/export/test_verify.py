@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,11 +15,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from core.bundle import CARD, GOLDEN, GRAPH, MANIFEST, SHEET, Golden, read_manifest
+from core.bundle import CARD, GOLDEN, GRAPH, MANIFEST, SHEET, SUMS, Golden, read_manifest
 from core.errors import BundleError, MissingDependency
 from export.verify import verify_bundle
 from tests.export.conftest import forge, graph_of, reseal
-from tests.export.test_rules import add_random, move_weights_out
+from tests.export.test_rules import add_random, ask_for_more_than_memory, hold_a_sparse_weight, move_weights_out
 
 
 def refusal(bundle) -> str:
@@ -50,6 +51,19 @@ def test_one_flipped_bit_names_the_file(bundle, name, where):
     assert name in refusal(bundle)
 
 
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_any_changed_byte_of_any_file_names_that_file(bundle, data):
+    path = bundle / data.draw(st.sampled_from(sorted(path.name for path in bundle.iterdir())))
+    kept = path.read_bytes()
+    at, change = data.draw(st.integers(0, len(kept) - 1)), data.draw(st.integers(1, 255))
+    try:
+        path.write_bytes(kept[:at] + bytes([kept[at] ^ change]) + kept[at + 1 :])
+        assert path.name in refusal(bundle)
+    finally:
+        path.write_bytes(kept)
+
+
 def test_any_flipped_byte_of_the_manifest_is_found(bundle):
     data = (bundle / MANIFEST).read_bytes()
     for at in range(0, len(data), 7):
@@ -58,7 +72,7 @@ def test_any_flipped_byte_of_the_manifest_is_found(bundle):
             read_manifest(bundle)
 
 
-@pytest.mark.parametrize("name", [GRAPH, GOLDEN, CARD, SHEET, MANIFEST])
+@pytest.mark.parametrize("name", [GRAPH, GOLDEN, CARD, SHEET, MANIFEST, SUMS])
 def test_a_missing_file_is_named(bundle, name):
     (bundle / name).unlink()
     assert name in refusal(bundle)
@@ -79,6 +93,21 @@ def test_a_changed_spec_is_found_though_the_hashes_fit(bundle):
     reseal(bundle, spec=spec.with_provenance(data_licence="mine"))
     assert GRAPH in (message := refusal(bundle))
     assert "spec" in message
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"checkpoint_sha256": "0" * 64},
+        {"tools": {"torch": "1"}},
+        {"judged": {"KID": 0.0}},
+        {"seed_algorithm": "mine"},
+    ],
+)
+def test_an_origin_that_is_not_the_graph_s_is_found_though_the_hashes_fit(bundle, changes):
+    reseal(bundle, **changes)
+    assert GRAPH in (message := refusal(bundle))
+    assert "provenance" in message
 
 
 def test_another_opset_in_the_manifest(bundle):
@@ -110,6 +139,15 @@ def test_golden_inputs_of_another_generator(bundle, spoil):
     (bundle / GOLDEN).write_bytes(Golden(inputs, golden.images).to_bytes())
     reseal(bundle)
     assert GOLDEN in refusal(bundle)
+
+
+def test_golden_images_of_another_size_are_not_unpacked(bundle, monkeypatch):
+    """However many bytes they would become."""
+    golden = Golden.read(bundle / GOLDEN)
+    (bundle / GOLDEN).write_bytes(Golden(golden.inputs, np.repeat(golden.images, 2, axis=1)).to_bytes())
+    reseal(bundle)
+    monkeypatch.setattr(np, "load", None)
+    assert "another generator" in refusal(bundle)
 
 
 def test_pickles_in_the_golden_images_are_not_opened(bundle):
@@ -173,6 +211,8 @@ def test_a_link_to_the_bundle_itself_is_fine(bundle, tmp_path):
         {"verification": None},
         {"opset": "18"},
         {"seed_algorithm": 5},
+        {"judged": {"KID": [[]]}},
+        {"judged": None},
         {"spec": {}},
         {"spec": []},
         {"unknown": 1},
@@ -207,6 +247,23 @@ def test_external_weights_are_refused_before_anything_is_opened(bundle):
     message = refusal(bundle)
     assert GRAPH in message
     assert "another file" in message
+
+
+@pytest.mark.parametrize("spoil", [ask_for_more_than_memory, hold_a_sparse_weight])
+def test_a_small_graph_that_asks_for_more_than_memory(bundle, spoil):
+    model = graph_of(bundle)
+    spoil(model)
+    (bundle / GRAPH).write_bytes(model.SerializeToString())
+    reseal(bundle)
+    started = time.monotonic()
+    assert GRAPH in refusal(bundle)
+    assert time.monotonic() - started < 30  # seconds, on a machine that is busy with something else
+
+
+def test_a_graph_larger_than_onnx_can_be_is_not_read(bundle, monkeypatch):
+    monkeypatch.setattr("export.verify.LARGEST_GRAPH", (bundle / GRAPH).stat().st_size - 1)
+    monkeypatch.setattr(onnx, "load_model_from_string", None)
+    assert "larger than" in refusal(bundle)
 
 
 def test_a_forged_graph_is_named(bundle):
