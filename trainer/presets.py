@@ -127,7 +127,7 @@ def stylegan_lite_cpu() -> TrainConfig:
         discriminator={"width": 16},
         latent_dim=128,
         regularise={"mixing": 0.0, "path_length": 0.0},
-        r1_gamma=0.2,
+        r1_gamma=0.05,
         penalty_every=8,
         augment=("translation",),
         learning_rate_g=2.5e-3,
@@ -135,10 +135,10 @@ def stylegan_lite_cpu() -> TrainConfig:
         beta1=0.0,
         beta2=0.99,
         ema_kimg=20.0,
-        schedule_kimg=180.0,
+        schedule_kimg=236.0,
         final={"learning_rate_g": 2.5e-4, "learning_rate_d": 2.5e-4},
         batch=16,
-        kimg=180.0,
+        kimg=236.0,
     )
 
 
@@ -192,18 +192,18 @@ def r3gan_cpu() -> TrainConfig:
         discriminator={"width": 16, **block},
         latent_dim=64,
         loss="relativistic",
-        r1_gamma=0.2,
-        r2_gamma=0.2,
+        r1_gamma=0.05,
+        r2_gamma=0.05,
         penalty_every=8,
         learning_rate_g=8e-4,
         learning_rate_d=8e-4,
         beta1=0.0,
         beta2=0.99,
         ema_kimg=20.0,
-        schedule_kimg=215.0,
-        final={"learning_rate_g": 1e-4, "learning_rate_d": 1e-4, "r1_gamma": 0.1, "r2_gamma": 0.1},
+        schedule_kimg=250.0,
+        final={"learning_rate_g": 5e-5, "learning_rate_d": 5e-5, "r1_gamma": 0.01, "r2_gamma": 0.01},
         batch=16,
-        kimg=215.0,
+        kimg=250.0,
     )
 
 
