@@ -1,0 +1,177 @@
+"""What a target is given: the bundle's own graph where that fits, else a variant of it. Torch-free.
+
+Unity has no bytes and wants channels first: its variants end where the levels are still floats, and give them as
+0 to 1, straight alpha, channels before rows, as Unity's TextureConverter takes them.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper, version_converter
+
+from core.bundle import GRAPH, MOST_LEVELS, Golden, levels_apart
+from core.contract import BATCH, output_port
+from core.errors import BundleError, ExportError
+from core.images import Images
+from core.spec import GeneratorSpec
+from export.runtime import CPU, Session, open_session
+from export.targets import TARGETS, Target, misfit
+
+LEGACY_OPSET, LEGACY_IR = 15, 8  # as ONNX 1.10 paired them
+_VALUES = "image FP32 [N, C, H, W], 0 to 1, straight alpha"
+
+Variant = Callable[[ModelProto, GeneratorSpec], ModelProto]
+
+
+def float_variant(model: ModelProto, spec: GeneratorSpec) -> ModelProto:
+    """``model`` with the output FP32 ``(n, c, h, w)``, whole levels divided by 255, instead of UINT8 ``(n, h, w, c)``.
+
+    Raises BundleError unless it ends as every graph of ours does, with Transpose then Cast.
+    """
+    variant = ModelProto()
+    variant.CopyFrom(model)
+    graph, image = variant.graph, output_port(spec).name
+    transpose, cast = _ending(variant, image)
+    levels = transpose.input[0]
+    graph.node.remove(cast)
+    graph.node.remove(transpose)
+    scale = f"{image}_scale"
+    graph.initializer.append(numpy_helper.from_array(np.array(1 / 255, np.float32), scale))
+    graph.node.append(helper.make_node("Mul", [levels, scale], [image], name="to_unit"))
+    del graph.output[:], graph.value_info[:]
+    sides = [BATCH, spec.channels, spec.height, spec.width]
+    graph.output.append(helper.make_tensor_value_info(image, TensorProto.FLOAT, sides))
+    return variant
+
+
+def legacy_variant(model: ModelProto, spec: GeneratorSpec) -> ModelProto:
+    """The float variant in opset 15. Raises BundleError where ONNX's converter has no way there.
+
+    The converter may also leave a newer opset, or what that opset alone has, without a word: both are looked for.
+    """
+    older = float_variant(model, spec)
+    for node in older.graph.node:  # an attribute that opset 18 brought; 0, which it is here, is how it was before
+        kept = [a for a in node.attribute if not (a.name == "noop_with_empty_axes" and a.i == 0)]
+        del node.attribute[:]
+        node.attribute.extend(kept)
+    try:
+        older = version_converter.convert_version(older, LEGACY_OPSET)
+        older.ir_version = LEGACY_IR
+        onnx.checker.check_model(older, full_check=True)
+    except Exception as error:  # ConvertError, ValidationError, InferenceError, RuntimeError
+        raise BundleError(f"it cannot be written in opset {LEGACY_OPSET} ({_first_line(error)})") from None
+    found = [entry.version for entry in older.opset_import]
+    if found != [LEGACY_OPSET]:
+        raise BundleError(f"ONNX's converter wrote opset {found} where {LEGACY_OPSET} was asked")
+    del older.metadata_props[:]
+    older.metadata_props.extend(model.metadata_props)
+    return older
+
+
+VARIANTS: dict[str, tuple[str, Variant]] = {
+    "unity": ("targets/unity/generator.onnx", float_variant),
+    "unity-legacy": ("targets/unity-legacy/generator.onnx", legacy_variant),
+}
+
+
+def write_targets(
+    bundle: Path, model: ModelProto, spec: GeneratorSpec, golden: Golden, names: Sequence[str]
+) -> dict[str, Any]:
+    """Check ``model`` for every target of ``names`` and write what it needs; facts for the manifest, by target.
+
+    Raises ExportError at the first target that cannot have it, naming the target and what is in the way.
+    """
+    facts = {}
+    for target in (TARGETS[name] for name in TARGETS if name in names):
+        try:
+            facts[target.name] = _write(bundle, model, spec, golden, target)
+        except BundleError as error:
+            raise ExportError(f"target {target.name}: {error}; nothing was exported") from None
+    return facts
+
+
+def _write(bundle: Path, model: ModelProto, spec: GeneratorSpec, golden: Golden, target: Target) -> dict[str, Any]:
+    facts = {"file": GRAPH, "runtime": target.runtime, "source": target.source}
+    if target.name not in VARIANTS:
+        _check(model, bundle / GRAPH, target)
+        return facts
+    name, variant = VARIANTS[target.name]
+    made = variant(model, spec)
+    path = bundle / name
+    path.parent.mkdir(parents=True)
+    path.write_bytes(made.SerializeToString(deterministic=True))
+    _check(made, path, target)
+    return facts | {"file": name, "gives": _VALUES, "levels_from_golden": _replayed(path.read_bytes(), golden)}
+
+
+def verify_targets(
+    path: Path, recorded: Any, files: Mapping[str, str], golden: Golden, provider: str = CPU
+) -> dict[str, str]:
+    """Re-check the targets that the bundle at ``path`` says it fits, and those whose files it lists; figures by target.
+
+    Raises BundleError, naming the file.
+    """
+    if not isinstance(recorded, dict):
+        raise BundleError(f"{path} does not say which targets it was checked for: export again")
+    named = set(recorded) | {name for name, (file, _) in VARIANTS.items() if file in files}
+    if unknown := sorted(named - set(TARGETS)):
+        raise BundleError(
+            f"{path} says it was checked for {unknown[0]!r}, which this version does not know: export again"
+        )
+    return {name: _verified(path, name, files, golden, provider) for name in TARGETS if name in named}
+
+
+def _verified(path: Path, name: str, files: Mapping[str, str], golden: Golden, provider: str) -> str:
+    target, file = TARGETS[name], VARIANTS[name][0] if name in VARIANTS else GRAPH
+    if file not in files:
+        raise BundleError(f"{path} lacks {file}, which the target {name} needs: export again")
+    try:
+        data = (path / file).read_bytes()
+        _check(onnx.load_model_from_string(data), path / file, target)
+        if name not in VARIANTS:
+            return f"{target.runtime} runs {file}"
+        return f"{target.runtime} runs {file}, golden images within {_replayed(data, golden, provider)} of 255 levels"
+    except BundleError as error:
+        raise BundleError(f"{path / file}: target {name}: {error}") from None
+    except Exception:  # protobuf's DecodeError, whose module moves between releases
+        raise BundleError(f"{path / file} is not an ONNX model: export again") from None
+
+
+def _check(model: ModelProto, path: Path, target: Target) -> None:
+    if complaint := misfit(model, path.stat().st_size, target):
+        raise BundleError(complaint)
+
+
+def _replayed(data: bytes, golden: Golden, provider: str = CPU) -> int:
+    """How far, in levels, a float variant is from the golden images."""
+    levels = levels_apart(pixels(open_session(data, provider), golden.inputs), golden.images)
+    if levels > MOST_LEVELS:
+        raise BundleError(f"its images are up to {levels} of 255 levels from the golden ones, {MOST_LEVELS} is allowed")
+    return levels
+
+
+def pixels(session: Session, inputs: Mapping[str, NDArray[Any]]) -> Images:
+    """The uint8 images ``(n, h, w, c)`` of a float variant: what a texture of 8 bits holds of it."""
+    try:
+        (values,) = session.run(["image"], dict(inputs))
+    except Exception as error:  # ONNX Runtime has a kind for each of its status codes
+        raise BundleError(f"ONNX Runtime cannot run it ({_first_line(error)})") from None
+    levels = np.rint(np.nan_to_num(np.asarray(values, np.float32)) * 255).clip(0, 255)
+    return np.asarray(levels.transpose(0, 2, 3, 1), np.uint8)
+
+
+def _ending(model: ModelProto, image: str) -> tuple[NodeProto, NodeProto]:
+    makers = {name: node for node in model.graph.node for name in node.output}
+    cast = makers.get(image, NodeProto())
+    transpose = makers.get(cast.input[0] if cast.input else "", NodeProto())
+    if (transpose.op_type, cast.op_type) != ("Transpose", "Cast"):
+        raise BundleError(f"it ends with {transpose.op_type or '?'} then {cast.op_type or '?'}: export again")
+    return transpose, cast
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or repr(error)).splitlines()[0]
