@@ -238,8 +238,8 @@ def plot(
 
 @app.command()
 def export(
-    run: Annotated[Path, typer.Argument(help="A run, or a generator.safetensors.")],
     out: Annotated[Path, typer.Option(help="The bundle to make.")],
+    run: Annotated[Path | None, typer.Argument(help="A run, or a generator.safetensors.")] = None,
     onnx: Annotated[bool, typer.Option("--onnx", help="Export to ONNX: the default, and so far the only one.")] = True,
     level: Annotated[
         str | None,
@@ -249,9 +249,41 @@ def export(
         Literal["fixed", "input"],
         typer.Option(help="Of a style generator: the same for ever, or an input of the graph."),
     ] = "fixed",
+    from_onnx: Annotated[
+        Path | None, typer.Option(metavar="MODEL.ONNX", help="Instead of a run: an ONNX generator from elsewhere.")
+    ] = None,
+    value_range: Annotated[
+        str | None, typer.Option("--range", metavar="LOW,HIGH", help="Of its values: -1,1, 0,1 or 0,255.")
+    ] = None,
+    latent: Annotated[str | None, typer.Option(help="The name of its latent; of its only input unless given.")] = None,
+    image: Annotated[str | None, typer.Option(help="The name of its image; of its only output unless given.")] = None,
+    layout: Annotated[
+        Literal["NCHW", "NHWC"] | None, typer.Option(help="Where its channels are; found by looking unless given.")
+    ] = None,
+    latent_dim: Annotated[int | None, typer.Option(min=1, help="The latent's length, if the graph is silent.")] = None,
+    label: Annotated[str | None, typer.Option(help="The name of the input that takes a class.")] = None,
+    classes: Annotated[str | None, typer.Option(help="What those are called: cat,dog,newt; or how many: 10.")] = None,
+    fix: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="The value of another input. May be repeated.")
+    ] = None,
+    premultiplied: Annotated[
+        bool, typer.Option("--premultiplied", help="Its colour is multiplied by its alpha.")
+    ] = False,
+    licence: Annotated[str | None, typer.Option(help="That of what it was trained on.")] = None,
+    attribution: Annotated[str | None, typer.Option(help="Whom to credit.")] = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Turn a trained generator into a verified ONNX bundle."""
+    _check_one_of({"a run": run, "--from-onnx": from_onnx})
+    told: dict[str, Any] = {"--range": value_range, "--latent": latent, "--image": image, "--layout": layout}
+    told |= {"--latent-dim": latent_dim, "--label": label, "--classes": classes, "--fix": fix or None}
+    told |= {"--premultiplied": premultiplied or None, "--licence": licence, "--attribution": attribution}
+    _check_only_with("--from-onnx", from_onnx, told)
+    if from_onnx is not None:
+        _check_only_with("a run", run, {"--level": level, "--noise": None if noise == "fixed" else noise})
+        _export_foreign(from_onnx, out, told, overwrite)
+        return
+    assert run is not None
     from export.exporting import export_run
 
     assert onnx
@@ -400,7 +432,7 @@ def demo(
     _step("2 of 6: train (run the demo again to go on if you stop it)")
     train(pack, run, "dcgan-cpu", kimg)
     _step("3 of 6: export to ONNX and verify")
-    export(run, bundle, overwrite=True)
+    export(bundle, run, overwrite=True)
     _step("4 of 6: publish")
     publish(bundle, "openmoji", repository)
     _step("5 of 6: serve")
@@ -442,10 +474,38 @@ def _print_event(event: "Event") -> None:
         _say(f"  metrics  http://{HOST}:{event.ports.metrics}/metrics")
 
 
+def _export_foreign(path: Path, out: Path, options: dict[str, Any], overwrite: bool) -> None:
+    """``options`` are those that go with ``--from-onnx``, by their names."""
+    from export.foreign.exporting import export_foreign
+    from export.foreign.ports import Told, parse_classes, parse_fixed, parse_range
+
+    if options["--range"] is None:
+        raise typer.BadParameter("--from-onnx needs --range: what the graph's values go from and to, such as -1,1")
+    told = Told(
+        value_range=parse_range(options["--range"]),
+        classes=parse_classes(options["--classes"] or ""),
+        fixed=parse_fixed(options["--fix"] or ()),
+        premultiplied=bool(options["--premultiplied"]),
+        latent=options["--latent"],
+        image=options["--image"],
+        layout=options["--layout"],
+        latent_dim=options["--latent-dim"],
+        label=options["--label"],
+    )
+    owed = {"licence": options["--licence"] or "", "attribution": options["--attribution"] or ""}
+    with console.status("exporting") as status:
+        manifest = export_foreign(path, out, told, **owed, overwrite=overwrite, progress=status.update)
+    _print_findings(manifest.verification)
+    for what in manifest.verification["not_checked"]:
+        _say(f"not checked: {what}")
+    _say(f"exported and verified as far as it can be: {out} (opset {manifest.opset})")
+
+
 def _print_findings(verification: dict[str, Any]) -> None:
-    for batch, found in verification["onnxruntime_against_pytorch_by_batch"].items():
-        differ = f"{found['pixels']:.3%} of values differ"
-        _say(f"batch {batch:>2}: ONNX Runtime within {found['levels']} of 255 levels of PyTorch, {differ}")
+    for reference in ("PyTorch", "original"):
+        for batch, found in verification.get(f"onnxruntime_against_{reference.lower()}_by_batch", {}).items():
+            differ = f"{found['pixels']:.3%} of values differ"
+            _say(f"batch {batch:>2}: ONNX Runtime within {found['levels']} of 255 levels of {reference}, {differ}")
 
 
 def _print_inspection(found: "Inspection") -> None:

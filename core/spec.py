@@ -5,10 +5,11 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from core.errors import SpecError
-from core.sizes import Size, plan_size
+from core.sizes import LARGEST_SIDE, Size, plan_size
 
 FORMAT_VERSION = 1
 KINDS = ("noise", "image")
+FOREIGN = "foreign"
 CHANNELS = (1, 3, 4)  # grey, RGB, RGBA
 LARGEST_LATENT = 65_536
 LARGEST_VALUE = 1e30  # of a value range: float32 still holds the difference of two
@@ -32,7 +33,8 @@ class Provenance:
 class GeneratorSpec:
     """What a generator is. Immutable, and the same in a checkpoint, a bundle and a served model.
 
-    ``family`` names the network in ``core.networks.GENERATORS``; ``options`` are that family's own numbers.
+    ``family`` names the network in ``core.networks.GENERATORS``; ``options`` are that family's own numbers. A generator
+    that came as an ONNX file from elsewhere is of the family ``FOREIGN``, which has no network.
     ``value_range`` is what the network's float output means: its ends become 0 and 255. ``noise`` is how many noise
     values a row of the exported graph takes; 0, as in every checkpoint, where the noise is fixed or there is none.
     RGBA networks work on premultiplied alpha; the exported graph gives straight alpha.
@@ -68,11 +70,15 @@ class GeneratorSpec:
         low, high = self.value_range
         if not -LARGEST_VALUE <= low < high <= LARGEST_VALUE:
             raise SpecError(f"the value range {low} … {high} is empty or infinite")
-        plan_size(self.height, self.width)
+        if not (1 <= self.height <= LARGEST_SIDE and 1 <= self.width <= LARGEST_SIDE):
+            raise SpecError(f"images have sides of 1 to {LARGEST_SIDE} pixels, not {self.height}x{self.width}")
 
     @property
     def size(self) -> Size:
-        """The image size, with the base it is doubled from."""
+        """The image size, with the base it is doubled from. Raises SpecError where none is: no network of ours is so.
+
+        Generators from elsewhere make images of any size.
+        """
         return plan_size(self.height, self.width)
 
     def with_provenance(self, **changes: Any) -> "GeneratorSpec":

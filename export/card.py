@@ -48,7 +48,7 @@ def render_card(
 
 def _training(spec: GeneratorSpec) -> str:
     facts: dict[str, Any] = asdict(spec.provenance)
-    facts["images_seen"] = f"{spec.provenance.images_seen:,}"
+    facts["images_seen"] = f"{spec.provenance.images_seen:,}" if spec.provenance.images_seen else ""
     if spec.classes:
         facts["classes"] = ", ".join(spec.classes)
     lines = [f"| {name.replace('_', ' ')} | {_cell(str(fact)) or 'not recorded'} |" for name, fact in facts.items()]
@@ -108,20 +108,25 @@ Image.fromarray(images[0]{"[:, :, 0]" if spec.channels == 1 else ""}).save("seed
 
 
 def _checks(verification: dict[str, Any]) -> str:
-    batches = verification["onnxruntime_against_pytorch_by_batch"]
+    """Against whom, how far apart, and what could not be checked: of a graph from elsewhere, the most of it."""
+    foreign = "onnxruntime_against_original_by_batch" in verification
+    against = "the file as it came, its values made pixels in NumPy" if foreign else "PyTorch"
+    maker = "that file" if foreign else "PyTorch"
+    batches = verification[f"onnxruntime_against_{'original' if foreign else 'pytorch'}_by_batch"]
     single = verification["row_alone_against_row_in_batch"]
     lines = [f"| {batch} | {d['levels']} | {d['pixels']:.3%} |" for batch, d in batches.items()]
     return "\n".join(
         [
-            "ONNX Runtime (CPU) against PyTorch, truncation 1 and 0.5:\n",
+            f"ONNX Runtime (CPU) against {against}, truncation 1 and 0.5:\n",
             "| batch | most levels of 255 apart | pixels that differ at all |",
             "| --- | --- | --- |",
             *lines,
             "",
             f"An image alone against the same image in a batch: {single['levels']} levels at most, "
             f"{single['pixels']:.3%} of pixels. Two runs on the same inputs: bit-identical.\n",
-            f"`{GOLDEN}` holds inputs and the images PyTorch made of them, `{MANIFEST}` the hashes of all files and of "
-            f"itself; `ganfoundry verify` checks both without PyTorch.",
+            f"`{GOLDEN}` holds inputs and the images {maker} made of them, `{MANIFEST}` "
+            "the hashes of all files and of itself; `ganfoundry verify` checks both without PyTorch.",
+            *(["\nNot checked:\n", *(f"- {what}" for what in verification["not_checked"])] if foreign else []),
         ]
     )
 

@@ -65,7 +65,7 @@ def broken_rules(model: ModelProto, contract: Contract) -> Iterator[str]:
 
 
 def _weights_inside(model: ModelProto, _: Contract) -> str | None:
-    for tensor in _tensors(model):
+    for tensor in tensors_of(model):
         if tensor.data_location == TensorProto.EXTERNAL or tensor.external_data:
             where = next((entry.value for entry in tensor.external_data if entry.key == "location"), "?")
             return f"{tensor.name!r} lies in another file, {where!r}"
@@ -164,15 +164,20 @@ def _bounded(model: ModelProto, contract: Contract) -> str | None:
     Sizes that only running the graph would tell count as nothing. A graph is a program: one that was made to harm
     belongs into a container, whoever checked it.
     """
+    most = max(ALWAYS_ALLOWED, VALUES_PER_PIXEL * contract.spec.height * contract.spec.width)
+    too_many = values_for_one_image(model) > most
+    return f"one image takes more than {most:,} values on the way" if too_many else None
+
+
+def values_for_one_image(model: ModelProto) -> int:
+    """How many values ``model`` makes on its way to one image, as far as its shapes can be known beforehand."""
     try:
         found = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
     except Exception:  # what is wrong with it, the checker says
-        return None
+        return 0
     shapes = [[max(d.dim_value, 1) for d in value.type.tensor_type.shape.dim] for value in found.value_info]
     shapes += [[max(side, 1) for side in sparse.dims] for sparse in _sparse_tensors(model)]
-    values = sum(map(math.prod, shapes))
-    most = max(ALWAYS_ALLOWED, VALUES_PER_PIXEL * contract.spec.height * contract.spec.width)
-    return None if values <= most else f"one image takes more than {most:,} values on the way"
+    return sum(map(math.prod, shapes))
 
 
 RULES: dict[str, Rule] = {
@@ -192,7 +197,8 @@ RULES: dict[str, Rule] = {
 }
 
 
-def _tensors(model: ModelProto) -> Iterator[TensorProto]:
+def tensors_of(model: ModelProto) -> Iterator[TensorProto]:
+    """Every tensor that ``model`` holds, those inside control flow left out."""
     yield from model.graph.initializer
     for sparse in _sparse_tensors(model):
         yield from (sparse.values, sparse.indices)

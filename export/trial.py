@@ -34,9 +34,14 @@ class Difference:
         return cls(levels, float((images != expected).any(axis=-1).mean()))
 
 
-def stand_trial(spec: GeneratorSpec, session: Session, pytorch: Callable[[Inputs], Images]) -> dict[str, Any]:
-    """Figures for the manifest. Raises ExportError, with the figure, at the first that is out of bounds."""
-    against = {str(batch): _against_pytorch(spec, session, pytorch, batch) for batch in BATCHES}
+def stand_trial(
+    spec: GeneratorSpec, session: Session, reference: Callable[[Inputs], Images], named: str = "PyTorch"
+) -> dict[str, Any]:
+    """Figures for the manifest, of ``session`` against the ``reference``, which is ``named`` so in them.
+
+    Raises ExportError, with the figure, at the first that is out of bounds.
+    """
+    against = {str(batch): _against(spec, session, reference, named, batch) for batch in BATCHES}
     inputs = _mixed(spec, BATCHES[-1], first_seed=5000)
     together = run(session, inputs)
     if not np.array_equal(together, run(session, inputs)):
@@ -45,22 +50,22 @@ def stand_trial(spec: GeneratorSpec, session: Session, pytorch: Callable[[Inputs
     single = _within("an image alone against the same image in a batch", alone, together)
     return {
         "most_levels_allowed": MOST_LEVELS,
-        "onnxruntime_against_pytorch_by_batch": {batch: asdict(found) for batch, found in against.items()},
+        f"onnxruntime_against_{named.lower()}_by_batch": {batch: asdict(found) for batch, found in against.items()},
         "row_alone_against_row_in_batch": asdict(single),
         "two_runs_identical": True,
         "onnxruntime_providers": session.get_providers(),
     }
 
 
-def _against_pytorch(
-    spec: GeneratorSpec, session: Session, pytorch: Callable[[Inputs], Images], batch: int
+def _against(
+    spec: GeneratorSpec, session: Session, reference: Callable[[Inputs], Images], named: str, batch: int
 ) -> Difference:
     found = []
     for step, truncation in enumerate(TRUNCATIONS):
         first = 100 * batch + 50 * step  # every comparison sees seeds of its own
         inputs = sample_inputs(spec, range(first, first + batch), truncation)
-        what = f"ONNX Runtime against PyTorch at batch {batch}, truncation {truncation}"
-        found.append(_within(what, run(session, inputs), pytorch(inputs)))
+        what = f"ONNX Runtime against {named} at batch {batch}, truncation {truncation}"
+        found.append(_within(what, run(session, inputs), reference(inputs)))
     return Difference(max(d.levels for d in found), sum(d.pixels for d in found) / len(found))
 
 

@@ -36,7 +36,8 @@ def test_json_there_and_back(
         ("height", "64", "height"),
         ("height", 64.0, "height"),
         ("height", True, "height"),
-        ("height", 65, "64x64"),
+        ("height", 0, "1 to 2048"),
+        ("width", 2049, "1 to 2048"),
         ("channels", 2, "1, 3 or 4"),
         ("latent_dim", 0, "latent_dim"),
         ("latent_dim", 10**9, "latent_dim"),
@@ -66,6 +67,13 @@ def test_each_wrong_field_is_named(field: str, value: object, says: str) -> None
     with pytest.raises(SpecError, match=says) as error:
         GeneratorSpec.from_json(text)
     assert "\n" not in str(error.value)
+
+
+def test_any_size_is_an_image_s_and_only_some_are_a_network_s() -> None:
+    assert GeneratorSpec("foreign", 65, 3, 3, 8).height == 65
+    with pytest.raises(SpecError, match="64x64"):
+        _ = GeneratorSpec("dcgan", 65, 65, 3, 8).size
+    assert SPEC.size.doublings == 4
 
 
 @pytest.mark.parametrize("text", ["", "null", "[]", "{", '{"family": "dcgan"}', '"spec"'])

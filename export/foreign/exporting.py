@@ -1,0 +1,215 @@
+"""A foreign ONNX generator in, a verified bundle out, or nothing at all."""
+
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import ModelProto, helper
+
+from core.bundle import CARD, FORMAT_VERSION, GOLDEN, GRAPH, SHEET, Golden, Manifest, write_manifest
+from core.contract import OPSET, SPEC_KEY, VERSION_KEY, Inputs, output_port, sample_inputs
+from core.errors import BundleError, ExportError, SpecError
+from core.files import new_directory
+from core.images import Images, encode_png
+from core.latents import latents
+from core.spec import CHANNELS, FOREIGN, GeneratorSpec, Provenance
+from export.bundling import Progress, check_destination, golden_images, sample_sheet, serialised
+from export.card import render_card
+from export.foreign.original import Original, to_images
+from export.foreign.ports import Layout, Ports, Told, find_ports
+from export.foreign.source import Source, read_source
+from export.foreign.wrap import check_nodes, converted, needed_for, wrapped
+from export.provenance import Origin, tool_versions
+from export.rules import Contract
+from export.runtime import Session, open_session, run
+from export.trial import stand_trial
+from export.verify import check_graph
+
+TRIED_BATCHES = (1, 2, 3)
+_UNUSED_TOOLS = ("torch", "onnxscript")
+
+
+def export_foreign(
+    path: Path,
+    destination: Path,
+    told: Told,
+    *,
+    name: str | None = None,
+    licence: str = "",
+    attribution: str = "",
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> Manifest:
+    """Make a bundle at ``destination`` of the ONNX generator in the file ``path``, which is as ``told``.
+
+    The graph becomes a part of one that keeps our contract; its images are held against those that the file itself
+    makes in ONNX Runtime. ``name`` is for the model card, the destination's unless given; ``licence`` and
+    ``attribution`` are those of what it was trained on. Raises ExportError for a file that is none or does not fit what
+    was told, for what cannot be kept, such as random numbers inside, and for a check that fails, with its figure.
+    """
+    tell = progress or (lambda _: None)
+    check_destination(destination, overwrite)
+    try:
+        tell("reading the graph")
+        source = read_source(path)
+        foreign = _understood(source, told, Provenance(data_licence=licence, data_attribution=attribution))
+        with new_directory(destination, replace=overwrite) as bundle:
+            return _fill(bundle, source, foreign, name or destination.name, tell)
+    except (BundleError, SpecError) as error:
+        raise ExportError(f"{error}; nothing was exported") from error
+    except OSError as error:
+        raise ExportError(f"cannot write {destination} ({error.strerror or error}): nothing was exported") from error
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """A foreign generator, understood: what it is, what must be known to wrap it, and the file itself, running."""
+
+    spec: GeneratorSpec
+    model: ModelProto
+    original: Original
+    layout: Layout
+    dtype: int
+    premultiplied: bool
+
+    def images(self, inputs: Inputs) -> Images:
+        """The images ``(n, h, w, c)`` that the file as it came makes of the contract's inputs."""
+        return to_images(self.original.values(inputs), self.layout, self.spec.value_range, self.premultiplied)
+
+
+def _understood(source: Source, told: Told, provenance: Provenance) -> Foreign:
+    """Raises ExportError or SpecError for what does not fit what was told, or could never ship."""
+    ports = find_ports(source.model, told)
+    model = needed_for(source.model, ports.image)
+    check_nodes(model)
+    original = Original(open_session(serialised(source.model)), ports)
+    values = original.values(_probe(ports))
+    if not np.isfinite(values).all():
+        raise ExportError("the graph makes values that are infinite or not numbers")
+    layout = told.layout or _layout(values.shape)
+    height, width, channels = _sides(values.shape, layout)
+    spec = GeneratorSpec(
+        FOREIGN,
+        height,
+        width,
+        channels,
+        ports.latent_dim,
+        classes=ports.label.classes if ports.label else (),
+        options={"layout": layout, "opset": source.opset, "premultiplied": told.premultiplied, "fixed": {**told.fixed}},
+        value_range=told.value_range,
+        provenance=provenance,
+    )
+    return Foreign(spec, model, original, layout, helper.np_dtype_to_tensor_dtype(values.dtype), told.premultiplied)
+
+
+def _probe(ports: Ports) -> dict[str, NDArray[Any]]:
+    """A few rows of the contract's inputs, the first and the last class among them."""
+    inputs: dict[str, NDArray[Any]] = {
+        "z": latents(range(4), ports.latent_dim),
+        "truncation": np.ones((4, 1), np.float32),
+    }
+    last = len(ports.label.classes) - 1 if ports.label else 0
+    return inputs | {"label": np.array([[0], [last], [0], [last]], np.int64)}
+
+
+def _layout(shape: tuple[int, ...]) -> Layout:
+    """Where the channels are, if only one place is possible."""
+    if len(shape) != 4:
+        raise ExportError(
+            f"the graph makes values {list(shape[1:])} for an image, not three sides: choose another --image"
+        )
+    first, last = shape[1] in CHANNELS, shape[3] in CHANNELS
+    if first == last:
+        how = "both in the first and the last place" if first else "in neither the first nor the last place"
+        raise ExportError(
+            f"the graph makes images {list(shape[1:])}, with 1, 3 or 4 channels {how}: say --layout, "
+            "or choose another --image"
+        )
+    return "NCHW" if first else "NHWC"
+
+
+def _sides(shape: tuple[int, ...], layout: Layout) -> tuple[int, int, int]:
+    """Height, width and channels."""
+    if len(shape) != 4:
+        raise ExportError(
+            f"the graph makes values {list(shape[1:])} for an image, not three sides: choose another --image"
+        )
+    _, *sides = shape
+    return (sides[1], sides[2], sides[0]) if layout == "NCHW" else (sides[0], sides[1], sides[2])
+
+
+def _fill(bundle: Path, source: Source, foreign: Foreign, name: str, tell: Progress) -> Manifest:
+    """Write every file of the bundle, the manifest last."""
+    spec, origin = foreign.spec, Origin(source.sha256, _tools(), {})
+    tell("wrapping the graph")
+    model = wrapped(
+        converted(foreign.model), foreign.original.ports, spec, foreign.layout, foreign.dtype, foreign.premultiplied
+    )
+    _stamp(model, spec, origin)
+    check_graph(model, Contract(spec, OPSET, facts=origin.metadata()))
+    data = serialised(model)
+    session = _session_for_any_batch(data, spec, foreign.original.ports)
+    tell("comparing with the file as it came")
+    verification = stand_trial(spec, session, foreign.images, named="original")
+    tell("making golden images and the sheet")
+    golden = golden_images(spec, foreign.images)
+    verification |= _told(source, foreign, golden)
+    (bundle / GRAPH).write_bytes(data)
+    (bundle / GOLDEN).write_bytes(golden.to_bytes())
+    (bundle / SHEET).write_bytes(encode_png(sample_sheet(spec, partial(run, session))))
+    (bundle / CARD).write_text(render_card(name, spec, verification), encoding="utf-8")
+    return write_manifest(bundle, spec=spec, opset=OPSET, verification=verification, **asdict(origin))
+
+
+def _tools() -> dict[str, str]:
+    return {name: version for name, version in tool_versions().items() if name not in _UNUSED_TOOLS}
+
+
+def _stamp(model: ModelProto, spec: GeneratorSpec, origin: Origin) -> None:
+    model.producer_name, model.producer_version = "ganfoundry", origin.tools.get("ganfoundry", "")
+    helper.set_model_props(model, {SPEC_KEY: spec.to_json(), VERSION_KEY: str(FORMAT_VERSION)})
+    origin.stamp(model)
+
+
+def _session_for_any_batch(data: bytes, spec: GeneratorSpec, ports: Ports) -> Session:
+    """A session with the graph that ships. Raises ExportError if it cannot do other batches than it was made for."""
+    try:
+        session = open_session(data)
+        for batch in TRIED_BATCHES:
+            found = run(session, sample_inputs(spec, range(batch))).shape
+            if found != (batch, *output_port(spec).shape):
+                raise BundleError(f"images {found} at batch {batch}")
+    except BundleError as error:
+        made_for = f"batches of {ports.batch}" if ports.batch else "one batch, though it does not say so,"
+        raise ExportError(
+            f"the graph is made for {made_for} and cannot be freed of that ({error}): export it with a dynamic batch"
+        ) from None
+    return session  # type: ignore[no-any-return]
+
+
+def _told(source: Source, foreign: Foreign, golden: Golden) -> dict[str, Any]:
+    """What came from where, for the manifest, and what of it nobody could check."""
+    values = foreign.original.values(golden.inputs)
+    low, high = foreign.spec.value_range
+    cut = float(((values < low) | (values > high)).mean())
+    batch = foreign.original.ports.batch
+    return {
+        "original": {
+            "sha256": source.sha256,
+            "weights_sha256": source.weights,
+            "opset": source.opset,
+            "batch": batch or "any",
+            "least_value": round(float(values.min()), 4),
+            "largest_value": round(float(values.max()), 4),
+            "values_outside_the_range": round(cut, 6),
+        },
+        "not_checked": [
+            "against PyTorch: there is only the ONNX file, and the images are held against those it makes by itself",
+            "what it was trained on, by whom, and under which licence: that is as it was told, or not known",
+            f"the value range {low:g} to {high:g} and what the inputs mean: as told (values seen: {values.min():.3g} "
+            f"to {values.max():.3g}, {cut:.2%} of them cut off)",
+        ],
+    }

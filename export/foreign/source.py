@@ -1,0 +1,110 @@
+"""An ONNX file from elsewhere, read without trusting it, with the weights it keeps in other files of its folder."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import onnx
+from onnx import ModelProto, TensorProto
+
+from core.errors import ExportError
+from core.files import sha256
+from export.rules import STANDARD, tensors_of
+
+LARGEST_GRAPH = 2**31 - 1  # bytes: what protobuf can hold
+LONGEST_NAME = 200  # characters; file systems stop at 255 bytes a part
+
+
+@dataclass(frozen=True)
+class Source:
+    """The model, whole, and the sha256 of its file and of those that held its weights, by name."""
+
+    model: ModelProto
+    sha256: str
+    weights: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def opset(self) -> int:
+        """The version of the standard operators that it uses."""
+        return max((entry.version for entry in self.model.opset_import if entry.domain in STANDARD), default=0)
+
+
+def read_source(path: Path) -> Source:
+    """The ONNX file at ``path``.
+
+    Raises ExportError for what is no such file or too large, and for weights that lie outside its folder.
+    """
+    try:
+        if not path.is_file():
+            raise ExportError(f"there is no ONNX file at {path}: give one with --from-onnx")
+        if path.stat().st_size > LARGEST_GRAPH:
+            raise ExportError(f"{path} is larger than {LARGEST_GRAPH} bytes, which ONNX cannot hold")
+        model, digest = _parsed(path), sha256(path)
+        return Source(model, digest, _take_weights_inside(model, path.parent))
+    except OSError as error:
+        raise ExportError(f"{path} cannot be read ({error.strerror or error})") from None
+
+
+def _parsed(path: Path) -> ModelProto:
+    try:
+        model = onnx.load_model_from_string(path.read_bytes())
+    except OSError:
+        raise
+    except Exception:  # protobuf's DecodeError, whose module moves between releases
+        raise ExportError(f"{path} is not an ONNX model, or was cut short") from None
+    if not model.graph.node or not model.graph.output:
+        raise ExportError(f"{path} is not an ONNX model: it computes nothing")
+    if not all(isinstance(name, str) for name in _names(model)):  # protobuf hands over what is not UTF-8 as bytes
+        raise ExportError(f"{path} is not an ONNX model, or was damaged: a name in it is not text")
+    return model
+
+
+def _names(model: ModelProto) -> Iterator[Any]:
+    graph = model.graph
+    values = [*graph.input, *graph.output, *graph.value_info]
+    for part in (*model.opset_import, *graph.node):
+        yield part.domain
+    for node in graph.node:
+        yield from (node.op_type, *node.input, *node.output, *(attribute.name for attribute in node.attribute))
+    for part in (*values, *graph.node, *graph.initializer):
+        yield part.name
+    for value in values:
+        yield from (side.dim_param for side in value.type.tensor_type.shape.dim)
+
+
+def _take_weights_inside(model: ModelProto, folder: Path) -> dict[str, str]:
+    """Read into ``model`` what it keeps in other files; their sha256 by name."""
+    outside = [tensor for tensor in tensors_of(model) if tensor.data_location == TensorProto.EXTERNAL]
+    pieces = [_piece(tensor, folder) for tensor in outside]
+    if (size := sum(length for _, _, length in pieces)) > LARGEST_GRAPH:
+        raise ExportError(f"its weights have {size / 2**30:.1f} GiB, and one ONNX file holds 2")
+    for tensor, (path, offset, length) in zip(outside, pieces, strict=True):
+        with path.open("rb") as file:
+            file.seek(offset)
+            tensor.raw_data = file.read(length)
+        tensor.ClearField("external_data")
+        tensor.ClearField("data_location")
+    return {path.relative_to(folder).as_posix(): sha256(path) for path in sorted({path for path, _, _ in pieces})}
+
+
+def _piece(tensor: TensorProto, folder: Path) -> tuple[Path, int, int]:
+    """The file, the offset and the length, in bytes, of weights that lie elsewhere (onnx.proto3, external_data)."""
+    told = {entry.key: entry.value for entry in tensor.external_data}
+    name = str(told.get("location", ""))
+    parts = PurePosixPath(name).parts
+    odd = not name.isprintable() or set(name) & set("\\:") or len(name) > LONGEST_NAME
+    if not parts or ".." in parts or name.startswith("/") or odd:
+        raise ExportError(f"the weights {tensor.name[:80]!r} lie outside the model's folder, in {name[:80]!r}")
+    path = folder / name
+    if not path.is_file() or path.resolve() != folder.resolve() / name:  # the latter where any part is a link
+        raise ExportError(f"the weights {tensor.name[:80]!r} should be in {path}, which is not a file there")
+    size = path.stat().st_size
+    try:
+        offset = int(told.get("offset") or 0)
+        length = int(told.get("length") or size - offset)
+    except ValueError:
+        offset = length = -1
+    if min(offset, length) < 0 or offset + length > size:
+        raise ExportError(f"the weights {tensor.name[:80]!r} are not in {path}, which was cut short or is another file")
+    return path, offset, length

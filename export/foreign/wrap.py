@@ -1,0 +1,215 @@
+"""A foreign graph inside ours: the contract's inputs before it, pixels after it, and any batch where it allows."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx.compose
+import onnx.inliner
+import onnx.version_converter
+from numpy.typing import NDArray
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
+
+from core.contract import BATCH, OPSET, Port, input_ports, output_port
+from core.errors import ExportError
+from core.spec import GeneratorSpec
+from export.foreign.ports import Layout, Ports
+from export.rules import CONTROL_FLOW, RANDOM, STANDARD, values_for_one_image
+
+PREFIX = "foreign_"  # of every name of theirs, so that none of ours is among them
+MOST_VALUES = 1 << 31  # on the way to one image, in graphs that are run before their image's size is known
+IR_VERSION = 10  # the newest that the servers read
+
+
+def needed_for(model: ModelProto, image: str) -> ModelProto:
+    """A copy of ``model`` without functions of its own, with ``image`` its one output and only what this needs."""
+    copy = ModelProto()
+    copy.CopyFrom(model)
+    if copy.functions:
+        copy = onnx.inliner.inline_local_functions(copy)
+    needed, nodes = {image}, []
+    for node in reversed(copy.graph.node):
+        if needed & set(node.output):
+            nodes.append(node)
+            needed |= set(node.input)
+    _replace(copy.graph, "node", nodes[::-1])
+    _replace(copy.graph, "initializer", [weight for weight in copy.graph.initializer if weight.name in needed])
+    _replace(copy.graph, "output", [value for value in copy.graph.output if value.name == image])
+    return copy
+
+
+def _replace(graph: GraphProto, field: str, kept: Sequence[Any]) -> None:
+    copies = [type(part).FromString(part.SerializeToString()) for part in kept]
+    graph.ClearField(field)
+    getattr(graph, field).extend(copies)
+
+
+def check_nodes(model: ModelProto) -> None:
+    """Raise ExportError, naming the node, for what a graph that ships cannot hold, or too much to run here."""
+    for node in model.graph.node:
+        what = f"the {node.op_type[:80]} node {node.name[:80]!r}"
+        if node.op_type in RANDOM:
+            raise ExportError(
+                f"{what} draws random numbers, so a seed would give other images: export it with fixed noise"
+            )
+        if node.op_type in CONTROL_FLOW or any(a.g.node or a.graphs for a in node.attribute):
+            raise ExportError(f"{what} is control flow, which not every runtime has: export a graph without")
+        if node.domain not in STANDARD:
+            raise ExportError(f"{what} is of the domain {node.domain[:80]!r}, not of standard ONNX: export without it")
+    if values_for_one_image(model) > MOST_VALUES:
+        raise ExportError(f"one image takes more than {MOST_VALUES:,} values on the way")
+
+
+def converted(model: ModelProto) -> ModelProto:
+    """``model`` at our opset. Raises ExportError if ONNX cannot convert it, or says that it did and has not."""
+    opset = _opset(model)
+    if opset == OPSET:
+        return model
+    advice = f"export it with opset {OPSET}"
+    try:
+        result = onnx.version_converter.convert_version(model, OPSET)
+    except Exception as error:  # ConvertError and RuntimeError, pages of it
+        reason = (str(error).strip() or repr(error)).splitlines()[0][:200]
+        raise ExportError(f"the graph's opset {opset} cannot be converted to {OPSET} ({reason}): {advice}") from None
+    if _opset(result) != OPSET:
+        raise ExportError(f"the graph's opset {opset} could not be converted to {OPSET}: {advice}")
+    return result
+
+
+def _opset(model: ModelProto) -> int:
+    return max((entry.version for entry in model.opset_import if entry.domain in STANDARD), default=0)
+
+
+def wrapped(
+    model: ModelProto, ports: Ports, spec: GeneratorSpec, layout: Layout, dtype: int, premultiplied: bool
+) -> ModelProto:
+    """The graph that ships, of a ``model`` that is prepared and gives ``dtype`` values in ``layout``."""
+    inner = onnx.compose.add_prefix(model, PREFIX).graph
+    if ports.batch is not None:
+        _free_batch(inner, ports)
+    build = Builder()
+    build.before(ports, spec)
+    build.nodes += inner.node
+    told = {PREFIX + name for name in ports.fixed}  # some inputs have a value of their own, for when none is given
+    build.weights += [weight for weight in inner.initializer if weight.name not in told]
+    build.after(PREFIX + ports.image, layout, dtype, spec, premultiplied)
+    for part in (*build.nodes, *build.weights):
+        part.ClearField("doc_string")
+        part.ClearField("metadata_props")
+    graph = helper.make_graph(
+        build.nodes, "generator", [_value(p) for p in input_ports(spec)], [_value(output_port(spec))], build.weights
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
+
+
+def _free_batch(graph: GraphProto, ports: Ports) -> None:
+    """Let every Reshape of what depends on an input keep its batch, where it says the one the graph was made for.
+
+    -1 where no other side is, else 0, which copies the side of what is reshaped.
+    """
+    constants = {w.name: w for w in graph.initializer}
+    constants |= {
+        n.output[0]: a.t for n in graph.node if n.op_type == "Constant" for a in n.attribute if a.name == "value"
+    }
+    moving = {PREFIX + ports.latent} | ({PREFIX + ports.label.name} if ports.label else set())
+    for node in graph.node:
+        if not moving & set(node.input):
+            continue
+        moving |= set(node.output)
+        if node.op_type != "Reshape" or node.input[0] not in moving or node.input[1] not in constants:
+            continue
+        shape = numpy_helper.to_array(constants[node.input[1]]).copy()
+        if shape.size and shape[0] == ports.batch:
+            shape[0] = 0 if -1 in shape else -1
+            name = f"{node.output[0]}_any_batch"
+            graph.initializer.append(numpy_helper.from_array(shape, name))
+            node.input[1] = name
+
+
+def _value(port: Port) -> ValueInfoProto:
+    return helper.make_tensor_value_info(
+        port.name, helper.np_dtype_to_tensor_dtype(np.dtype(port.dtype)), [BATCH, *port.shape]
+    )
+
+
+class Builder:
+    """Nodes and weights in order; each method that adds one gives the name of what it makes."""
+
+    def __init__(self) -> None:
+        self.nodes: list[NodeProto] = []
+        self.weights: list[TensorProto] = []
+
+    def node(self, op: str, inputs: Sequence[str], output: str = "", **attributes: Any) -> str:
+        """A node with one output."""
+        output = output or f"{op.lower()}_{len(self.nodes)}"
+        self.nodes.append(helper.make_node(op, inputs, [output], name=f"{op}_{len(self.nodes)}", **attributes))
+        return output
+
+    def weight(self, value: NDArray[Any] | np.generic) -> str:
+        """A constant."""
+        name = f"constant_{len(self.weights)}"
+        self.weights.append(numpy_helper.from_array(np.asarray(value), name))
+        return name
+
+    def number(self, value: float) -> str:
+        """A float32 constant."""
+        return self.weight(np.float32(value))
+
+    def before(self, ports: Ports, spec: GeneratorSpec) -> None:
+        """The contract's inputs become the graph's own: truncation moves the latent towards 0, its mean."""
+        z = self.node("Mul", ["z", "truncation"])
+        if ports.ones:
+            z = self.node("Reshape", [z, self.weight(np.array([-1, spec.latent_dim, *[1] * ports.ones], np.int64))])
+        self.node("Cast", [z], PREFIX + ports.latent, to=ports.latent_dtype)
+        if ports.label:
+            self._label(ports)
+        for name, (value, by_row) in ports.fixed.items():
+            self._fixed(PREFIX + name, value, by_row)
+
+    def _label(self, ports: Ports) -> None:
+        label = ports.label
+        assert label
+        given = "label"
+        if label.one_hot:
+            given = self.node("Equal", [given, self.weight(np.arange(len(label.classes), dtype=np.int64)[None])])
+        elif label.rank == 1:
+            given = self.node("Reshape", [given, self.weight(np.array([-1], np.int64))])
+        self.node("Cast", [given], PREFIX + label.name, to=label.dtype)
+
+    def _fixed(self, name: str, value: NDArray[Any], by_row: bool) -> None:
+        if not by_row:
+            self.weights.append(numpy_helper.from_array(value, name))
+            return
+        first, rest = self.weight(np.array([0], np.int64)), self.weight(np.array(value.shape[1:], np.int64))
+        batch = self.node("Gather", [self.node("Shape", ["z"]), first])
+        self.node("Expand", [self.weight(value), self.node("Concat", [batch, rest], axis=0)], name)
+
+    def after(self, image: str, layout: Layout, dtype: int, spec: GeneratorSpec, premultiplied: bool) -> None:
+        """The graph's values become pixels. Transpose, then Cast last: TensorRT refuses the reverse."""
+        low, high = spec.value_range
+        values = image if dtype == TensorProto.FLOAT else self.node("Cast", [image], to=TensorProto.FLOAT)
+        if layout == "NHWC":
+            values = self.node("Transpose", [values], perm=[0, 3, 1, 2])
+        moved = self.node("Sub", [values, self.number(low)])
+        unit = self._clip(self.node("Mul", [moved, self.number(1 / (high - low))]))
+        if spec.channels == 4:
+            unit = self._straight(unit, premultiplied)
+        levels = self.node("Round", [self.node("Mul", [unit, self.number(255)])])
+        self.node("Cast", [self.node("Transpose", [levels], perm=[0, 2, 3, 1])], "image", to=TensorProto.UINT8)
+
+    def _straight(self, unit: str, premultiplied: bool) -> str:
+        """Straight alpha, colour fading to black below one level of it: see core.pixels."""
+        colour, alpha = (
+            self.node("Slice", [unit, *(self.weight(np.array([n], np.int64)) for n in (start, end, 1))])
+            for start, end in ((0, 3), (3, 4))
+        )
+        if premultiplied:
+            least = self.node("Max", [alpha, self.number(0.5 / 255)])
+            colour = self.node("Div", [self.node("Min", [colour, alpha]), least])
+        many = self.node("Mul", [alpha, self.number(2 * 255)])
+        fade = self._clip(self.node("Sub", [many, self.number(1)]))
+        return self.node("Concat", [self.node("Mul", [colour, fade]), alpha], axis=1)
+
+    def _clip(self, values: str) -> str:
+        return self.node("Clip", [values, self.number(0), self.number(1)])
