@@ -1,52 +1,45 @@
 """A run in, a verified bundle out, or nothing at all."""
 
-from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from onnx import ModelProto
+from onnx import load_model_from_string
 
 from core.bundle import (
     CARD,
     GOLDEN,
     GRAPH,
-    MANIFEST,
     MAPPING,
     SHEET,
-    SUMS,
     SYNTHESIS,
-    Golden,
     Manifest,
-    read_manifest,
     write_manifest,
 )
 from core.checkpoint import load_generator
-from core.contract import OPSET, sample_inputs
+from core.contract import OPSET
 from core.errors import BundleError, ExportError
 from core.files import new_directory
-from core.images import Images, encode_png, sheet
+from core.images import encode_png
 from core.networks.base import Generator
+from core.networks.style_layers import settle
 from core.spec import GeneratorSpec
-from export.card import SHEET_SEEDS, render_card
+from export.bundling import Progress, check_destination, golden_images, sample_sheet, serialised
+from export.card import render_card
 from export.convert import to_onnx
+from export.extras import Extras
 from export.graph import ExportGraph, Graph, MappingGraph, SynthesisGraph
 from export.provenance import Origin
 from export.rules import Contract
 from export.runtime import Chain, open_session
-from export.trial import TRUNCATIONS, stand_trial
+from export.trial import stand_trial
 from export.verify import check_graph
 
 CHECKPOINT = "generator.safetensors"
-GOLDEN_SEEDS = range(8)
 LEVELS = "levels"  # in a run that grows, a generator file for each that it has finished
-LARGEST_FILE = 2**31 - 1  # what protobuf can hold; larger graphs would need files beside them
 
-_SHEET_BATCH = 16
-
-Progress = Callable[[str], None]
+PLAIN = Extras()  # none
 
 
 def export_run(
@@ -56,6 +49,7 @@ def export_run(
     name: str | None = None,
     level: str | None = None,
     noise_input: bool = False,
+    extras: Extras = PLAIN,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Manifest:
@@ -63,12 +57,16 @@ def export_run(
 
     The bundle appears whole and verified, or not at all. ``name`` is for the model card, the destination's unless
     given; ``level`` takes a level that the run finished on its way instead, such as 16x16; ``noise_input`` makes the
-    noise of a family that has any an input of the graph, else it is fixed; ``progress`` hears what is being done, a
-    few words at a time. Raises CheckpointError if the source is not a generator, and ExportError if the destination
-    exists (unless ``overwrite``), the run has no such level or noise, or a check fails, with its figure.
+    noise of a family that has any an input of the graph, else it is fixed; ``extras`` go into the bundle too, of the
+    whole generator: one that fails its gate is left out, with its figures in the manifest's verification;
+    ``progress`` hears what is being done, a few words at a time.
+
+    Raises CheckpointError if the source is not a generator, and ExportError if the destination exists (unless
+    ``overwrite``), the run has no such level or noise, or a check fails, with its figure.
     """
     tell = progress or (lambda _: None)
-    _check_destination(destination, overwrite)
+    check_destination(destination, overwrite)
+    extras.check()
     checkpoint = source / CHECKPOINT if source.is_dir() else source
     tell("loading the generator")
     generator = load_generator(checkpoint)
@@ -76,11 +74,12 @@ def export_run(
         checkpoint = _level(checkpoint, generator, level)
         generator = load_generator(checkpoint)
     _check_exportable(generator)
+    settle(generator)
     generator.spec = replace(generator.spec, noise=_noise(generator) if noise_input else 0)
     try:
         with new_directory(destination, replace=overwrite) as bundle:
             origin = Origin.of(checkpoint, generator.spec)
-            manifest = _fill(bundle, generator, name or destination.name, origin, tell)
+            manifest = _fill(bundle, generator, name or destination.name, origin, extras, tell)
     except BundleError as error:  # what verification calls the bundle's fault is, here, the export's
         raise ExportError(f"{error}; nothing was exported") from error
     except OSError as error:
@@ -88,7 +87,7 @@ def export_run(
     return manifest
 
 
-def _fill(bundle: Path, generator: Generator, name: str, origin: Origin, tell: Progress) -> Manifest:
+def _fill(bundle: Path, generator: Generator, name: str, origin: Origin, extras: Extras, tell: Progress) -> Manifest:
     """Write every file of the bundle, the manifest last."""
     spec, graph = generator.spec, ExportGraph(generator)
     data = _converted(graph, "the generator", origin, tell)
@@ -98,9 +97,11 @@ def _fill(bundle: Path, generator: Generator, name: str, origin: Origin, tell: P
     if styles:
         verification["in_two_parts"] = _write_parts(bundle, graph, origin, tell)
     tell("making golden images and the sheet")
+    golden = golden_images(spec, graph.images)
     (bundle / GRAPH).write_bytes(data)
-    (bundle / GOLDEN).write_bytes(_golden(graph).to_bytes())
-    (bundle / SHEET).write_bytes(encode_png(_sample_sheet(graph)))
+    (bundle / GOLDEN).write_bytes(golden.to_bytes())
+    (bundle / SHEET).write_bytes(encode_png(sample_sheet(spec, graph.images)))
+    verification |= extras.write(bundle, load_model_from_string(data), spec, golden, tell)
     (bundle / CARD).write_text(render_card(name, spec, verification, styles, origin.judged), encoding="utf-8")
     return write_manifest(
         bundle,
@@ -117,7 +118,7 @@ def _converted(graph: Graph, what: str, origin: Origin, tell: Progress) -> bytes
     model = to_onnx(graph)
     origin.stamp(model)
     tell("checking the graph")
-    data = _serialised(model)
+    data = serialised(model)
     check_graph(model, Contract(graph.generator.spec, OPSET, graph.takes, graph.gives, origin.metadata()))
     return data
 
@@ -132,23 +133,6 @@ def _write_parts(bundle: Path, whole: ExportGraph, origin: Origin, tell: Progres
     (bundle / MAPPING).write_bytes(mapping)
     (bundle / SYNTHESIS).write_bytes(synthesis)
     return figures
-
-
-def _check_destination(destination: Path, overwrite: bool) -> None:
-    """Overwriting replaces a bundle, and never deletes anything else."""
-    if not destination.exists():
-        return
-    if not overwrite:
-        raise ExportError(f"{destination} exists: choose another --out or add --overwrite")
-    try:
-        known = {MANIFEST, SUMS, *read_manifest(destination).files}
-    except BundleError:
-        known = set()
-    held = {path.relative_to(destination).as_posix() for path in destination.rglob("*") if not path.is_dir()}
-    if held - known or not known:
-        raise ExportError(
-            f"{destination} is not a bundle and nothing else: it is not overwritten; choose another --out"
-        )
 
 
 def _check_exportable(generator: Generator) -> None:
@@ -183,25 +167,3 @@ def _noise(generator: Generator) -> int:
     if not generator.noise_dim:
         raise ExportError(f"the family '{generator.spec.family}' has no noise to make an input of: omit --noise input")
     return generator.noise_dim
-
-
-def _serialised(model: ModelProto) -> bytes:
-    if (size := model.ByteSize()) > LARGEST_FILE:
-        raise ExportError(f"the graph has {size / 2**30:.1f} GiB and one ONNX file holds 2: train a narrower network")
-    return bytes(model.SerializeToString(deterministic=True))
-
-
-def _golden(graph: ExportGraph) -> Golden:
-    """Every golden seed at every truncation."""
-    spec = graph.generator.spec
-    parts = [sample_inputs(spec, GOLDEN_SEEDS, truncation) for truncation in TRUNCATIONS]
-    inputs: dict[str, Any] = {port: np.concatenate([part[port] for part in parts]) for port in parts[0]}
-    return Golden(inputs, graph.images(inputs))
-
-
-def _sample_sheet(graph: ExportGraph) -> Images:
-    """The first seeds in rows of eight; RGBA stays transparent, gaps included."""
-    spec = graph.generator.spec
-    starts = range(0, len(SHEET_SEEDS), _SHEET_BATCH)
-    stacks = [graph.images(sample_inputs(spec, SHEET_SEEDS[s : s + _SHEET_BATCH])) for s in starts]
-    return sheet(np.concatenate(stacks), columns=8, gap=2)

@@ -44,8 +44,12 @@ class Chain:
         return self.synthesis.get_providers()
 
 
-def open_session(model: bytes, provider: str = CPU, threads: int = 0) -> onnxruntime.InferenceSession:
+def open_session(
+    model: bytes, provider: str = CPU, threads: int = 0, optimise: bool = True
+) -> onnxruntime.InferenceSession:
     """A session for a serialised graph on exactly ``provider``; ``threads`` 0 means all cores.
+
+    Without ``optimise`` the graph is run node by node as it is written.
 
     Raises MissingDependency where the provider does not work (ONNX Runtime itself would only warn and use the
     CPU), and BundleError where ONNX Runtime refuses the graph. Given bytes, it never opens another file.
@@ -53,6 +57,8 @@ def open_session(model: bytes, provider: str = CPU, threads: int = 0) -> onnxrun
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _ERRORS_ONLY
     options.intra_op_num_threads = threads
+    if not optimise:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     available = onnxruntime.get_available_providers()
     if provider not in available:
         raise MissingDependency(f"this ONNX Runtime has no {provider}: choose from {', '.join(available)}")

@@ -21,6 +21,7 @@ from core.bundle import (
 from core.contract import Port, input_ports, mapping_ports, output_port, rows, style_port, synthesis_ports
 from core.errors import BundleError
 from core.images import Images
+from export.precision import FILES, LIMITS, Distance, holds
 from export.provenance import Origin
 from export.rules import RULES, Contract, broken_rules
 from export.runtime import CPU, Chain, Session, open_session, run
@@ -45,16 +46,35 @@ def verify_bundle(path: Path, provider: str = CPU, threads: int = 0) -> list[Fin
     facts = Origin.told_by(manifest).metadata()
     findings = [Finding("files", f"{len(manifest.files)} unchanged since the export")]
     _check_kind(path / GRAPH, manifest)
-    model = _read_graph(path / GRAPH, Contract(manifest.spec, manifest.opset, facts=facts))
+    contract = Contract(manifest.spec, manifest.opset, facts=facts)
+    model = _read_graph(path / GRAPH, contract)
     findings.append(Finding("graph rules", f"{len(RULES)} kept, opset {manifest.opset}"))
     golden = _read_golden(path / GOLDEN, manifest)
     try:
         findings += _replay(open_session(model, provider, threads), golden)
     except BundleError as error:
         raise BundleError(f"{path / GRAPH}: {error}") from None
-    if {MAPPING, SYNTHESIS} & set(manifest.files):
-        findings.append(_verify_parts(path, manifest, golden, provider, threads))
+    for precision in sorted(name for name, file in FILES.items() if file in manifest.files):
+        file = path / FILES[precision]
+        findings.append(_verify_precision(file, precision, contract, golden, provider, threads))
     return findings
+
+
+def _verify_precision(
+    path: Path, precision: str, contract: Contract, golden: Golden, provider: str, threads: int
+) -> Finding:
+    """The generator in another precision makes the golden images too, within the limits of that precision."""
+    graph = _read_graph(path, contract)
+    if not holds(_load(path), precision):
+        raise BundleError(f"{path} has no weights in {precision}: export again")
+    try:
+        images = run(open_session(graph, provider, threads), golden.inputs)
+    except BundleError as error:
+        raise BundleError(f"{path}: {error}") from None
+    found = Distance.between(images, golden.images)
+    if complaint := found.complaint(LIMITS[precision]):
+        raise BundleError(f"{path}: against {GOLDEN}, {complaint}: export again")
+    return Finding(precision, f"golden images: {found}")
 
 
 def _verify_parts(path: Path, manifest: Manifest, golden: Golden, provider: str, threads: int) -> Finding:

@@ -76,6 +76,16 @@ class StyledConvolution(nn.Module):
             noise = torch.randn_like(x[:, :1]) if self.training else self.noise  # (n or 1, 1, height, width)
         return F.leaky_relu(x + self.bias + noise * (self.strength * self.noise_rate), SLOPE)
 
+    @torch.no_grad()
+    def settle(self) -> None:
+        """Scale every filter that has grown back to a mean square of about 1, which the demodulation undoes.
+
+        Equalised weights may grow without end, and the convolution comes before the demodulation: in half precision
+        it would overflow. By powers of two, so that no bit of the result changes, but for the 1e-8 under the root.
+        """
+        size = self.weight.square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
+        self.weight.mul_(torch.exp2(-torch.log2(size).round().clamp(min=0)))
+
 
 class ToImage(nn.Module):
     """A modulated 1x1 convolution to the image's channels, without demodulation (2020, section 4.1).
@@ -94,6 +104,13 @@ class ToImage(nn.Module):
         """``(n, inputs, h, w)`` and styles ``(n, style_dim)`` to ``(n, channels, h, w)``."""
         style = self.style(w) * self.scale  # (n, inputs)
         return F.conv2d(x * style[:, :, None, None], self.weight, self.bias)
+
+
+def settle(generator: nn.Module) -> None:
+    """Make the weights of every styled convolution in ``generator`` fit for half precision, its images the same."""
+    for layer in generator.modules():
+        if isinstance(layer, StyledConvolution):
+            layer.settle()
 
 
 def modulated_convolution(x: Tensor, weight: Tensor, style: Tensor, gain: float = 1.0) -> Tensor:

@@ -124,7 +124,7 @@ def test_an_image_to_image_generator_is_refused(tmp_path):
 
 
 def test_a_graph_too_large_for_one_file(run, converted, tmp_path, monkeypatch):
-    monkeypatch.setattr(exporting, "LARGEST_FILE", 1000)
+    monkeypatch.setattr("export.bundling.LARGEST_FILE", 1000)
     with pytest.raises(ExportError, match="narrower"):
         export_run(run, tmp_path / "out")
     assert list(tmp_path.iterdir()) == []

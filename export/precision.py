@@ -1,0 +1,133 @@
+"""The precisions a generator ships in beside fp32, and the gate each must pass to be written. Torch-free.
+
+Every gate is against the fp32 graph, over the 256 rows of ``probe``, and against the golden images. RGBA is compared
+premultiplied, as it is seen: straight colour under nearly no alpha is a quotient of two small numbers, and differs
+where nobody could tell.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import ModelProto, TensorProto
+
+from core.bundle import FP16, INT8
+from core.contract import sample_inputs
+from core.images import Images
+from core.spec import GeneratorSpec
+
+FILES = {"fp16": FP16, "int8": INT8}
+EXPERIMENTAL = {"int8"}
+
+PROBED = 256
+FAR = 32  # of them, the last, with a component at 4 standard deviations
+DEVIATIONS = 4.0
+_FIRST_SEED = 20_000
+
+MOST_KID_CHANGE = 0.10  # of fp32's
+LEAST_KID_CHANGE = 0.001  # what so few samples cannot tell apart, however small the KID
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How far a precision's images may be from fp32's; None is any distance. In levels of 255, and decibels."""
+
+    mean: float | None = None
+    most: int | None = None
+    psnr: float | None = None
+
+
+LIMITS = {"fp16": Limits(mean=0.25, most=4), "int8": Limits(psnr=35.0)}
+_WEIGHTS = {"fp16": TensorProto.FLOAT16, "int8": TensorProto.INT8}  # what a file of that precision must hold
+
+
+@dataclass(frozen=True)
+class Distance:
+    """How far two stacks of images are apart: on average and at most, in levels of 255, and as PSNR in decibels."""
+
+    mean: float
+    most: float
+    psnr: float
+
+    @classmethod
+    def between(cls, images: Images, expected: Images) -> "Distance":
+        """Stacks ``(n, h, w, c)``; other shapes are 256 levels apart. PSNR is 100 at most, so that JSON can hold it."""
+        if images.shape != expected.shape:
+            return cls(256.0, 256.0, 0.0)
+        apart = np.abs(_seen(images) - _seen(expected))
+        error = float(np.square(apart / 255).mean(dtype=np.float64))
+        psnr = min(100.0, -10 * np.log10(error)) if error else 100.0
+        return cls(round(float(apart.mean(dtype=np.float64)), 4), round(float(apart.max()), 2), round(psnr, 2))
+
+    def __str__(self) -> str:
+        return f"mean {self.mean:.3f} and at most {self.most:.1f} of 255 levels apart, PSNR {self.psnr:.1f} dB"
+
+    def complaint(self, limits: Limits) -> str | None:
+        """What is out of ``limits``, and by how much; None if nothing is."""
+        if limits.mean is not None and self.mean > limits.mean:
+            return f"its mean error is {self.mean:.3f} of 255 levels, {limits.mean:g} is allowed"
+        if limits.most is not None and self.most > limits.most:
+            return f"it is up to {self.most:.1f} of 255 levels off, {limits.most} is allowed"
+        if limits.psnr is not None and self.psnr < limits.psnr:
+            return f"its PSNR is {self.psnr:.1f} dB, {limits.psnr:g} is the least"
+        return None
+
+
+def probe(spec: GeneratorSpec) -> dict[str, NDArray[Any]]:
+    """``PROBED`` rows of every input at truncation 1; in the last ``FAR`` one component each, in turn, is at ±4 σ.
+
+    Chance puts one component in 16,000 there, so about one latent of 128 components in 125.
+    """
+    inputs = sample_inputs(spec, range(_FIRST_SEED, _FIRST_SEED + PROBED))
+    for step in range(FAR):
+        component = step * spec.latent_dim // FAR if spec.latent_dim > FAR else step % spec.latent_dim
+        inputs["z"][step - FAR, component] = DEVIATIONS * (-1) ** step
+    return inputs
+
+
+def stretched(spec: GeneratorSpec) -> dict[str, NDArray[Any]]:
+    """``FAR`` rows with every component of the latent (and noise) four times as far out: no seed comes near it."""
+    inputs = sample_inputs(spec, range(_FIRST_SEED + PROBED, _FIRST_SEED + PROBED + FAR))
+    for name in {"z", "noise"} & set(inputs):
+        inputs[name] *= np.float32(DEVIATIONS)
+    return inputs
+
+
+def kid_complaint(kid: float, reference: float) -> str | None:
+    """Whether a KID is within 10 % of fp32's (or 0.001, where that is more); else by how much it is not."""
+    allowed = max(MOST_KID_CHANGE * abs(reference), LEAST_KID_CHANGE)
+    if abs(kid - reference) <= allowed:
+        return None
+    return f"its KID is {kid:.4f}, fp32's {reference:.4f}: {allowed:.4f} apart is allowed"
+
+
+def holds(model: ModelProto, precision: str) -> bool:
+    """Whether ``model`` has weights of that precision at all: a file that only claims it is not one."""
+    wanted = _WEIGHTS[precision]
+    constants = [a.t for node in model.graph.node if node.op_type == "Constant" for a in node.attribute]
+    return any(t.data_type == wanted and len(t.dims) > 1 for t in (*model.graph.initializer, *constants))
+
+
+def tidied(model: ModelProto, original: ModelProto) -> ModelProto:
+    """``model``, derived from ``original``, with its metadata and operator sets only, and shapes inferred anew."""
+    del model.graph.value_info[:]
+    model = onnx.shape_inference.infer_shapes(model, strict_mode=True)
+    for part in (model, model.graph, *model.graph.node, *model.graph.initializer):
+        part.ClearField("doc_string")
+        part.ClearField("metadata_props")
+    for name in ("opset_import", "metadata_props"):
+        model.ClearField(name)
+        getattr(model, name).extend(getattr(original, name))
+    for name in ("producer_name", "producer_version", "ir_version"):
+        setattr(model, name, getattr(original, name))
+    return model
+
+
+def _seen(images: Images) -> NDArray[np.float32]:
+    """Levels as they are seen: colour times alpha where there is alpha, ``(n, h, w, c)``."""
+    levels = images.astype(np.float32)
+    if images.shape[-1] == 4:
+        levels[..., :3] *= levels[..., 3:] / 255
+    return levels

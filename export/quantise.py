@@ -1,0 +1,87 @@
+"""int8: an fp32 graph with QuantizeLinear and DequantizeLinear around what its convolutions take. Experimental.
+
+Symmetric signed integers on both sides, which is the one scheme that TensorRT takes; weights have a scale for each
+channel. Everything but the convolutions stays FP32, because that is where the time is and where rounding hurts least.
+"""
+
+import logging
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import onnx
+from numpy.typing import NDArray
+from onnx import ModelProto
+from onnxruntime.quantization import (
+    CalibrationDataReader,
+    CalibrationMethod,
+    QuantFormat,
+    QuantType,
+    quantize_static,
+)
+
+from core.contract import sample_inputs
+from core.errors import ExportError
+from core.spec import GeneratorSpec
+from export.precision import tidied
+
+SEEDS = range(40_000, 40_256)  # none of the gate's
+_BATCH = 16
+_LAYERS = ["Conv", "ConvTranspose"]
+
+
+class _Seeds(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime has no types
+    """What ONNX Runtime's calibration asks for its batches."""
+
+    def __init__(self, spec: GeneratorSpec) -> None:
+        starts = range(0, len(SEEDS), _BATCH)
+        self.batches = iter([sample_inputs(spec, SEEDS[start : start + _BATCH]) for start in starts])
+
+    def get_next(self) -> dict[str, NDArray[Any]] | None:
+        """The next batch, None after the last."""
+        return next(self.batches, None)
+
+
+def to_int8(model: ModelProto, spec: GeneratorSpec) -> ModelProto:
+    """The QDQ graph of the fp32 ``model``, calibrated on ``SEEDS``, with its inputs, output and metadata.
+
+    A tensor's scale is its largest magnitude over these seeds. Raises ExportError if ONNX Runtime cannot.
+    """
+    with tempfile.TemporaryDirectory() as folder, _quiet():
+        source, path = Path(folder) / "fp32.onnx", Path(folder) / "int8.onnx"
+        source.write_bytes(model.SerializeToString())  # given a model, the library moves its weights out of it
+        try:
+            quantize_static(
+                source,
+                path,
+                _Seeds(spec),
+                quant_format=QuantFormat.QDQ,
+                op_types_to_quantize=_LAYERS,
+                per_channel=True,
+                activation_type=QuantType.QInt8,
+                weight_type=QuantType.QInt8,
+                calibrate_method=CalibrationMethod.MinMax,
+                extra_options={
+                    "ActivationSymmetric": True,
+                    "WeightSymmetric": True,
+                    "QuantizeBias": False,
+                    "OpTypesToExcludeOutputQuantization": _LAYERS,
+                },
+            )
+            return tidied(onnx.load(path), model)
+        except Exception as error:  # whatever the library meets
+            reason = (str(error).strip() or repr(error)).splitlines()[0]
+            raise ExportError(f"ONNX Runtime cannot quantise the graph ({reason})") from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence the library's advice, which is given through the root logger."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
