@@ -7,8 +7,9 @@ Biases, activations, resampling and other work that is linear in the pixels is n
 import math
 from collections.abc import Callable
 
+import numpy as np
 import onnx
-from onnx import ModelProto, NodeProto, ValueInfoProto
+from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, numpy_helper
 
 Shape = tuple[int, ...]
 Shapes = dict[str, Shape]
@@ -37,8 +38,9 @@ def known_shapes(model: ModelProto) -> Shapes:
         value.type.tensor_type.ClearField("shape")
     del single.graph.value_info[:]
     try:
+        _plainer(single)
         single = onnx.shape_inference.infer_shapes(single, data_prop=True)
-    except Exception:  # a graph that contradicts itself, which is the checker's to say
+    except Exception:  # a graph that is broken or contradicts itself, which is the checker's to say
         return {}
     values = (*single.graph.input, *single.graph.output, *single.graph.value_info)
     shapes = {value.name: shape for value in values if (shape := _shape(value)) is not None}
@@ -51,6 +53,18 @@ def _countable(model: ModelProto) -> bool:
         attribute.HasField("g") or attribute.graphs for node in model.graph.node for attribute in node.attribute
     )
     return not (used & UNCOUNTED or graphs or model.functions)
+
+
+def _plainer(model: ModelProto) -> None:
+    """Write ``Reshape(scalar, [-1])``, as PyTorch makes a list of one size, in a way that inference follows."""
+    lists = {t.name for t in model.graph.initializer if tuple(t.dims) == (1,) and t.data_type == TensorProto.INT64}
+    minus_one = {t.name for t in model.graph.initializer if t.name in lists and numpy_helper.to_array(t)[0] == -1}
+    scalars = {name for node in model.graph.node if node.op_type == "Squeeze" for name in node.output}
+    model.graph.initializer.append(numpy_helper.from_array(np.zeros(1, np.int64), "flops_axis_0"))
+    for node in model.graph.node:
+        if node.op_type == "Reshape" and node.input[0] in scalars and node.input[1:2] and node.input[1] in minus_one:
+            del node.attribute[:]
+            node.op_type, node.input[1] = "Unsqueeze", "flops_axis_0"
 
 
 def _shape(value: ValueInfoProto) -> Shape | None:

@@ -133,8 +133,8 @@ def _verified(path: Path, name: str, files: Mapping[str, str], golden: Golden, p
         data = (path / file).read_bytes()
         _check(onnx.load_model_from_string(data), path / file, target)
         if name not in VARIANTS:
-            return f"{target.runtime} runs {file}"
-        return f"{target.runtime} runs {file}, golden images within {_replayed(data, golden, provider)} of 255 levels"
+            return f"{file} fits {target.runtime}"
+        return f"{file} fits {target.runtime}, golden images within {_replayed(data, golden, provider)} of 255 levels"
     except BundleError as error:
         raise BundleError(f"{path / file}: target {name}: {error}") from None
     except Exception:  # protobuf's DecodeError, whose module moves between releases
