@@ -55,6 +55,13 @@ class Precision(StrEnum):
     fp32, fp16, int8 = "fp32", "fp16", "int8"
 
 
+class Target(StrEnum):
+    """Where a generator can be asked to run."""
+
+    ort, triton, trt10, trt11, web = "ort", "triton", "trt10", "trt11", "web"
+    unity, unity_legacy = "unity", "unity-legacy"
+
+
 @app.command()
 def doctor() -> None:
     """Say what this machine has, what is missing, and the command that brings it."""
@@ -266,6 +273,13 @@ def export(
         ),
     ] = None,
     data: Annotated[Path | None, typer.Option(metavar="PACK", help="The pack that int8 is judged by.")] = None,
+    tensorrt: Annotated[
+        bool, typer.Option("--tensorrt", help="Also fp16, and what builds and verifies TensorRT engines on a GPU.")
+    ] = False,
+    target: Annotated[
+        list[Target] | None,
+        typer.Option(help="May be repeated: export only if it runs there, and write what it needs there."),
+    ] = None,
     from_onnx: Annotated[
         Path | None, typer.Option(metavar="MODEL.ONNX", help="Instead of a run: an ONNX generator from elsewhere.")
     ] = None,
@@ -301,7 +315,8 @@ def export(
     _check_only_with("--from-onnx", from_onnx, told)
     if from_onnx is not None:
         ours = {"--level": level, "--noise": None if noise == "fixed" else noise, "--data": data}
-        _check_only_with("a run", run, ours | {"--precision": precision or None})
+        ours |= {"--tensorrt": tensorrt or None}
+        _check_only_with("a run", run, ours | {"--precision": precision or None, "--target": target or None})
         _export_foreign(from_onnx, out, told, overwrite)
         return
     assert run is not None
@@ -319,11 +334,12 @@ def export(
             out,
             level=level,
             noise_input=noise == "input",
-            extras=Extras(precision or (), judge),
+            extras=Extras(precision or (), judge, target or (), tensorrt),
             overwrite=overwrite,
             progress=status.update,
         )
     _print_findings(manifest.verification)
+    _print_targets(manifest.verification.get("targets", {}))
     _say(f"exported and verified: {out} (opset {manifest.opset})")
     if failed := failures(manifest.verification.get("precisions", {})):
         raise ExportError(f"{'; '.join(failed)} (all else is in {out})")
@@ -545,6 +561,14 @@ def _print_findings(verification: dict[str, Any]) -> None:
             levels = f"mean {far['mean']:.3f} and at most {far['most']:.1f} of 255 levels"
             kid = f", KID-lite0 {found['kid']:.4f} (fp32 {found['kid_of_fp32']:.4f})" if "kid" in found else ""
             _say(f"{precision}: {levels} from fp32, PSNR {far['psnr']:.1f} dB{kid}")
+
+    if built := verification.get("tensorrt"):
+        _say(f"TensorRT: {' and '.join(built['engines'])} parsed and built, every profile, by {built['built_with']}")
+
+
+def _print_targets(targets: dict[str, Any]) -> None:
+    for name, found in targets.items():
+        _say(f"target {name}: {found['file']} fits {found['runtime']}")
 
 
 def _print_inspection(found: "Inspection") -> None:

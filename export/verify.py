@@ -25,6 +25,7 @@ from export.precision import FILES, LIMITS, Distance, holds
 from export.provenance import Origin
 from export.rules import RULES, Contract, broken_rules
 from export.runtime import CPU, Chain, Session, open_session, run
+from export.variants import verify_targets
 
 LARGEST_GRAPH = 2**31 - 1  # bytes: what protobuf can hold
 
@@ -57,6 +58,10 @@ def verify_bundle(path: Path, provider: str = CPU, threads: int = 0) -> list[Fin
     for precision in sorted(name for name, file in FILES.items() if file in manifest.files):
         file = path / FILES[precision]
         findings.append(_verify_precision(file, precision, contract, golden, provider, threads))
+    targets = verify_targets(path, manifest.verification.get("targets", {}), manifest.files, golden, provider)
+    findings += [Finding(f"target {name}", figure) for name, figure in targets.items()]
+    if {MAPPING, SYNTHESIS} & set(manifest.files):
+        findings.append(_verify_parts(path, manifest, golden, provider, threads))
     return findings
 
 
