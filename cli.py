@@ -315,8 +315,11 @@ def export(
     _check_only_with("--from-onnx", from_onnx, told)
     if from_onnx is not None:
         ours = {"--level": level, "--noise": None if noise == "fixed" else noise, "--data": data}
-        ours |= {"--tensorrt": tensorrt or None}
-        _check_only_with("a run", run, ours | {"--precision": precision or None, "--target": target or None})
+        _check_only_with(
+            "a run",
+            run,
+            ours | {"--precision": precision or None, "--target": target or None, "--tensorrt": tensorrt or None},
+        )
         _export_foreign(from_onnx, out, told, overwrite)
         return
     assert run is not None

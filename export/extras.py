@@ -22,7 +22,8 @@ from export.variants import write_targets
 class Extras:
     """``precisions`` of fp32 (there anyway), fp16 and int8, which needs a ``judge``: the KID of what a graph makes.
 
-    ``targets`` are what it must run on; each is given what it needs. ``tensorrt`` adds the folder of that name, and fp16.
+    ``targets`` are what it must run on; each is given what it needs. ``tensorrt`` adds fp16 and the folder of that
+    name.
     """
 
     precisions: Sequence[str] = ()
