@@ -8,8 +8,10 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-from core.bundle import GOLDEN, GRAPH, MANIFEST, Golden, read_manifest
+from core.bundle import GOLDEN, GRAPH, MANIFEST, SUMS, Golden, read_manifest
 from core.errors import BundleError, ExportError
+from export.exporting import export_run
+from export.extras import Extras
 from export.targets import TARGETS
 from export.variants import VARIANTS, verify_targets, write_targets
 from export.verify import verify_bundle
@@ -133,6 +135,24 @@ def test_verification_covers_targets(everywhere):
     (everywhere / UNITY).write_bytes(data)
     with pytest.raises(BundleError, match=f"{UNITY} was changed"):
         verify_bundle(everywhere)
+
+
+def test_an_export_for_targets(run, converted, tmp_path):
+    manifest = export_run(run, tmp_path / "out", extras=Extras(targets=["unity", "web"]))
+    assert set(manifest.verification["targets"]) == {"unity", "web"}
+    assert UNITY in manifest.files
+    assert UNITY in (tmp_path / "out" / SUMS).read_text()
+    export_run(run, tmp_path / "out", overwrite=True)
+    assert not (tmp_path / "out" / UNITY).exists()
+    with pytest.raises(ExportError, match="no target 'toaster': choose from ort, triton"):
+        export_run(run, tmp_path / "other", extras=Extras(targets=["toaster"]))
+
+
+def test_an_export_that_does_not_fit_leaves_nothing(run, converted, tmp_path, monkeypatch):
+    monkeypatch.setitem(TARGETS, "web", replace(TARGETS["web"], largest=1000))
+    with pytest.raises(ExportError, match="target web"):
+        export_run(run, tmp_path / "out", extras=Extras(targets=["unity", "web"]))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_command_line_offers_every_target(monkeypatch):
