@@ -7,6 +7,7 @@ from typing import Any
 from core.errors import ExportError, MissingDependency
 
 PACKAGE = "tensorrt_rtx"
+_LONGEST_REASON = 400  # characters: it goes on for pages
 _INSTALL = "pip install -c constraints.txt '.[tensorrt]'"
 
 
@@ -86,7 +87,7 @@ def _parser_error(parser: Any, logger: Any) -> str:
 
 
 def _first(errors: list[str]) -> str:
-    return " ".join(errors[0].split()) if errors else "it gives no reason"
+    return " ".join(errors[0].split())[:_LONGEST_REASON] if errors else "it gives no reason"
 
 
 def _described(tensor: Any) -> str:
