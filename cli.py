@@ -314,7 +314,7 @@ def export(
     told |= {"--premultiplied": premultiplied or None, "--licence": licence, "--attribution": attribution}
     _check_only_with("--from-onnx", from_onnx, told)
     if from_onnx is not None:
-        ours = {"--level": level, "--noise": None if noise == "fixed" else noise, "--data": data}
+        ours: dict[str, Any] = {"--level": level, "--noise": None if noise == "fixed" else noise, "--data": data}
         _check_only_with(
             "a run",
             run,
