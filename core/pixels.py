@@ -28,10 +28,10 @@ def to_pixels(values: Tensor, value_range: tuple[float, float]) -> Tensor:
     being divided by nearly nothing: the function is continuous, so a rounding error of a runtime stays one.
     """
     low, high = value_range
-    unit = ((values.float() - low) * (1.0 / (high - low))).clamp(0.0, 1.0)
+    levels = ((values.float() - low) * (_LEVELS / (high - low))).clamp(0.0, _LEVELS)
     if values.shape[1] == 4:
-        colour, alpha = unit[:, :3], unit[:, 3:]
-        fade = (alpha * (2 * _LEVELS) - 1).clamp(0.0, 1.0)  # 0 up to half a level, 1 from a whole one
-        colour = torch.minimum(colour, alpha) / alpha.clamp(min=0.5 / _LEVELS) * fade
-        unit = torch.cat([colour, alpha], dim=1)
-    return torch.round(unit * _LEVELS).permute(0, 2, 3, 1).to(torch.uint8)
+        colour, alpha = levels[:, :3], levels[:, 3:]
+        gain = _LEVELS / alpha.clamp(min=0.5)
+        gain = torch.minimum(gain, 2 * _LEVELS - gain)  # from one level of alpha down to half of one, falls to 0
+        levels = torch.cat([torch.minimum(colour, alpha) * gain, alpha], dim=1)
+    return torch.round(levels).permute(0, 2, 3, 1).to(torch.uint8)

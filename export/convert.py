@@ -14,13 +14,24 @@ from core.bundle import FORMAT_VERSION
 from core.contract import BATCH, OPSET, SEEDS_KEY, SPEC_KEY, VERSION_KEY
 from core.errors import ExportError
 from export.graph import Graph
+from export.optimise import optimised
 
 # Any batch but 0 and 1, which torch.export takes for constants.
 _TRACED_BATCH = 2
 
 
-def to_onnx(graph: Graph) -> onnx.ModelProto:
+def to_onnx(graph: Graph, plain: bool = False) -> onnx.ModelProto:
     """The ONNX model of ``graph``: dynamic batch, opset ``OPSET``, weights inside, our metadata and no other.
+
+    It is optimised, unless ``plain``: then it is what PyTorch's exporter writes by default, to compare with.
+    Raises ExportError as ``traced`` does.
+    """
+    model = traced(graph, plain)
+    return _finished(model if plain else optimised(model), graph)
+
+
+def traced(graph: Graph, plain: bool = False) -> onnx.ModelProto:
+    """The ONNX model that PyTorch's exporter makes of ``graph``, as ``optimised`` wants it or, ``plain``, as it is.
 
     Raises ExportError if PyTorch cannot convert the network, or converts it to another opset (which it does
     without a word: down-conversion that fails leaves the newer opset in place).
@@ -39,20 +50,22 @@ def to_onnx(graph: Graph) -> onnx.ModelProto:
                 output_names=[graph.gives.name],
                 opset_version=OPSET,
                 verbose=False,
+                optimize=plain,  # ours folds as much, but not the 1e-8 under a root, without which 0 becomes NaN
             )
     except Exception as error:  # the exporter raises many kinds, each pages long
         reason = f"{type(error).__name__}: {str(error).strip().splitlines()[0]}" if str(error) else repr(error)
         raise ExportError(f"PyTorch cannot convert the family '{spec.family}' to ONNX ({reason})") from error
     assert program is not None
-    return _finished(program.model_proto, graph)
-
-
-def _finished(model: onnx.ModelProto, graph: Graph) -> onnx.ModelProto:
+    model: onnx.ModelProto = program.model_proto
     opset = max((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), default=0)
     if opset != OPSET:
         raise ExportError(
             f"PyTorch wrote opset {opset} where {OPSET} was asked: install the versions in constraints.txt"
         )
+    return model
+
+
+def _finished(model: onnx.ModelProto, graph: Graph) -> onnx.ModelProto:
     _strip(model)
     model.producer_name, model.producer_version = "ganfoundry", importlib.metadata.version("ganfoundry")
     facts = {
