@@ -2,8 +2,9 @@
 
 Weights and arithmetic become FLOAT16; inputs stay FP32 (and are cast), pixels stay UINT8. Two small parts stay FP32:
 
-* **norms**: squares, their sums, and what becomes of these up to the reciprocal root (pixel norm, demodulation).
-  A sum of squares leaves half precision's range (65,504, and 0.00006 below) where nothing else does.
+* **norms**: squares, their sums, and what becomes of these up to the product with the reciprocal root (pixel norm,
+  demodulation). A sum of squares leaves half precision's range (65,504, and 0.00006 below) where nothing else does,
+  and a rounded root would be wrong for every channel alike.
 * **pixels**: everything behind the last weights, which is clamping, dividing by alpha and rounding to levels.
 """
 
@@ -118,7 +119,7 @@ def _float_tensors(model: ModelProto) -> set[str]:
 
 
 def _norms(model: ModelProto) -> set[int]:
-    """The nodes of norms: the roots and reductions, and what leads to these alone, by their place in the graph."""
+    """The nodes of norms, by their place in the graph: roots and reductions, what leads to these alone, the product."""
     nodes = model.graph.node
     takers: dict[str, list[int]] = {}
     for index, node in enumerate(nodes):
@@ -131,7 +132,10 @@ def _norms(model: ModelProto) -> set[int]:
         leads = _may_lead(nodes[index], weights) and bool(after) and norms.issuperset(after)
         if nodes[index].op_type in _NORMS or leads:
             norms.add(index)
-    return norms
+    roots = {name for index in norms for name in nodes[index].output}
+    return norms | {
+        i for i, node in enumerate(nodes) if node.op_type in ("Mul", "Div") and roots.intersection(node.input)
+    }
 
 
 def _may_lead(node: NodeProto, weights: set[str]) -> bool:

@@ -7,10 +7,11 @@ from typing import Any
 
 from core.contract import input_ports
 from core.spec import GeneratorSpec
-from export.precision import LIMITS, Limits
+from export.precision import TRUE_HALVES, Limits
 
 BATCHES = {"one": (1, 1, 4), "batch": (1, 16, 64)}  # of each profile the least, the usual and the largest
-_FP32 = Limits(mean=0.25, most=1)  # TF32 is off, so it is another order of adding up and no more
+# Without TF32, fp32 is another order of adding up and no more.
+_LIMITS = {"fp32": Limits(mean=0.25, most=1), "fp16": TRUE_HALVES}
 
 
 def plan(spec: GeneratorSpec, graphs: Mapping[str, tuple[str, str]]) -> dict[str, Any]:
@@ -18,7 +19,7 @@ def plan(spec: GeneratorSpec, graphs: Mapping[str, tuple[str, str]]) -> dict[str
     return {
         "format_version": 1,
         "graphs": {
-            name: {"file": file, "sha256": digest, "limits": asdict(LIMITS.get(name, _FP32))}
+            name: {"file": file, "sha256": digest, "limits": asdict(_LIMITS[name])}
             for name, (file, digest) in graphs.items()
         },
         "profiles": [{"name": name, "shapes": _shapes(spec, batches)} for name, batches in BATCHES.items()],

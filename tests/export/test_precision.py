@@ -69,7 +69,7 @@ def test_a_bundle_in_every_precision(typed):
     assert {FP16, INT8, GRAPH} <= set(read_bundle(typed).files)
     found = figures(typed)
     assert found["fp16"]["probe"]["mean"] <= 0.25
-    assert found["fp16"]["stretched_in_true_halves"]["most"] <= 4
+    assert found["fp16"]["stretched_in_true_halves"]["most"] <= 8
     assert 1 < found["fp16"]["largest_value"] < LARGEST
     assert found["int8"]["probe"]["psnr"] >= 35
     assert found["int8"]["kid"] == pytest.approx(found["int8"]["kid_of_fp32"], rel=0.1)
@@ -216,7 +216,11 @@ def test_styles_that_grew_overflow_unless_they_are_settled(tmp_path):
 
     generator = grown_style()
     inputs = {name: value[:2] for name, value in probe(generator.spec).items()}
-    assert emulate(to_half(to_onnx(ExportGraph(generator))), inputs).complaint()
+    model = to_onnx(ExportGraph(generator))
+    try:
+        assert emulate(to_half(model), inputs).complaint()
+    except ExportError as error:
+        assert "weight" in str(error)  # which shows it before any image does
     save_generator(tmp_path / "generator.safetensors", generator)
     export_run(tmp_path, tmp_path / "bundle", extras=Extras(("fp16",)))
     assert figures(tmp_path / "bundle")["fp16"]["written"]
