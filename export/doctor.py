@@ -10,8 +10,9 @@ _PROVIDERS = {
 
 
 def checks() -> list[Check]:
-    """PyTorch and the ONNX tools, and what ONNX Runtime can run on."""
-    return [package("torch", "export"), package("onnx", "export"), package("onnxscript", "export"), _onnxruntime()]
+    """PyTorch and the ONNX tools, what ONNX Runtime can run on, and what builds engines without a GPU."""
+    tools = [package(name, "export") for name in ("torch", "onnx", "onnxscript")]
+    return [*tools, _onnxruntime(), package("tensorrt-rtx", "tensorrt")]
 
 
 def _onnxruntime() -> Check:

@@ -8,7 +8,7 @@ from export import doctor
 
 def test_here_everything_is_there():
     found = {check.name: check for check in doctor.checks()}
-    assert set(found) == {"torch", "onnx", "onnxscript", "onnxruntime"}
+    assert set(found) == {"torch", "onnx", "onnxscript", "onnxruntime", "tensorrt-rtx"}
     assert all(check.fine and not check.mend for check in found.values())
     assert "CPU" in found["onnxruntime"].found
 
