@@ -142,6 +142,7 @@ def doublings(inputs: int, outputs: int, side: int, batch: int, threads: int) ->
     import onnx
     import onnx_ir as ir
     from onnx import helper
+    from onnx_ir.passes.common import RemoveUnusedNodesPass
 
     from export.rewrites import subpixel
     from export.rewrites.graph import apply
@@ -159,6 +160,7 @@ def doublings(inputs: int, outputs: int, side: int, batch: int, threads: int) ->
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
     rewritten = ir.from_proto(model)
     assert apply(rewritten, "Relu", lambda node, patch: subpixel.subpixel(node, patch, everywhere=True)) == 1
+    RemoveUnusedNodesPass()(rewritten)
     x = {"x": draw.standard_normal((batch, inputs, side, side)).astype(np.float32)}
     return {
         "transposed": called(model, x, threads),

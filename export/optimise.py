@@ -7,9 +7,8 @@ from onnx import ModelProto
 from onnx_ir.passes.common import RemoveUnusedNodesPass, ShapeInferencePass
 
 from export.rewrites.affine import affine_output, joined_terms, scaled_input
-from export.rewrites.dense import dense_first_layer
+from export.rewrites.dense import constant_first_layer, dense_first_layer
 from export.rewrites.graph import Rewrite, apply
-from export.rewrites.joined import join_products
 from export.rewrites.pointwise import narrowed_residual, styled_image
 from export.rewrites.resampling import mixed_before, scaled_after
 from export.rewrites.subpixel import ACTIVATIONS, subpixel, transposed_from_nearest
@@ -28,8 +27,8 @@ REWRITES: dict[str, Pass] = {
     "a factor before a linear layer is in its weights": _at(scaled_input, "Gemm"),
     "a number after a linear layer is in its weights": _at(affine_output, "Add", "Sub", "Mul"),
     "bias and fixed noise are one term": _at(joined_terms, "Add"),
-    "layers of one input are one layer": join_products,
     "the first layer is a matrix product": _at(dense_first_layer, "ConvTranspose"),
+    "what the constant input gives is made once": _at(constant_first_layer, "Conv"),
     "nearest neighbours are part of the convolution after": _at(transposed_from_nearest, "Conv"),
     "doubling is by sub-pixel convolution": _at(subpixel, *ACTIVATIONS, "ConvTranspose"),
     "a factor by channel is applied after doubling": _at(scaled_after, "Resize"),

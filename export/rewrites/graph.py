@@ -93,20 +93,15 @@ def apply(model: ir.Model, kind: str, rewrite: Rewrite) -> int:
     """Let ``rewrite`` look at every node of one operator; how many it replaced. Leftovers stay until the tidying."""
     count = 0
     for node in nodes_of(model, kind):
-        patch = Patch()
-        if (new := rewrite(node, patch)) is not None:
-            put(model, [node], patch, [new])
-            count += 1
+        patch, old = Patch(), node.outputs[0]
+        unused = not old.uses() and not old.is_graph_output()  # left behind by a rewrite of what came after it
+        if unused or (new := rewrite(node, patch)) is None:
+            continue
+        new.shape, new.type = old.shape, old.type
+        register(model, patch)
+        ir.convenience.replace_nodes_and_values(model.graph, node, [node], list(patch.nodes), [old], [new])
+        count += 1
     return count
-
-
-def put(model: ir.Model, nodes: list[ir.Node], patch: Patch, values: list[ir.Value]) -> None:
-    """Put new nodes where the first of the old ``nodes`` is, and ``values`` in the place of what those made."""
-    register(model, patch)
-    old = [node.outputs[0] for node in nodes]
-    for before, after in zip(old, values, strict=True):
-        after.shape, after.type = before.shape, before.type
-    ir.convenience.replace_nodes_and_values(model.graph, nodes[0], nodes, list(patch.nodes), old, values)
 
 
 def register(model: ir.Model, patch: Patch) -> None:

@@ -69,16 +69,6 @@ def scalars(kind, number, order=("t", "c")):
     return Layer("a number after a linear layer is in its weights", nodes, constants, (5, 4, 6), (3, 4, 6))
 
 
-def gemms(names, **attributes):
-    nodes = [n("Gemm", ["x", "w" + k, "b" + k], ["t" + k], **attributes) for k in names]
-    constants = {
-        key + k: v for i, k in enumerate(names) for key, v in (("w", weights(5, 3 + i)), ("b", weights(3 + i)))
-    }
-    nodes.append(n("Concat", ["t" + k for k in names], ["y"], axis=1))
-    width = sum(3 + i for i in range(len(names)))
-    return Layer("layers of one input are one layer", nodes, constants, (5,), (width,))
-
-
 def residual(narrow, wide):
     nodes = [
         n("Conv", ["x", "c", "bc"], ["h"]),
@@ -110,6 +100,19 @@ def first(bias):
     nodes = [n("ConvTranspose", ["x", "w", "b"][: 2 + bias], ["y"], kernel_shape=[4, 6])]
     constants = {"w": weights(7, 5, 4, 6), **({"b": weights(5)} if bias else {})}
     return Layer("the first layer is a matrix product", nodes, constants, (7, 1, 1), (5, 4, 6))
+
+
+def constant_input(height, width):
+    nodes = [
+        n("Unsqueeze", ["s", "axes"], ["u"]),
+        n("Mul", ["k", "u"], ["t"]),
+        n("Conv", ["t", "w", "b"], ["c"], kernel_shape=[3, 3], pads=[1, 1, 1, 1]),
+        n("Add", ["x", "c"], ["y"]),
+    ]
+    constants = {"axes": AXES, "k": DRAW.standard_normal((1, 5, height, width)).astype(np.float32)}
+    constants |= {"w": weights(3, 5, 3, 3), "b": weights(3)}
+    sides = (3, height, width)
+    return Layer("what the constant input gives is made once", nodes, constants, sides, sides, (5,))
 
 
 def styled(channels):
@@ -159,13 +162,13 @@ HOLDS = {
     "times a number": (scalars("Mul", 0.3), {"Conv": 1}),
     "plus a number": (scalars("Add", 0.3), {"Conv": 1}),
     "minus a number": (scalars("Sub", 0.3), {"Conv": 1}),
-    "products of one input": (gemms("abc"), {"Gemm": 1, "Split": 1}),
     "narrowed residual": (residual(3, 5), {"Conv": 2, "Add": 1}),
     "mixed before bilinear": (mixed(256, BILINEAR), {"Conv": 1, "Resize": 1}),
     "mixed before nearest": (mixed(256, NEAREST), {"Conv": 1, "Resize": 1}),
     "nearest": (nearest(), {"ConvTranspose": 1}),
     "first layer": (first(bias=True), {"Gemm": 1}),
     "first layer without bias": (first(bias=False), {"Gemm": 1}),
+    "constant input": (constant_input(4, 3), {"Gemm": 1, "Add": 1}),
     "styled image": (styled(4), {"Mul": 1, "MatMul": 1, "Add": 1}),
     "factor after doubling": (FACTOR_AFTER, {"Conv": 1, "Resize": 1, "Mul": 1}),
     "factor before": (FACTOR_BEFORE, {"Gemm": 1}),
@@ -175,10 +178,10 @@ HOLDS = {
 LEFT = {
     "sub-pixel of few channels": (transposed(16, 4, 4, 4), {"ConvTranspose": 1}),
     "a number minus": (scalars("Sub", 0.3, ("c", "t")), {"Conv": 1, "Sub": 1}),
-    "products with a factor": (gemms("ab", alpha=0.5), {"Gemm": 2}),
     "a residual that stays as wide": (residual(5, 5), {"Conv": 2, "Add": 1}),
     "few inputs to mix": (mixed(16, BILINEAR), {"Conv": 1, "Resize": 1}),
     "nearest without padding": (nearest(pads=0), {"Conv": 1, "Resize": 1}),
+    "a constant input of many pixels": (constant_input(4, 5), {"Mul": 1, "Conv": 1, "Add": 1}),
     "a wide styled image": (styled(8), {"Mul": 1, "Conv": 1}),
 }
 
