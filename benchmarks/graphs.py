@@ -15,7 +15,6 @@ does not depend on them.
 
 import argparse
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -92,7 +91,7 @@ def report_speed(options: argparse.Namespace) -> None:
 
 
 def row(name: str, batch: int, seconds: dict[str, float], names: Iterable[str], work: float) -> str:
-    rates = " ".join(f"{batch / seconds[n]:>9.0f}" if n in seconds else f"{'-':>9}" for n in names)
+    rates = " ".join(f"{batch / seconds[n]:>9.4g}" if n in seconds else f"{'-':>9}" for n in names)
     ratios = [f"{seconds[n] / seconds['ours']:>13.2f}" if n in seconds else f"{'-':>13}" for n in ("plain", "OpenVINO")]
     top = 2 * PEAK_SIDE**3 / seconds["peak"]
     shares = [f"{work * batch / seconds[n] / top:>6.0%}" for n in ("plain", "ours")]
@@ -326,8 +325,13 @@ def export(run: Path, bundle: Path) -> None:
 
     imported = time.perf_counter()
     export_run(run, bundle)
-    peak_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(json.dumps({"import": imported - start, "export": time.perf_counter() - imported, "peak": peak_bytes}))
+    print(json.dumps({"import": imported - start, "export": time.perf_counter() - imported, "peak": peak_memory()}))
+
+
+def peak_memory() -> int:
+    """Bytes, by Linux. Not ``getrusage``'s, which begins at what the parent had when it started this process."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM"))
 
 
 if __name__ == "__main__":

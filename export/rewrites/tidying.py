@@ -7,6 +7,7 @@ from onnxscript.rewriter import RewritePass
 from onnxscript.rewriter.rules import common as rules
 
 _LARGEST = 2**31  # bytes of a constant: a limit that no weight meets, so that sums over weights are folded too
+_MOST_ROUNDS = 4  # one changes all that ours have to change, the next sees that nothing is left
 
 _RULES = (
     rules.fuse_batchnorm_into_conv_rule,
@@ -35,12 +36,14 @@ _RULES = (
 
 def tidy(model: ir.Model) -> None:
     """Fold what is constant and drop what does nothing, until nothing changes."""
-    for _ in range(3):
-        optimizer.fold_constants(
+    for _ in range(_MOST_ROUNDS):
+        folded = optimizer.fold_constants(
             model, onnx_shape_inference=True, input_size_limit=_LARGEST, output_size_limit=_LARGEST
         )
-        RewritePass(_RULES)(model)
+        rewritten = RewritePass(_RULES)(model)
         common.RemoveUnusedNodesPass()(model)
+        if not folded.modified and not rewritten.modified:
+            break
     common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
     common.CommonSubexpressionEliminationPass()(model)
     common.DeduplicateInitializersPass()(model)
