@@ -23,6 +23,7 @@ from rich.text import Text
 from core.errors import ExportError, GanfoundryError
 
 if TYPE_CHECKING:
+    from core.bundle import Manifest
     from core.spec import GeneratorSpec
     from export.gates import Judge
     from export.inspection import Inspection
@@ -308,44 +309,28 @@ def export(
 
     A precision that fails its gate is left out: the rest of the bundle is written, and the exit status is 1.
     """
+    assert onnx
     _check_one_of({"a run": run, "--from-onnx": from_onnx})
     told: dict[str, Any] = {"--range": value_range, "--latent": latent, "--image": image, "--layout": layout}
     told |= {"--latent-dim": latent_dim, "--label": label, "--classes": classes, "--fix": fix or None}
     told |= {"--premultiplied": premultiplied or None, "--licence": licence, "--attribution": attribution}
     _check_only_with("--from-onnx", from_onnx, told)
-    if from_onnx is not None:
-        ours: dict[str, Any] = {"--level": level, "--noise": None if noise == "fixed" else noise, "--data": data}
-        _check_only_with(
-            "a run",
-            run,
-            ours | {"--precision": precision or None, "--target": target or None, "--tensorrt": tensorrt or None},
-        )
-        _export_foreign(from_onnx, out, told, overwrite)
-        return
-    assert run is not None
-    from export.exporting import export_run
-    from export.extras import Extras
-    from export.gates import failures
-
-    assert onnx
+    _check_only_with("a run", run, {"--level": level, "--noise": None if noise == "fixed" else noise})
     if precision and "int8" in precision and data is None:
         raise typer.BadParameter("--precision int8 goes with --data PACK: it is judged by its KID")
-    judge = _judge(data) if data else None
+    from export.extras import Extras
+
+    extras = Extras(precision or (), _judge(data) if data else None, target or (), tensorrt)
     with console.status("exporting") as status:
-        manifest = export_run(
-            run,
-            out,
-            level=level,
-            noise_input=noise == "input",
-            extras=Extras(precision or (), judge, target or (), tensorrt),
-            overwrite=overwrite,
-            progress=status.update,
-        )
-    _print_findings(manifest.verification)
-    _print_targets(manifest.verification.get("targets", {}))
-    _say(f"exported and verified: {out} (opset {manifest.opset})")
-    if failed := failures(manifest.verification.get("precisions", {})):
-        raise ExportError(f"{'; '.join(failed)} (all else is in {out})")
+        how: dict[str, Any] = {"extras": extras, "overwrite": overwrite, "progress": status.update}
+        if from_onnx is not None:
+            manifest = _export_foreign(from_onnx, out, told, how)
+        else:
+            from export.exporting import export_run
+
+            assert run is not None
+            manifest = export_run(run, out, level=level, noise_input=noise == "input", **how)
+    _print_export(manifest, out)
 
 
 @app.command()
@@ -527,7 +512,7 @@ def _print_event(event: "Event") -> None:
         _say(f"  metrics  http://{HOST}:{event.ports.metrics}/metrics")
 
 
-def _export_foreign(path: Path, out: Path, options: dict[str, Any], overwrite: bool) -> None:
+def _export_foreign(path: Path, out: Path, options: dict[str, Any], how: dict[str, Any]) -> "Manifest":
     """``options`` are those that go with ``--from-onnx``, by their names."""
     from export.foreign.exporting import export_foreign
     from export.foreign.ports import Told, parse_classes, parse_fixed, parse_range
@@ -546,12 +531,22 @@ def _export_foreign(path: Path, out: Path, options: dict[str, Any], overwrite: b
         label=options["--label"],
     )
     owed = {"licence": options["--licence"] or "", "attribution": options["--attribution"] or ""}
-    with console.status("exporting") as status:
-        manifest = export_foreign(path, out, told, **owed, overwrite=overwrite, progress=status.update)
-    _print_findings(manifest.verification)
-    for what in manifest.verification["not_checked"]:
+    return export_foreign(path, out, told, **owed, **how)
+
+
+def _print_export(manifest: "Manifest", out: Path) -> None:
+    """What an export found; raises ExportError for precisions that were asked for and left out."""
+    from export.gates import failures
+
+    found = manifest.verification
+    _print_findings(found)
+    _print_targets(found.get("targets", {}))
+    for what in found.get("not_checked", ()):
         _say(f"not checked: {what}")
-    _say(f"exported and verified as far as it can be: {out} (opset {manifest.opset})")
+    far = " as far as it can be" if "not_checked" in found else ""
+    _say(f"exported and verified{far}: {out} (opset {manifest.opset})")
+    if failed := failures(found.get("precisions", {})):
+        raise ExportError(f"{'; '.join(failed)} (all else is in {out})")
 
 
 def _print_findings(verification: dict[str, Any]) -> None:

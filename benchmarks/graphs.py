@@ -38,7 +38,19 @@ BATCHES = (1, 16)
 # Transposed convolutions 4x4 of stride 2: inputs, outputs, side of the input.
 DOUBLINGS = (
     *((width, width // 2, side) for width, side in ((512, 4), (256, 4), (256, 8), (128, 8), (128, 16), (64, 16))),
-    *((64, 32, 32), (32, 16, 32), (32, 16, 16), (64, 4, 32), (32, 4, 32), (64, 8, 32), (48, 24, 16), (512, 256, 16)),
+    *(
+        (64, 32, 32),
+        (32, 16, 32),
+        (32, 16, 16),
+        (64, 4, 32),
+        (32, 4, 32),
+        (64, 8, 32),
+        (48, 24, 16),
+        (40, 20, 16),
+        (36, 18, 16),
+        (100, 64, 16),
+        (512, 256, 16),
+    ),
 )
 SECONDS_A_SAMPLE = 0.3
 # Idle threads of ONNX Runtime and OpenVINO go on spinning for a while: a pause gives the next contender its cores.
@@ -131,7 +143,7 @@ def report_doublings(options: argparse.Namespace) -> None:
         for batch in options.batches:
             seconds = interleaved(doublings(inputs, outputs, side, batch, options.threads), options)
             ratios.append(f"{seconds['transposed'] / seconds['sub-pixel']:>9.2f}")
-        rule = "sub-pixel" if subpixel.worthwhile(inputs, outputs) else "transposed"
+        rule = "sub-pixel" if subpixel.worthwhile(outputs) else "transposed"
         print(f"{inputs:>6} {outputs:>7} {side:>5} {' '.join(ratios)}  {rule}", flush=True)
 
 

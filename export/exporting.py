@@ -28,7 +28,7 @@ from core.spec import GeneratorSpec
 from export.bundling import Progress, check_destination, golden_images, sample_sheet, serialised
 from export.card import render_card
 from export.convert import to_onnx
-from export.extras import Extras
+from export.extras import PLAIN, Extras
 from export.graph import ExportGraph, Graph, MappingGraph, SynthesisGraph
 from export.provenance import Origin
 from export.rules import Contract
@@ -38,8 +38,6 @@ from export.verify import check_graph
 
 CHECKPOINT = "generator.safetensors"
 LEVELS = "levels"  # in a run that grows, a generator file for each that it has finished
-
-PLAIN = Extras()  # none
 
 
 def export_run(

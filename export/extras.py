@@ -60,3 +60,6 @@ class Extras:
             fp16 = {"fp16": FP16} if facts["precisions"]["fp16"]["written"] else {}
             facts["tensorrt"] = write_tensorrt(bundle, spec, {"fp32": GRAPH} | fp16)
         return facts
+
+
+PLAIN = Extras()  # none

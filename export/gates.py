@@ -30,6 +30,7 @@ from export.precision import (
     LIMITS,
     TRUE_HALVES,
     Distance,
+    holds,
     kid_complaint,
     probe,
     stretched,
@@ -55,7 +56,7 @@ def write_precisions(
             typed = to_half(model) if precision == "fp16" else to_int8(model, spec)
             gate = _half_gate if precision == "fp16" else partial(_int8_gate, judge=judge)
             found |= {"limits": asdict(LIMITS[precision])}
-            found["failed"] = gate(model, typed, spec, golden, found)
+            found["failed"] = _empty(typed, precision) or gate(model, typed, spec, golden, found)
         except (ExportError, BundleError) as error:
             found["failed"] = str(error)
         if found["failed"] is None:
@@ -64,6 +65,10 @@ def write_precisions(
             found |= {"written": True, "bytes": len(data)}
         figures[precision] = found
     return figures
+
+
+def _empty(typed: ModelProto, precision: str) -> str | None:
+    return None if holds(typed, precision) else f"the graph has no weights that {precision} is for"
 
 
 def failures(figures: dict[str, Any]) -> list[str]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import onnx
+import onnxruntime
 from numpy.typing import NDArray
 from onnx import ModelProto
 from onnxruntime.quantization import (
@@ -29,6 +30,7 @@ from export.precision import tidied
 
 SEEDS = range(40_000, 40_256)  # none of the gate's
 _BATCH = 16
+_WARNINGS, _ERRORS = 2, 3  # ONNX Runtime's severities; the former is its default
 _LAYERS = ["Conv", "ConvTranspose"]
 
 
@@ -78,10 +80,12 @@ def to_int8(model: ModelProto, spec: GeneratorSpec) -> ModelProto:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence the library's advice, which is given through the root logger."""
+    """Silence the library's advice, which is given through the root logger, and that of the sessions it opens."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
+    onnxruntime.set_default_logger_severity(_ERRORS)
     try:
         yield
     finally:
         logging.disable(before)
+        onnxruntime.set_default_logger_severity(_WARNINGS)

@@ -96,10 +96,12 @@ def _constant_weights(model: ModelProto, target: Target) -> Complaint:
 
 def _unity_types(model: ModelProto, target: Target) -> Complaint:
     """Tensors are float, int or short, and int64 and bool are read as int; there is no byte."""
-    for node in model.graph.node:
-        if node.op_type == "Cast" and (kind := _attribute(node, "to", 0)) not in _UNITY_TYPES:
+    outputs = {value.name for value in model.graph.output}
+    for node in _of(model, "Cast"):
+        if (kind := _attribute(node, "to", 0)) not in _UNITY_TYPES:
             made = TensorProto.DataType.Name(kind) if kind in TensorProto.DataType.values() else kind
-            return f"{_name(node)} makes {made}, which {target.runtime} has no tensors of: {target.remedy}"
+            remedy = target.remedy if set(node.output) <= outputs else "let the network compute in FP32"
+            return f"{_name(node)} makes {made}, which {target.runtime} has no tensors of: {remedy}"
     for value in (*model.graph.input, *model.graph.output):
         if (kind := value.type.tensor_type.elem_type) not in _UNITY_TYPES:
             return f"{value.name!r} is of ONNX type {kind}, which {target.runtime} has no tensors of: {target.remedy}"

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import ModelProto, helper
+from onnx import ModelProto, helper, load_model_from_string
 
 from core.bundle import CARD, FORMAT_VERSION, GOLDEN, GRAPH, SHEET, Golden, Manifest, write_manifest
 from core.contract import OPSET, SPEC_KEY, VERSION_KEY, Inputs, output_port, sample_inputs
@@ -18,6 +18,7 @@ from core.latents import latents
 from core.spec import CHANNELS, FOREIGN, GeneratorSpec, Provenance
 from export.bundling import Progress, check_destination, golden_images, sample_sheet, serialised
 from export.card import render_card
+from export.extras import PLAIN, Extras
 from export.foreign.original import Original, to_images
 from export.foreign.ports import Layout, Ports, Told, find_ports
 from export.foreign.source import Source, read_source
@@ -40,6 +41,7 @@ def export_foreign(
     name: str | None = None,
     licence: str = "",
     attribution: str = "",
+    extras: Extras = PLAIN,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Manifest:
@@ -47,17 +49,19 @@ def export_foreign(
 
     The graph becomes a part of one that keeps our contract; its images are held against those that the file itself
     makes in ONNX Runtime. ``name`` is for the model card, the destination's unless given; ``licence`` and
-    ``attribution`` are those of what it was trained on. Raises ExportError for a file that is none or does not fit what
-    was told, for what cannot be kept, such as random numbers inside, and for a check that fails, with its figure.
+    ``attribution`` are those of what it was trained on; ``extras`` go into the bundle too, as ``export_run`` has them.
+    Raises ExportError for a file that is none or does not fit what was told, for what cannot be kept, such as random
+    numbers inside, and for a check that fails, with its figure.
     """
     tell = progress or (lambda _: None)
     check_destination(destination, overwrite)
+    extras.check()
     try:
         tell("reading the graph")
         source = read_source(path)
         foreign = _understood(source, told, Provenance(data_licence=licence, data_attribution=attribution))
         with new_directory(destination, replace=overwrite) as bundle:
-            return _fill(bundle, source, foreign, name or destination.name, tell)
+            return _fill(bundle, source, foreign, name or destination.name, extras, tell)
     except (BundleError, SpecError) as error:
         raise ExportError(f"{error}; nothing was exported") from error
     except OSError as error:
@@ -141,7 +145,7 @@ def _sides(shape: tuple[int, ...], layout: Layout) -> tuple[int, int, int]:
     return (sides[1], sides[2], sides[0]) if layout == "NCHW" else (sides[0], sides[1], sides[2])
 
 
-def _fill(bundle: Path, source: Source, foreign: Foreign, name: str, tell: Progress) -> Manifest:
+def _fill(bundle: Path, source: Source, foreign: Foreign, name: str, extras: Extras, tell: Progress) -> Manifest:
     """Write every file of the bundle, the manifest last."""
     spec, origin = foreign.spec, Origin(source.sha256, _tools(), {})
     tell("wrapping the graph")
@@ -160,6 +164,7 @@ def _fill(bundle: Path, source: Source, foreign: Foreign, name: str, tell: Progr
     (bundle / GRAPH).write_bytes(data)
     (bundle / GOLDEN).write_bytes(golden.to_bytes())
     (bundle / SHEET).write_bytes(encode_png(sample_sheet(spec, partial(run, session))))
+    verification |= extras.write(bundle, load_model_from_string(data), spec, golden, tell)
     (bundle / CARD).write_text(render_card(name, spec, verification), encoding="utf-8")
     return write_manifest(bundle, spec=spec, opset=OPSET, verification=verification, **asdict(origin))
 

@@ -14,16 +14,18 @@ from onnx import TensorProto, helper, numpy_helper
 from typer.testing import CliRunner
 
 import cli
-from core.bundle import CARD, GOLDEN, GRAPH, Golden, levels_apart, read_manifest
+from core.bundle import CARD, GOLDEN, GRAPH, INT8, Golden, levels_apart, read_manifest
 from core.contract import OPSET, sample_inputs
 from core.errors import ExportError, GanfoundryError
 from core.files import sha256
 from core.latents import latents
 from core.pixels import to_pixels
+from export.extras import Extras
 from export.foreign.exporting import export_foreign
 from export.foreign.original import to_images
 from export.foreign.ports import Told, parse_classes, parse_fixed, parse_range
 from export.runtime import open_session, run
+from export.targets import TARGETS
 from export.verify import verify_bundle
 from tests.export.conftest import SIZES, lively, tiny_spec
 from tests.export.foreign_models import CLASSES, FIXED, Foreign
@@ -162,6 +164,46 @@ def test_a_network_that_pytorch_exported_plainly(ours, exporter, tmp_path):
     assert manifest.verification["original"]["weights_sha256"] == weights
     assert bool(weights) == (exporter == "new")  # which keeps weights in a file beside the graph
     verify_bundle(tmp_path / "bundle")
+
+
+@pytest.mark.parametrize("variant", ["grey", "sides of no doubling", "one-hot", "opset 7", "batches of 4, four-sided"])
+def test_it_has_what_a_generator_of_ours_has(variant, tmp_path):
+    """Other precisions, engines built, and what each target needs."""
+    foreign, told = VARIANTS[variant]
+    extras = Extras(("fp16",), targets=tuple(TARGETS), tensorrt=True)
+    manifest = export_foreign(save(foreign, tmp_path), tmp_path / "bundle", told, extras=extras)
+    found = manifest.verification
+    assert found["precisions"]["fp16"]["failed"] is None
+    assert found["precisions"]["fp16"]["probe"]["most"] <= 4
+    assert set(found["targets"]) == set(TARGETS)
+    assert found["targets"]["unity-legacy"]["levels_from_golden"] <= 1
+    assert set(found["tensorrt"]["engines"]) == {"fp32", "fp16"}
+    assert "fp16" in (tmp_path / "bundle" / CARD).read_text()
+    assert len(verify_bundle(tmp_path / "bundle")) >= 6 + len(TARGETS)
+
+
+def test_a_network_from_elsewhere_in_int8(ours, tmp_path):
+    export_plainly(Square(ours[0]).eval(), tmp_path / "theirs.onnx", **EXPORTERS["old"])
+    extras = Extras(("int8",), judge=lambda _, make: float(make(sample_inputs(spec, range(4))).mean() / 1000))
+    spec = tiny_spec("dcgan", SIZES["square RGBA"])
+    told = replace(PLAIN, premultiplied=True)
+    manifest = export_foreign(tmp_path / "theirs.onnx", tmp_path / "bundle", told, extras=extras)
+    assert manifest.verification["precisions"]["int8"]["failed"] is None
+    verify_bundle(tmp_path / "bundle")
+
+
+def test_what_holds_nothing_to_quantise_is_left_out_of_int8(tmp_path):
+    extras = Extras(("int8",), judge=lambda *_: 0.1)
+    manifest = export_foreign(save(Foreign(), tmp_path), tmp_path / "bundle", PLAIN, extras=extras)
+    assert "no weights that int8 is for" in manifest.verification["precisions"]["int8"]["failed"]
+    assert INT8 not in manifest.files
+    verify_bundle(tmp_path / "bundle")
+
+
+def test_halves_inside_are_nothing_for_unity(tmp_path):
+    with pytest.raises(ExportError, match=r"FLOAT16.*compute in FP32"):
+        export_foreign(save(Foreign(half=True), tmp_path), tmp_path / "b", PLAIN, extras=Extras(targets=("unity",)))
+    assert not (tmp_path / "b").exists()
 
 
 def test_manifest_and_card_say_what_is_known_and_what_is_not(tmp_path):
@@ -343,10 +385,13 @@ def test_the_command(tmp_path):
     path = save(Foreign(label="one-hot", psi="one"), tmp_path)
     out = ("--out", tmp_path / "bundle")
     told = ("--range", "-1,1", "--latent", "z", "--image", "out", "--label", "y", "--classes", "cat,dog,newt")
-    done = ganfoundry("--from-onnx", path, *told, "--fix", "psi=0.25", "--licence", "CC0", *out)
+    extras = ("--precision", "fp16", "--target", "web")
+    done = ganfoundry("--from-onnx", path, *told, "--fix", "psi=0.25", "--licence", "CC0", *extras, *out)
     assert done.exit_code == 0, done.output
     assert "not checked: against PyTorch" in done.output
     assert "of 255 levels of original" in done.output
+    assert "fp16: mean" in done.output
+    assert "target web: generator.onnx fits" in done.output
     assert read_manifest(tmp_path / "bundle").spec.classes == CLASSES
 
 
@@ -362,6 +407,7 @@ def test_the_command(tmp_path):
         ("--from-onnx", "x.onnx", "--range", "-1,1", "--noise", "input"),
         ("--from-onnx", "x.onnx", "--range", "-1,1", "--layout", "HWCN"),
         ("--from-onnx", "x.onnx", "--range", "-1,1", "--latent-dim", "0"),
+        ("--from-onnx", "x.onnx", "--range", "-1,1", "--precision", "int8"),
     ],
 )
 def test_contradictory_usage_is_status_2(arguments, tmp_path):

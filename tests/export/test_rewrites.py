@@ -157,6 +157,7 @@ TERMS = Layer(
 ARRANGING = {"Reshape", "Unsqueeze", "Concat"}
 HOLDS = {
     "sub-pixel": (transposed(16, 32, 4, 6), {"Conv": 4}),
+    "sub-pixel of odd channels": (transposed(5, 17, 4, 6), {"Conv": 4}),
     "sub-pixel and ReLU": (transposed(16, 16, 5, 3, "Relu"), {"Conv": 4, "Relu": 4}),
     "sub-pixel and leaky ReLU": (transposed(32, 16, 4, 4, "LeakyRelu"), {"Conv": 4, "LeakyRelu": 4}),
     "times a number": (scalars("Mul", 0.3), {"Conv": 1}),
