@@ -530,8 +530,8 @@ def _export_foreign(path: Path, out: Path, options: dict[str, Any], how: dict[st
         latent_dim=options["--latent-dim"],
         label=options["--label"],
     )
-    owed = {"licence": options["--licence"] or "", "attribution": options["--attribution"] or ""}
-    return export_foreign(path, out, told, **owed, **how)
+    how |= {"licence": options["--licence"] or "", "attribution": options["--attribution"] or ""}
+    return export_foreign(path, out, told, **how)
 
 
 def _print_export(manifest: "Manifest", out: Path) -> None:
