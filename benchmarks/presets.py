@@ -1,8 +1,10 @@
 """Training speed of the presets that this machine can train, and the share of it spent outside the networks.
 
     python benchmarks/presets.py [--pack data/openmoji32] [--preset dcgan-cpu …] [--turns 5] [--cycles 1] [--kimg 50]
+    python benchmarks/presets.py --pack data/openmoji64 --preset dcgan r3gan … --device cuda --precision bf16 --kimg 0
 
-Without a pack it renders OpenMoji at 32x32. Presets that grow are measured at their full size.
+Without a pack it renders OpenMoji at 32x32. Presets that grow are measured at their full size. ``--kimg 0`` leaves out
+the shares, which only a CPU's clock can tell: an accelerator goes on by itself.
 
 Images/s are those of rounds alone (read, play, average), without log, previews and checkpoints. The presets take
 turns, and a figure is the median over the turns; a turn is whole cycles, a cycle being the rounds after which lazy
@@ -37,6 +39,7 @@ from core.sizes import plan_size
 from trainer import ema, loop
 from trainer.data.openmoji import import_openmoji
 from trainer.data.pack import Pack
+from trainer.log import wait_for
 from trainer.presets import resolve
 from trainer.run import Run
 from trainer.stream import Stream
@@ -82,14 +85,18 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--cycles", type=int, default=1)
     parser.add_argument("--kimg", type=float, default=50.0)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--precision", default="fp32")
     args = parser.parse_args()
     print(f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}")
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         pack = Pack.open(args.pack) if args.pack else import_openmoji(place / "pack", plan_size(32, 32))
-        plans = {name: plan(resolve(name, device="cpu"), pack) for name in args.preset}
+        how = {"device": args.device, "precision": args.precision}
+        plans = {name: plan(resolve(name, **how), pack) for name in args.preset}
         print_speeds(plans, args.turns, args.cycles)
-        print_shares(plans, round(args.kimg * 1000), place)
+        if args.kimg:
+            print_shares(plans, round(args.kimg * 1000), place)
 
 
 def print_speeds(plans: dict[str, Plan], turns: int, cycles: int) -> None:
@@ -115,6 +122,7 @@ def cycles_of(planned: Plan) -> Iterator[int]:
         for _ in range(cycle(training)):
             count = training.system.begin(training.images_seen)
             loop.play(training, stream.read(training.images_seen, count, training.rounds))
+        wait_for(planned.device)
         yield training.images_seen - before
 
 

@@ -42,7 +42,7 @@ class Log:
         """``call`` as a hook whose time does not count as training's: previews, judging, saving."""
 
         def timed(training: Training) -> None:
-            _wait_for(training.device)
+            wait_for(training.device)
             start = perf_counter()
             try:
                 call(training)
@@ -62,7 +62,7 @@ class Log:
                 )
 
 
-def _wait_for(device: torch.device) -> None:
+def wait_for(device: torch.device) -> None:
     """Until an accelerator has done what training asked of it, so that nobody else is charged for that."""
     if device.type != "cpu":
         torch.accelerator.synchronize(device)

@@ -20,10 +20,10 @@ def squared_gradient(logits: Tensor, images: Tensor) -> Tensor:
 def interpolates(real: Tensor, fake: Tensor) -> Tensor:
     """ε x + (1 - ε) x̃ with ε ~ U[0, 1] an image, requiring gradients (Gulrajani et al. 2017, algorithm 1).
 
-    Two batches ``(n, c, h, w)`` in, one out.
+    Two batches ``(n, c, h, w)`` in, one of the real images' type out: under autocast fakes may be bfloat16.
     """
     weight = torch.rand(len(real), 1, 1, 1, device=real.device, dtype=real.dtype)
-    return torch.lerp(fake.detach(), real.detach(), weight).requires_grad_()
+    return torch.lerp(fake.detach().to(real.dtype), real.detach(), weight).requires_grad_()
 
 
 def gradient_penalty(logits: Tensor, images: Tensor) -> Tensor:

@@ -1,5 +1,7 @@
 """Every training system, by the same rules: a new one is covered by being listed."""
 
+import math
+
 import pytest
 import torch
 
@@ -7,6 +9,8 @@ from core.errors import ConfigError
 from core.spec import GeneratorSpec
 from tests.resting import resting
 from tests.trainer.conftest import tiny_config
+from trainer.ema import average_of
+from trainer.loop import Training, move
 from trainer.losses import logistic_discriminator
 from trainer.presets import PRESETS, resolve
 from trainer.systems import SYSTEMS, build_system
@@ -31,6 +35,17 @@ def test_every_preset_names_a_system_that_exists(preset: str) -> None:
         loss, stats = player.loss(batch())
         assert loss.isfinite()
         assert all(value.ndim == 0 for value in stats.values())
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_player_moves_under_autocast(preset: str) -> None:
+    config = resolve(preset, ["width=4", "latent_dim=8"], precision="bf16")
+    system = build_system(config, GeneratorSpec(config.family, 16, 16, 4, 8, options=config.generator), CPU)
+    training = Training(config, system, average_of(system.generator), CPU)
+    for player in system.players:
+        move(player, batch(), training)
+    assert all(math.isfinite(value) for value in training.meter.read().values())
+    assert all(p.isfinite().all() for network in system.networks.values() for p in network.parameters())
 
 
 @pytest.mark.parametrize("preset", PRESETS)

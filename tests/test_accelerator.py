@@ -1,0 +1,98 @@
+"""Every preset on an accelerator, held against the CPU. Skipped where there is none.
+
+On CUDA, by hand: .venv/bin/python -m pytest tests/test_accelerator.py
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from core.bundle import levels_apart
+from core.checkpoint import load_generator
+from core.spec import GeneratorSpec
+from export.exporting import export_run
+from tests.trainer.conftest import blobs
+from trainer.config import TrainConfig
+from trainer.data.pack import Pack, PackInfo, write_pack
+from trainer.penalties import squared_gradient
+from trainer.presets import PRESETS, resolve
+from trainer.preview import render
+from trainer.systems import build_system
+from trainer.training import Outcome, plan, train
+
+pytestmark = pytest.mark.skipif(not torch.accelerator.is_available(), reason="no accelerator")
+
+CPU = torch.device("cpu")
+RHYTHM = {"log_kimg": 0.032, "preview_kimg": 0.128, "checkpoint_kimg": 0.128, "previews": 4, "metric_kimg": 0.0}
+
+
+@pytest.fixture(scope="session")
+def pack(tmp_path_factory: pytest.TempPathFactory) -> Pack:
+    return write_pack(tmp_path_factory.mktemp("pack") / "discs", blobs(64), None, PackInfo("discs", 16, 16, 4))
+
+
+@pytest.fixture(autouse=True)
+def exact():
+    """Products of matrices in full precision, as the CPU makes them."""
+    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    yield
+    torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
+
+
+def tiny(preset: str, **changes: object) -> TrainConfig:
+    return resolve(preset, ["width=16", "latent_dim=16"], kimg=0.256, batch=16, **{**RHYTHM, **changes})
+
+
+def accelerator() -> torch.device:
+    found = torch.accelerator.current_accelerator()
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_networks_and_their_penalties_are_those_of_the_cpu(preset: str) -> None:
+    config = tiny(preset)
+    spec = GeneratorSpec(config.family, 16, 16, 4, 16, options=config.generator)
+    here, there = (build_system(config, spec, device) for device in (CPU, accelerator()))
+    draws = torch.Generator().manual_seed(0)
+    z, images = torch.randn(8, 16, generator=draws), torch.rand(8, 4, 16, 16, generator=draws) * 2 - 1
+    found = []
+    for system, device in ((here, CPU), (there, accelerator())):
+        for name, network in system.networks.items():
+            network.load_state_dict(here.networks[name].state_dict())
+            network.eval()
+        shown = images.to(device).requires_grad_()
+        logits = system.networks["discriminator"](shown)
+        penalty = squared_gradient(logits, shown)
+        penalty.backward()
+        slopes = [p.grad for p in system.networks["discriminator"].parameters() if p.grad is not None]
+        steepest = max(slope.abs().max().item() for slope in slopes)
+        made = system.generator(z.to(device)).detach().cpu()
+        found.append((made, logits.detach().cpu(), penalty.item(), steepest))
+    for ours, theirs in zip(*found, strict=True):
+        np.testing.assert_allclose(theirs, ours, rtol=2e-3, atol=2e-4)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_run_goes_on_where_it_stopped_and_its_generator_makes_the_cpu_s_images(
+    preset: str, precision: str, pack: Pack, tmp_path: Path
+) -> None:
+    for out, lengths in (("whole", (0.256,)), ("parts", (0.128, 0.256))):
+        for kimg in lengths:
+            config = replace(tiny(preset, precision=precision, device=str(accelerator())), kimg=kimg)
+            assert train(plan(config, pack), tmp_path / out) is Outcome.DONE
+    whole, parts = (load_file(tmp_path / out / "generator.safetensors") for out in ("whole", "parts"))
+    for name, ours in whole.items():
+        assert ours.isfinite().all()
+        torch.testing.assert_close(parts[name], ours, rtol=1e-2, atol=1e-2)
+    there = render(load_generator(tmp_path / "whole" / "generator.safetensors", accelerator()), 16)
+    here = render(load_generator(tmp_path / "whole" / "generator.safetensors"), 16)
+    assert levels_apart(here, there) <= 1
+    if precision == "fp32":
+        export_run(tmp_path / "whole", tmp_path / "bundle")
