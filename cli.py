@@ -369,12 +369,12 @@ def publish(
     repository: Repository = Path("model_repository"),
 ) -> None:
     """Add a bundle to a Triton model repository, as the model's next version."""
-    from serving.repository import publish as add
+    from serving.publishing import publish as add
 
     published = add(bundle, name, repository)
     _say(f"published {published.name} version {published.version}: {published.path}")
-    if published.parts:
-        _say(f"with its parts {' and '.join(published.parts)}")
+    if published.beside:
+        _say(f"beside it: {', '.join(published.beside)}")
 
 
 @app.command()

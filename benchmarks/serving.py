@@ -28,7 +28,7 @@ import psutil
 from core.bundle import GRAPH, read_bundle
 from core.contract import sample_inputs
 from serving.client import Sampler
-from serving.repository import publish
+from serving.publishing import publish
 from serving.supervisor import Supervisor
 from serving.triton import find_triton, free_ports
 from serving.wire import OUTPUT, connect, infer_inputs

@@ -1,15 +1,20 @@
 """What every served version of a model is held against: inputs, and what it must make of them."""
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from core.bundle import MOST_LEVELS, Golden, levels_apart, pack_golden, unpack_golden
 from core.errors import BundleError
+from core.images import Images, from_pillow
 from serving.wire import OUTPUT, Answer, ask
+
+PNG = "png"  # the output of a model that gives files
 
 # Styles are float32: runtimes differ in the last digits, of wrong weights or broken tensors much earlier ones. A
 # distance is a share of the largest of the expected values.
@@ -18,9 +23,10 @@ MOST_APART = 1e-3
 
 @dataclass(frozen=True)
 class Reference:
-    """Inputs of a graph by name, each ``(n, …)``, and what its one ``output`` must be, ``(n, …)``.
+    """Inputs of a model by name, each ``(n, …)``, and what one ``output`` of it must be, ``(n, …)``.
 
-    ``values`` are uint8 images ``(n, h, w, c)``, or float32 where the graph gives styles.
+    ``values`` are uint8 images ``(n, h, w, c)``, those in the files where the model gives PNG files, or float32 where
+    it gives styles or latents.
     """
 
     inputs: dict[str, NDArray[Any]]
@@ -32,12 +38,12 @@ class Reference:
 
     def to_bytes(self) -> bytes:
         """The npz file, numbers only."""
-        return pack_golden(self.inputs, self.output, self.values)
+        return pack_golden(self.inputs, _kept_as(self.output), self.values)
 
     @classmethod
     def read(cls, path: Path, output: str = OUTPUT) -> Self:
         """The reference in an npz file for a model that gives ``output``. Raises BundleError if it is not one."""
-        if output == OUTPUT:
+        if _kept_as(output) == OUTPUT:
             golden = Golden.read(path)
             return cls(golden.inputs, output, golden.images)
         try:
@@ -52,6 +58,8 @@ class Reference:
     def difference(self, values: NDArray[Any], first: int = 0) -> str:
         """How far ``values`` are from those that start at row ``first``; empty where it is no more than rounding."""
         expected = self.values[first : first + len(values)]
+        if self.output == PNG:
+            values = images_in(values, expected.shape[-1])
         if expected.dtype == np.uint8:
             levels = levels_apart(values, expected)
             return f"{levels} levels off" if levels > MOST_LEVELS else ""
@@ -59,6 +67,20 @@ class Reference:
             return f"{values.dtype} {values.shape} instead of {expected.dtype} {expected.shape}"
         share = float(np.abs(values - expected).max(initial=0) / max(np.abs(expected).max(initial=0), 1e-9))
         return "" if share <= MOST_APART else f"{share:.2%} off"  # a NaN is off
+
+
+def images_in(files: NDArray[Any], channels: int) -> Images:
+    """The images in PNG files ``(n, 1)``; none at all where one of them is no such file."""
+    try:
+        pictures = [Image.open(io.BytesIO(file), formats=["PNG"]) for file in files[:, 0]]
+        return np.stack([from_pillow(picture, channels) for picture in pictures])
+    except (OSError, ValueError, IndexError):  # what Pillow says of what is none, and NumPy of sizes that differ
+        return np.zeros((0, 0, 0, channels), np.uint8)
+
+
+def _kept_as(output: str) -> str:
+    """Under which name the file holds what is given: PNG files as the images in them."""
+    return OUTPUT if output == PNG else output
 
 
 @dataclass(frozen=True)
@@ -79,7 +101,7 @@ class Watched:
         """How ``values`` differ from the golden ones that start at ``first``, if by more than rounding."""
         if not (how := self.golden.difference(values, first)):
             return None
-        what = "images" if self.golden.output == OUTPUT else "styles"
+        what = {"w": "styles", "z": "latents"}.get(self.golden.output, "images")
         return (
             f"'{self.name}' version {self.version} does not make its golden {what} ({how}): run 'doctor', "
             "and if it finds nothing, export and publish again"

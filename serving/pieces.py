@@ -1,121 +1,71 @@
-"""What a bundle becomes on a server: a model, and where the family has styles, its two parts as models beside it."""
+"""What a version of a generator becomes on a server: a model, its parts beside it, and doors for thin clients."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import onnxruntime
-from numpy.typing import NDArray
-
-from core.bundle import GOLDEN, GRAPH, MANIFEST, MAPPING, SYNTHESIS, Golden, Manifest, read_bundle
-from core.contract import NOISE, Port, input_ports, mapping_ports, output_port, style_port, synthesis_ports
-from core.errors import BundleError
-from core.files import sha256
-from serving.config import BUNDLE, PART, SPEC, WHOLE, ModelConfig, Tensors, part_name
+from core.bundle import GOLDEN, MANIFEST
+from serving.config import BUNDLE, PART, SPEC, WHOLE, Accelerator, ModelConfig, part_name
+from serving.engines import engines_of
 from serving.golden import Reference
-from serving.graph import tensors_from, tensors_of
+from serving.release import MODEL, Graph, Release
+from serving.thin import ThinModel, thin_models
 
-PARTS = {"mapping": MAPPING, "synthesis": SYNTHESIS}
-_ERRORS_ONLY = 3
+KEPT = 2  # versions that are served: the newest, and the one before, for those who are still at work with it
+# TF32 rounds to 10 bits: images would differ from the golden ones by more than a level.
+EXACT = Accelerator("cuda", {"use_tf32": "0"})
 
 
 @dataclass(frozen=True)
 class Piece:
-    """One model to publish: its configuration, its graph, and what it is held against."""
+    """One model to publish: its configuration, the files of the version, and what it is held against.
+
+    ``engines`` are other configurations of it, for ``--model-config-name``.
+    """
 
     config: ModelConfig
-    graph: Path
+    files: Mapping[str, bytes | Path]
     golden: Reference
+    engines: Mapping[str, ModelConfig] = field(default_factory=dict)
 
 
-def pieces_of(bundle: Path, name: str) -> list[Piece]:
-    """The models that ``bundle`` becomes as ``name``: its parts first, the whole last.
+def pieces_of(
+    release: Release, name: str, version: int, thin: bool = True, existing: ModelConfig | None = None
+) -> list[Piece]:
+    """The models that ``release`` becomes as that version of ``name``, in the order in which they may appear.
 
-    Raises BundleError for a bundle that is damaged, breaks the graph contract, or whose parts are not those of the
-    whole.
+    Those that others need come first: whoever sees a part of the list sees nothing that lacks something. ``thin`` adds
+    the models for clients that send a seed and nothing else; settings for the machine are those of ``existing``.
     """
-    manifest = read_bundle(bundle)
-    spec = manifest.spec
-    inputs, outputs = _checked(bundle / GRAPH, input_ports(spec), output_port(spec))
-    golden = Golden.read(bundle / GOLDEN)
-    shapes = {key: values.shape[1:] for key, values in golden.inputs.items()} | {"image": golden.images.shape[1:]}
-    if shapes != {tensor.name: tensor.dims for tensor in (*inputs, *outputs)}:
-        raise BundleError(f"{bundle / GOLDEN} does not fit the graph beside it: export again")
-    parameters = {SPEC: spec.to_json(), BUNDLE: sha256(bundle / MANIFEST)}
-    config = ModelConfig(name, inputs, outputs, parameters=parameters)
-    whole = Piece(config, bundle / GRAPH, Reference(golden.inputs, "image", golden.images))
-    return [*_parts(bundle, manifest, whole), whole]
+    return list(_pieces(release, name, version, thin, existing))
 
 
-def _parts(bundle: Path, manifest: Manifest, whole: Piece) -> Iterator[Piece]:
-    held = set(PARTS.values()) & set(manifest.files)
-    if not held:
-        return
-    if missing := sorted(set(PARTS.values()) - held):
-        raise BundleError(f"{bundle} lacks {missing[0]}, the other half of what it holds: export again")
-    spec, styles = manifest.spec, _styles(bundle / MAPPING)
-    sides = {
-        "mapping": _checked(bundle / MAPPING, mapping_ports(spec), styles),
-        "synthesis": _checked(bundle / SYNTHESIS, synthesis_ports(spec, styles), output_port(spec)),
-    }
-    goldens = _references(bundle, whole.golden)
-    for part, (inputs, outputs) in sides.items():
-        parameters = whole.config.parameters | {PART: part, WHOLE: whole.config.name}
-        config = ModelConfig(part_name(whole.config.name, part), inputs, outputs, parameters=parameters)
-        yield Piece(config, bundle / PARTS[part], goldens[part])
+def _pieces(release: Release, name: str, version: int, thin: bool, existing: ModelConfig | None) -> Iterator[Piece]:
+    facts = {SPEC: release.spec.to_json(), BUNDLE: release.identity}
+    for part, graph in release.parts.items():
+        beside = _config(graph, part_name(name, part), facts | {PART: part, WHOLE: name}, existing)
+        yield _piece(graph, beside, release, engines_of(beside, plan=False))
+    whole = _config(release.whole, name, facts, existing)
+    models = thin_models(whole, release, version) if thin else []
+    for model in models:
+        if not model.config.steps:
+            yield _thin_piece(model, release)
+    yield _piece(release.whole, whole, release, engines_of(whole, plan=True))
+    for model in models:
+        if model.config.steps:
+            yield _thin_piece(model, release)
 
 
-def _references(bundle: Path, golden: Reference) -> dict[str, Reference]:
-    """What each part is held against.
-
-    A bundle holds no styles that PyTorch made, only images. So both graphs run here, one after the other: where
-    they make the images that PyTorch made of the whole, the styles in between are right too. Those become what the
-    mapping must give and the synthesis takes; what the synthesis must give stays PyTorch's own images.
-    """
-    latents = {name: values for name, values in golden.inputs.items() if name != NOISE}
-    w = _run(bundle / MAPPING, "w", latents)
-    styles = {"w": w} | {name: values for name, values in golden.inputs.items() if name == NOISE}
-    images = _run(bundle / SYNTHESIS, "image", styles)
-    if how := golden.difference(images):
-        raise BundleError(f"{bundle / MAPPING} and {SYNTHESIS} do not make the golden images ({how}): export again")
-    return {"mapping": Reference(latents, "w", w), "synthesis": Reference(styles, "image", golden.values)}
+def _config(graph: Graph, name: str, parameters: Mapping[str, str], existing: ModelConfig | None) -> ModelConfig:
+    config = ModelConfig(name, graph.inputs, graph.outputs, versions=KEPT, accelerator=EXACT, parameters=parameters)
+    return (config.set_as(existing) if existing else config).warmed()
 
 
-def _run(graph: Path, output: str, inputs: dict[str, NDArray[Any]]) -> NDArray[Any]:
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = _ERRORS_ONLY
-    try:
-        session = onnxruntime.InferenceSession(graph.read_bytes(), options, providers=["CPUExecutionProvider"])
-        (values,) = session.run([output], inputs)
-    except Exception as error:  # ONNX Runtime has a kind for each of its status codes
-        first_line = (str(error).strip() or repr(error)).splitlines()[0]
-        raise BundleError(f"{graph} cannot be run ({first_line}): export again") from None
-    return values  # type: ignore[no-any-return]
+def _piece(graph: Graph, config: ModelConfig, release: Release, engines: Mapping[str, ModelConfig]) -> Piece:
+    files: dict[str, bytes | Path] = {MODEL: graph.path, GOLDEN: graph.golden.to_bytes(), MANIFEST: release.manifest}
+    return Piece(config, files, graph.golden, engines)
 
 
-def _styles(graph: Path) -> Port:
-    """What lies between the two parts, as the mapping has it: other than name and type, only its sides."""
-    _, outputs = tensors_of(graph)
-    if len(outputs) != 1 or len(outputs[0].dims) != 2:
-        raise BundleError(f"{graph} does not give a style for each layer: export again")
-    return style_port(*outputs[0].dims)
-
-
-def _checked(graph: Path, takes: tuple[Port, ...], gives: Port) -> tuple[Tensors, Tensors]:
-    """The inputs and outputs of ``graph``. Raises BundleError unless they are those."""
-    tensors = tensors_of(graph)
-    for kind, found, ports in zip(("inputs", "outputs"), tensors, (takes, (gives,)), strict=True):
-        expected = tensors_from(ports)
-        if set(found) != set(expected):
-            raise BundleError(
-                f"the {kind} of {graph} are {listed(found)}, its spec wants {listed(expected)}: export again"
-            )
-    return tensors
-
-
-def listed(tensors: Tensors) -> str:
-    """Names, types and shapes, in one line."""
-    return ", ".join(
-        f"{each.name} {each.data_type} {list(each.dims)}" for each in sorted(tensors, key=lambda t: t.name)
-    )
+def _thin_piece(model: ThinModel, release: Release) -> Piece:
+    files: dict[str, bytes | Path] = {**model.files, GOLDEN: model.golden.to_bytes(), MANIFEST: release.manifest}
+    return Piece(model.config, files, model.golden)

@@ -16,7 +16,8 @@ from core.files import write_atomic
 from core.latents import ALGORITHM, latents
 from core.spec import GeneratorSpec, Provenance
 from serving.config import render
-from serving.repository import CONFIG, publish, read_config
+from serving.publishing import publish
+from serving.repository import CONFIG, read_config
 from serving.supervisor import Supervisor
 from serving.triton import free_ports
 

@@ -7,28 +7,48 @@ from hypothesis import strategies as st
 from tritonclient.grpc import model_config_pb2
 
 from core.errors import RepositoryError
-from serving.config import DATA_TYPES, INSTANCE_KINDS, ModelConfig, Tensor, from_message, parse, render
+from serving.config import (
+    DATA_TYPES,
+    INSTANCE_KINDS,
+    Accelerator,
+    Instances,
+    ModelConfig,
+    Queue,
+    Step,
+    Tensor,
+    from_message,
+    parse,
+    render,
+)
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))
-tensors = st.builds(
-    Tensor, texts, st.sampled_from(DATA_TYPES), st.lists(st.integers(1, 4096), min_size=1, max_size=4).map(tuple)
-)
+named = st.dictionaries(texts, texts, max_size=3)
+shapes = st.lists(st.integers(1, 4096), min_size=1, max_size=4).map(tuple)
+outputs = st.builds(Tensor, texts, st.sampled_from(DATA_TYPES), shapes)
+inputs = st.builds(Tensor, texts, st.sampled_from(DATA_TYPES), shapes, st.booleans())
 configs = st.builds(
     ModelConfig,
     name=texts,
-    inputs=st.lists(tensors, max_size=4).map(tuple),
-    outputs=st.lists(tensors, max_size=2).map(tuple),
+    inputs=st.lists(inputs, max_size=4, unique_by=lambda tensor: tensor.name).map(tuple),
+    outputs=st.lists(outputs, max_size=2).map(tuple),
     backend=texts,
     max_batch_size=st.integers(0, 4096),
-    queue_delay_us=st.integers(0, 10**7),
-    instance_kind=st.sampled_from(INSTANCE_KINDS),
-    instance_count=st.integers(1, 64),
-    parameters=st.dictionaries(texts, texts, max_size=4),
-)
+    queue=st.none() | st.builds(Queue, st.integers(0, 10**7), st.integers(0, 10**4), st.integers(0, 10**9)),
+    instances=st.none()
+    | st.builds(Instances, st.sampled_from(INSTANCE_KINDS), st.integers(1, 64), st.lists(texts).map(tuple)),
+    warmup=st.lists(st.integers(1, 4096), max_size=2).map(tuple),
+    versions=st.integers(1, 9),
+    filename=texts,
+    accelerator=st.none() | st.builds(Accelerator, texts, named),
+    steps=st.lists(st.builds(Step, texts, named, named), max_size=3).map(tuple),
+    parameters=named,
+).map(lambda config: replace(config, queue=None) if config.steps else config)  # Triton takes one or the other
 CONFIG = ModelConfig(
     "tiny",
     (Tensor("z", "FP32", (8,)),),
     (Tensor("image", "UINT8", (8, 8, 4)),),
+    warmup=(1, 64),
+    versions=2,
     parameters={"b": 'a "quoted" \\ line\nand ü', "a": ""},
 )
 
@@ -60,10 +80,11 @@ def test_text_that_triton_would_not_read_is_refused(text):
 @pytest.mark.parametrize(
     "more",
     [
-        "version_policy { all {} }",
+        "metric_tags { key: \"a\" value: \"b\" }",
         "response_cache { enable: true }",
         "instance_group { count: 2 }",
-        'default_model_filename: "other.onnx"',
+        'model_operations { op_library_filename: "x.so" }',
+        "optimization { eager_batching: true }",
     ],
 )
 def test_settings_that_rewriting_would_lose_are_refused(more):
@@ -73,6 +94,6 @@ def test_settings_that_rewriting_would_lose_are_refused(more):
 
 def test_a_servers_answer_may_say_more():
     message = text_format.Parse(render(CONFIG), model_config_pb2.ModelConfig())
-    message.version_policy.latest.num_versions = 1
+    message.optimization.priority = 1
     message.instance_group[0].name = "tiny_0"
     assert from_message(message) == CONFIG

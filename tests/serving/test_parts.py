@@ -14,7 +14,8 @@ from core.latents import ALGORITHM
 from serving import repository as repository_module
 from serving.config import BUNDLE, PART, SPEC, WHOLE, Tensor
 from serving.golden import MOST_APART, Reference
-from serving.repository import CONFIG, check_servable, list_models, publish, read_config
+from serving.publishing import publish
+from serving.repository import CONFIG, check_servable, list_models, read_config
 from tests.serving import conftest
 from tests.serving.conftest import LAYERS, STYLE_DIM
 

@@ -15,7 +15,8 @@ from core.files import sha256
 from core.latents import ALGORITHM
 from core.spec import GeneratorSpec
 from serving.config import BUNDLE, SPEC, Tensor
-from serving.repository import CONFIG, check_servable, list_models, publish, read_config
+from serving.publishing import publish
+from serving.repository import CONFIG, check_servable, list_models, read_config
 from tests.serving import conftest
 
 

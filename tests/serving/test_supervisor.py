@@ -21,7 +21,8 @@ from serving.client import Sampler
 from serving.files import save_samples
 from serving.golden import Reference, Watched
 from serving.processes import could_run
-from serving.repository import CONFIG, publish
+from serving.publishing import publish
+from serving.repository import CONFIG
 from serving.server import Prober, reason_in
 from serving.supervisor import Supervisor, serve
 from serving.triton import HOST, SHARED_MEMORY, free_ports

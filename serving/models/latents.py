@@ -1,0 +1,66 @@
+"""Seeds to latents inside Triton: the ``model.py`` of NAME_latents, for clients that send a seed and nothing else.
+
+The same stream as core/latents.py, and as every other copy of it. Runs in any Triton with a Python backend, NVIDIA's
+container included: it imports NumPy, nothing of ours. The numbers come out in a stub process of their own.
+"""
+
+import json
+from typing import Any
+
+import numpy as np
+import triton_python_backend_utils as pb_utils
+from numpy.typing import NDArray
+
+LAST_SEED = 2**32 - 1
+DEFAULTS = {"truncation": 1.0, "codes": 0.0}  # of inputs that a request may leave out
+
+
+class TritonPythonModel:
+    """``seed`` INT64 (n, 1) to ``z`` and perhaps ``noise``, FP32; and what may be left out, as ``given_…``, FP32."""
+
+    def initialize(self, args: dict[str, str]) -> None:
+        """Read from the configuration how long everything is. ``args`` is what Triton's Python backend passes."""
+        config = json.loads(args["model_config"])
+        self.sides = {output["name"]: int(output["dims"][0]) for output in config["output"]}
+        self.optional = [name for name in DEFAULTS if f"given_{name}" in self.sides]
+
+    def execute(self, requests: list[Any]) -> list[Any]:
+        """Answer every request of a batch; one that is wrong fails alone."""
+        return [self._answer(request) for request in requests]
+
+    def _answer(self, request: Any) -> Any:
+        seeds = pb_utils.get_input_tensor_by_name(request, "seed").as_numpy()[:, 0]
+        made = {f"given_{name}": self._given(request, name, len(seeds)) for name in self.optional}
+        if fault := fault_of(seeds, made):
+            error = pb_utils.TritonError(fault, pb_utils.TritonError.INVALID_ARG)
+            return pb_utils.InferenceResponse(error=error)
+        values = latents(seeds, self.sides["z"] + self.sides.get("noise", 0))
+        made["z"] = values[:, : self.sides["z"]]
+        if "noise" in self.sides:
+            made["noise"] = values[:, self.sides["z"] :]
+        tensors = [pb_utils.Tensor(name, np.ascontiguousarray(value)) for name, value in made.items()]
+        return pb_utils.InferenceResponse(tensors)
+
+    def _given(self, request: Any, name: str, count: int) -> NDArray[np.float32]:
+        tensor = pb_utils.get_input_tensor_by_name(request, name)
+        if tensor is None:
+            return np.full((count, self.sides[f"given_{name}"]), DEFAULTS[name], np.float32)
+        return np.asarray(tensor.as_numpy(), np.float32)
+
+
+def latents(seeds: NDArray[np.int64], dim: int) -> NDArray[np.float32]:
+    """One row a seed, float32 ``(len(seeds), dim)``; NumPy has frozen this stream (NEP 19)."""
+    rows = np.empty((len(seeds), dim), np.float32)
+    for row, seed in zip(rows, seeds, strict=True):
+        row[:] = np.random.RandomState(seed).standard_normal(dim)
+    return rows
+
+
+def fault_of(seeds: NDArray[np.int64], given: dict[str, NDArray[np.float32]]) -> str | None:
+    """What is wrong with a request, or None."""
+    if len(seeds) and not 0 <= seeds.min() <= seeds.max() <= LAST_SEED:
+        return f"a seed is outside 0 to {LAST_SEED}"
+    for name, values in given.items():
+        if not np.isfinite(values).all():
+            return f"'{name.removeprefix('given_')}' holds a NaN or an infinity: send finite numbers, or leave it out"
+    return None

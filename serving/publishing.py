@@ -1,0 +1,197 @@
+"""``publish`` and ``rollback``: a new version of a generator, made aside, tried, and only then visible.
+
+Versions only ever go up. Going back is a newer version that is an older one again: whoever is in the middle of work
+with the version that is taken back can finish with it, because a server keeps the version before the newest.
+"""
+
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.bundle import MANIFEST
+from core.errors import RepositoryError
+from core.files import sha256, sync_directory, sync_tree, write_atomic
+from serving.config import PART, WHOLE, ModelConfig, part_name, render
+from serving.pieces import Piece, pieces_of
+from serving.release import Release, listed, of_bundle, of_version
+from serving.repository import (
+    BESIDE,
+    CONFIG,
+    CONFIGS,
+    alone,
+    check_name,
+    delete,
+    read_config,
+    seal,
+    staging_prefix,
+    sweep,
+    unfinished,
+    versions_of,
+)
+from serving.thin import THIN
+
+Trial = Callable[[Path], None]  # looks at a repository that holds nothing but the new version, and raises if it is bad
+
+
+@dataclass(frozen=True)
+class Published:
+    """One version of a model in a repository; ``path`` is the version's directory.
+
+    ``beside`` names the models beside it that belong to it; each has the same version.
+    """
+
+    name: str
+    version: int
+    path: Path
+    beside: tuple[str, ...] = ()
+
+
+def publish(bundle: Path, name: str, repository: Path, *, thin: bool = True, trial: Trial | None = None) -> Published:
+    """Add ``bundle`` as the next version of the model ``name``; the same bundle again is a new version again.
+
+    Models beside it become those of its parts that the bundle has, and, where ``thin``, those for clients that send a
+    seed and nothing else. A server or a crash sees each version whole or not at all, and nothing before what it needs.
+    ``trial`` sees it first. Raises BundleError for a bundle that is damaged or breaks the graph contract,
+    RepositoryError for an unfit name, a model whose inputs or outputs differ, one in the place of a part, or a
+    repository that cannot be written; and what ``trial`` raises. Then nothing is published.
+    """
+    for part in ("", *BESIDE):
+        check_name(part_name(name, part) if part else name)
+    release = of_bundle(bundle)
+    with _writing(repository, bundle):
+        repository.mkdir(parents=True, exist_ok=True)
+        return _add(release, name, repository, thin, trial)
+
+
+def rollback(name: str, repository: Path, to: int | None = None, *, trial: Trial | None = None) -> Published:
+    """Make the newest version of ``name`` be an older one again: ``to``, the last other one unless given.
+
+    Raises RepositoryError where there is none, or it is damaged; otherwise as ``publish`` does.
+    """
+    check_name(name)
+    model = repository / name
+    versions = versions_of(model)
+    if not versions:
+        raise RepositoryError(f"{repository} has no model '{name}': 'models' lists those it has")
+    release = of_version(model, _chosen(model, versions, to))
+    with _writing(repository, model):
+        return _add(release, name, repository, False, trial)
+
+
+def _chosen(model: Path, versions: list[int], to: int | None) -> int:
+    """The version to go back to."""
+    *older, newest = versions
+    if to is not None and to not in older:
+        there = ", ".join(map(str, older)) or "none"
+        raise RepositoryError(f"'{model.name}' has no version {to} before {newest}: choose from {there}")
+    now = sha256(model / str(newest) / MANIFEST)
+    others = [version for version in older if sha256(model / str(version) / MANIFEST) != now]
+    if to is None and not others:
+        raise RepositoryError(f"'{model.name}' has no version before {newest} that is another: nothing to go back to")
+    return others[-1] if to is None else to
+
+
+def _add(release: Release, name: str, repository: Path, thin: bool, trial: Trial | None) -> Published:
+    with alone(repository):
+        sweep(repository, _beside(repository))
+        delete(unfinished(repository))
+        models = {each: repository / each for each in (name, *(part_name(name, part) for part in BESIDE))}
+        version = 1 + max((number for model in models.values() for number in versions_of(model)), default=0)
+        existing = read_config(models[name]) if models[name].exists() else None
+        thin = thin or any(models[part_name(name, part)].exists() for part in THIN)
+        pieces = pieces_of(release, name, version, thin, existing)
+        for piece in pieces:
+            if models[piece.config.name].exists():
+                _check_fits(read_config(models[piece.config.name]), piece.config)
+        with _staging(repository) as staging:
+            for piece in pieces:
+                _write(piece, staging, version)
+            if trial:
+                trial(staging)
+            sync_tree(staging)
+            for piece in pieces:
+                _show(piece, staging, repository, version)
+    beside = tuple(piece.config.name for piece in pieces if piece.config.name != name)
+    return Published(name, version, models[name] / str(version), beside)
+
+
+def _write(piece: Piece, repository: Path, version: int) -> None:
+    """Make the model of ``piece`` with that one version."""
+    model = repository / piece.config.name
+    place = model / str(version)
+    place.mkdir(parents=True)
+    for name, content in piece.files.items():
+        if isinstance(content, Path):
+            shutil.copyfile(content, place / name)
+        else:
+            (place / name).write_bytes(content)
+    seal(place)
+    _write_configs(piece, model)
+
+
+def _write_configs(piece: Piece, model: Path) -> None:
+    for engine, config in piece.engines.items():
+        write_atomic(model / CONFIGS / f"{engine}.pbtxt", render(config))
+    write_atomic(model / CONFIG, render(piece.config))
+
+
+def _show(piece: Piece, staging: Path, repository: Path, version: int) -> None:
+    """Move a finished model, or its one version, to where servers see it."""
+    made, model = staging / piece.config.name, repository / piece.config.name
+    if model.exists():
+        (made / str(version)).rename(model / str(version))
+        _write_configs(piece, model)
+    else:
+        made.rename(model)
+    sync_directory(model)
+    sync_directory(repository)
+
+
+def _check_fits(existing: ModelConfig, config: ModelConfig) -> None:
+    """The versions of a model share one configuration, so they must share its role, inputs and outputs."""
+    was, becomes = _role(existing), _role(config)
+    if was != becomes:
+        raise RepositoryError(f"'{config.name}' is already {was}, so it cannot be {becomes}: choose another --name")
+    for kind, old, new in (("inputs", existing.inputs, config.inputs), ("outputs", existing.outputs, config.outputs)):
+        if set(old) != set(new):
+            raise RepositoryError(
+                f"the {kind} of this bundle are {listed(new)}, those of the model '{config.name}' "
+                f"{listed(old)}: publish it under another name"
+            )
+
+
+def _role(config: ModelConfig) -> str:
+    if PART not in config.parameters:
+        return "a model of its own"
+    return f"the {config.parameters[PART]} of '{config.parameters.get(WHOLE, '')}'"
+
+
+@contextmanager
+def _staging(repository: Path) -> Iterator[Path]:
+    """A directory for a repository with the new version alone; gone when the block ends."""
+    # Triton takes every directory in the repository for a model, hidden and half-written ones too: build it beside.
+    where, prefix = _beside(repository), staging_prefix(repository)
+    with tempfile.TemporaryDirectory(dir=where, prefix=prefix, ignore_cleanup_errors=True) as staging:
+        yield Path(staging)
+
+
+def _beside(repository: Path) -> Path:
+    """A directory on the file system of ``repository``, so that a rename into it works: its parent, if that is one."""
+    parent = repository.resolve().parent
+    same = parent.stat().st_dev == repository.stat().st_dev
+    return parent if same and os.access(parent, os.R_OK | os.W_OK) else repository
+
+
+@contextmanager
+def _writing(repository: Path, source: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise RepositoryError(f"{repository} has no room for {source}: make room, then publish again") from None
+        raise RepositoryError(f"{repository} cannot be written ({error.strerror or error}): choose another") from None
