@@ -386,8 +386,8 @@ def serve(
     tritonserver: Annotated[Path | None, typer.Option(help="The program; found by itself unless given.")] = None,
 ) -> None:
     """Serve every published model with Triton until Ctrl-C, restarting what dies."""
+    from serving.launching import Ports
     from serving.supervisor import serve as run
-    from serving.triton import Ports
 
     run(repository, Ports(grpc_port, http_port, metrics_port), tritonserver, _print_event)
 
@@ -458,8 +458,8 @@ def demo(
     kimg: Annotated[float | None, typer.Option(help="Train for this many thousand images instead.")] = None,
 ) -> None:
     """Walk the whole road: OpenMoji → pack → generator → bundle → Triton → PNG files."""
+    from serving.launching import free_ports
     from serving.supervisor import Supervisor
-    from serving.triton import free_ports
 
     pack, run, bundle, repository = out / "data", out / "run", out / "export", out / "model_repository"
     _step("1 of 6: real images from PyPI")
@@ -502,7 +502,7 @@ def _check_only_with(needed: str, value: Any, options: dict[str, Any]) -> None:
 
 
 def _print_event(event: "Event") -> None:
-    from serving.triton import HOST
+    from serving.launching import HOST
 
     _say(f"{event.kind}: {event.message}")
     if event.kind == "ready":

@@ -19,9 +19,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks.serving import describe_machine
 from core.bundle import GOLDEN, MOST_LEVELS, Golden, levels_apart
 from core.errors import ServingError
+from serving.launching import free_ports
 from serving.publishing import publish
 from serving.supervisor import Supervisor
-from serving.triton import free_ports
 from serving.wire import ask, connect
 
 WANTED = 5.0

@@ -28,9 +28,10 @@ import psutil
 from core.bundle import GRAPH, read_bundle
 from core.contract import sample_inputs
 from serving.client import Sampler
+from serving.launching import free_ports
 from serving.publishing import publish
 from serving.supervisor import Supervisor
-from serving.triton import find_triton, free_ports
+from serving.triton import find_triton
 from serving.wire import OUTPUT, connect, infer_inputs
 
 BATCH, AT_ONCE, SEEDS_COMPARED = 64, 8, 1024

@@ -85,12 +85,16 @@ def _kept_as(output: str) -> str:
 
 @dataclass(frozen=True)
 class Watched:
-    """A served version of a model with what its answers are held against."""
+    """A served version of a model with what its answers are held against.
+
+    ``instances`` is how many of it run: none of an ensemble, whose steps are watched.
+    """
 
     name: str
     version: str
     golden: Reference
     max_batch: int
+    instances: int = 1
 
     def ask(self, client: Any, first: int, last: int, seconds: float) -> Answer:
         """Ask for the golden rows from ``first`` up to ``last``."""

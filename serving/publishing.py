@@ -83,6 +83,28 @@ def rollback(name: str, repository: Path, to: int | None = None, *, trial: Trial
         return _add(release, name, repository, False, trial)
 
 
+def withdraw(name: str, version: int, repository: Path) -> int:
+    """Set the newest ``version`` of ``name`` aside, as if it had not been published; gives the one that is newest now.
+
+    Its directories stay, hidden from servers, as ``.VERSION.refused``. Raises RepositoryError where it is the only one.
+    """
+    model = repository / name
+    with alone(repository):
+        older = [each for each in versions_of(model) if each != version]
+        if not older:
+            raise RepositoryError(f"'{name}' has no other version: publish one that is right, or delete {model}")
+        release, existing = of_version(model, older[-1]), read_config(model)
+        thin = any((repository / part_name(name, part)).exists() for part in THIN)
+        pieces = pieces_of(release, name, older[-1], thin, existing)
+        for piece in reversed(pieces):  # nothing may be left that needs what is gone
+            path = repository / piece.config.name
+            if (path / str(older[-1])).is_dir():
+                _write_configs(piece, path)
+            if (path / str(version)).is_dir():
+                (path / str(version)).rename(path / f".{version}.refused")
+    return older[-1]
+
+
 def _chosen(model: Path, versions: list[int], to: int | None) -> int:
     """The version to go back to."""
     *older, newest = versions

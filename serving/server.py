@@ -6,9 +6,9 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
-from concurrent.futures import TimeoutError as NotYet
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,11 +17,13 @@ from tritonclient.utils import InferenceServerException
 
 from core.bundle import GOLDEN
 from core.errors import ServingError
-from serving.config import from_message
+from serving.config import ENSEMBLE, from_message
 from serving.golden import Reference, Watched
+from serving.launching import Access, Ports, launch
 from serving.processes import DEAD, could_run, kill_group, listening, name_of, state_of, wait_for
-from serving.triton import HOST, Ports, Triton, Workplace, clean_shared_memory, launch, note_group
-from serving.wire import CONTROL_SECONDS, Answer, connect, translated
+from serving.triton import Triton
+from serving.wire import CONTROL_SECONDS, connect, translated
+from serving.workplace import Workplace, clean_shared_memory, note_group
 
 _STUB = "triton_python_backend_stub"
 # A line about an error. E and F are Triton's own marks. What it warns of (W, and NVML's "Error:"), or misses on a
@@ -29,20 +31,28 @@ _STUB = "triton_python_backend_stub"
 _ERROR = re.compile(r"^(?!.*CudaDriverHelper)([EF]\d{4} |terminate called|(?![IW]\d{4} ).*\berror\b)")
 _FROM_OUTSIDE = (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT)  # no line of the log is the reason of these
 _GOLDEN_SECONDS = 120.0  # a first run may compile kernels
-_PROBE_SECONDS = 600.0  # the prober judges much earlier
+_LOAD_SECONDS = 600.0  # an engine may be built
 
 
 class Server:
-    """A running tritonserver. Whoever makes it must ``end`` it."""
+    """A running tritonserver. Whoever makes it must ``end`` it.
 
-    def __init__(self, triton: Triton, repository: Path, ports: Ports, workplace: Workplace) -> None:
-        self._repository, self._ports, self._workplace = repository, ports, workplace
-        self._process = launch(triton, repository, ports, workplace)
-        self.address = f"{HOST}:{ports.grpc}"
-        self.client = connect(self.address)
-        self.stubs: list[psutil.Process] = []
+    ``models`` are the versions it serves, ``stubs`` the processes of those that run in one, by process; ``changing`` is
+    whether models are being loaded and unloaded.
+    """
+
+    def __init__(
+        self, triton: Triton, repository: Path, ports: Ports, access: Access, engine: str, workplace: Workplace
+    ) -> None:
+        self._repository, self._ports, self._access, self._workplace = repository, ports, access, workplace
+        self._process = launch(triton, repository, ports, access, engine, workplace)
+        self.address = f"{access.connect_to}:{ports.grpc}"
+        self.client = connect(self.address, access.trust)
+        self.stubs: dict[psutil.Process, tuple[str, str]] = {}
         self.models: list[Watched] = []
         self._stopped: set[psutil.Process] = set()
+        self._needed: dict[tuple[str, str], int] = {}  # stubs that must live, by model and version
+        self.changing = False
 
     @property
     def pid(self) -> int:
@@ -62,26 +72,54 @@ class Server:
                 )
             if stopping.wait(0.05):
                 return False
-        self.stubs = [child for child in self._children() if name_of(child).startswith(_STUB[:15])]
+        self.find_models()
+        if not self.models:
+            raise ServingError(f"{self._repository} has no models: add one with 'publish'")
+        return self.check_golden(self.models, stopping)
+
+    def load(self, name: str) -> None:
+        """Have the server load what is new of the model ``name``. Raises ServingError with the reason if it cannot.
+
+        From then until ``find_models`` stubs may end: those of what is no longer served.
+        """
+        self.changing = True
+        try:
+            self.client.load_model(name, headers=self._access.headers, client_timeout=_LOAD_SECONDS)
+        except InferenceServerException as error:
+            raise translated(error, name) from None
+
+    def find_models(self) -> None:
+        """Look anew at what is served, and by which processes. Raises ServingError for what cannot be checked."""
         try:
             self.models = list(self._find_models())
         except InferenceServerException as error:
             raise translated(error) from None
-        if not self.models:
-            raise ServingError(f"{self._repository} has no models: add one with 'publish'")
-        return all(self._check_golden(model, stopping) for model in self.models)
+        stubs = {child: _served_by(child) for child in self._children() if name_of(child).startswith(_STUB[:15])}
+        # What is loaded anew has its old stubs for a while too: they end when their last request has been answered.
+        there = Counter(stubs.values())
+        self._needed = {(m.name, m.version): min(m.instances, there[m.name, m.version]) for m in self.models}
+        self.stubs = {stub: model for stub, model in stubs.items() if model in self._needed}
+        self.changing = False
+
+    def check_golden(self, models: Iterable[Watched], stopping: threading.Event) -> bool:
+        """Ask for every golden image; False if ``stopping`` came first. Raises ServingError unless all are right."""
+        return all(self._check_golden(model, stopping) for model in models)
 
     def fault(self) -> str | None:
         """What is wrong with the processes, or None: the server gone, a stub gone, or one of them stopped."""
         if ended := self._ended():
             return ended
         states = {process: state_of(process) for process in self._processes()}
-        if any(states[stub] in DEAD for stub in self.stubs):
+        if not self.changing and self._too_few(states):
             return "a backend stub died"
         # Stopped twice in a row is not a blink. A stub that is continued later aborts the whole server.
         stopped = {process for process, state in states.items() if state == psutil.STATUS_STOPPED}
         still, self._stopped = stopped & self._stopped, stopped
         return f"the process {still.pop().pid} is stopped" if still else None
+
+    def _too_few(self, states: Mapping[psutil.Process, str]) -> bool:
+        alive = Counter(model for stub, model in self.stubs.items() if states.get(stub) not in DEAD)
+        return any(alive[model] < count for model, count in self._needed.items())
 
     def processor_seconds(self) -> float:
         """Processor time that the server and its stubs have used, in seconds."""
@@ -111,7 +149,7 @@ class Server:
             self._process.terminate()
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(grace)
-        children = self._children() or self.stubs
+        children = self._children() or list(self.stubs)
         kill_group(self.pid)
         self._process.wait()
         note_group(self._workplace, 0)
@@ -128,7 +166,7 @@ class Server:
 
     def _answered(self) -> int:
         try:
-            answer = self.client.get_inference_statistics(client_timeout=CONTROL_SECONDS)
+            answer = self.client.get_inference_statistics(headers=self._access.headers, client_timeout=CONTROL_SECONDS)
         except Exception:  # what gRPC raises when the client is closed meanwhile is not for anyone to see
             return -1
         return sum(model.execution_count for model in answer.model_stats)
@@ -158,10 +196,10 @@ class Server:
 
     def _listens(self) -> bool:
         """Whether this very server, and no other, serves on all its ports, which begins when every model is loaded."""
-        with socket.socket() as attempt:
-            attempt.settimeout(1)
-            if attempt.connect_ex((HOST, self._ports.grpc)) != 0:
-                return False
+        try:
+            socket.create_connection((self._access.connect_to.strip("[]"), self._ports.grpc), 1).close()
+        except OSError:
+            return False
         wanted = {self._ports.grpc, self._ports.http, self._ports.metrics}
         try:
             return wanted <= set().union(*map(listening, [*self._processes(), *self._children()]))
@@ -183,10 +221,10 @@ class Server:
 
     def _find_models(self) -> Iterator[Watched]:
         """What the server serves, with its golden images. Raises ServingError for what has none."""
-        index = self.client.get_model_repository_index(client_timeout=CONTROL_SECONDS)
+        index = self.client.get_model_repository_index(headers=self._access.headers, client_timeout=CONTROL_SECONDS)
         for entry in index.models:
             if entry.state != "READY":
-                raise ServingError(f"the model '{entry.name}' is not ready: {entry.reason or entry.state}")
+                continue  # a server does not start unless every model is loaded, and refuses later ones itself
             path = self._repository / entry.name / entry.version / GOLDEN
             if not path.is_file():
                 raise ServingError(
@@ -196,71 +234,18 @@ class Server:
             answer = self.client.get_model_config(entry.name, entry.version, client_timeout=CONTROL_SECONDS)
             config = from_message(answer.config)
             golden = Reference.read(path, config.outputs[0].name)
-            yield Watched(entry.name, entry.version, golden, max(config.max_batch_size, 1))
+            instances = sum(group.count * max(len(group.gpus), 1) for group in answer.config.instance_group)
+            running = 0 if config.backend == ENSEMBLE else instances
+            yield Watched(entry.name, entry.version, golden, max(config.max_batch_size, 1), running)
 
 
-class Prober:
-    """Asks every model for one golden image again and again, and tells a hung server from a busy one."""
-
-    EVERY = 1.0  # seconds between two questions
-    PATIENCE = 2.0  # seconds an answer may take while the server is idle
-    LONGEST = 30.0  # seconds between two looks at whether a server that works also answers anyone
-    BUSY = 0.1  # processors' worth of work that counts as working
-
-    def __init__(self, server: Server) -> None:
-        self._server = server
-        self._asked: list[tuple[Watched, Answer]] = []
-        self._since, self._work = time.monotonic(), 0.0
-        self._answered: int | None = None
-        self._asked_answered: Future[int] | None = None
-
-    def fault(self) -> str | None:
-        """What is wrong, or None. Call it often: it never waits."""
-        for model, answer in self._asked:
-            if answer.done() and (fault := self._judge(model, answer)):
-                return fault
-        self._asked = [(model, answer) for model, answer in self._asked if not answer.done()]
-        elapsed = time.monotonic() - self._since
-        if self._asked:
-            return self._judge_silence(elapsed)
-        if elapsed >= self.EVERY:
-            self._ask()
-        return None
-
-    def _ask(self) -> None:
-        self._start_clock()
-        self._answered = self._asked_answered = None
-        self._asked = [(model, model.ask(self._server.client, 0, 1, _PROBE_SECONDS)) for model in self._server.models]
-
-    def _start_clock(self) -> None:
-        self._since, self._work = time.monotonic(), self._server.processor_seconds()
-
-    def _judge(self, model: Watched, answer: Answer) -> str | None:
-        try:
-            return model.difference(answer.result(0), 0)
-        except NotYet:
-            return None
-        except ServingError as error:
-            return f"'{model.name}' failed a question it must answer ({error})"
-
-    def _judge_silence(self, elapsed: float) -> str | None:
-        """A hung server is idle, or works without ever answering anyone; a busy one answers others meanwhile.
-
-        One that would work but gets no processor, on a machine that is at other work, is not idle.
-        """
-        silent = f"'{self._asked[0][0].name}' does not answer"
-        worked = self._server.processor_seconds() - self._work
-        if elapsed > self.PATIENCE and worked < self.BUSY * elapsed and not self._server.could_run():
-            return silent
-        if elapsed > self.LONGEST and self._asked_answered is None:
-            self._asked_answered = self._server.ask_answered()
-        if self._asked_answered and self._asked_answered.done():
-            answered, self._asked_answered = self._asked_answered.result(), None
-            if answered == self._answered:
-                return silent
-            self._answered = answered
-            self._start_clock()
-        return None
+def _served_by(stub: psutil.Process) -> tuple[str, str]:
+    """The model and the version that a stub runs: its first argument is a file of theirs."""
+    try:
+        version = Path(stub.cmdline()[1]).parent
+    except (psutil.NoSuchProcess, IndexError):  # it has ended
+        return "", ""
+    return version.parent.name, version.name
 
 
 def reason_in(log: str) -> str:

@@ -17,20 +17,13 @@ from typing import Self
 import psutil
 
 from core.errors import GanfoundryError, ServingError
+from serving.launching import EXIT_TIMEOUT, Access, Ports, check_ports
+from serving.prober import Prober
 from serving.repository import check_servable
-from serving.server import Prober, Server
-from serving.triton import (
-    EXIT_TIMEOUT,
-    HOST,
-    Ports,
-    Triton,
-    Workplace,
-    check_ports,
-    clean_leftovers,
-    find_triton,
-    make_workplace,
-    remove_workplace,
-)
+from serving.rollout import Rollout
+from serving.server import Server
+from serving.triton import Triton, find_triton
+from serving.workplace import Workplace, clean_leftovers, make_workplace, remove_workplace
 
 _LOOK_EVERY = 0.2  # seconds between two looks at the processes
 _GRACE = EXIT_TIMEOUT + 5.0  # seconds from asking the server to end to killing it
@@ -40,8 +33,9 @@ _GRACE = EXIT_TIMEOUT + 5.0  # seconds from asking the server to end to killing 
 class Event:
     """Something a person who watches would want to know.
 
-    ``kind`` is ``starting``, ``ready`` (``models`` are served at ``ports``), ``lost`` (``message`` says why; it is
-    started again) or ``stopped``.
+    ``kind`` is ``starting``, ``ready`` (``models`` are served at ``ports``), ``loaded`` (a new version), ``refused`` (a
+    new version that is bad), ``gone`` (from the repository), ``lost`` (``message`` says why; it is started again) or
+    ``stopped``.
     """
 
     kind: str
@@ -55,18 +49,24 @@ def serve(
     ports: Ports | None = None,
     tritonserver: Path | None = None,
     on_event: Callable[[Event], None] | None = None,
+    *,
+    access: Access | None = None,
+    engine: str = "",
 ) -> None:
     """Serve ``repository`` until SIGINT or SIGTERM. Blocks; call it in the main thread.
 
-    Raises ServingError or MissingDependency, one line with the reason, if it cannot start or cannot go on.
+    ``engine`` names configurations beside the usual ones (serving/engines.py). Raises ServingError or
+    MissingDependency, one line with the reason, if it cannot start or cannot go on.
     """
-    supervisor = Supervisor(repository, ports, tritonserver, on_event)
+    supervisor = Supervisor(repository, ports, tritonserver, on_event, access=access, engine=engine)
     with _until_signalled(supervisor.stop):
         supervisor.run()
 
 
 class Supervisor:
     """Runs a tritonserver, judges it by golden images, and starts it again when it is dead, hung or wrong.
+
+    What is published meanwhile it has the server load.
 
     ``run`` blocks until ``stop`` is called from elsewhere. As a context manager it runs in a thread: the block
     begins when the server is ready, and ends with the error if the server could not go on. ``ports`` are 8001,
@@ -81,12 +81,15 @@ class Supervisor:
         tritonserver: Path | None = None,
         on_event: Callable[[Event], None] | None = None,
         *,
+        access: Access | None = None,
+        engine: str = "",
         start_seconds: float = 300.0,
         most_starts: int = 3,
         steady_seconds: float = 5.0,
     ) -> None:
         self.repository, self.ports = repository.resolve(), ports or Ports()
-        self.url = f"{HOST}:{self.ports.grpc}"
+        self.access, self.engine = access or Access(), engine
+        self.url = f"{self.access.connect_to}:{self.ports.grpc}"
         self.server: Server | None = None
         self.restarts = 0
         self._program, self._on_event = tritonserver, on_event or _ignore
@@ -97,8 +100,9 @@ class Supervisor:
 
     def run(self) -> None:
         """Serve until ``stop``. Raises ServingError when a first start fails, or ``most_starts`` in a row."""
-        self._check()
         triton = find_triton(self._program)
+        self.access.check(triton)
+        self._check()
         clean_leftovers()
         workplace = make_workplace(triton)
         try:
@@ -160,7 +164,7 @@ class Supervisor:
         self._tell("starting", f"{triton.program} ({triton.version})")
         self._check()
         with _one_kind_of_error():
-            self.server = server = Server(triton, self.repository, self.ports, workplace)
+            self.server = server = Server(triton, self.repository, self.ports, self.access, self.engine, workplace)
         try:
             with _one_kind_of_error():
                 right = server.wait_until_right(self._start_seconds, self._stopping)
@@ -186,15 +190,19 @@ class Supervisor:
         self._tell("lost", reason)
 
     def _watch(self, server: Server) -> str | None:
-        prober = Prober(server)
-        while not self._stopping.wait(_LOOK_EVERY):
-            if reason := server.fault() or prober.fault():
-                return reason
+        prober, rollout = Prober(server), Rollout(server, self.repository, self._tell, self._stopping)
+        try:
+            while not self._stopping.wait(_LOOK_EVERY):
+                rollout.look()
+                if reason := server.fault() or prober.fault():
+                    return reason
+        finally:
+            rollout.close()
         return None
 
     def _check(self) -> None:
         """Raise ServingError for what Triton would refuse with no useful word, or not notice at all."""
-        check_ports(self.ports)
+        check_ports(self.ports, self.access.address)
         with _one_kind_of_error():
             check_servable(self.repository)
 

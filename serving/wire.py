@@ -10,6 +10,7 @@ from tritonclient.grpc import InferenceServerClient, InferInput, InferRequestedO
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
 from core.errors import ModelNotFound, RequestRefused, ServerUnavailable, ServingError
+from serving.tls import ClientTls
 
 Answer = Future[NDArray[Any]]
 
@@ -19,13 +20,16 @@ _ADDRESS = re.compile(r"(?P<host>[\w.-]+|\[[0-9a-fA-F:.%\w]+\]):(?P<port>[0-9]{1
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
 
-def connect(url: str) -> Any:
-    """A client for the server at ``url`` (``host:port``); nothing is sent yet. Raises ServerUnavailable."""
+def connect(url: str, tls: ClientTls | None = None) -> Any:
+    """A client for the server at ``url`` (``host:port``); nothing is sent yet.
+
+    Raises ServerUnavailable for what is no address, and ServingError for certificates that are damaged.
+    """
     address = _ADDRESS.fullmatch(url)
     if address is None or not 1 <= int(address["port"]) <= 65535:
         without = " without http:// or a path" if "/" in url else ""
         raise ServerUnavailable(f"{url!r} is not a server's address: write host:port{without}, like localhost:8001")
-    options = [
+    options: list[tuple[str, int | str]] = [
         ("grpc.max_send_message_length", -1),
         ("grpc.max_receive_message_length", -1),
         # A server that comes back after a restart is found again in a moment, not after gRPC's twenty seconds.
@@ -35,7 +39,13 @@ def connect(url: str) -> Any:
     ]
     if address["host"] in _LOOPBACK:
         options.append(("grpc.enable_http_proxy", 0))
-    return InferenceServerClient(url, channel_args=options)
+    if tls is None:
+        return InferenceServerClient(url, channel_args=options)
+    tls.check()
+    if tls.name:
+        options.append(("grpc.ssl_target_name_override", tls.name))
+    files = (tls.trusted, tls.key, tls.certificate)
+    return InferenceServerClient(url, False, True, *(file and str(file) for file in files), channel_args=options)
 
 
 def ask(

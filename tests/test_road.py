@@ -19,7 +19,7 @@ from core.latents import latents
 from core.pixels import to_pixels
 from core.sizes import plan_size
 from serving.client import Sampler
-from serving.triton import free_ports
+from serving.launching import free_ports
 from trainer.data.openmoji import import_openmoji
 
 ROOT = Path(__file__).parent.parent

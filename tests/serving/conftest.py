@@ -16,10 +16,10 @@ from core.files import write_atomic
 from core.latents import ALGORITHM, latents
 from core.spec import GeneratorSpec, Provenance
 from serving.config import render
+from serving.launching import free_ports
 from serving.publishing import publish
 from serving.repository import CONFIG, read_config
 from serving.supervisor import Supervisor
-from serving.triton import free_ports
 
 SPEC = GeneratorSpec("tiny", 8, 12, 4, latent_dim=8, provenance=Provenance(data_name="noise", data_licence="CC0-1.0"))
 CLASSES = ("cat", "dog", "bird")

@@ -13,7 +13,7 @@ from core.bundle import GRAPH, MOST_LEVELS, levels_apart
 from core.errors import ModelNotFound, RequestRefused, ServerUnavailable, ServingError
 from core.latents import LAST_SEED, latents
 from serving.client import Sampler
-from serving.triton import free_ports
+from serving.launching import free_ports
 from serving.wire import ask, connect, translated
 from tests.serving import conftest
 

@@ -80,7 +80,7 @@ def test_text_that_triton_would_not_read_is_refused(text):
 @pytest.mark.parametrize(
     "more",
     [
-        "metric_tags { key: \"a\" value: \"b\" }",
+        'metric_tags { key: "a" value: "b" }',
         "response_cache { enable: true }",
         "instance_group { count: 2 }",
         'model_operations { op_library_filename: "x.so" }',

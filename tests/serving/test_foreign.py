@@ -8,9 +8,9 @@ import cli
 from core.bundle import levels_apart
 from core.images import from_pillow
 from core.latents import latents
+from serving.launching import free_ports
 from serving.publishing import publish
 from serving.supervisor import Supervisor
-from serving.triton import free_ports
 from tests.export.foreign_models import CLASSES, Foreign
 
 

@@ -20,12 +20,13 @@ from core.errors import MissingDependency, ServerUnavailable, ServingError
 from serving.client import Sampler
 from serving.files import save_samples
 from serving.golden import Reference, Watched
+from serving.launching import HOST, free_ports
 from serving.processes import could_run
 from serving.publishing import publish
 from serving.repository import CONFIG
 from serving.server import Prober, reason_in
 from serving.supervisor import Supervisor, serve
-from serving.triton import HOST, SHARED_MEMORY, free_ports
+from serving.workplace import SHARED_MEMORY
 from tests.serving.conftest import SPEC, make_bundle
 
 PATIENCE = 60  # seconds for anything, on a machine that is busy with something else
@@ -332,7 +333,7 @@ SERVE = """
 import sys
 from pathlib import Path
 from serving.supervisor import serve
-from serving.triton import Ports
+from serving.launching import Ports
 serve(Path(sys.argv[1]), Ports(*map(int, sys.argv[2:])), on_event=lambda event: print(event.kind, flush=True))
 """
 

@@ -9,7 +9,9 @@ import pytest
 
 from core.errors import MissingDependency, ServingError
 from serving import doctor, triton
-from serving.triton import HOST, SHARED_MEMORY, Ports, Triton, check_ports, find_triton, free_ports
+from serving.launching import HOST, Ports, check_ports, free_ports
+from serving.triton import Triton, find_triton
+from serving.workplace import SHARED_MEMORY
 
 FOREIGN = Triton(Path("/opt/tritonserver/bin/tritonserver"), False, "2.60.0")
 

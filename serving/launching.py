@@ -1,0 +1,213 @@
+"""How a tritonserver is started: where it listens, who may ask it for what, its command line and environment."""
+
+import errno
+import ipaddress
+import os
+import re
+import secrets
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from core.errors import ServingError
+from serving import hidden
+from serving.tls import ClientTls, ServerTls
+from serving.triton import Triton, server_in_wheel
+from serving.workplace import Workplace, note_group
+
+HOST = "127.0.0.1"
+SECRET_VARIABLE = "GANFOUNDRY_ADMIN_SECRET"  # noqa: S105 (its name)
+EXIT_TIMEOUT = 5  # seconds the server waits for requests in flight when it is asked to stop
+
+_SECRET = re.compile(r"[A-Za-z0-9_-]{16,256}")
+_KEY = "admin-key"
+# What only whoever holds the key may ask for: what changes the server, and what tells of others' work.
+_ADMINISTRATION = ("shared-memory", "model-repository", "statistics", "trace", "logging")
+_INFERENCE = (
+    "inference",
+    "metadata",
+    "model-config",
+)  # over HTTP, which Triton never encrypts, where gRPC is encrypted
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Where a server listens. ``grpc`` is the one our client uses."""
+
+    grpc: int = 8001
+    http: int = 8000
+    metrics: int = 8002
+
+
+@dataclass(frozen=True)
+class Access:
+    """Who can reach a server: at which address of this machine, encrypted or not, and the key to its administration."""
+
+    address: str = HOST
+    tls: ServerTls | None = None
+    secret: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
+
+    def check(self, triton: Triton) -> None:
+        """Raise ServingError for an address that would expose a server with known holes, and for damaged files."""
+        try:
+            loopback = ipaddress.ip_address(self.address).is_loopback
+        except ValueError:
+            raise ServingError(
+                f"'{self.address}' is not an IP address: write one of this machine's, or 127.0.0.1"
+            ) from None
+        if triton.bundled and not loopback:
+            raise ServingError(
+                f"the bundled Triton ({triton.version}) predates fixes of its security holes and only listens on "
+                f"{HOST}: serve the same repository with NVIDIA's container (docs/deploying.md)"
+            )
+        if self.tls:
+            self.tls.check()
+
+    @property
+    def connect_to(self) -> str:
+        """The address that reaches the server from this machine."""
+        address = ipaddress.ip_address(self.address)
+        return (HOST if address.version == 4 else "[::1]") if address.is_unspecified else _bracketed(self.address)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What a gRPC request must carry to be let into the administration."""
+        return {f"triton-grpc-protocol-{_KEY}": self.secret}
+
+    @property
+    def trust(self) -> ClientTls | None:
+        """What whoever supervises the server connects with: it knows both sides."""
+        if self.tls is None:
+            return None
+        own = self.tls if self.tls.clients else None
+        certificate, key = (own.certificate, own.key) if own else (None, None)
+        return ClientTls(self.tls.certificate, certificate, key, self.tls.name)
+
+
+def read_secret(file: Path | None = None) -> str | None:
+    """The key to the administration in ``file``, else in the environment; None where neither says one.
+
+    Raises ServingError for one that is too short, or holds what Triton would take apart.
+    """
+    source, text = SECRET_VARIABLE, os.environ.get(SECRET_VARIABLE)
+    if file is not None:
+        try:
+            source, text = str(file), file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ServingError(
+                f"{file} cannot be read ({error}): give --admin-secret-file a file with the key"
+            ) from None
+    if text is None:
+        return None
+    if not _SECRET.fullmatch(text.strip()):
+        raise ServingError(f"the key in {source} must be 16 to 256 letters, digits, '_' and '-'")
+    return text.strip()
+
+
+def command(
+    triton: Triton, repository: Path, ports: Ports, access: Access, engine: str, workplace: Workplace
+) -> tuple[list[str], list[str]]:
+    """The command line, and the rest of it, which nobody may see.
+
+    Every model is loaded at the start, later ones when they are asked for; nothing is guessed about configurations.
+    """
+    line = [
+        str(triton.program),
+        f"--model-repository={repository.resolve()}",
+        "--model-control-mode=explicit",
+        "--load-model=*",
+        "--disable-auto-complete-config",
+        f"--exit-timeout-secs={EXIT_TIMEOUT}",
+        f"--backend-config=python,shm-region-prefix-name={workplace.shm_prefix}",
+    ]
+    for service in ("grpc", "http", "metrics"):
+        line += [f"--{service}-address={access.address}", f"--{service}-port={getattr(ports, service)}"]
+    if engine:
+        line.append(f"--model-config-name={engine}")
+    if triton.bundled:
+        line.append(f"--backend-directory={workplace.root / 'backends'}")
+    if access.tls:
+        line += _encrypted(access.tls)
+    key = f"{_KEY}={access.secret}"
+    over_http = _ADMINISTRATION + (_INFERENCE if access.tls else ())
+    return line, [
+        f"--grpc-restricted-protocol={','.join(_ADMINISTRATION)}:{key}",
+        f"--http-restricted-api={','.join(over_http)}:{key}",
+    ]
+
+
+def environment(triton: Triton, workplace: Workplace) -> dict[str, str]:
+    """The environment of the server and its stubs: ours, with the libraries and packages the bundled one needs."""
+    values = {name: value for name, value in os.environ.items() if name != SECRET_VARIABLE}
+    if not triton.bundled:
+        return values
+    libraries = [str(workplace.root / "lib"), str(server_in_wheel().parent.parent / "nvidia_pytriton.libs")]
+    values["LD_LIBRARY_PATH"] = os.pathsep.join([*libraries, *filter(None, [values.get("LD_LIBRARY_PATH")])])
+    # The stub ignores PYTHONPATH and PYTHONHOME: it takes the packages of the first python3 on PATH.
+    values["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), values.get("PATH", os.defpath)])
+    return values
+
+
+def launch(
+    triton: Triton, repository: Path, ports: Ports, access: Access, engine: str, workplace: Workplace
+) -> "subprocess.Popen[bytes]":
+    """Start the server in a process group of its own, which is ended when we are."""
+    with workplace.log.open("wb") as log:
+        process = hidden.start(
+            *command(triton, repository, ports, access, engine, workplace),
+            env=environment(triton, workplace),
+            cwd=workplace.root,  # the stub imports from its current directory first
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            pass_fds=(workplace.lock,),
+        )
+    note_group(workplace, process.pid)
+    return process
+
+
+def check_ports(ports: Ports, address: str = HOST) -> None:
+    """Raise ServingError, naming the port and the flag, if one is taken or is none, or two are the same."""
+    numbers = {"grpc": ports.grpc, "http": ports.http, "metrics": ports.metrics}
+    if len(set(numbers.values())) < len(numbers):
+        raise ServingError("the gRPC, HTTP and metrics ports must be three different ones")
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    for service, number in numbers.items():
+        if not 1 <= number <= 65535:
+            raise ServingError(f"{number} is not a port: give --{service}-port a number from 1 to 65535")
+        with socket.socket(family) as attempt:
+            attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                attempt.bind((address, number))
+            except OSError as error:
+                reason = "is taken" if error.errno == errno.EADDRINUSE else f"cannot be used ({error})"
+                raise ServingError(
+                    f"port {number} {reason}: choose another with --{service}-port, or stop what listens there"
+                ) from None
+
+
+def free_ports() -> Ports:
+    """Three ports that nothing listens on at the moment."""
+    sockets = [socket.socket() for _ in range(3)]
+    try:
+        for each in sockets:
+            each.bind((HOST, 0))
+        return Ports(*(each.getsockname()[1] for each in sockets))
+    finally:
+        for each in sockets:
+            each.close()
+
+
+def _encrypted(tls: ServerTls) -> list[str]:
+    flags = ["--grpc-use-ssl=true", f"--grpc-server-cert={tls.certificate.resolve()}"]
+    flags.append(f"--grpc-server-key={tls.key.resolve()}")
+    if tls.clients:
+        flags += ["--grpc-use-ssl-mutual=true", f"--grpc-root-cert={tls.clients.resolve()}"]
+    return flags
+
+
+def _bracketed(address: str) -> str:
+    return f"[{address}]" if ":" in address else address

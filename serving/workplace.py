@@ -1,0 +1,111 @@
+"""What the servers of one supervisor share: a private directory, names in shared memory, and a guard that cleans up."""
+
+import fcntl
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import tempfile
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from serving.triton import LIBPYTHON, Triton, find_libpython, find_stub, server_in_wheel
+
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 (where Linux keeps it; Triton's Python backend uses nothing else)
+_PREFIX = "ganfoundry-"
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """What the servers of one supervisor share: a private directory for backends, libraries and log, the start of
+    their names in shared memory, a lock on those, and the process that ends them should the supervisor be killed.
+    """
+
+    root: Path
+    shm_prefix: str
+    lock: int
+    guard: "subprocess.Popen[str]"
+
+    @property
+    def log(self) -> Path:
+        """What the server wrote to its standard output and error since its last start."""
+        return self.root / "server.log"
+
+
+def make_workplace(triton: Triton) -> Workplace:
+    """A private temporary directory for servers; with the bundled one, the backends and libraries it needs."""
+    root = Path(tempfile.mkdtemp(prefix="ganfoundry-triton-"))
+    try:
+        if triton.bundled:
+            _assemble(root)
+    except BaseException:
+        shutil.rmtree(root)
+        raise
+    prefix = f"{_PREFIX}{secrets.token_hex(6)}-"
+    return Workplace(root, prefix, _hold(SHARED_MEMORY / f"{prefix}lock"), _guard(root, prefix))
+
+
+def remove_workplace(workplace: Workplace) -> None:
+    """Delete the directory and what the servers left in shared memory. They must have ended."""
+    os.close(workplace.lock)
+    workplace.guard.communicate()  # it deletes both when its input closes
+
+
+def note_group(workplace: Workplace, group: int) -> None:
+    """Tell the guard which process group to end; 0 for none."""
+    assert workplace.guard.stdin is not None
+    with suppress(BrokenPipeError):  # someone killed it: we go on without
+        print(group, file=workplace.guard.stdin, flush=True)
+
+
+def clean_shared_memory(prefix: str, keep: str = "") -> None:
+    """Delete the regions whose names start with ``prefix``, but for the one that goes on with ``keep``."""
+    for region in SHARED_MEMORY.glob(f"{prefix}*"):
+        if not keep or region.name != prefix + keep:
+            region.unlink(missing_ok=True)
+
+
+def clean_leftovers() -> None:
+    """Delete what servers of ours left in shared memory when they were killed together with their supervisor.
+
+    Each holds a lock for as long as any process of it lives, so this never touches one that runs.
+    """
+    for lock in SHARED_MEMORY.glob(f"{_PREFIX}*-lock"):
+        try:
+            handle = os.open(lock, os.O_RDWR)
+        except OSError:
+            continue  # gone meanwhile, or another user's
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            clean_shared_memory(lock.name.removesuffix("lock"))
+        except OSError:
+            pass  # it runs
+        finally:
+            os.close(handle)
+
+
+def _assemble(root: Path) -> None:
+    """What the bundled server lacks: its backends in one place, ours among them, and a libpython for its stub."""
+    wheel, python, ours = server_in_wheel(), root / "backends" / "python", root / "backends" / "onnxruntime"
+    python.mkdir(parents=True)
+    for file in (*(wheel / "backends" / "python").glob("*.*"), find_stub()):
+        shutil.copy(file, python / file.name)  # Triton refuses links that lead out of the backend directory
+    ours.mkdir()
+    shutil.copyfile(Path(__file__).parent / "backends" / "onnxruntime" / "model.py", ours / "model.py")
+    (root / "lib").mkdir()
+    (root / "lib" / LIBPYTHON).symlink_to(find_libpython())
+
+
+def _guard(root: Path, prefix: str) -> "subprocess.Popen[str]":
+    program = [sys.executable, "-I", "-S", str(Path(__file__).with_name("guard.py"))]
+    return subprocess.Popen(  # noqa: S603 (a list, no shell)
+        [*program, str(root), str(SHARED_MEMORY / prefix)], stdin=subprocess.PIPE, text=True, start_new_session=True
+    )
+
+
+def _hold(path: Path) -> int:
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    return handle
