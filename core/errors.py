@@ -13,6 +13,7 @@ GanfoundryError
 ├── RepositoryError       a Triton model repository that cannot be read or written
 └── ServingError          the server or a request to it
     ├── ServerUnavailable no server at that address, or it went away
+    │   └── ServerBusy    overloaded, stopping or restarting: the same request may be answered later
     ├── ModelNotFound     the server does not have that model
     └── RequestRefused    the server or the client refused what was asked
 """
@@ -68,6 +69,10 @@ class ServingError(GanfoundryError):
 
 class ServerUnavailable(ServingError):
     """No server at that address, or it went away."""
+
+
+class ServerBusy(ServerUnavailable):
+    """Overloaded, stopping or restarting: the same request may be answered later."""
 
 
 class ModelNotFound(ServingError):

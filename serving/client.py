@@ -2,7 +2,6 @@
 
 import difflib
 import itertools
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from types import TracebackType
@@ -17,9 +16,12 @@ from core.errors import ModelNotFound, RequestRefused, ServerUnavailable, Servin
 from core.images import Images
 from core.latents import latents
 from core.spec import GeneratorSpec
+from serving.asking import Asking, Request
 from serving.config import PART, SPEC, WHOLE, ModelConfig, from_message
+from serving.patience import Patience
 from serving.styles import Parts, as_float32, check_rows, find_parts, refusal
-from serving.wire import CONTROL_SECONDS, OUTPUT, Answer, ask, connect, translated
+from serving.tls import ClientTls
+from serving.wire import CONTROL_SECONDS, OUTPUT, connect, translated
 
 Inputs = dict[str, NDArray[Any]]
 
@@ -31,7 +33,8 @@ class Sampler:
 
     ``spec`` says what the generator is, ``version`` which version was the newest when this was made: all images
     come from that one. With ``batch=1`` each seed is run alone, so that its bytes are always the same; in larger
-    batches a pixel may differ by one level.
+    batches a pixel may differ by one level. A request that meets an overloaded or restarting server is asked again,
+    within ``seconds`` for each (serving/patience.py); images come in order all the same. ``tls`` encrypts.
 
     Raises ServerUnavailable, ModelNotFound, or ServingError for a model that is not one of ours.
     """
@@ -44,11 +47,13 @@ class Sampler:
         batch: int | None = None,
         in_flight: int = 4,
         seconds: float = 60.0,
+        tls: ClientTls | None = None,
     ) -> None:
         if (batch is not None and batch < 1) or in_flight < 1 or seconds <= 0:
             raise RequestRefused("the batch, the requests in flight and the deadline must be above 0")
-        self.model, self.url, self.seconds, self.in_flight = model, url, seconds, in_flight
-        self._client = connect(url)
+        self.model, self.url, self.in_flight = model, url, in_flight
+        self._patience = Patience(seconds)
+        self._client = connect(url, tls)
         try:
             self.version, config = self._find()
             self.spec = _spec_of(model, config)
@@ -156,25 +161,12 @@ class Sampler:
         return {NOISE: noise}
 
     def _stream(self, chunks: Iterator[Inputs], model: str, output: str = OUTPUT) -> Iterator[NDArray[Any]]:
-        """What ``model`` makes of every row of every chunk, in order, while the next few chunks are asked for."""
-        waiting: deque[Answer] = deque()
+        """What ``model`` makes of every row of every chunk, in order."""
+        asking = Asking(self._client, self.version, self._patience, self.in_flight, self._alone)
         try:
-            for inputs in chunks:
-                waiting.append(self._ask(inputs, model, output))
-                if len(waiting) >= self.in_flight:
-                    yield from waiting.popleft().result()
-            while waiting:
-                yield from waiting.popleft().result()
+            yield from asking.stream(Request(model, inputs, output) for inputs in chunks)
         except ServerUnavailable as error:
-            raise ServerUnavailable(f"{self.url}: {error}") from None
-        finally:
-            for future in waiting:
-                future.cancel()
-
-    def _ask(self, inputs: Inputs, model: str, output: str) -> Answer:
-        return ask(
-            self._client, model, inputs, output=output, version=self.version, seconds=self.seconds, alone=self._alone
-        )
+            raise type(error)(f"{self.url}: {error}") from None
 
     def _constant_inputs(self, truncation: float, label: str | None) -> Inputs:
         """The inputs that are the same for every image, each ``(1, k)``."""
@@ -209,16 +201,10 @@ class Sampler:
         if isinstance(ours, ServerUnavailable):
             raise ServerUnavailable(f"{self.url}: {ours}")
         if isinstance(ours, (ModelNotFound, RequestRefused)):
-            raise ModelNotFound(self._other_models())
+            raise ModelNotFound(
+                f"the server at {self.url} has no model '{self.model}': 'models' lists those of a repository"
+            )
         raise ours
-
-    def _other_models(self) -> str:
-        try:
-            index = self._client.get_model_repository_index(client_timeout=CONTROL_SECONDS)
-            names = sorted({model.name for model in index.models if model.state == "READY"})
-        except InferenceServerException:
-            names = []
-        return f"the server at {self.url} has no model '{self.model}': it has {_choice(self.model, names)}"
 
 
 def _spec_of(model: str, config: ModelConfig) -> GeneratorSpec:

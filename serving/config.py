@@ -39,13 +39,14 @@ Tensors = tuple[Tensor, ...]
 
 @dataclass(frozen=True)
 class Queue:
-    """How requests wait. ``delay_us`` is how long one may wait for others to share its batch, in microseconds.
+    """How requests wait. ``delay_us`` is how long one may wait for others to share its batch, in microseconds; those
+    that come while a batch is run share the next one in any case.
 
     More than ``size`` waiting requests, or one that has waited for ``timeout_us``, are refused at once: a client that
     hears so can ask elsewhere or later, one that waits for ever cannot. A request may set a shorter time of its own.
     """
 
-    delay_us: int = 100
+    delay_us: int = 0
     size: int = 128
     timeout_us: int = 10_000_000
 

@@ -30,35 +30,41 @@ class Piece:
 
 
 def pieces_of(
-    release: Release, name: str, version: int, thin: bool = True, existing: ModelConfig | None = None
+    release: Release, name: str, version: int, thin: bool, existing: Mapping[str, ModelConfig]
 ) -> list[Piece]:
     """The models that ``release`` becomes as that version of ``name``, in the order in which they may appear.
 
     Those that others need come first: whoever sees a part of the list sees nothing that lacks something. ``thin`` adds
-    the models for clients that send a seed and nothing else; settings for the machine are those of ``existing``.
+    the models for clients that send a seed and nothing else; ``existing`` ones, by name, keep what was set for them.
     """
     return list(_pieces(release, name, version, thin, existing))
 
 
-def _pieces(release: Release, name: str, version: int, thin: bool, existing: ModelConfig | None) -> Iterator[Piece]:
+def _pieces(
+    release: Release, name: str, version: int, thin: bool, existing: Mapping[str, ModelConfig]
+) -> Iterator[Piece]:
     facts = {SPEC: release.spec.to_json(), BUNDLE: release.identity}
     for part, graph in release.parts.items():
-        beside = _config(graph, part_name(name, part), facts | {PART: part, WHOLE: name}, existing)
+        beside = _settled(_config(graph, part_name(name, part), facts | {PART: part, WHOLE: name}), existing)
         yield _piece(graph, beside, release, engines_of(beside, plan=False))
-    whole = _config(release.whole, name, facts, existing)
+    whole = _settled(_config(release.whole, name, facts), existing)
     models = thin_models(whole, release, version) if thin else []
     for model in models:
         if not model.config.steps:
-            yield _thin_piece(model, release)
+            yield _thin_piece(model, _settled(model.config, existing), release)
     yield _piece(release.whole, whole, release, engines_of(whole, plan=True))
     for model in models:
         if model.config.steps:
-            yield _thin_piece(model, release)
+            yield _thin_piece(model, model.config, release)
 
 
-def _config(graph: Graph, name: str, parameters: Mapping[str, str], existing: ModelConfig | None) -> ModelConfig:
-    config = ModelConfig(name, graph.inputs, graph.outputs, versions=KEPT, accelerator=EXACT, parameters=parameters)
-    return (config.set_as(existing) if existing else config).warmed()
+def _config(graph: Graph, name: str, parameters: Mapping[str, str]) -> ModelConfig:
+    return ModelConfig(name, graph.inputs, graph.outputs, versions=KEPT, accelerator=EXACT, parameters=parameters)
+
+
+def _settled(config: ModelConfig, existing: Mapping[str, ModelConfig]) -> ModelConfig:
+    """The configuration with what was set for this machine before, warmed up at its batches."""
+    return (config.set_as(existing[config.name]) if config.name in existing else config).warmed()
 
 
 def _piece(graph: Graph, config: ModelConfig, release: Release, engines: Mapping[str, ModelConfig]) -> Piece:
@@ -66,6 +72,6 @@ def _piece(graph: Graph, config: ModelConfig, release: Release, engines: Mapping
     return Piece(config, files, graph.golden, engines)
 
 
-def _thin_piece(model: ThinModel, release: Release) -> Piece:
+def _thin_piece(model: ThinModel, config: ModelConfig, release: Release) -> Piece:
     files: dict[str, bytes | Path] = {**model.files, GOLDEN: model.golden.to_bytes(), MANIFEST: release.manifest}
-    return Piece(model.config, files, model.golden)
+    return Piece(config, files, model.golden)

@@ -93,9 +93,7 @@ def withdraw(name: str, version: int, repository: Path) -> int:
         older = [each for each in versions_of(model) if each != version]
         if not older:
             raise RepositoryError(f"'{name}' has no other version: publish one that is right, or delete {model}")
-        release, existing = of_version(model, older[-1]), read_config(model)
-        thin = any((repository / part_name(name, part)).exists() for part in THIN)
-        pieces = pieces_of(release, name, older[-1], thin, existing)
+        pieces = _pieces_for(of_version(model, older[-1]), name, older[-1], repository, thin=False)
         for piece in reversed(pieces):  # nothing may be left that needs what is gone
             path = repository / piece.config.name
             if (path / str(older[-1])).is_dir():
@@ -122,14 +120,12 @@ def _add(release: Release, name: str, repository: Path, thin: bool, trial: Trial
     with alone(repository):
         sweep(repository, _beside(repository))
         delete(unfinished(repository))
-        models = {each: repository / each for each in (name, *(part_name(name, part) for part in BESIDE))}
-        version = 1 + max((number for model in models.values() for number in versions_of(model)), default=0)
-        existing = read_config(models[name]) if models[name].exists() else None
-        thin = thin or any(models[part_name(name, part)].exists() for part in THIN)
-        pieces = pieces_of(release, name, version, thin, existing)
+        places = [repository / name, *(repository / part_name(name, part) for part in BESIDE)]
+        version = 1 + max((number for place in places for number in versions_of(place)), default=0)
+        pieces = _pieces_for(release, name, version, repository, thin)
         for piece in pieces:
-            if models[piece.config.name].exists():
-                _check_fits(read_config(models[piece.config.name]), piece.config)
+            if (repository / piece.config.name).exists():
+                _check_fits(read_config(repository / piece.config.name), piece.config)
         with _staging(repository) as staging:
             for piece in pieces:
                 _write(piece, staging, version)
@@ -139,7 +135,14 @@ def _add(release: Release, name: str, repository: Path, thin: bool, trial: Trial
             for piece in pieces:
                 _show(piece, staging, repository, version)
     beside = tuple(piece.config.name for piece in pieces if piece.config.name != name)
-    return Published(name, version, models[name] / str(version), beside)
+    return Published(name, version, repository / name / str(version), beside)
+
+
+def _pieces_for(release: Release, name: str, version: int, repository: Path, thin: bool) -> list[Piece]:
+    """The pieces of a version, set as those that are there; thin ones too where there are any of them already."""
+    beside = {part: repository / part_name(name, part) for part in BESIDE}
+    there = {place.name: read_config(place) for place in (repository / name, *beside.values()) if place.exists()}
+    return pieces_of(release, name, version, thin or any(beside[part].exists() for part in THIN), there)
 
 
 def _write(piece: Piece, repository: Path, version: int) -> None:

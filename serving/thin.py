@@ -99,7 +99,7 @@ def _python(whole: ModelConfig, part: str, takes: Tensors, gives: Tensors, golde
     config = _config(
         whole, part, takes, gives, backend=PYTHON, instances=Instances("KIND_CPU"), versions=whole.versions
     )
-    return ThinModel(config.warmed(), {SCRIPT: Path(__file__).parent / "models" / f"{part}.py"}, golden)
+    return ThinModel(config, {SCRIPT: Path(__file__).parent / "models" / f"{part}.py"}, golden)
 
 
 def _ensemble(

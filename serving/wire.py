@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from tritonclient.grpc import InferenceServerClient, InferInput, InferRequestedOutput
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
-from core.errors import ModelNotFound, RequestRefused, ServerUnavailable, ServingError
+from core.errors import ModelNotFound, RequestRefused, ServerBusy, ServerUnavailable, ServingError
 from serving.tls import ClientTls
 
 Answer = Future[NDArray[Any]]
@@ -96,9 +96,9 @@ def translated(error: Exception, model: str = "") -> ServingError:
     status = str(error.status() or "") if isinstance(error, InferenceServerException) else ""
     said = _first_line(error.message() if isinstance(error, InferenceServerException) else error)
     if "maximum queue size" in said:
-        return ServerUnavailable(f"the server has too many requests waiting for '{model}': ask again later")
+        return ServerBusy(f"the server has too many requests waiting for '{model}': ask again later")
     if "not at ready state" in said:  # said with NOT_FOUND while a server stops or starts
-        return ServerUnavailable(f"the server is stopping or not ready yet ({said}): ask again later")
+        return ServerBusy(f"the server is stopping or not ready yet ({said}): ask again later")
     if "unknown model" in said or "NOT_FOUND" in status:
         return ModelNotFound(f"the server does not have '{model}' ({said})")
     if "INVALID_ARGUMENT" in status:
@@ -108,9 +108,9 @@ def translated(error: Exception, model: str = "") -> ServingError:
     if "DNS resolution" in said or "errors resolving" in said:
         return ServerUnavailable("no machine of that name is known: write host:port, like localhost:8001")
     if "connect" in said and "UNAVAILABLE" in status:
-        return ServerUnavailable("no server answers there: start one with 'serve'")
+        return ServerBusy("no server answers there: start one with 'serve'")
     if "UNAVAILABLE" in status or "CANCELLED" in status or "not healthy" in said:
-        return ServerUnavailable(f"the server is stopping, restarting or gone ({said}): ask again later")
+        return ServerBusy(f"the server is stopping, restarting or gone ({said}): ask again later")
     return ServingError(f"the server failed ({said}): its log says more")
 
 

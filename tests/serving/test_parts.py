@@ -11,13 +11,12 @@ from onnx import numpy_helper
 from core.bundle import GRAPH, MANIFEST, MAPPING, SYNTHESIS, Golden, write_manifest
 from core.errors import BundleError, RepositoryError
 from core.latents import ALGORITHM
-from serving import repository as repository_module
+from serving import publishing
 from serving.config import BUNDLE, PART, SPEC, WHOLE, Tensor
 from serving.golden import MOST_APART, Reference
-from serving.publishing import publish
 from serving.repository import CONFIG, check_servable, list_models, read_config
 from tests.serving import conftest
-from tests.serving.conftest import LAYERS, STYLE_DIM
+from tests.serving.conftest import LAYERS, STYLE_DIM, publish
 
 NAMES = ("styled", "styled_mapping", "styled_synthesis")
 
@@ -49,7 +48,7 @@ def copy(style_bundle, tmp_path):
 def test_whole_and_parts_are_models_of_one_version(style_bundle, tmp_path):
     published = publish(style_bundle, "styled", tmp_path)
     assert (published.name, published.version) == ("styled", 1)
-    assert published.parts == ("styled_mapping", "styled_synthesis")
+    assert published.beside == ("styled_mapping", "styled_synthesis")
     assert versions(tmp_path) == dict.fromkeys(NAMES, (1,))
     for name, file in zip(NAMES, (GRAPH, MAPPING, SYNTHESIS), strict=True):
         assert (tmp_path / name / "1" / "model.onnx").read_bytes() == (style_bundle / file).read_bytes()
@@ -200,41 +199,19 @@ def test_the_whole_appears_last_and_what_a_killed_publisher_left_is_not_served(
         publish(style_bundle, "styled", repository)
     before = versions(repository)
 
-    def killed_before(path):
-        if path.parent == repository or path.parent.parent == repository:
-            if len(appeared) == after:
-                raise Killed
-            appeared.append(path)
+    def killed_before(piece, *places):
+        if len(appeared) == after:
+            raise Killed
+        appeared.append(piece.config.name)
+        show(piece, *places)
 
-    name = "_adding_version" if already else "_adding_model"
-    adding = getattr(repository_module, name)
-
-    def watched(model, config, version):
-        context = adding(model, config, version)
-        enter, leave = context.__enter__, context.__exit__
-
-        class Watched:
-            def __enter__(self):
-                return enter()
-
-            def __exit__(self, *error):
-                if error[0] is None:
-                    try:
-                        killed_before(model)
-                    except Killed as killed:
-                        leave(Killed, killed, None)
-                        raise
-                return leave(*error)
-
-        return Watched()
-
-    monkeypatch.setattr(repository_module, name, watched)
-    monkeypatch.setattr(repository_module, "_delete", lambda paths: None)
+    show = publishing._show
+    monkeypatch.setattr(publishing, "_show", killed_before)
     with pytest.raises(Killed):
         publish(style_bundle, "styled", repository)
     monkeypatch.undo()
     assert versions(repository).get("styled") == before.get("styled")
-    assert {path.name for path in appeared} == set(sorted(NAMES[1:])[:after])
+    assert appeared == sorted(NAMES[1:])[:after]
     if already:
         check_servable(repository)
         assert versions(repository) == before
@@ -283,7 +260,7 @@ def test_the_configuration_of_a_part_is_the_same_bytes_wherever_it_is_made(style
 
 
 def test_a_bundle_without_parts_has_none(bundle, tmp_path):
-    assert publish(bundle, "tiny", tmp_path).parts == ()
+    assert publish(bundle, "tiny", tmp_path).beside == ()
     assert set(versions(tmp_path)) == {"tiny"}
 
 

@@ -14,10 +14,10 @@ from core.errors import BundleError, RepositoryError
 from core.files import sha256
 from core.latents import ALGORITHM
 from core.spec import GeneratorSpec
-from serving.config import BUNDLE, SPEC, Tensor
-from serving.publishing import publish
-from serving.repository import CONFIG, check_servable, list_models, read_config
+from serving.config import BUNDLE, SPEC, Instances, Queue, Tensor
+from serving.repository import CONFIG, CONFIGS, check_servable, list_models, read_config
 from tests.serving import conftest
+from tests.serving.conftest import publish
 
 
 def files_under(path: Path) -> list[str]:
@@ -36,10 +36,14 @@ def test_the_first_version_is_complete(bundle, tmp_path):
     published = publish(bundle, "tiny", tmp_path / "repository")
     assert (published.name, published.version, published.path) == ("tiny", 1, tmp_path / "repository" / "tiny" / "1")
     assert files_under(tmp_path / "repository") == [
+        "tiny/1/SHA256SUMS",
         "tiny/1/golden.npz",
         "tiny/1/manifest.json",
         "tiny/1/model.onnx",
         "tiny/config.pbtxt",
+        "tiny/configs/cpu.pbtxt",
+        "tiny/configs/ort_trt.pbtxt",
+        "tiny/configs/tensorrt.pbtxt",
     ]
     assert (published.path / "model.onnx").read_bytes() == (bundle / GRAPH).read_bytes()
     assert list(tmp_path.iterdir()) == [tmp_path / "repository"], "something half-made is left beside it"
@@ -89,11 +93,11 @@ def test_publishers_at_the_same_time_get_versions_of_their_own(bundle, tmp_path)
 
 def test_settings_made_by_hand_are_kept(bundle, tmp_path):
     publish(bundle, "tiny", tmp_path)
-    conftest.configure(tmp_path / "tiny", max_batch_size=5, queue_delay_us=7, instance_count=2)
+    conftest.configure(tmp_path / "tiny", max_batch_size=5, queue=Queue(7), instances=Instances("KIND_CPU", 2))
     newer = conftest.make_bundle(tmp_path / "newer", conftest.SPEC.with_provenance(images_seen=9), seed=1)
     publish(newer, "tiny", tmp_path)
     config = read_config(tmp_path / "tiny")
-    assert (config.max_batch_size, config.queue_delay_us, config.instance_count) == (5, 7, 2)
+    assert (config.max_batch_size, config.queue, config.instances) == (5, Queue(7), Instances("KIND_CPU", 2))
     assert GeneratorSpec.from_json(config.parameters[SPEC]).provenance.images_seen == 9
     assert config.parameters[BUNDLE] == sha256(newer / MANIFEST)
 
@@ -101,7 +105,7 @@ def test_settings_made_by_hand_are_kept(bundle, tmp_path):
 def test_settings_that_would_be_lost_are_not(bundle, tmp_path):
     publish(bundle, "tiny", tmp_path)
     config = tmp_path / "tiny" / CONFIG
-    config.write_text(config.read_text() + "version_policy { all {} }\n")
+    config.write_text(config.read_text() + "response_cache { enable: true }\n")
     with pytest.raises(RepositoryError, match=r"config\.pbtxt: it holds settings"):
         publish(bundle, "tiny", tmp_path)
     assert list_models(tmp_path)[0].versions == (1,)
@@ -140,18 +144,16 @@ def test_a_repository_that_cannot_be_written_is_named(bundle, tmp_path):
             publish(bundle, "tiny", repository)
 
 
-def test_what_a_killed_publisher_left_beside_the_repository_or_in_a_model_is_deleted(bundle, tmp_path):
+def test_what_a_killed_publisher_left_beside_the_repository_is_deleted(bundle, tmp_path):
     (tmp_path / ".repository.publishing.killed" / "tiny" / "1").mkdir(parents=True)
     assert publish(bundle, "tiny", tmp_path / "repository").version == 1
-    (tmp_path / "repository" / "tiny" / ".2.killed.tmp").mkdir()
-    assert publish(bundle, "tiny", tmp_path / "repository").version == 2
     assert [path.name for path in tmp_path.iterdir()] == ["repository"]
-    assert sorted(path.name for path in (tmp_path / "repository" / "tiny").iterdir()) == ["1", "2", CONFIG]
+    assert sorted(path.name for path in (tmp_path / "repository" / "tiny").iterdir()) == ["1", CONFIG, CONFIGS]
 
 
 def test_what_a_killed_publisher_left_in_the_repository_does_not_stop_a_server(bundle, tmp_path, monkeypatch):
     """It works in there when it may not write beside it."""
-    monkeypatch.setattr("serving.repository._beside", lambda repository: repository)
+    monkeypatch.setattr("serving.publishing._beside", lambda repository: repository)
     for repairs in (check_servable, lambda repository: publish(bundle, "tiny", repository)):
         publish(bundle, "tiny", tmp_path)
         (tmp_path / f".{tmp_path.name}.publishing.killed" / "tiny" / "1").mkdir(parents=True)

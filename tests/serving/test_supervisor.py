@@ -22,12 +22,11 @@ from serving.files import save_samples
 from serving.golden import Reference, Watched
 from serving.launching import HOST, free_ports
 from serving.processes import could_run
-from serving.publishing import publish
 from serving.repository import CONFIG
 from serving.server import Prober, reason_in
 from serving.supervisor import Supervisor, serve
 from serving.workplace import SHARED_MEMORY
-from tests.serving.conftest import SPEC, make_bundle
+from tests.serving.conftest import SPEC, make_bundle, publish
 
 PATIENCE = 60  # seconds for anything, on a machine that is busy with something else
 

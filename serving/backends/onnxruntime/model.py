@@ -17,6 +17,13 @@ from numpy.typing import NDArray
 
 Inputs = dict[str, NDArray[Any]]
 
+FLOATS = ("TYPE_FP16", "TYPE_FP32", "TYPE_FP64")
+LEVELS = {  # of graph optimisation, by Triton's numbers for them
+    -1: onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC,
+    1: onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
+    2: onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL,
+}
+
 
 class TritonPythonModel:
     """One instance of a model: an ONNX Runtime session on the device Triton gave it."""
@@ -26,13 +33,12 @@ class TritonPythonModel:
         check_numpy()
         config = json.loads(args["model_config"])
         graph = Path(args["model_repository"], args["model_version"], config["default_model_filename"] or "model.onnx")
-        instances = sum(int(group.get("count", 1)) for group in config["instance_group"])
         self.inputs = [tensor["name"] for tensor in config["input"]]
+        self.floats = [tensor["name"] for tensor in config["input"] if tensor["data_type"] in FLOATS]
         self.outputs = [tensor["name"] for tensor in config["output"]]
+        device = int(args["model_instance_device_id"])
         self.session = onnxruntime.InferenceSession(
-            graph,
-            session_options(threads_for(instances)),
-            providers=providers_for(args["model_instance_kind"], int(args["model_instance_device_id"])),
+            graph, session_options(config), providers=providers_for(args["model_instance_kind"], device, config)
         )
 
     def execute(self, requests: list[Any]) -> list[Any]:
@@ -44,7 +50,7 @@ class TritonPythonModel:
         together: dict[int, Inputs] = {}
         for index, request in enumerate(requests):
             arrays = self._inputs_of(request)
-            if fault := fault_of(arrays):
+            if fault := fault_of(arrays, self.floats):
                 answers[index] = refusal(fault)
             elif wants_to_be_alone(request):
                 (answers[index],) = self._run([arrays])
@@ -88,10 +94,10 @@ def joined(batch: Sequence[Inputs]) -> Inputs:
     return {name: np.concatenate([arrays[name] for arrays in batch]) for name in batch[0]}
 
 
-def fault_of(arrays: Inputs) -> str | None:
+def fault_of(arrays: Inputs, floats: Sequence[str]) -> str | None:
     """What is wrong with one request's numbers, or None."""
-    for name, array in arrays.items():
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
+    for name in floats:
+        if not np.isfinite(arrays[name]).all():
             return f"input '{name}' holds a NaN or an infinity: send finite numbers"
     return None
 
@@ -124,19 +130,38 @@ def physical_cores() -> int:
     return len(siblings)
 
 
-def session_options(threads: int) -> onnxruntime.SessionOptions:
-    """Threads that wait for work actively during a run, and sleep between runs."""
+def session_options(config: dict[str, Any]) -> onnxruntime.SessionOptions:
+    """What NVIDIA's backend reads of a configuration, by the same names and with the same meaning (its README).
+
+    Where it says nothing of threads, all sessions of the model share the cores. They wait for work actively during a
+    run, and sleep between runs.
+    """
+    instances = sum(int(group.get("count", 1)) for group in config["instance_group"])
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
+    options.intra_op_num_threads = number(config, "intra_op_thread_count") or threads_for(instances)
+    options.inter_op_num_threads = number(config, "inter_op_thread_count") or 1
+    if number(config, "execution_mode"):
+        options.execution_mode = onnxruntime.ExecutionMode.ORT_PARALLEL
+    level = int(config.get("optimization", {}).get("graph", {}).get("level", 0))
+    options.graph_optimization_level = LEVELS.get(level, onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL)
     # Spinning between runs would take the cores from Triton itself; not spinning at all makes a run half as long again.
     options.add_session_config_entry("session.force_spinning_stop", "1")
     return options
 
 
-def providers_for(kind: str, device: int) -> list[Any]:
-    """ONNX Runtime's providers for a Triton instance: CUDA on ``device`` for a GPU instance, where there is one."""
-    if kind == "GPU" and "CUDAExecutionProvider" in onnxruntime.get_available_providers():
-        # TF32 rounds to 10 bits: images would differ from the golden ones by more than a level.
-        return [("CUDAExecutionProvider", {"device_id": str(device), "use_tf32": "0"}), "CPUExecutionProvider"]
-    return ["CPUExecutionProvider"]
+def number(config: dict[str, Any], parameter: str) -> int:
+    """A parameter that is a whole number, 0 where the configuration has none of that name."""
+    return int(config.get("parameters", {}).get(parameter, {}).get("string_value") or 0)
+
+
+def providers_for(kind: str, device: int, config: dict[str, Any]) -> list[Any]:
+    """ONNX Runtime's providers for a Triton instance: CUDA on ``device`` for a GPU instance, where there is one.
+
+    TensorRT inside ONNX Runtime is left to NVIDIA's backend: the package from PyPI that runs here brings none.
+    """
+    if kind != "GPU" or "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+        return ["CPUExecutionProvider"]
+    accelerators = config.get("optimization", {}).get("execution_accelerators", {})
+    named = {each["name"]: each for each in accelerators.get("gpu_execution_accelerator", [])}
+    options = {"device_id": str(device), **named.get("cuda", {}).get("parameters", {})}
+    return [("CUDAExecutionProvider", options), "CPUExecutionProvider"]

@@ -1,0 +1,90 @@
+"""Many requests in order: a few in flight at a time, and those that meet an overloaded or restarting server again."""
+
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any
+
+from numpy.typing import NDArray
+from tritonclient.utils import InferenceServerException
+
+from core.errors import ModelNotFound, ServerBusy
+from serving.patience import Patience
+from serving.wire import CONTROL_SECONDS, Answer, ask
+
+
+@dataclass
+class Request:
+    """What one request asks for, so that it can be asked again: rows of inputs, by name, and how often it was."""
+
+    model: str
+    inputs: Mapping[str, NDArray[Any]]
+    output: str
+    since: float = field(default_factory=time.monotonic)
+    tries: int = 0
+    answer: Answer = field(default_factory=Future)
+
+    def __len__(self) -> int:
+        return len(next(iter(self.inputs.values())))
+
+
+@dataclass(frozen=True)
+class Asking:
+    """Asks one version of a server's models; ``alone`` that no other request shares a run with any of these."""
+
+    client: Any
+    version: str
+    patience: Patience
+    in_flight: int
+    alone: bool
+
+    def stream(self, requests: Iterable[Request]) -> Iterator[NDArray[Any]]:
+        """What is made of every row of every request, in order, while the next few requests are on their way.
+
+        Raises ServerBusy, saying how much it gave up on, once there is no sense in asking again.
+        """
+        waiting: deque[Request] = deque()
+        try:
+            for request in requests:
+                self._send(request)
+                waiting.append(request)
+                if len(waiting) >= self.in_flight:
+                    yield from self._result(waiting.popleft())
+            while waiting:
+                yield from self._result(waiting.popleft())
+        finally:
+            for request in waiting:
+                request.answer.cancel()
+
+    def _send(self, request: Request) -> None:
+        left = request.since + self.patience.deadline - time.monotonic()
+        how: dict[str, Any] = {"version": self.version, "seconds": max(left, 0.1), "alone": self.alone}
+        request.answer = ask(self.client, request.model, request.inputs, output=request.output, **how)
+        request.tries += 1
+
+    def _result(self, request: Request) -> NDArray[Any]:
+        while True:
+            try:
+                values = request.answer.result()
+            except ServerBusy as error:
+                if why := self.patience.pause(request.tries, request.since):
+                    tries = f"{request.tries} tries" if request.tries > 1 else "one try"
+                    raise ServerBusy(f"gave up on {len(request)} images after {tries}, as {why}: {error}") from None
+                self._check_version(request.model)
+                self._send(request)
+            else:
+                self.patience.answered()
+                return values
+
+    def _check_version(self, model: str) -> None:
+        """Raise ModelNotFound if the server is there and no longer has our version: two newer ones came meanwhile."""
+        try:
+            versions = self.client.get_model_metadata(model, client_timeout=CONTROL_SECONDS).versions
+        except InferenceServerException:
+            return
+        if versions and self.version not in versions:
+            raise ModelNotFound(
+                f"version {self.version} of '{model}' is no longer served, newer ones took its place: sample again"
+            )

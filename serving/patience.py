@@ -1,0 +1,36 @@
+"""How long a client goes on asking: with growing pauses, within a deadline, and never as a burden on the server.
+
+Images are pure functions of their inputs, so asking again is always safe. But a server that is overloaded is not
+helped by clients that all ask again at once, and for ever.
+"""
+
+import random
+import time
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0  # seconds; each pause is twice the last, times a random share
+MOST_TOKENS = 20.0  # what a pause costs one of; enough to sit out a server's restart
+REFUND = 0.2  # of a token, for every answer: so in the long run one request in five may be asked again
+
+
+class Patience:
+    """One client's: ``deadline`` is for each request, in seconds; the tokens are shared by all of them."""
+
+    def __init__(self, deadline: float) -> None:
+        self.deadline = deadline
+        self.tokens = MOST_TOKENS
+
+    def answered(self) -> None:
+        """A request was answered: trust grows."""
+        self.tokens = min(self.tokens + REFUND, MOST_TOKENS)
+
+    def pause(self, tries: int, since: float) -> str | None:
+        """Wait before the next try of a request that was first sent at ``since``; else why there is none."""
+        longest = min(FIRST_PAUSE * 2 ** (tries - 1), LONGEST_PAUSE)
+        pause = longest * random.uniform(0.5, 1.0)  # noqa: S311 (so that clients do not come back together)
+        if time.monotonic() + pause - since > self.deadline:
+            return f"its {self.deadline:g} s are over"
+        if self.tokens < 1:
+            return "too many requests had to be asked again"
+        self.tokens -= 1
+        time.sleep(pause)
+        return None
