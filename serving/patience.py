@@ -7,8 +7,8 @@ helped by clients that all ask again at once, and for ever.
 import random
 import time
 
-FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0  # seconds; each pause is twice the last, times a random share
-MOST_TOKENS = 20.0  # what a pause costs one of; enough to sit out a server's restart
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 3.0  # seconds; each pause is twice the last, times a random share
+MOST_TOKENS = 30.0  # what a pause costs one of; enough to sit out a server's restart
 REFUND = 0.2  # of a token, for every answer: so in the long run one request in five may be asked again
 
 

@@ -78,6 +78,11 @@ def check_model(model: Model) -> None:
                 f"{model.path / CONFIG} takes batches of {config.max_batch_size}, and {step.model}, which it needs, of "
                 f"{most}: give both the same max_batch_size"
             )
+    if (most := max(config.warmup, default=0)) > max(config.max_batch_size, 1):
+        raise RepositoryError(
+            f"{model.path / CONFIG} takes batches of {config.max_batch_size} and is warmed up with {most}: give its "
+            "largest model_warmup the max_batch_size too"
+        )
     for version in model.versions[-config.versions :]:
         check_seal(model.path / str(version))
 

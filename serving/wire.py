@@ -36,6 +36,8 @@ def connect(url: str, tls: ClientTls | None = None) -> Any:
         ("grpc.initial_reconnect_backoff_ms", 100),
         ("grpc.min_reconnect_backoff_ms", 100),
         ("grpc.max_reconnect_backoff_ms", 1000),
+        # Else clients of one process share their connection, and the pauses after it was refused to one of them.
+        ("grpc.use_local_subchannel_pool", 1),
     ]
     if address["host"] in _LOOPBACK:
         options.append(("grpc.enable_http_proxy", 0))

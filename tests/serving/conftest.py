@@ -192,7 +192,7 @@ def labelled_bundle(tmp_path_factory) -> Path:
 
 def configure(model: Path, **changes: Any) -> None:
     """Change settings of a published model's configuration, as a person would."""
-    write_atomic(model / CONFIG, render(replace(read_config(model), **changes)))
+    write_atomic(model / CONFIG, render(replace(read_config(model), **changes).warmed()))
 
 
 @pytest.fixture

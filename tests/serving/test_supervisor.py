@@ -21,9 +21,10 @@ from serving.client import Sampler
 from serving.files import save_samples
 from serving.golden import Reference, Watched
 from serving.launching import HOST, free_ports
+from serving.prober import Prober
 from serving.processes import could_run
-from serving.repository import CONFIG
-from serving.server import Prober, reason_in
+from serving.repository import CONFIG, seal
+from serving.server import reason_in
 from serving.supervisor import Supervisor, serve
 from serving.workplace import SHARED_MEMORY
 from tests.serving.conftest import SPEC, make_bundle, publish
@@ -104,28 +105,45 @@ def test_a_hang_is_noticed_when_no_process_state_tells(supervisor, golden, monke
     eventually(lambda: images_are_right(supervisor, golden) and supervisor.events[-1].kind == "ready")
     told, server = len(supervisor.events), supervisor.server
     monkeypatch.setattr(psutil, "STATUS_STOPPED", "not looked at")
-    os.kill(server.stubs[0].pid if which == "stub" else server.pid, signal.SIGSTOP)
+    os.kill(next(iter(server.stubs)).pid if which == "stub" else server.pid, signal.SIGSTOP)
     eventually(lambda: [event.kind for event in supervisor.events[told:]][-1:] == ["ready"])
     assert "'tiny'" in supervisor.events[told].message
     assert images_are_right(supervisor, golden)
 
 
-def test_what_was_sampled_before_the_server_went_is_kept(supervisor, golden, tmp_path):
-    eventually(lambda: supervisor.events[-1].kind == "ready")
-
-    def harmed(samples):
-        for seed, image in samples:
-            yield seed, image
+@pytest.mark.parametrize("which", ["stub", "server"])
+def test_sampling_goes_on_after_a_restart_with_every_image_in_its_place(supervisor, golden, which):
+    eventually(lambda: images_are_right(supervisor, golden) and supervisor.events[-1].kind == "ready")
+    with Sampler("tiny", supervisor.url, batch=1, in_flight=3) as sampler:
+        expected = dict(sampler.sample(range(40)))
+        found = []
+        for seed, image in sampler.sample(range(40)):
+            found.append((seed, image))
             if seed == 9:
-                os.kill(supervisor.server.pid, signal.SIGKILL)
+                (stub,) = supervisor.server.stubs
+                os.kill(stub.pid if which == "stub" else supervisor.server.pid, signal.SIGKILL)
+    assert [seed for seed, _ in found] == list(range(40))
+    assert all(levels_apart(image, expected[seed]) == 0 for seed, image in found)
 
-    with Sampler("tiny", supervisor.url, batch=1, in_flight=2) as sampler, pytest.raises(ServerUnavailable) as raised:
-        save_samples(harmed(sampler.sample(range(100_000))), tmp_path, sampler.spec, "tiny", sampler.version)
+
+def test_what_was_sampled_before_the_server_went_for_good_is_kept(make_repository, tmp_path):
+    with Supervisor(make_repository(), free_ports()) as supervisor:
+        sampler = Sampler("tiny", supervisor.url, batch=1, in_flight=2, seconds=1.0)
+
+        def harmed(samples):
+            for seed, image in samples:
+                yield seed, image
+                if seed == 9:
+                    supervisor.stop()
+
+        with sampler, pytest.raises(ServerUnavailable, match="gave up on 1 images after") as raised:
+            save_samples(
+                harmed(sampler.sample(range(100_000))), tmp_path / "out", sampler.spec, "tiny", sampler.version
+            )
     assert "\n" not in str(raised.value)
-    names = sorted(path.name for path in tmp_path.iterdir())
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert len(names) >= 10
     assert names == [f"{seed:010d}.png" for seed in range(len(names))]
-    eventually(lambda: images_are_right(supervisor, golden))
 
 
 def test_a_server_that_is_busy_is_left_alone(tmp_path):
@@ -153,8 +171,8 @@ def test_it_gives_up_with_the_reason_when_it_cannot_start_again(make_repository)
         pytest.raises(ServingError, match=r"2 times in a row\): the model 'tiny' version 1 does not load"),
         Supervisor(repository, free_ports(), on_event=events.append, most_starts=2) as supervisor,
     ):
-        (repository / "tiny" / "1" / "model.onnx").write_bytes(b"broken")
-        os.kill(supervisor.server.stubs[0].pid, signal.SIGKILL)
+        broken(repository, "model.onnx", b"broken")
+        os.kill(next(iter(supervisor.server.stubs)).pid, signal.SIGKILL)
         eventually(lambda: events[-1].kind == "stopped")
 
 
@@ -162,7 +180,8 @@ def test_it_gives_up_with_the_reason_when_it_cannot_start_again(make_repository)
     ("harm", "said"),
     [
         (shutil.rmtree, "no models: add one with 'publish'"),
-        (lambda repository: (repository / "tiny" / "1" / GOLDEN).write_bytes(b"broken"), "holds no golden images"),
+        (lambda repository: broken(repository, GOLDEN, b"broken"), "holds no golden images"),
+        (lambda repository: (repository / "tiny" / "1" / GOLDEN).write_bytes(b"broken"), "was changed after it was"),
     ],
 )
 def test_files_that_went_while_it_served_are_said_when_it_starts_again(make_repository, harm, said):
@@ -175,7 +194,8 @@ def test_files_that_went_while_it_served_are_said_when_it_starts_again(make_repo
         os.kill(supervisor.server.pid, signal.SIGKILL)
         eventually(lambda: events[-1].kind == "stopped")
     kinds = ["starting", "ready", "lost", "starting", "lost", "starting", "stopped"]
-    assert [event.kind for event in events] == kinds
+    assert [event.kind for event in events if event.kind != "gone"] == kinds
+    events = [event for event in events if event.kind != "gone"]
     assert events[2].message == "tritonserver ended by signal SIGKILL"
 
 
@@ -202,7 +222,7 @@ def test_it_gives_up_on_a_server_that_is_always_lost_at_once(make_repository):
 
 def test_the_server_of_another_supervisor_is_not_taken_for_ones_own(server, make_repository, monkeypatch):
     """Two that start together both find the ports free."""
-    monkeypatch.setattr("serving.supervisor.check_ports", lambda ports: None)
+    monkeypatch.setattr("serving.supervisor.check_ports", lambda *_: None)
     events = []
     starting_fails(make_repository(), f"port {server.ports.grpc} is taken", server.ports, on_event=events.append)
     assert [event.kind for event in events] == ["starting", "stopped"]
@@ -211,7 +231,7 @@ def test_the_server_of_another_supervisor_is_not_taken_for_ones_own(server, make
 def test_a_server_that_gets_no_processor_is_not_taken_for_a_hung_one(golden):
     class Starved:
         models = (Watched("tiny", "1", Reference(golden.inputs, "image", golden.images), 4),)
-        waits = True
+        waits, changing = True, False
 
         def processor_seconds(self):
             return 0.0
@@ -241,6 +261,7 @@ def test_a_server_that_is_asked_whether_it_works_is_not_waited_for(golden):
     class Busy:
         models = (Watched("tiny", "1", Reference(golden.inputs, "image", golden.images), 4),)
         asked = work = 0
+        changing = False
 
         def processor_seconds(self):
             self.work += 1000
@@ -263,6 +284,13 @@ def test_a_server_that_is_asked_whether_it_works_is_not_waited_for(golden):
     assert prober.fault() == "'tiny' does not answer"
 
 
+def broken(repository, name, data):
+    """Another file in the place of one of tiny's, sealed again as whoever replaced it could."""
+    version = repository / "tiny" / "1"
+    (version / name).write_bytes(data)
+    seal(version)
+
+
 def starting_fails(repository, said, ports=None, **more):
     """Whether ``serve`` refuses in one line that matches, and quickly."""
     with pytest.raises((ServingError, MissingDependency), match=said) as raised:
@@ -272,21 +300,31 @@ def starting_fails(repository, said, ports=None, **more):
 
 def test_a_graph_that_does_not_load_is_named(make_repository):
     repository = make_repository()
-    (repository / "tiny" / "1" / "model.onnx").write_bytes(b"broken")
+    broken(repository, "model.onnx", b"broken")
     starting_fails(repository, "'tiny' version 1 does not load .*onnx")
 
 
 def test_golden_images_that_do_not_come_back_are_an_error(make_repository, golden):
     repository = make_repository()
     wrong = Golden(golden.inputs, golden.images ^ 3)
-    (repository / "tiny" / "1" / GOLDEN).write_bytes(wrong.to_bytes())
+    broken(repository, GOLDEN, wrong.to_bytes())
     starting_fails(repository, "'tiny' version 1 does not make its golden images")
 
 
 def test_a_version_without_golden_images_is_not_served(make_repository):
     repository = make_repository()
     (repository / "tiny" / "1" / GOLDEN).unlink()
+    starting_fails(repository, r"tiny/1/golden.npz is missing: publish it again")
+    seal(repository / "tiny" / "1")
     starting_fails(repository, r"'tiny' version 1 cannot be checked, because .*golden.npz is missing: publish it again")
+
+
+@pytest.mark.parametrize("name", ["model.onnx", GOLDEN, "manifest.json", "SHA256SUMS"])
+def test_a_file_that_was_changed_is_named(make_repository, name):
+    repository = make_repository()
+    file = repository / "tiny" / "1" / name
+    file.write_bytes(file.read_bytes()[:-1] + b"?")
+    starting_fails(repository, "was changed after it was published|has no readable|is missing")
 
 
 def test_a_repository_without_models_is_said(tmp_path):
