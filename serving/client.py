@@ -216,8 +216,8 @@ class Sampler:
         try:
             index = self._client.get_model_repository_index(client_timeout=CONTROL_SECONDS)
             names = sorted({model.name for model in index.models if model.state == "READY"})
-        except InferenceServerException:
-            names = []
+        except InferenceServerException:  # a server in production keeps its list to itself
+            return f"the server at {self.url} has no model '{self.model}'"
         return f"the server at {self.url} has no model '{self.model}': it has {_choice(self.model, names)}"
 
 

@@ -87,6 +87,11 @@ def check_readable(text: str) -> None:
         raise RepositoryError("this configuration has no inputs or no outputs, so it was cut short: mend or delete it")
 
 
+def parameters_of(text: str) -> dict[str, str]:
+    """The parameters in ``text``, whatever else it sets. Raises RepositoryError if Triton could not read it."""
+    return from_message(_message(text)).parameters
+
+
 def from_message(message: Any) -> ModelConfig:
     """The configuration in one of Triton's ``ModelConfig`` messages, a server's answer included; the rest is left."""
     groups = message.instance_group or [model_config_pb2.ModelInstanceGroup(count=1)]

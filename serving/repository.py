@@ -22,7 +22,7 @@ from pathlib import Path
 from core.bundle import GOLDEN, MANIFEST
 from core.errors import RepositoryError
 from core.files import new_directory, sync_directory, sync_tree, write_atomic
-from serving.config import PART, WHOLE, ModelConfig, check_readable, parse, part_name, render
+from serving.config import PART, WHOLE, ModelConfig, check_readable, parameters_of, parse, part_name, render
 from serving.pieces import PARTS, Piece, listed, pieces_of
 
 CONFIG = "config.pbtxt"
@@ -116,6 +116,14 @@ def read_config(model: Path) -> ModelConfig:
         text = _text_of(model)
         check_readable(text)
         return parse(text)
+    except RepositoryError as error:
+        raise RepositoryError(f"{model / CONFIG}: {error}") from None
+
+
+def read_parameters(model: Path) -> dict[str, str]:
+    """The parameters of the model in the directory ``model``, whoever configured it. Raises RepositoryError."""
+    try:
+        return parameters_of(_text_of(model))
     except RepositoryError as error:
         raise RepositoryError(f"{model / CONFIG}: {error}") from None
 
