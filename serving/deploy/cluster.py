@@ -8,7 +8,7 @@ ADAPTER = "prometheus-adapter.yaml"
 STORAGE = "storage.yaml"
 
 QUEUE_METRIC = "triton_queue_seconds"
-_QUEUE_SECONDS = "50m"  # a twentieth of a second: several times what an image takes
+_QUEUE_SECONDS = "50m"  # a twentieth of a second: about ten times what a small image takes on a CPU
 _STORAGE_SIZE = "10Gi"
 _LOADER_SECONDS = 3600
 
@@ -52,13 +52,17 @@ def adapter() -> list[Document]:
 def storage(plan: Deployment) -> list[Document]:
     """The claim that the models lie on, and a pod to copy them with, which ends by itself."""
     size = {"requests": {"storage": _STORAGE_SIZE}}
-    loader = f"{plan.name}-loader"
     claimed = {
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
         "metadata": metadata(plan, claim(plan)),
         "spec": {"accessModes": ["ReadWriteMany"], "resources": size},
     }
+    return [claimed, _loader(plan)]
+
+
+def _loader(plan: Deployment) -> Document:
+    name = f"{plan.name}-loader"
     copying = {
         "name": "loader",
         "image": plan.image,
@@ -67,10 +71,10 @@ def storage(plan: Deployment) -> list[Document]:
         "securityContext": confined(),
         "volumeMounts": [{"name": "models", "mountPath": "/mnt/models"}],
     }
-    pod = {
+    return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": loader, "labels": {"app.kubernetes.io/name": loader}},
+        "metadata": {"name": name, "labels": {"app.kubernetes.io/name": name}},
         "spec": {
             "automountServiceAccountToken": False,
             "securityContext": unprivileged() | {"fsGroup": USER},
@@ -80,7 +84,6 @@ def storage(plan: Deployment) -> list[Document]:
             "volumes": [{"name": "models", "persistentVolumeClaim": {"claimName": claim(plan)}}],
         },
     }
-    return [claimed, pod]
 
 
 def _disruption_budget(plan: Deployment) -> Document:

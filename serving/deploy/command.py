@@ -14,6 +14,7 @@ DRAIN_SECONDS = (
 )
 EXIT_SECONDS = 30  # for requests in flight, once asked to stop
 STOP_SECONDS = DRAIN_SECONDS + EXIT_SECONDS + 10  # before it is killed
+DEAD_SECONDS = DRAIN_SECONDS + 10  # the same, once a model has died: what it was asked for is lost
 START_SECONDS = 300  # for loading every model
 
 SHARED_MEMORY_MIB = 256  # where Triton and the stubs of Python models hand tensors over
@@ -52,5 +53,9 @@ def ask_models(models: Iterable[str]) -> list[str]:
 
 
 def environment(gpus: int) -> dict[str, str]:
-    """Variables of the container: NVIDIA's images ask for every GPU of a machine unless told."""
-    return {} if gpus else {"NVIDIA_VISIBLE_DEVICES": "void"}
+    """Variables of the container.
+
+    NVIDIA's images ask for every GPU of a machine unless told, and its libraries round to 10 bits, by which images
+    would be more than a level off.
+    """
+    return {"NVIDIA_TF32_OVERRIDE": "0"} if gpus else {"NVIDIA_VISIBLE_DEVICES": "void"}

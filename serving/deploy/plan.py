@@ -11,12 +11,13 @@ from core.errors import DeployError
 from serving.config import WHOLE
 from serving.repository import check_servable, list_models, read_parameters
 
-# The oldest of NVIDIA's containers with every fix that docs/deploying.md names. A digest is put in by hand: a tag may
-# be moved to another image, and <digest> keeps anything from starting until someone has chosen one.
+# The oldest of NVIDIA's containers for production. A tag may be moved to another image, so a digest goes with it, and
+# nothing starts before someone has put it in.
 IMAGE = "nvcr.io/nvidia/tritonserver:26.06-py3@sha256:<digest>"
 
 _BY_DIGEST = re.compile(r"[^@\s]+@sha256:([0-9a-f]{64}|<digest>)")
 _RESOURCE = re.compile(r"[a-z][a-z0-9-]{0,39}")  # KServe adds up to 20 characters to it
+_NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,8 @@ class Deployment:
                 "--replicas must be 2 or more, for one alone is gone while its machine is emptied, and "
                 "--max-replicas no less than that"
             )
+        if not _NAMESPACE.fullmatch(self.prometheus_namespace):
+            raise DeployError(f"--prometheus-namespace '{self.prometheus_namespace}' is not a namespace of Kubernetes")
         if not _RESOURCE.fullmatch(self.name):
             raise DeployError(
                 f"'{self.model}' cannot name a Kubernetes service: publish it under a name of up to 40 letters, digits "

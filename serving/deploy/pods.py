@@ -3,6 +3,7 @@
 from typing import Any
 
 from serving.deploy.command import (
+    DEAD_SECONDS,
     DRAIN_SECONDS,
     PORTS,
     READY,
@@ -120,6 +121,7 @@ def _probes(plan: Deployment) -> Document:
             "timeoutSeconds": _PROBE_SECONDS,
             "periodSeconds": 2 * _PROBE_SECONDS,
             "failureThreshold": 3,
+            "terminationGracePeriodSeconds": DEAD_SECONDS,
         },
     }
 

@@ -75,8 +75,9 @@ def test_ours_says_the_release_and_leaves_the_digest_to_whoever_deploys():
         ({"gpus": -1}, "--gpus"),
         ({"cpus": 0}, "--cpus"),
         ({"memory": 0}, "--memory"),
+        ({"prometheus_namespace": "not one"}, "--prometheus-namespace"),
     ],
 )
-def test_sizes_that_cannot_be_are_refused_with_their_flag(sizes, said):
+def test_settings_that_cannot_be_are_refused_with_their_flag(sizes, said):
     with pytest.raises(DeployError, match=said):
         make(**sizes)

@@ -204,6 +204,7 @@ def test_requests_in_flight_are_finished_before_anything_is_killed(cluster, serv
     drain = container["lifecycle"]["preStop"]["sleep"]["seconds"]
     assert pod["terminationGracePeriodSeconds"] > drain + exit_timeout
     assert drain > 0
+    assert drain < container["livenessProbe"]["terminationGracePeriodSeconds"] < pod["terminationGracePeriodSeconds"]
     assert int(service["stop_grace_period"].removesuffix("s")) > exit_timeout
 
 
@@ -283,6 +284,7 @@ def test_a_server_sees_the_gpus_it_asked_for(planned, target, gpus):
     assert container["resources"]["limits"].get("nvidia.com/gpu", 0) == gpus
     seen = {each["name"]: each.get("value") for each in container["env"]}
     assert seen.get("NVIDIA_VISIBLE_DEVICES") == (None if gpus else "void")
+    assert seen.get("NVIDIA_TF32_OVERRIDE") == ("0" if gpus else None)
 
 
 @pytest.mark.parametrize("gpus", [0, 2])
@@ -291,7 +293,7 @@ def test_a_container_of_compose_sees_the_gpus_it_asked_for(planned, gpus):
     service = document["services"]["triton"]
     devices = service["deploy"]["resources"].get("reservations", {}).get("devices", [])
     assert [(each["driver"], each["count"]) for each in devices] == ([("nvidia", gpus)] if gpus else [])
-    assert service["environment"].get("NVIDIA_VISIBLE_DEVICES") == (None if gpus else "void")
+    assert service["environment"] == ({"NVIDIA_TF32_OVERRIDE": "0"} if gpus else {"NVIDIA_VISIBLE_DEVICES": "void"})
 
 
 def test_yaml_gives_back_what_it_was_made_of(documents):
