@@ -393,6 +393,44 @@ def serve(
 
 
 @app.command()
+def deploy(
+    name: Annotated[str, typer.Argument(help="A published model; its parts come along.")],
+    compose: Annotated[bool, typer.Option("--compose", help="A compose file, for one machine.")] = False,
+    kubernetes: Annotated[bool, typer.Option("--kubernetes", help="Manifests of a Deployment.")] = False,
+    kserve: Annotated[bool, typer.Option("--kserve", help="Manifests of a KServe InferenceService.")] = False,
+    repository: Repository = Path("model_repository"),
+    out: Annotated[Path | None, typer.Option(help="The folder to write into; deploy/NAME unless given.")] = None,
+    image: Annotated[
+        str | None, typer.Option(metavar="NAME:TAG@sha256:DIGEST", help="Triton's; NVIDIA's, to be completed.")
+    ] = None,
+    gpus: Annotated[int | None, typer.Option(help="Of each server; none unless given.")] = None,
+    cpus: Annotated[int | None, typer.Option(help="Of each server in a cluster; 2 unless given.")] = None,
+    memory: Annotated[int | None, typer.Option(help="GiB of each server; 4 unless given.")] = None,
+    replicas: Annotated[int | None, typer.Option(help="The fewest servers of a cluster; 2 unless given.")] = None,
+    max_replicas: Annotated[int | None, typer.Option(help="The most; 8 unless given.")] = None,
+    prometheus_namespace: Annotated[
+        str | None, typer.Option(help="Where a cluster's Prometheus is; monitoring unless given.")
+    ] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Write what serves a published model beyond this machine, on NVIDIA's container: docs/deploying.md says how."""
+    targets = {"compose": compose, "kubernetes": kubernetes, "kserve": kserve}
+    _check_one_of({f"--{target}": chosen or None for target, chosen in targets.items()})
+    from serving.deploy.plan import plan
+    from serving.deploy.writing import write
+
+    sizes = {"image": image, "gpus": gpus, "cpus": cpus, "memory": memory, "replicas": replicas}
+    sizes |= {"max_replicas": max_replicas, "prometheus_namespace": prometheus_namespace}
+    out = out or Path("deploy", name)
+    planned = plan(name, repository, out, **{key: value for key, value in sizes.items() if value is not None})
+    for path in write(planned, next(target for target in targets if targets[target]), out, overwrite):
+        _say(f"written: {path}")
+    _say(f"models: {', '.join(planned.models)}, version {planned.version}")
+    if "<digest>" in planned.image:
+        _say("before anything starts, put the image's digest in the place of <digest>: docs/deploying.md says how")
+
+
+@app.command()
 def sample(
     model: Annotated[str, typer.Argument(help="A served model.")],
     out: Annotated[Path, typer.Option(help="The folder for the PNG files, one for each image.")],

@@ -11,6 +11,7 @@ GanfoundryError
 ├── ExportError           a network that cannot be exported, or an export that failed its checks
 ├── BundleError           an exported bundle that is incomplete, damaged or not what it says
 ├── RepositoryError       a Triton model repository that cannot be read or written
+├── DeployError           manifests that cannot be made of a repository, or written
 └── ServingError          the server or a request to it
     ├── ServerUnavailable no server at that address, or it went away
     │   └── ServerBusy    overloaded, stopping or restarting: the same request may be answered later
@@ -61,6 +62,10 @@ class BundleError(GanfoundryError):
 
 class RepositoryError(GanfoundryError):
     """A Triton model repository that cannot be read or written."""
+
+
+class DeployError(GanfoundryError):
+    """Manifests that cannot be made of a repository, or written."""
 
 
 class ServingError(GanfoundryError):

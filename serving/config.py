@@ -139,13 +139,6 @@ def parse(text: str) -> ModelConfig:
     return config
 
 
-def check_readable(text: str) -> None:
-    """Raise RepositoryError unless Triton could read ``text``, and it says what goes in and what comes out."""
-    message = _message(text)
-    if not message.input or not message.output:
-        raise RepositoryError("this configuration has no inputs or no outputs, so it was cut short: mend or delete it")
-
-
 def to_message(config: ModelConfig) -> Any:
     """The configuration as one of Triton's ``ModelConfig`` messages."""
     message = model_config_pb2.ModelConfig(name=config.name, max_batch_size=config.max_batch_size)
@@ -176,6 +169,17 @@ def to_message(config: ModelConfig) -> Any:
     for key, value in config.parameters.items():
         message.parameters[key].string_value = value
     return message
+
+
+def glance(text: str) -> ModelConfig:
+    """What a ModelConfig holds of ``text``, whatever else it sets.
+
+    Raises RepositoryError unless Triton could read it, and it says what goes in and what comes out.
+    """
+    message = _message(text)
+    if not message.input or not message.output:
+        raise RepositoryError("this configuration has no inputs or no outputs, so it was cut short: mend or delete it")
+    return from_message(message)
 
 
 def from_message(message: Any) -> ModelConfig:

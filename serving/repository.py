@@ -15,14 +15,14 @@ import itertools
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import RepositoryError
 from core.files import sha256, write_atomic
-from serving.config import PART, WHOLE, ModelConfig, check_readable, parse, part_name
+from serving.config import BUNDLE, PART, WHOLE, ModelConfig, glance, parse, part_name
 from serving.release import PARTS
 from serving.thin import THIN
 
@@ -64,16 +64,12 @@ def check_model(model: Model) -> None:
     """Raise RepositoryError unless Triton could load ``model``, and the versions it would serve are unchanged."""
     if not model.versions or not (model.path / CONFIG).is_file():
         raise RepositoryError(f"{model.path} is not a model Triton can load: publish it again, or delete it")
-    try:
-        check_readable(_text_of(model.path))
-    except RepositoryError as error:
-        raise RepositoryError(f"{model.path / CONFIG}: {error}") from None
-    config = read_config(model.path)
+    config = glance_at(model.path)
     for step in config.steps:
         beside = model.path.parent / step.model
         if not (beside / str(step.version)).is_dir():
             raise RepositoryError(f"{model.path} needs version {step.version} of {beside}: publish it again")
-        if (most := read_config(beside).max_batch_size) < config.max_batch_size:
+        if (most := glance_at(beside).max_batch_size) < config.max_batch_size:
             raise RepositoryError(
                 f"{model.path / CONFIG} takes batches of {config.max_batch_size}, and {step.model}, which it needs, of "
                 f"{most}: give both the same max_batch_size"
@@ -83,7 +79,8 @@ def check_model(model: Model) -> None:
             f"{model.path / CONFIG} takes batches of {config.max_batch_size} and is warmed up with {most}: give its "
             "largest model_warmup the max_batch_size too"
         )
-    for version in model.versions[-config.versions :]:
+    ours = BUNDLE in config.parameters
+    for version in model.versions[-config.versions :] if ours else ():
         check_seal(model.path / str(version))
 
 
@@ -116,10 +113,19 @@ def list_models(repository: Path) -> list[Model]:
 
 def read_config(model: Path) -> ModelConfig:
     """The configuration of the model in the directory ``model``. Raises RepositoryError if it is not one of ours."""
+    return _understood(model, parse)
+
+
+def glance_at(model: Path) -> ModelConfig:
+    """As ``read_config``, of a model that anyone may have configured: what ModelConfig does not hold is left out."""
+    return _understood(model, glance)
+
+
+def _understood(model: Path, read: Callable[[str], ModelConfig]) -> ModelConfig:
     try:
         text = _text_of(model)
-        check_readable(text)
-        return parse(text)
+        glance(text)
+        return read(text)
     except RepositoryError as error:
         raise RepositoryError(f"{model / CONFIG}: {error}") from None
 
@@ -196,7 +202,7 @@ def locked(repository: Path, how: int) -> Iterator[None]:
 
 def _is_part(model: Path, whole: str, part: str) -> bool:
     try:
-        parameters = read_config(model).parameters
+        parameters = glance_at(model).parameters
     except RepositoryError:
         return False
     return (parameters.get(PART), parameters.get(WHOLE)) == (part, whole)

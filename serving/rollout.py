@@ -16,7 +16,7 @@ from pathlib import Path
 from core.errors import GanfoundryError
 from serving.config import WHOLE, ModelConfig
 from serving.publishing import withdraw
-from serving.repository import CONFIG, Model, check_model, list_models, locked, read_config
+from serving.repository import CONFIG, Model, check_model, glance_at, list_models, locked
 from serving.server import Server
 
 EVERY = 1.0  # seconds between two looks at the repository
@@ -126,7 +126,7 @@ def _by_generator(repository: Path, names: list[str]) -> dict[str, list[str]]:
     generators: dict[str, list[tuple[bool, str]]] = {}
     for name in names:
         try:
-            config: ModelConfig | None = read_config(repository / name)
+            config: ModelConfig | None = glance_at(repository / name)
         except GanfoundryError:
             config = None  # said when it is loaded
         whole = config.parameters.get(WHOLE, name) if config else name

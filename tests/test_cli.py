@@ -41,7 +41,7 @@ def pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(
-    "verb", [[], ["train"], ["data", "import"], ["evaluate"], ["plot"], ["export"], ["serve"], ["sample"]]
+    "verb", [[], ["train"], ["data", "import"], ["evaluate"], ["plot"], ["export"], ["serve"], ["deploy"], ["sample"]]
 )
 def test_help_imports_nothing_heavy(verb: list[str]) -> None:
     code = (
@@ -69,6 +69,7 @@ def test_every_verb_is_in_the_help() -> None:
         "verify",
         "publish",
         "serve",
+        "deploy",
         "sample",
         "demo",
     ):

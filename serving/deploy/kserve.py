@@ -1,0 +1,45 @@
+"""A KServe InferenceService, and what stands around its pods, as plain documents."""
+
+from serving.deploy.cluster import ADAPTER, STORAGE, adapter, claim, guards, storage
+from serving.deploy.plan import Deployment
+from serving.deploy.pods import Document, container, labels, pod, rolling, scraped
+
+_MODELS = "/mnt/models"  # where KServe puts what STORAGE_URI names
+
+
+def render(plan: Deployment) -> dict[str, list[Document]]:
+    """The documents of each file."""
+    documents = [_inference_service(plan), *guards(plan, target=f"{plan.name}-predictor")]
+    return {"kserve.yaml": documents, STORAGE: storage(plan), ADAPTER: adapter()}
+
+
+def _inference_service(plan: Deployment) -> Document:
+    """A custom predictor in Standard mode: KServe makes the Deployment and the Service, the autoscaler is ours.
+
+    Nothing outside the cluster reaches it: without that label, KServe would route to it from its gateway.
+    """
+    modes = {"serving.kserve.io/deploymentMode": "Standard", "serving.kserve.io/autoscalerClass": "external"}
+    inside = {"networking.kserve.io/visibility": "cluster-local"}
+    return {
+        "apiVersion": "serving.kserve.io/v1beta1",
+        "kind": "InferenceService",
+        "metadata": {"name": plan.name, "labels": labels(plan) | inside, "annotations": modes},
+        "spec": {
+            "predictor": {
+                "labels": labels(plan),
+                "annotations": scraped(),
+                "minReplicas": plan.replicas,
+                "maxReplicas": plan.max_replicas,
+                "deploymentStrategy": rolling(),
+                **pod(plan, _container(plan)),
+            }
+        },
+    }
+
+
+def _container(plan: Deployment) -> Document:
+    """The first port becomes port 80 of KServe's Service. Where there is no limit of CPUs, KServe would set its own."""
+    triton = container(plan, "kserve-container", _MODELS)
+    triton["env"].append({"name": "STORAGE_URI", "value": f"pvc://{claim(plan)}/{plan.release}"})
+    triton["resources"]["limits"]["cpu"] = plan.cpus
+    return triton

@@ -1,0 +1,47 @@
+"""Manifests as YAML files."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from core.errors import DeployError
+from core.files import write_atomic
+from serving.deploy import compose, kserve, kubernetes
+from serving.deploy.plan import Deployment
+
+Files = dict[str, list[dict[str, Any]]]
+TARGETS: dict[str, Callable[[Deployment], Files]] = {
+    "compose": compose.render,
+    "kubernetes": kubernetes.render,
+    "kserve": kserve.render,
+}
+
+
+def write(plan: Deployment, target: str, out: Path, overwrite: bool = False) -> list[Path]:
+    """Write the files of ``target`` into the folder ``out``. Returns their paths.
+
+    Raises DeployError, with nothing written, for a file that is there and different, unless ``overwrite``.
+    """
+    texts = {out / name: to_yaml(documents) for name, documents in TARGETS[target](plan).items()}
+    for path, text in texts.items():
+        if path.exists() and not overwrite and path.read_bytes() != text.encode():
+            raise DeployError(f"{path} is there and differs: give --overwrite to replace it, or another --out")
+    for path, text in texts.items():
+        write_atomic(path, text)
+    return list(texts)
+
+
+def to_yaml(documents: list[dict[str, Any]]) -> str:
+    """The text of one file: the documents one after the other, every value written out where it stands."""
+    text = yaml.dump_all(documents, Dumper=_Plain, sort_keys=False, width=math.inf)
+    return f"# Written by Ganfoundry's 'deploy'; docs/deploying.md says how to use it.\n{text}"
+
+
+class _Plain(yaml.SafeDumper):
+    """Without anchors and references, which are for machines."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
