@@ -1,5 +1,6 @@
 """A bundle that any machine makes in milliseconds, and one real Triton that serves it to all tests."""
 
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,8 +18,9 @@ from core.latents import ALGORITHM, latents
 from core.spec import GeneratorSpec, Provenance
 from serving.config import render
 from serving.repository import CONFIG, publish, read_config
+from serving.server import Server
 from serving.supervisor import Supervisor
-from serving.triton import free_ports
+from serving.triton import Ports, find_triton, free_ports, make_workplace, remove_workplace
 
 SPEC = GeneratorSpec("tiny", 8, 12, 4, latent_dim=8, provenance=Provenance(data_name="noise", data_licence="CC0-1.0"))
 CLASSES = ("cat", "dog", "bird")
@@ -226,3 +228,25 @@ def style_server(tmp_path_factory, bundle, style_bundle, labelled_bundle) -> Ite
     configure(repository / "styled_synthesis", max_batch_size=7)
     with Supervisor(repository, free_ports()) as supervisor:
         yield supervisor
+
+
+QUEUE_LIMIT = 2
+
+
+@pytest.fixture(scope="session")
+def limited_ports(tmp_path_factory, bundle) -> Iterator[Ports]:
+    """A Triton that nobody watches: few may wait for its model ``limited``, each for as long as it says itself."""
+    repository = tmp_path_factory.mktemp("limited") / "repository"
+    path = publish(bundle, "limited", repository).path.parent / CONFIG
+    policy = f"max_queue_size: {QUEUE_LIMIT} timeout_action: REJECT"
+    policy += " default_timeout_microseconds: 60000000 allow_timeout_override: true"
+    batching = f"preferred_batch_size: [64] max_queue_delay_microseconds: 700000 default_queue_policy {{ {policy} }}"
+    path.write_text(path.read_text().replace("max_queue_delay_microseconds: 100", batching))
+    ports, workplace = free_ports(), make_workplace(find_triton())
+    server = Server(find_triton(), repository, ports, workplace)
+    try:
+        assert server.wait_until_right(60, threading.Event())
+        yield ports
+    finally:
+        server.end(0)
+        remove_workplace(workplace)
