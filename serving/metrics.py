@@ -155,8 +155,8 @@ def parse(text: str, moment: float) -> Snapshot:
             values[field] = join(values.get(field, 0.0), value)
     found = (_model(name, version, values) for (name, version), values in models.items())
     in_order = sorted(found, key=lambda model: (model.name.split("_"), len(model.version), model.version))
-    devices = {uuid: Device(**values) for uuid, values in sorted(gpus.items())}
-    return Snapshot(moment, tuple(in_order), Device(**machine), devices)
+    devices = {uuid: _device(values) for uuid, values in sorted(gpus.items())}
+    return Snapshot(moment, tuple(in_order), _device(machine), devices)
 
 
 def rates(before: Snapshot, after: Snapshot) -> Rates:
@@ -199,6 +199,11 @@ def _field(name: str, labels: Mapping[str, str]) -> str | None:
 def _model(name: str, version: str, values: dict[str, float]) -> Model:
     gauges: dict[str, Any] = {field: values.pop(field, None) for field in ("pending", *_QUANTILES.values())}
     return Model(name, version, Counts(**values), **gauges)
+
+
+def _device(values: dict[str, float]) -> Device:
+    """Nothing is known of a device without memory: a server that has just started has not looked at it yet."""
+    return Device(**values) if values.get("memory_total_bytes") else Device()
 
 
 def _model_rates(model: Model, done: Counts, seconds: float) -> ModelRates:

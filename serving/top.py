@@ -162,7 +162,7 @@ def _device(device: Device) -> str:
 
 
 def _lost(error: ServingError, seconds: float) -> Text:
-    return Text(f"{error}\n", "red").append(f"Looking again every {seconds:g} s; Ctrl-C ends.", "dim")
+    return Text.assemble((f"{error}\n", "red"), (f"Looking again every {seconds:g} s; Ctrl-C ends.", "dim"))
 
 
 def _queue_limit(model_url: str) -> int | None:

@@ -192,6 +192,7 @@ nv_gpu_utilization{gpu_uuid="GPU-a"} 0.5
 nv_gpu_memory_used_bytes{gpu_uuid="GPU-a"} 1024
 nv_gpu_memory_total_bytes{gpu_uuid="GPU-a"} 4096
 nv_gpu_utilization{gpu_uuid="GPU-b"} 0
+nv_gpu_memory_total_bytes{gpu_uuid="GPU-b"} 0
 """
 
 
@@ -199,7 +200,7 @@ def test_several_gpus_are_added_up_and_shown_each():
     found = parse(TWO_GPUS, 0)
     counts = Counts(successes=7, failed_otherwise=5, rejected=6)
     assert found.models == (Model("m", "1", counts, None, p50_us=30, p99_us=None),)
-    assert found.gpus == {"GPU-a": Device(0.5, 1024, 4096), "GPU-b": Device(0)}
+    assert found.gpus == {"GPU-a": Device(0.5, 1024, 4096), "GPU-b": Device()}
 
 
 @pytest.mark.parametrize("text", ["", "<html>", "up 1\n", "nv_inference_count{", "404 page not found"])
