@@ -491,6 +491,31 @@ def sample(
 
 
 @app.command()
+def top(
+    metrics_url: Annotated[str, typer.Option(help="The server's metrics.")] = "http://localhost:8002/metrics",
+    http_url: Annotated[
+        str | None,
+        typer.Option(help="Its HTTP address, which knows how long queues may get; port 8000 beside the usual metrics."),
+    ] = None,
+    every: Annotated[float, typer.Option(min=0.5, help="Seconds between two looks.")] = 2.0,
+    once: Annotated[bool, typer.Option("--once", help="One look, then end; so it is without a terminal.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="One look, as JSON.")] = False,
+) -> None:
+    """Watch a server: requests, images, batches, latency, queues, failures and rejects of each model, until Ctrl-C."""
+    from dataclasses import asdict
+
+    from serving.top import Reader, measure, table, watch
+
+    read = Reader(metrics_url, http_url).read
+    if json:
+        console.print_json(data=asdict(measure(read, every)))
+    elif once or not console.is_terminal:
+        console.print(table(measure(read, every)))
+    else:
+        watch(read, every, console)
+
+
+@app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="Where everything goes.")] = Path("demo"),
     kimg: Annotated[float | None, typer.Option(help="Train for this many thousand images instead.")] = None,

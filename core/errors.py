@@ -14,7 +14,8 @@ GanfoundryError
 ├── DeployError           manifests that cannot be made of a repository, or written
 └── ServingError          the server or a request to it
     ├── ServerUnavailable no server at that address, or it went away
-    │   └── ServerBusy    overloaded, stopping or restarting: the same request may be answered later
+    │   └── ServerBusy    stopping, restarting or overloaded: the same request may be answered later
+    │       └── ServerOverloaded  too many requests wait, or one waited too long
     ├── ModelNotFound     the server does not have that model
     └── RequestRefused    the server or the client refused what was asked
 """
@@ -77,7 +78,11 @@ class ServerUnavailable(ServingError):
 
 
 class ServerBusy(ServerUnavailable):
-    """Overloaded, stopping or restarting: the same request may be answered later."""
+    """Stopping, restarting or overloaded: the same request may be answered later."""
+
+
+class ServerOverloaded(ServerBusy):
+    """Too many requests wait, or one waited too long."""
 
 
 class ModelNotFound(ServingError):

@@ -121,6 +121,8 @@ def command(
         "--disable-auto-complete-config",
         f"--exit-timeout-secs={EXIT_TIMEOUT}",
         f"--backend-config=python,shm-region-prefix-name={workplace.shm_prefix}",
+        "--metrics-config=summary_latencies=true",  # since 2.33 (container 23.04)
+        "--metrics-config=summary_quantiles=0.5:0.01,0.99:0.001",  # each with the error it may make
     ]
     for service in ("grpc", "http", "metrics"):
         line += [f"--{service}-address={access.address}", f"--{service}-port={getattr(ports, service)}"]

@@ -4,7 +4,7 @@ import time
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
 
-from core.errors import ServingError
+from core.errors import ServerOverloaded, ServingError
 from serving.golden import Watched
 from serving.server import Server
 from serving.wire import Answer
@@ -61,7 +61,7 @@ class Prober:
     def _judge(self, model: Watched, answer: Answer) -> str | None:
         try:
             return model.difference(answer.result(0), 0)
-        except NotYet:
+        except (NotYet, ServerOverloaded):  # whoever turns requests away is alive
             return None
         except ServingError as error:
             return f"'{model.name}' failed a question it must answer ({error})"

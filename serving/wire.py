@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from tritonclient.grpc import InferenceServerClient, InferInput, InferRequestedOutput
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
-from core.errors import ModelNotFound, RequestRefused, ServerBusy, ServerUnavailable, ServingError
+from core.errors import ModelNotFound, RequestRefused, ServerBusy, ServerOverloaded, ServerUnavailable, ServingError
 from serving.tls import ClientTls
 
 Answer = Future[NDArray[Any]]
@@ -98,7 +98,9 @@ def translated(error: Exception, model: str = "") -> ServingError:
     status = str(error.status() or "") if isinstance(error, InferenceServerException) else ""
     said = _first_line(error.message() if isinstance(error, InferenceServerException) else error)
     if "maximum queue size" in said:
-        return ServerBusy(f"the server has too many requests waiting for '{model}': ask again later")
+        return ServerOverloaded(f"the server has too many requests waiting for '{model}': ask again later")
+    if "timeout expired" in said:
+        return ServerOverloaded(f"a request to '{model}' waited too long behind others: ask again later")
     if "not at ready state" in said:  # said with NOT_FOUND while a server stops or starts
         return ServerBusy(f"the server is stopping or not ready yet ({said}): ask again later")
     if "unknown model" in said or "NOT_FOUND" in status:

@@ -41,7 +41,8 @@ def pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(
-    "verb", [[], ["train"], ["data", "import"], ["evaluate"], ["plot"], ["export"], ["serve"], ["deploy"], ["sample"]]
+    "verb",
+    [[], ["train"], ["data", "import"], ["evaluate"], ["plot"], ["export"], ["serve"], ["deploy"], ["sample"], ["top"]],
 )
 def test_help_imports_nothing_heavy(verb: list[str]) -> None:
     code = (
@@ -71,6 +72,7 @@ def test_every_verb_is_in_the_help() -> None:
         "serve",
         "deploy",
         "sample",
+        "top",
         "demo",
     ):
         assert f" {verb} " in listed
@@ -121,6 +123,8 @@ def test_errors_are_one_line_that_says_what_to_do(pack: Path, tmp_path: Path) ->
     assert_one_line(cli("serve", "--repository", empty, "--grpc-port", 1), "publish")
     assert_one_line(cli("sample", "x", "--seeds", "0-", "--out", out), "0-63")
     assert_one_line(cli("sample", "x", "--seeds", "0", "--out", out, "--url", "127.0.0.1:9"), "serve")
+    assert_one_line(cli("top", "--metrics-url", "http://127.0.0.1:9/metrics"), "serve", "--metrics-url")
+    assert_one_line(cli("top", "--json", "--metrics-url", "localhost:8002"), "http://localhost:8002/metrics")
     assert not out.exists()
 
 

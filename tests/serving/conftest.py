@@ -1,5 +1,6 @@
 """A bundle that any machine makes in milliseconds, and one real Triton that serves it to all tests."""
 
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,9 +18,12 @@ from core.latents import ALGORITHM, latents
 from core.spec import GeneratorSpec, Provenance
 from serving import publishing
 from serving.config import Queue, render
-from serving.launching import free_ports
+from serving.launching import Ports, free_ports
 from serving.repository import CONFIG, read_config
+from serving.server import Server
 from serving.supervisor import Supervisor
+from serving.triton import find_triton
+from serving.workplace import make_workplace, remove_workplace
 
 SPEC = GeneratorSpec("tiny", 8, 12, 4, latent_dim=8, provenance=Provenance(data_name="noise", data_licence="CC0-1.0"))
 CLASSES = ("cat", "dog", "bird")
@@ -232,3 +236,23 @@ def style_server(tmp_path_factory, bundle, style_bundle, labelled_bundle) -> Ite
     configure(repository / "styled_synthesis", max_batch_size=7)
     with Supervisor(repository, free_ports()) as supervisor:
         yield supervisor
+
+
+QUEUE_LIMIT = 2
+
+
+@pytest.fixture(scope="session")
+def limited_ports(tmp_path_factory, bundle) -> Iterator[Ports]:
+    """A Triton that nobody watches: few may wait for its model ``limited``, each for as long as it says itself."""
+    repository = tmp_path_factory.mktemp("limited") / "repository"
+    path = publish(bundle, "limited", repository).path.parent / CONFIG
+    configure(path.parent, queue=Queue(700_000, QUEUE_LIMIT, 60_000_000))
+    path.write_text(path.read_text().replace("dynamic_batching {", "dynamic_batching {\n  preferred_batch_size: [64]"))
+    ports, workplace = free_ports(), make_workplace(find_triton())
+    server = Server(find_triton(), repository, ports, Access(), "", workplace)
+    try:
+        assert server.wait_until_right(60, threading.Event())
+        yield ports
+    finally:
+        server.end(0)
+        remove_workplace(workplace)

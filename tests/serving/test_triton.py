@@ -35,6 +35,13 @@ def test_the_command_line_is_loopback_only_and_private(workplace):
     assert Path(options["backend-directory"]).is_relative_to(workplace.root)
 
 
+@pytest.mark.parametrize("server", [find_triton(), FOREIGN])
+def test_every_server_is_asked_for_percentiles(server, workplace):
+    line = triton.command(server, Path("models"), Ports(1, 2, 3), workplace)
+    assert "--metrics-config=summary_latencies=true" in line
+    assert "--metrics-config=summary_quantiles=0.5:0.01,0.99:0.001" in line
+
+
 def test_a_server_with_backends_of_its_own_keeps_them(workplace):
     assert not any("backend-directory" in each for each in triton.command(FOREIGN, Path(), Ports(), workplace))
     assert "LD_LIBRARY_PATH" not in triton.environment(FOREIGN, workplace).keys() - triton.os.environ.keys()
