@@ -422,7 +422,9 @@ def sample(
         ),
     ] = None,
     url: Annotated[str, typer.Option(help="The server's gRPC address.")] = "localhost:8001",
-    batch: Annotated[int | None, typer.Option(help="Images a request; 1 gives the same bytes for ever.")] = None,
+    batch: Annotated[
+        int | None, typer.Option(help="Images a request; 1 gives the same bytes for ever. With --shard 16.")
+    ] = None,
     shard: Annotated[
         str | None,
         typer.Option(
@@ -441,11 +443,12 @@ def sample(
     _check_only_with("--mix", mix, {"--layers": layers})
     if mix and not layers:
         raise typer.BadParameter("--mix needs --layers: coarse, middle, fine, or a range like 0-3")
+    _check_only_with("--seeds", seeds, {"--shard": shard})
     _check_only_with("--shard", shard, {"--ray": ray or None})
-    if shard:
-        _check_only_with("--seeds", seeds, {"--shard": shard})
-        _check_only_with("single images", None, {"--sheet": sheet})
-        _sample_shards(model, seeds or "", shard, out, truncation, label, url, batch, ray)
+    if shard is not None:
+        if sheet or "," in truncation:
+            raise typer.BadParameter("--sheet and several truncations do not go with --shard: leave them out")
+        _sample_shards(model, out, seeds or "", shard, truncation, label, url, batch, ray)
         return
     from core.latents import parse_seeds
     from serving.client import Sampler
@@ -470,9 +473,9 @@ def sample(
 
 def _sample_shards(
     model: str,
+    out: Path,
     seeds: str,
     shard: str,
-    out: Path,
     truncation: str,
     label: str | None,
     url: str,
@@ -484,11 +487,9 @@ def _sample_shards(
     from serving.client import Sampler
     from serving.sampling import parse_truncations
 
-    ranges, (shards, number), truncations = parse_ranges(seeds), parse_shard(shard), parse_truncations(truncation)
-    if len(truncations) > 1:
-        raise typer.BadParameter("several truncations do not go with --shard: give one")
+    ranges, (shards, number), (value,) = parse_ranges(seeds), parse_shard(shard), parse_truncations(truncation)
     with Sampler(model, url, batch=BATCH if batch is None else batch, alone=True) as sampler, _bar("sampling") as bar:
-        order = place_order(sampler, ranges, number, truncations[0], label)
+        order = place_order(sampler, ranges, number, value, label)
         if ray:
             from serving.bulk_ray import write_shards_with_ray
 

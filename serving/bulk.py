@@ -13,7 +13,7 @@ from serving.files import make_places
 from serving.ranges import ascending, count, written
 from serving.shards import MOST_SHARDS, BulkOrder, State, check_folder, state_of, write_shard
 
-BATCH = 16  # a request of that many is as quick as larger ones, and a server of ours takes it
+BATCH = 16  # never the server's own limit: the last bit of a pixel may depend on it
 
 Progress = Callable[[int, int], None]
 T = TypeVar("T")
@@ -47,7 +47,7 @@ def place_order(
         raise RequestRefused(f"{count(ranges)} seeds cannot be split into {shards} shards: choose fewer")
     sampler.sample([], truncation, label)  # refuses what cannot be
     return BulkOrder(
-        sampler.model, sampler.version, sampler.bundle, written(ranges), shards, truncation, label, sampler.batch
+        sampler.model, sampler.version, sampler.bundle, written(ranges), shards, float(truncation), label, sampler.batch
     )
 
 
@@ -109,7 +109,7 @@ class Tally:
     def said(self) -> str:
         """What was done."""
         of = Counter(self._found.values())
-        damaged = [f"{self._order.name(shard)}.tar" for shard, found in self._found.items() if found is State.DAMAGED]
+        damaged = [self._order.name(shard) for shard, found in self._found.items() if found is State.DAMAGED]
         again = f", {len(damaged)} damaged and written again ({', '.join(damaged)})" if damaged else ""
         news = f"{of[State.ABSENT]:,} written, {of[State.FINISHED]:,} finished before{again}"
         return f"shards in {self._out}: {news}; {self._done:,} images"

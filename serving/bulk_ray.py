@@ -11,13 +11,16 @@ from serving.client import Sampler
 from serving.files import make_places
 from serving.shards import BulkOrder, State, check_folder
 
+SECONDS_TO_END = 10.0  # for tasks that are cancelled
+
 
 def write_shards_with_ray(
     order: BulkOrder, url: str, shards: Sequence[int], out: Path, progress: Progress | None = None
 ) -> str:
-    """As ``serving.bulk.write_shards``, on the cluster that RAY_ADDRESS names, or a new one on this machine.
+    """As ``serving.bulk.write_shards``, on the cluster that RAY_ADDRESS names, one that runs here, or a new one here.
 
-    Every node must reach the server at ``url`` and have ``out``. Raises MissingDependency where Ray is not installed.
+    Every node must have this package, reach the server at ``url`` and see ``out``. Raises MissingDependency where Ray
+    is not installed.
     """
     ray = _ray()
     check_folder(order, out)
@@ -27,9 +30,12 @@ def write_shards_with_ray(
         ray.init(logging_level="warning", log_to_driver=False)
         task = ray.remote(_make_shard)
         shard_of = {task.remote(order, url, shard, out.absolute()): shard for shard in shards}
-        while shard_of:
-            (ready, *_), _ = ray.wait(list(shard_of))
-            tally.add(shard_of.pop(ready), ray.get(ready))
+        try:
+            while shard_of:
+                (ready, *_), _ = ray.wait(list(shard_of))
+                tally.add(shard_of.pop(ready), ray.get(ready))
+        finally:
+            _cancel(ray, list(shard_of))
     except ray.exceptions.RayTaskError as error:
         raise error.cause from None  # an error of ours, as the task raised it
     except (ray.exceptions.RayError, ConnectionError) as error:
@@ -38,6 +44,14 @@ def write_shards_with_ray(
     finally:
         ray.shutdown()
     return tally.said()
+
+
+def _cancel(ray: Any, tasks: list[Any]) -> None:
+    """End tasks so that they clean up after themselves, which they could not if they were killed."""
+    for task in tasks:
+        ray.cancel(task)
+    if tasks:
+        ray.wait(tasks, num_returns=len(tasks), timeout=SECONDS_TO_END)
 
 
 def _make_shard(order: BulkOrder, url: str, shard: int, out: Path) -> State:

@@ -182,7 +182,7 @@ def test_files_that_were_harmed_are_made_again_and_named(sample, undisturbed, tm
     leftover.with_suffix(".json").unlink()
     leftover.write_bytes(b"half a tar")
     said = sample("--shard", "all/5")
-    assert f"1 written, 2 finished before, 2 damaged and written again ({flipped.name}, {cut.name})" in said
+    assert f"1 written, 2 finished before, 2 damaged and written again ({flipped.stem}, {cut.stem})" in said
     assert files(out) == undisturbed
 
 
