@@ -26,12 +26,9 @@ def new_file(path: Path) -> Iterator[BinaryIO]:
     file stays. A writer that is killed leaves a hidden file that ``sweep`` deletes.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    temporary = Path(name)
+    handle, temporary = _locked_temporary(path)
     try:
         with os.fdopen(handle, "wb") as file:
-            with suppress(OSError):  # not every file system has locks
-                fcntl.flock(file, fcntl.LOCK_EX)  # until the file is closed: it is no leftover
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -39,7 +36,7 @@ def new_file(path: Path) -> Iterator[BinaryIO]:
             temporary.replace(path)
     except BaseException as error:
         temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.errno is not None and error.filename in (None, name):
+        if isinstance(error, OSError) and error.errno is not None and error.filename in (None, str(temporary)):
             error.filename, error.filename2 = str(path), None  # the name that the caller knows
         raise
     sync_directory(path.parent)
@@ -100,6 +97,17 @@ def sha256(path: Path) -> str:
     """The file's SHA-256 in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _locked_temporary(path: Path) -> tuple[int, Path]:
+    """A new hidden file beside ``path``, open for writing, with a lock that tells it from a leftover."""
+    while True:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        with suppress(OSError):  # not every file system has locks
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        if os.fstat(handle).st_nlink:
+            return handle, Path(name)
+        os.close(handle)  # somebody swept it in the moment before it was locked
 
 
 def _move_into_place(temporary: Path, path: Path) -> None:

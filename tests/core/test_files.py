@@ -1,5 +1,6 @@
 """Files and directories that appear whole or not at all."""
 
+import fcntl
 import hashlib
 import os
 import subprocess
@@ -76,6 +77,22 @@ def test_what_killed_writers_left_is_swept_and_nothing_else(tmp_path: Path) -> N
         (tmp_path / other).touch()
     sweep(path)
     assert sorted(os.listdir(tmp_path)) == sorted([".a1.tar.x.tmp", ".a[1].tar", "a[1].tar.x.tmp", ".a[1].json.x.tmp"])
+
+
+def test_a_file_that_is_swept_before_it_is_locked_is_begun_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock, path = fcntl.flock, tmp_path / "file"
+
+    def swept_first(handle: int, operation: int) -> None:
+        monkeypatch.setattr(fcntl, "flock", lock)
+        sweep(path)
+        lock(handle, operation)
+
+    monkeypatch.setattr(fcntl, "flock", swept_first)
+    write_atomic(path, "whole")
+    assert path.read_text() == "whole"
+    assert os.listdir(tmp_path) == ["file"]
 
 
 def test_a_directory_appears_only_when_the_block_ends_well(tmp_path: Path) -> None:
