@@ -460,7 +460,19 @@ def sample(
         ),
     ] = None,
     url: Annotated[str, typer.Option(help="The server's gRPC address.")] = "localhost:8001",
-    batch: Annotated[int | None, typer.Option(help="Images a request; 1 gives the same bytes for ever.")] = None,
+    batch: Annotated[
+        int | None, typer.Option(help="Images a request; 1 gives the same bytes for ever. With --shard 16.")
+    ] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            metavar="I/N",
+            help="Bulk work: part I of N, from 0, as a tar with a manifest; all/N: each in turn, but what is finished.",
+        ),
+    ] = None,
+    ray: Annotated[
+        bool, typer.Option("--ray", help="A Ray task for each shard, on RAY_ADDRESS or this machine.")
+    ] = False,
 ) -> None:
     """Ask a served model for images over gRPC: of seeds, on the way between them, or of mixed styles."""
     _check_one_of({"--seeds": seeds, "--interpolate": interpolate, "--mix": mix})
@@ -469,6 +481,13 @@ def sample(
     _check_only_with("--mix", mix, {"--layers": layers})
     if mix and not layers:
         raise typer.BadParameter("--mix needs --layers: coarse, middle, fine, or a range like 0-3")
+    _check_only_with("--seeds", seeds, {"--shard": shard})
+    _check_only_with("--shard", shard, {"--ray": ray or None})
+    if shard is not None:
+        if sheet or "," in truncation:
+            raise typer.BadParameter("--sheet and several truncations do not go with --shard: leave them out")
+        _sample_shards(model, out, seeds or "", shard, truncation, label, url, batch, ray)
+        return
     from core.latents import parse_seeds
     from serving.client import Sampler
     from serving.sampling import Order, draw_interpolation, draw_mixes, draw_seeds, draw_sweep, parse_truncations
@@ -487,6 +506,34 @@ def sample(
             said = draw_sweep(order, numbers, truncations)
         else:
             said = draw_seeds(order, numbers, truncations[0])
+    _say(said)
+
+
+def _sample_shards(
+    model: str,
+    out: Path,
+    seeds: str,
+    shard: str,
+    truncation: str,
+    label: str | None,
+    url: str,
+    batch: int | None,
+    ray: bool,
+) -> None:
+    from core.latents import parse_ranges
+    from serving.bulk import BATCH, parse_shard, place_order, write_shards
+    from serving.client import Sampler
+    from serving.sampling import parse_truncations
+
+    ranges, (shards, number), (value,) = parse_ranges(seeds), parse_shard(shard), parse_truncations(truncation)
+    with Sampler(model, url, batch=BATCH if batch is None else batch, alone=True) as sampler, _bar("sampling") as bar:
+        order = place_order(sampler, ranges, number, value, label)
+        if ray:
+            from serving.bulk_ray import write_shards_with_ray
+
+            said = write_shards_with_ray(order, url, shards, out, bar)
+        else:
+            said = write_shards(sampler, order, shards, out, bar)
     _say(said)
 
 

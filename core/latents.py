@@ -1,5 +1,6 @@
 """Seeds to latents. A seed means the same picture everywhere, so this stream never changes."""
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,14 +20,22 @@ def latents(seeds: Sequence[int], dim: int) -> NDArray[np.float32]:
     (NEP 19), so a seed stays the same latent in every release.
     """
     rows = np.empty((len(seeds), dim), np.float32)
+    stream = np.random.RandomState(0)  # making one takes forty times as long as seeding it again
     for row, seed in zip(rows, seeds, strict=True):
-        row[:] = np.random.RandomState(_valid(seed)).standard_normal(dim)
+        stream.seed(_valid(seed))
+        row[:] = stream.standard_normal(dim)
     return rows
 
 
 def parse_seeds(text: str) -> list[int]:
     """``"0-63"``, ``"7"`` or ``"0-3,9,20-22"`` as a list of seeds in the order written."""
-    seeds: list[int] = []
+    return list(itertools.chain.from_iterable(parse_ranges(text)))
+
+
+def parse_ranges(text: str) -> tuple[range, ...]:
+    """What ``parse_seeds`` reads, as ranges: ten million seeds cost no memory."""
+    ranges: list[range] = []
+    count = 0
     for part in text.split(","):
         first, _, last = (end.strip() for end in part.partition("-"))
         last = last or first
@@ -35,10 +44,11 @@ def parse_seeds(text: str) -> list[int]:
         start, stop = _valid(int(first)), _valid(int(last))
         if stop < start:
             raise RequestRefused(f"the seeds {part.strip()} run backwards: write {last}-{first}")
-        if len(seeds) + stop - start >= MOST_SEEDS:
+        ranges.append(range(start, stop + 1))
+        count += len(ranges[-1])
+        if count > MOST_SEEDS:
             raise RequestRefused(f"more than {MOST_SEEDS} seeds in one command: split the range")
-        seeds.extend(range(start, stop + 1))
-    return seeds
+    return tuple(ranges)
 
 
 def _valid(seed: int) -> int:

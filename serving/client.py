@@ -17,7 +17,7 @@ from core.images import Images
 from core.latents import latents
 from core.spec import GeneratorSpec
 from serving.asking import Asking, Request
-from serving.config import PART, SPEC, WHOLE, ModelConfig, from_message
+from serving.config import BUNDLE, PART, SPEC, WHOLE, ModelConfig, from_message
 from serving.patience import Patience
 from serving.styles import Parts, as_float32, check_rows, find_parts, refusal
 from serving.tls import ClientTls
@@ -32,9 +32,11 @@ class Sampler:
     """Asks one version of one served model for images. A context manager; ``close`` it otherwise.
 
     ``spec`` says what the generator is, ``version`` which version was the newest when this was made: all images
-    come from that one. With ``batch=1`` each seed is run alone, so that its bytes are always the same; in larger
-    batches a pixel may differ by one level. A request that meets an overloaded or restarting server is asked again,
-    within ``seconds`` for each (serving/patience.py); images come in order all the same. ``tls`` encrypts.
+    come from that one, and ``bundle`` is the SHA-256 of the manifest of the bundle it was published from. The last
+    bit of a pixel may depend on which images are run together: ``alone`` asks for a run for each request, so that
+    the bytes are a function of the seeds in it, and with ``batch=1``, which is always alone, of each seed. A request
+    that meets an overloaded or restarting server is asked again, within ``seconds`` for each (serving/patience.py);
+    images come in order all the same. ``tls`` encrypts.
 
     Raises ServerUnavailable, ModelNotFound, or ServingError for a model that is not one of ours.
     """
@@ -45,6 +47,7 @@ class Sampler:
         url: str = "localhost:8001",
         *,
         batch: int | None = None,
+        alone: bool = False,
         in_flight: int = 4,
         seconds: float = 60.0,
         tls: ClientTls | None = None,
@@ -57,12 +60,13 @@ class Sampler:
         try:
             self.version, config = self._find()
             self.spec = _spec_of(model, config)
+            self.bundle = config.parameters.get(BUNDLE, "")
         except BaseException:
             self.close()
             raise
         image_bytes = self.spec.height * self.spec.width * self.spec.channels
         self.batch = min(batch or config.max_batch_size, config.max_batch_size, max(_MOST_BYTES // image_bytes, 1))
-        self._alone = batch == 1
+        self._alone = alone or batch == 1
 
     def sample(
         self, seeds: Iterable[int], truncation: float = 1.0, label: str | None = None

@@ -79,7 +79,7 @@ def save_sheet(
 
 def write_file(path: Path, data: bytes, named: Path | None = None) -> None:
     """Write ``data`` whole or not at all. Raises ServingError, which names ``named`` or the path, if it cannot."""
-    with _writing(named or path):
+    with writing(named or path):
         write_atomic(path, data)
 
 
@@ -116,7 +116,8 @@ def make_places(out: Path, *files: Path | None) -> None:
 
 
 @contextmanager
-def _writing(place: Path) -> Iterator[None]:
+def writing(place: Path) -> Iterator[None]:
+    """Raise ServingError, which names ``place`` in a line, for what the file system refuses in the block."""
     try:
         yield
     except OSError as error:

@@ -90,6 +90,11 @@ def test_bad_usage_is_status_2() -> None:
         [*sample, "--mix", "1,2"],
         [*sample, "--interpolate", "1,2", "--truncation", "0,1"],
         [*sample, "--interpolate", "1,2", "--fps", "51"],
+        [*sample, "--interpolate", "1,2", "--shard", "0/4"],
+        [*sample, "--mix", "1,2", "--layers", "fine", "--shard", "0/4"],
+        [*sample, "--seeds", "1-9", "--sheet", "z.png", "--shard", "0/4"],
+        [*sample, "--seeds", "1-9", "--truncation", "0,1", "--shard", "0/4"],
+        [*sample, "--seeds", "1-9", "--ray"],
     )
     for arguments in (*wrong, *contradictory):
         done = cli(*arguments)
@@ -125,6 +130,7 @@ def test_errors_are_one_line_that_says_what_to_do(pack: Path, tmp_path: Path) ->
     assert_one_line(cli("sample", "x", "--seeds", "0", "--out", out, "--url", "127.0.0.1:9"), "serve")
     assert_one_line(cli("top", "--metrics-url", "http://127.0.0.1:9/metrics"), "serve", "--metrics-url")
     assert_one_line(cli("top", "--json", "--metrics-url", "localhost:8002"), "http://localhost:8002/metrics")
+    assert_one_line(cli("sample", "x", "--seeds", "0-99", "--out", out, "--shard", "64/64"), "0/64 to 63/64")
     assert not out.exists()
 
 

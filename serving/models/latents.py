@@ -51,8 +51,10 @@ class TritonPythonModel:
 def latents(seeds: NDArray[np.int64], dim: int) -> NDArray[np.float32]:
     """One row a seed, float32 ``(len(seeds), dim)``; NumPy has frozen this stream (NEP 19)."""
     rows = np.empty((len(seeds), dim), np.float32)
+    stream = np.random.RandomState(0)  # making one takes forty times as long as seeding it again
     for row, seed in zip(rows, seeds, strict=True):
-        row[:] = np.random.RandomState(seed).standard_normal(dim)
+        stream.seed(seed)
+        row[:] = stream.standard_normal(dim)
     return rows
 
 

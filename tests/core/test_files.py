@@ -1,12 +1,17 @@
 """Files and directories that appear whole or not at all."""
 
+import fcntl
 import hashlib
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from core.files import new_directory, sha256, write_atomic
+from core.files import new_directory, new_file, sha256, sweep, write_atomic
+
+ROOT = Path(__file__).parent.parent.parent
 
 
 def test_write_atomic_replaces_and_leaves_nothing_else(tmp_path: Path) -> None:
@@ -34,6 +39,60 @@ def test_a_refused_write_names_the_file_that_was_asked_for(tmp_path: Path) -> No
         write_atomic(tmp_path / "folder", "x")
     assert error.value.filename == str(tmp_path / "folder")
     assert os.listdir(tmp_path) == ["folder"]
+
+
+def test_two_writers_of_one_file_do_not_disturb_each_other(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    with new_file(path) as first:
+        first.write(b"first")
+        with new_file(path) as second:
+            second.write(b"sec")
+            sweep(path)
+            second.write(b"ond")
+        assert path.read_bytes() == b"second"
+        assert len(os.listdir(tmp_path)) == 2
+    assert path.read_bytes() == b"first"
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_a_file_whose_writing_fails_leaves_what_was_there(tmp_path: Path) -> None:
+    write_atomic(tmp_path / "file", "old")
+    with pytest.raises(KeyboardInterrupt), new_file(tmp_path / "file") as file:
+        file.write(b"new")
+        raise KeyboardInterrupt
+    assert (tmp_path / "file").read_text() == "old"
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_what_killed_writers_left_is_swept_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "a[1].tar"
+    code = (
+        "import os, pathlib, sys; from core.files import new_file\n"
+        "with new_file(pathlib.Path(sys.argv[1])) as file: file.write(bytes(9999)); file.flush(); os._exit(9)"
+    )
+    assert subprocess.run([sys.executable, "-c", code, path], cwd=ROOT).returncode == 9
+    (left,) = os.listdir(tmp_path)
+    assert left.startswith(".a[1].tar.")
+    for other in (".a1.tar.x.tmp", ".a[1].tar", "a[1].tar.x.tmp", ".a[1].json.x.tmp"):
+        (tmp_path / other).touch()
+    sweep(path)
+    assert sorted(os.listdir(tmp_path)) == sorted([".a1.tar.x.tmp", ".a[1].tar", "a[1].tar.x.tmp", ".a[1].json.x.tmp"])
+
+
+def test_a_file_that_is_swept_before_it_is_locked_is_begun_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock, path = fcntl.flock, tmp_path / "file"
+
+    def swept_first(handle: int, operation: int) -> None:
+        monkeypatch.setattr(fcntl, "flock", lock)
+        sweep(path)
+        lock(handle, operation)
+
+    monkeypatch.setattr(fcntl, "flock", swept_first)
+    write_atomic(path, "whole")
+    assert path.read_text() == "whole"
+    assert os.listdir(tmp_path) == ["file"]
 
 
 def test_a_directory_appears_only_when_the_block_ends_well(tmp_path: Path) -> None:

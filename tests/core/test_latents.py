@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import RequestRefused
-from core.latents import LAST_SEED, latents, parse_seeds
+from core.latents import LAST_SEED, MOST_SEEDS, latents, parse_ranges, parse_seeds
 
 
 def test_the_stream_is_the_one_numpy_froze() -> None:
@@ -25,6 +25,12 @@ def test_a_row_depends_on_its_seed_alone(seeds: list[int], dim: int) -> None:
     together = latents(seeds, dim)
     alone = np.concatenate([latents([seed], dim) for seed in seeds])
     assert np.array_equal(together, alone)
+
+
+@given(st.lists(st.integers(0, LAST_SEED), max_size=4), st.integers(1, 9))
+def test_a_row_is_what_a_stream_of_its_own_gives(seeds: list[int], dim: int) -> None:
+    own = [np.random.RandomState(seed).standard_normal(dim).astype(np.float32) for seed in seeds]
+    assert np.array_equal(latents(seeds, dim), np.array(own, np.float32).reshape(-1, dim))
 
 
 def test_latents_are_standard_normal() -> None:
@@ -53,3 +59,10 @@ def test_what_is_not_a_list_of_seeds_is_refused_in_one_line(text: str) -> None:
     with pytest.raises(RequestRefused) as error:
         parse_seeds(text)
     assert "\n" not in str(error.value)
+
+
+def test_ranges_are_the_same_seeds_and_as_many_as_are_allowed_cost_nothing() -> None:
+    assert parse_ranges("0-3, 9 ,20-22") == (range(4), range(9, 10), range(20, 23))
+    assert parse_ranges(f"0-{MOST_SEEDS - 1}") == (range(MOST_SEEDS),)
+    with pytest.raises(RequestRefused, match="split the range"):
+        parse_ranges(f"0-{MOST_SEEDS - 1},{MOST_SEEDS}")

@@ -18,7 +18,7 @@ from core.latents import ALGORITHM, latents
 from core.spec import GeneratorSpec, Provenance
 from serving import publishing
 from serving.config import Queue, render
-from serving.launching import Ports, free_ports
+from serving.launching import Access, Ports, free_ports
 from serving.repository import CONFIG, read_config
 from serving.server import Server
 from serving.supervisor import Supervisor

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from core.contract import sample_inputs
 from core.errors import ServerUnavailable, ServingError
 from serving.client import Sampler
-from serving.metrics import Counts, Device, Model, Snapshot, parse, rates
 from serving.launching import HOST
+from serving.metrics import Counts, Device, Model, Snapshot, parse, rates
 from serving.wire import ask, connect, infer_inputs
 from tests.serving.conftest import SPEC
 

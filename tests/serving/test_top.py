@@ -19,9 +19,10 @@ from rich.console import Console
 from core.contract import sample_inputs
 from core.errors import ServerUnavailable, ServingError
 from serving import top
+from serving.config import Queue
+from serving.launching import HOST
 from serving.metrics import Counts, Device, Model, Snapshot, rates
 from serving.top import Reader, measure, table, watch
-from serving.launching import HOST
 from serving.wire import ask, connect
 from tests.serving.conftest import QUEUE_LIMIT, SPEC
 
@@ -95,8 +96,8 @@ def test_a_server_without_models_says_so():
 
 def test_a_real_server_is_measured(server):
     found = measure(Reader(metrics_url(server.ports), f"http://{HOST}:{server.ports.http}").read, 0.1)
-    assert [model.name for model in found.models] == ["animals", "gathering", "tiny"]
-    assert [model.queue_limit for model in found.models] == [None] * 3
+    assert [model.name for model in found.models] == ["animals", "gathering", "tiny", "tiny"]
+    assert [model.queue_limit for model in found.models] == [Queue().size] * 4
     assert found.seconds >= 0.1
 
 
