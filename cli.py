@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from core.spec import GeneratorSpec
     from export.gates import Judge
     from export.inspection import Inspection
+    from serving.publishing import Published
     from serving.supervisor import Event
+    from serving.tls import ClientTls
     from trainer.data.pack import Pack
     from trainer.metrics.evaluate import Evaluation
     from trainer.metrics.features import Make
@@ -48,6 +50,9 @@ console = Console()
 
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
 Repository = Annotated[Path, typer.Option(help="The folder Triton serves.")]
+Trial = Annotated[
+    bool, typer.Option("--trial/--no-trial", help="First serve it in private, and look at its golden images.")
+]
 
 
 class Precision(StrEnum):
@@ -367,14 +372,47 @@ def publish(
     bundle: Annotated[Path, typer.Argument(help="A bundle made by export.")],
     name: Annotated[str, typer.Option(help="The model's name on the server.")],
     repository: Repository = Path("model_repository"),
+    thin: Annotated[
+        bool, typer.Option("--thin/--no-thin", help="Also NAME_from_seed and NAME_png, for clients without our code.")
+    ] = True,
+    trial: Trial = True,
 ) -> None:
-    """Add a bundle to a Triton model repository, as the model's next version."""
+    """Add a bundle to a Triton model repository, as the model's next version. A server that runs takes it up."""
     from serving.publishing import publish as add
 
-    published = add(bundle, name, repository)
-    _say(f"published {published.name} version {published.version}: {published.path}")
-    if published.beside:
-        _say(f"beside it: {', '.join(published.beside)}")
+    with console.status("publishing, after a trial in a server of its own" if trial else "publishing"):
+        published = add(bundle, name, repository, thin=thin, trial=_stand_trial(trial))
+    _print_published(published)
+
+
+@app.command()
+def rollback(
+    name: Annotated[str, typer.Argument(help="A published model.")],
+    to: Annotated[int | None, typer.Option(help="Which version; the last other one unless given.")] = None,
+    repository: Repository = Path("model_repository"),
+    trial: Trial = True,
+) -> None:
+    """Go back to an older version of a model: it becomes the newest once more, under a number of its own."""
+    from serving.publishing import rollback as back
+
+    with console.status("going back, after a trial in a server of its own" if trial else "going back"):
+        published = back(name, repository, to, trial=_stand_trial(trial))
+    _print_published(published)
+
+
+@app.command()
+def models(
+    repository: Repository = Path("model_repository"),
+    metrics_url: Annotated[
+        str | None, typer.Option(help="A server's metrics, to see what it serves: http://localhost:8002/metrics.")
+    ] = None,
+) -> None:
+    """List published models: versions, the bundles they came from, and, of a server, how much it answered."""
+    from serving.overview import overview, table
+    from serving.top import Reader
+
+    served = Reader(metrics_url).read() if metrics_url else None
+    console.print(table(overview(repository, served), served is not None))
 
 
 @app.command()
@@ -384,12 +422,37 @@ def serve(
     http_port: Annotated[int, typer.Option(help="Where health is.")] = 8000,
     metrics_port: Annotated[int, typer.Option(help="Where Prometheus reads.")] = 8002,
     tritonserver: Annotated[Path | None, typer.Option(help="The program; found by itself unless given.")] = None,
+    address: Annotated[
+        str, typer.Option(help="Where it listens. The bundled server refuses all but loopback: it has known holes.")
+    ] = "127.0.0.1",
+    engine: Annotated[
+        Literal["cpu", "ort_trt", "tensorrt"] | None,
+        typer.Option(help="Instead of ONNX Runtime on a GPU where there is one; the last two need NVIDIA's server."),
+    ] = None,
+    tls_cert: Annotated[Path | None, typer.Option(help="Encrypt gRPC: the server's certificate, PEM.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="And its key.")] = None,
+    tls_ca: Annotated[
+        Path | None, typer.Option(help="Only clients whose certificates this CA signed; it must have signed ours too.")
+    ] = None,
+    admin_secret_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="The key to loading, statistics and shared memory, else GANFOUNDRY_ADMIN_SECRET, else nobody knows it."
+        ),
+    ] = None,
 ) -> None:
-    """Serve every published model with Triton until Ctrl-C, restarting what dies."""
-    from serving.launching import Ports
+    """Serve every published model with Triton until Ctrl-C: what dies is restarted, what is published is loaded."""
+    from serving.launching import Access, Ports, read_secret
     from serving.supervisor import serve as run
+    from serving.tls import ServerTls
 
-    run(repository, Ports(grpc_port, http_port, metrics_port), tritonserver, _print_event)
+    if (tls_cert is None) != (tls_key is None) or (tls_ca and not tls_cert):
+        raise typer.BadParameter("--tls-cert and --tls-key go together, and --tls-ca with both")
+    tls = ServerTls(tls_cert, tls_key, tls_ca) if tls_cert and tls_key else None
+    secret = read_secret(admin_secret_file)
+    access = Access(address, tls, secret) if secret else Access(address, tls)
+    ports = Ports(grpc_port, http_port, metrics_port)
+    run(repository, ports, tritonserver, _print_event, access=access, engine=engine or "")
 
 
 @app.command()
@@ -473,6 +536,11 @@ def sample(
     ray: Annotated[
         bool, typer.Option("--ray", help="A Ray task for each shard, on RAY_ADDRESS or this machine.")
     ] = False,
+    tls_ca: Annotated[
+        Path | None, typer.Option(help="Encrypt; trust servers whose certificates this CA signed.")
+    ] = None,
+    tls_cert: Annotated[Path | None, typer.Option(help="Our own certificate, for servers that ask for one.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="And its key.")] = None,
 ) -> None:
     """Ask a served model for images over gRPC: of seeds, on the way between them, or of mixed styles."""
     _check_one_of({"--seeds": seeds, "--interpolate": interpolate, "--mix": mix})
@@ -483,10 +551,12 @@ def sample(
         raise typer.BadParameter("--mix needs --layers: coarse, middle, fine, or a range like 0-3")
     _check_only_with("--seeds", seeds, {"--shard": shard})
     _check_only_with("--shard", shard, {"--ray": ray or None})
+    _check_only_with("--tls-ca", tls_ca, {"--tls-cert": tls_cert, "--tls-key": tls_key})
     if shard is not None:
         if sheet or "," in truncation:
             raise typer.BadParameter("--sheet and several truncations do not go with --shard: leave them out")
-        _sample_shards(model, out, seeds or "", shard, truncation, label, url, batch, ray)
+        address = url, _client_tls(tls_ca, tls_cert, tls_key)
+        _sample_shards(model, out, seeds or "", shard, truncation, label, address, batch, ray)
         return
     from core.latents import parse_seeds
     from serving.client import Sampler
@@ -495,7 +565,8 @@ def sample(
     numbers, truncations = parse_seeds(seeds or interpolate or mix or ""), parse_truncations(truncation)
     if len(truncations) > 1 and not seeds:
         raise typer.BadParameter("several truncations go with --seeds only: give one")
-    with Sampler(model, url, batch=batch) as sampler, _bar("sampling") as progress:
+    tls = _client_tls(tls_ca, tls_cert, tls_key)
+    with Sampler(model, url, batch=batch, tls=tls) as sampler, _bar("sampling") as progress:
         order = Order(sampler, out, sheet, label, progress)
         if interpolate:
             timing: dict[str, Any] = {"fps": fps or 20, "loop": loop, "animation": animation}
@@ -516,7 +587,7 @@ def _sample_shards(
     shard: str,
     truncation: str,
     label: str | None,
-    url: str,
+    address: "tuple[str, ClientTls | None]",
     batch: int | None,
     ray: bool,
 ) -> None:
@@ -526,12 +597,13 @@ def _sample_shards(
     from serving.sampling import parse_truncations
 
     ranges, (shards, number), (value,) = parse_ranges(seeds), parse_shard(shard), parse_truncations(truncation)
-    with Sampler(model, url, batch=BATCH if batch is None else batch, alone=True) as sampler, _bar("sampling") as bar:
+    (url, tls), size = address, BATCH if batch is None else batch
+    with Sampler(model, url, batch=size, alone=True, tls=tls) as sampler, _bar("sampling") as bar:
         order = place_order(sampler, ranges, number, value, label)
         if ray:
             from serving.bulk_ray import write_shards_with_ray
 
-            said = write_shards_with_ray(order, url, shards, out, bar)
+            said = write_shards_with_ray(order, url, shards, out, bar, tls)
         else:
             said = write_shards(sampler, order, shards, out, bar)
     _say(said)
@@ -611,15 +683,31 @@ def _check_only_with(needed: str, value: Any, options: dict[str, Any]) -> None:
         raise typer.BadParameter(f"{given[0]} goes with {needed} only")
 
 
-def _print_event(event: "Event") -> None:
-    from serving.launching import HOST
+def _client_tls(trusted: Path | None, certificate: Path | None, key: Path | None) -> "ClientTls | None":
+    from serving.tls import ClientTls
 
+    return ClientTls(trusted, certificate, key) if trusted else None
+
+
+def _stand_trial(wanted: bool) -> "Callable[[Path], None] | None":
+    from serving.trial import stand_trial
+
+    return stand_trial if wanted else None
+
+
+def _print_published(published: "Published") -> None:
+    _say(f"published {published.name} version {published.version}: {published.path}")
+    if published.beside:
+        _say(f"beside it: {', '.join(published.beside)}")
+
+
+def _print_event(event: "Event") -> None:
     _say(f"{event.kind}: {event.message}")
     if event.kind == "ready":
         _say(f"  models   {', '.join(event.models)}")
-        _say(f"  gRPC     {HOST}:{event.ports.grpc}")
-        _say(f"  HTTP     http://{HOST}:{event.ports.http}/v2/health/ready")
-        _say(f"  metrics  http://{HOST}:{event.ports.metrics}/metrics")
+        _say(f"  gRPC     {event.host}:{event.ports.grpc}")
+        _say(f"  HTTP     http://{event.host}:{event.ports.http}/v2/health/ready")
+        _say(f"  metrics  http://{event.host}:{event.ports.metrics}/metrics")
 
 
 def _export_foreign(path: Path, out: Path, options: dict[str, Any], how: dict[str, Any]) -> "Manifest":

@@ -10,12 +10,18 @@ from serving.bulk import Progress, Tally, make_shard
 from serving.client import Sampler
 from serving.files import make_places
 from serving.shards import BulkOrder, State, check_folder
+from serving.tls import ClientTls
 
 SECONDS_TO_END = 10.0  # for tasks that are cancelled
 
 
 def write_shards_with_ray(
-    order: BulkOrder, url: str, shards: Sequence[int], out: Path, progress: Progress | None = None
+    order: BulkOrder,
+    url: str,
+    shards: Sequence[int],
+    out: Path,
+    progress: Progress | None = None,
+    tls: ClientTls | None = None,
 ) -> str:
     """As ``serving.bulk.write_shards``, on the cluster that RAY_ADDRESS names, one that runs here, or a new one here.
 
@@ -29,7 +35,7 @@ def write_shards_with_ray(
     try:
         ray.init(logging_level="warning", log_to_driver=False)
         task = ray.remote(_make_shard)
-        shard_of = {task.remote(order, url, shard, out.absolute()): shard for shard in shards}
+        shard_of = {task.remote(order, url, tls, shard, out.absolute()): shard for shard in shards}
         try:
             while shard_of:
                 (ready, *_), _ = ray.wait(list(shard_of))
@@ -54,9 +60,9 @@ def _cancel(ray: Any, tasks: list[Any]) -> None:
         ray.wait(tasks, num_returns=len(tasks), timeout=SECONDS_TO_END)
 
 
-def _make_shard(order: BulkOrder, url: str, shard: int, out: Path) -> State:
+def _make_shard(order: BulkOrder, url: str, tls: ClientTls | None, shard: int, out: Path) -> State:
     """The task: one shard, of the version that the order names."""
-    with Sampler(order.model, url, batch=order.batch, alone=True) as sampler:
+    with Sampler(order.model, url, batch=order.batch, alone=True, tls=tls) as sampler:
         if (sampler.version, sampler.bundle, sampler.batch) != (order.version, order.bundle_sha256, order.batch):
             raise ServingError(f"'{order.model}' became another on the server meanwhile: run the same command again")
         return make_shard(sampler, order, shard, out)

@@ -33,14 +33,15 @@ _GRACE = EXIT_TIMEOUT + 5.0  # seconds from asking the server to end to killing 
 class Event:
     """Something a person who watches would want to know.
 
-    ``kind`` is ``starting``, ``ready`` (``models`` are served at ``ports``), ``loaded`` (a new version), ``refused`` (a
-    new version that is bad), ``gone`` (from the repository), ``lost`` (``message`` says why; it is started again) or
-    ``stopped``.
+    ``kind`` is ``starting``, ``ready`` (``models`` are served at ``ports`` of ``host``), ``loaded`` (a new version),
+    ``refused`` (a new version that is bad), ``gone`` (from the repository), ``lost`` (``message`` says why; it is
+    started again) or ``stopped``.
     """
 
     kind: str
     message: str
     ports: Ports
+    host: str
     models: tuple[str, ...] = ()
 
 
@@ -211,7 +212,7 @@ class Supervisor:
         return f"the server did not {'keep running' if self._settled.is_set() else 'start'}{times}: {error}"
 
     def _tell(self, kind: str, message: str, models: tuple[str, ...] = ()) -> None:
-        self._on_event(Event(kind, message, self.ports, models))
+        self._on_event(Event(kind, message, self.ports, self.access.connect_to, models))
 
 
 def _ignore(_: Event) -> None:

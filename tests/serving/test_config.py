@@ -40,7 +40,7 @@ configs = st.builds(
     versions=st.integers(1, 9),
     filename=texts,
     accelerator=st.none() | st.builds(Accelerator, texts, named),
-    steps=st.lists(st.builds(Step, texts, named, named), max_size=3).map(tuple),
+    steps=st.lists(st.builds(Step, texts, st.integers(-1, 99), named, named), max_size=3).map(tuple),
     parameters=named,
 ).map(lambda config: replace(config, queue=None) if config.steps else config)  # Triton takes one or the other
 CONFIG = ModelConfig(

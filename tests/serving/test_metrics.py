@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.contract import sample_inputs
-from core.errors import ServerUnavailable, ServingError
+from core.errors import ServerOverloaded, ServingError
 from serving.client import Sampler
 from serving.launching import HOST
 from serving.metrics import Counts, Device, Model, Snapshot, parse, rates
@@ -37,7 +37,8 @@ def look_until(port, holds):
 
 
 def of(snapshot, name):
-    (model,) = (model for model in snapshot.models if model.name == name)
+    """The newest version of a model."""
+    *_, model = (model for model in snapshot.models if model.name == name)
     return model
 
 
@@ -45,10 +46,10 @@ def snapshot(moment, *models):
     return Snapshot(moment, models, Device(), {})
 
 
-def statistics(url, name):
+def statistics(server, name):
     """The counts of a model by Triton's other account of them, its statistics extension, in the order of Counts."""
-    with connect(url) as client:
-        (model,) = client.get_inference_statistics(name).model_stats
+    with connect(server.url) as client:
+        *_, model = client.get_inference_statistics(name, headers=server.access.headers).model_stats
     took = model.inference_stats
     compute = (took.compute_input.ns, took.compute_infer.ns, took.compute_output.ns)
     durations = (nanoseconds / 1000 for nanoseconds in (took.success.ns, took.queue.ns, *compute))
@@ -57,7 +58,7 @@ def statistics(url, name):
 
 def test_the_counts_are_those_of_the_statistics_extension(server):
     """Golden questions go on meanwhile, so each count lies between one look before and one after."""
-    before, found, after = statistics(server.url, "tiny"), look(server.ports.metrics), statistics(server.url, "tiny")
+    before, found, after = statistics(server, "tiny"), look(server.ports.metrics), statistics(server, "tiny")
     counts = of(found, "tiny").counts
     assert counts.successes > 0
     for field, least, count, most in zip(fields(Counts), before, astuple(counts), after, strict=True):
@@ -67,7 +68,8 @@ def test_the_counts_are_those_of_the_statistics_extension(server):
 
 def test_the_server_says_everything_that_is_looked_for(server):
     found = look(server.ports.metrics)
-    assert [f"{model.name}:{model.version}" for model in found.models] == ["animals:1", "gathering:1", "tiny:2"]
+    names = [f"{model.name}:{model.version}" for model in found.models]
+    assert names == ["animals:1", "gathering:1", "tiny:1", "tiny:2"]
     for model in found.models:
         assert model.pending is not None
         assert 0 < model.p50_us <= model.p99_us
@@ -101,7 +103,7 @@ def test_who_waits_too_long_is_counted_as_rejected_and_whom_a_full_queue_turns_a
         late = look_until(limited_ports.metrics, lambda found: of(found, "limited").counts != start)
         answers = [ask(client, "limited", inputs) for _ in range(20)]
         kinds = Counter(type(answer.exception(30)) for answer in answers)
-    assert set(kinds) == {type(None), ServerUnavailable}
+    assert set(kinds) == {type(None), ServerOverloaded}
     assert of(late, "limited").counts.since(start) == Counts(rejected=1)
     answered = start.successes + kinds[type(None)]
     end = look_until(limited_ports.metrics, lambda found: of(found, "limited").counts.successes == answered)

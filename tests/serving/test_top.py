@@ -222,6 +222,6 @@ def test_scripts_get_json(server):
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
-    assert [model["name"] for model in found["models"]] == ["animals", "gathering", "tiny"]
+    assert [model["name"] for model in found["models"]] == ["animals", "gathering", "tiny", "tiny"]
     assert found["models"][0]["requests_per_second"] >= 0
     assert found["machine"]["memory_total_bytes"] > 0

@@ -1,0 +1,186 @@
+"""The command line of a server, and what of it anyone may see."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from core.errors import ServingError
+from serving import hidden
+from serving.launching import (
+    HOST,
+    SECRET_VARIABLE,
+    Access,
+    Ports,
+    check_ports,
+    command,
+    environment,
+    free_ports,
+    read_secret,
+)
+from serving.tls import ServerTls
+from serving.triton import Triton, find_triton
+from serving.workplace import make_workplace, remove_workplace
+
+FOREIGN = Triton(Path("/opt/tritonserver/bin/tritonserver"), False, "2.60.0")
+BUNDLED = Triton(Path("/somewhere/tritonserver"), True, "2.51.0")
+ADMINISTRATION = "shared-memory,model-repository,statistics,trace,logging"
+
+
+@pytest.fixture
+def workplace():
+    workplace = make_workplace(find_triton())
+    yield workplace
+    if workplace.root.exists():
+        remove_workplace(workplace)
+
+
+def line_of(triton, workplace, access=None, engine=""):
+    return command(triton, Path("models"), Ports(1, 2, 3), access or Access(secret="s" * 16), engine, workplace)
+
+
+def options_of(line):
+    return dict(option.removeprefix("--").split("=", 1) for option in line if "=" in option)
+
+
+def test_the_command_line_is_loopback_only_and_private(workplace):
+    line, rest = line_of(find_triton(), workplace)
+    options = options_of(line[1:])
+    assert line[0] == str(find_triton().program)
+    assert Path(options["model-repository"]).is_absolute()
+    assert [options[f"{each}-address"] for each in ("grpc", "http", "metrics")] == [HOST] * 3
+    assert [options[f"{each}-port"] for each in ("grpc", "http", "metrics")] == ["1", "2", "3"]
+    assert options["backend-config"] == f"python,shm-region-prefix-name={workplace.shm_prefix}"
+    assert Path(options["backend-directory"]).is_relative_to(workplace.root)
+    assert (options["model-control-mode"], options["load-model"]) == ("explicit", "*")
+    closed = options_of(rest)
+    assert closed == {
+        "grpc-restricted-protocol": f"{ADMINISTRATION}:admin-key={'s' * 16}",
+        "http-restricted-api": f"{ADMINISTRATION}:admin-key={'s' * 16}",
+    }
+    assert "s" * 16 not in " ".join(line)
+    assert "s" * 16 not in repr(Access(secret="s" * 16))
+
+
+def test_where_grpc_is_encrypted_http_is_left_with_health_alone(workplace):
+    tls = ServerTls(Path("certificate"), Path("key"), Path("clients"))
+    line, rest = line_of(find_triton(), workplace, Access(tls=tls, secret="s" * 16))
+    options = options_of(line)
+    assert options["grpc-use-ssl"] == options["grpc-use-ssl-mutual"] == "true"
+    files = [options[f"grpc-{each}"] for each in ("server-cert", "server-key", "root-cert")]
+    assert [Path(file).name for file in files] == ["certificate", "key", "clients"]
+    assert options_of(rest)["http-restricted-api"].startswith(f"{ADMINISTRATION},inference,metadata,model-config:")
+
+
+@pytest.mark.parametrize("server", [find_triton(), FOREIGN])
+def test_every_server_is_asked_for_percentiles(server, workplace):
+    line, _ = line_of(server, workplace)
+    assert "--metrics-config=summary_latencies=true" in line
+    assert "--metrics-config=summary_quantiles=0.5:0.01,0.99:0.001" in line
+
+
+def test_a_server_with_backends_of_its_own_keeps_them(workplace):
+    assert not any("backend-directory" in each for each in line_of(FOREIGN, workplace)[0])
+    assert "LD_LIBRARY_PATH" not in environment(FOREIGN, workplace).keys() - os.environ.keys()
+
+
+def test_another_engine_is_another_name_for_configurations(workplace):
+    assert "--model-config-name=tensorrt" in line_of(FOREIGN, workplace, engine="tensorrt")[0]
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", "::", "192.168.1.2", "8.8.8.8"])
+def test_the_bundled_server_is_not_exposed(address):
+    with pytest.raises(ServingError, match=r"2\.51\.0\) predates fixes of its security holes .* NVIDIA's container"):
+        Access(address).check(BUNDLED)
+    Access(address).check(FOREIGN)
+    for loopback in ("127.0.0.1", "127.0.0.2", "::1"):
+        Access(loopback).check(BUNDLED)
+    with pytest.raises(ServingError, match="'localhost' is not an IP address"):
+        Access("localhost").check(BUNDLED)
+
+
+def test_who_supervises_reaches_it_whatever_it_listens_on():
+    places = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "127.0.0.1": "127.0.0.1", "::1": "[::1]"}
+    assert {address: Access(address).connect_to for address in places} == places
+
+
+def test_the_key_comes_from_a_file_or_the_environment_and_else_is_drawn(tmp_path, monkeypatch):
+    monkeypatch.delenv(SECRET_VARIABLE, raising=False)
+    assert read_secret() is None
+    assert len(Access().secret) >= 32
+    assert Access().secret != Access().secret
+    monkeypatch.setenv(SECRET_VARIABLE, "from-the-environment")
+    assert read_secret() == "from-the-environment"
+    (tmp_path / "key").write_text("from-the-file_0123\n")
+    assert read_secret(tmp_path / "key") == "from-the-file_0123"
+    for wrong in ("short", "with:colon-0123456789", "with=sign-0123456789", "with space 0123456789", "x" * 257):
+        (tmp_path / "key").write_text(wrong)
+        with pytest.raises(ServingError, match="must be 16 to 256 letters"):
+            read_secret(tmp_path / "key")
+    with pytest.raises(ServingError, match="nowhere cannot be read"):
+        read_secret(tmp_path / "nowhere")
+
+
+def test_the_key_in_the_environment_goes_no_further(workplace, monkeypatch):
+    monkeypatch.setenv(SECRET_VARIABLE, "from-the-environment")
+    assert SECRET_VARIABLE not in environment(find_triton(), workplace)
+
+
+ARGUMENTS = "import sys, time; print(sys.argv[1:], flush=True); time.sleep(float(sys.argv[1]))"
+
+
+def test_a_hidden_argument_arrives_and_is_seen_by_nobody():
+    """From the first moment on: it is looked for as often as can be while the program starts."""
+    secret, seen = "the-secret-0123456789", []
+    process = hidden.start([sys.executable, "-c", ARGUMENTS, "1"], [secret, "and more"], dict(os.environ), stdout=-1)
+    with process:
+        line = Path(f"/proc/{process.pid}/cmdline")
+        limit = time.monotonic() + 0.5
+        while time.monotonic() < limit:
+            seen.append(line.read_bytes())
+        assert process.stdout.readline().decode() == f"['1', '{secret}', 'and more']\n"
+        seen.append(line.read_bytes())
+    assert process.returncode == 0
+    assert len(seen) > 10
+    assert not any(secret.encode() in each for each in seen)
+    assert b"--hidden-0\0--hidden-1" in seen[-1]
+
+
+def test_nothing_is_hidden_where_nothing_is_to_be():
+    process = hidden.start([sys.executable, "-c", ARGUMENTS, "0"], [], dict(os.environ), stdout=subprocess.PIPE)
+    assert process.communicate(timeout=30)[0] == b"['0']\n"
+
+
+def test_where_tracing_is_not_allowed_it_is_said(monkeypatch):
+    monkeypatch.setattr(hidden, "_LAUNCHER", "import sys; sys.exit('Operation not permitted')")
+    with pytest.raises(ServingError, match="allow ptrace") as raised:
+        hidden.start(["/bin/true"], ["x"], dict(os.environ), stderr=subprocess.DEVNULL)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("service", ["grpc", "http", "metrics"])
+def test_a_taken_port_is_named_with_its_flag(service):
+    with socket.socket() as taken:
+        taken.bind((HOST, 0))
+        taken.listen()
+        number = taken.getsockname()[1]
+        with pytest.raises(ServingError, match=f"port {number} is taken: choose another with --{service}-port"):
+            check_ports(replace(free_ports(), **{service: number}))
+
+
+@pytest.mark.parametrize("ports", [Ports(5000, 5000, 5001), Ports(5000, 5001, 5001)])
+def test_ports_that_are_the_same_are_refused(ports):
+    with pytest.raises(ServingError, match="three different"):
+        check_ports(ports)
+
+
+@pytest.mark.parametrize("number", [0, -1, 65_536, 10**20])
+@pytest.mark.parametrize("service", ["grpc", "http", "metrics"])
+def test_numbers_that_are_no_ports_are_refused(service, number):
+    with pytest.raises(ServingError, match=f"^{number} is not a port: give --{service}-port a number from 1 to 65535"):
+        check_ports(replace(free_ports(), **{service: number}))
