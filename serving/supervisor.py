@@ -8,8 +8,8 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -17,7 +17,8 @@ from typing import Self
 import psutil
 
 from core.errors import GanfoundryError, ServingError
-from serving.launching import EXIT_TIMEOUT, Access, Ports, check_ports
+from serving.gateway import Gateway
+from serving.launching import EXIT_TIMEOUT, Access, Ports, another_port, check_ports
 from serving.prober import Prober
 from serving.repository import check_servable
 from serving.rollout import Rollout
@@ -164,13 +165,15 @@ class Supervisor:
         """Start one server and watch it until it is no longer right, or until asked to stop."""
         self._tell("starting", f"{triton.program} ({triton.version})")
         self._check()
+        ports = replace(self.ports, http=another_port(self.ports)) if triton.bundled else self.ports
         with _one_kind_of_error():
-            self.server = server = Server(triton, self.repository, self.ports, self.access, self.engine, workplace)
+            self.server = server = Server(triton, self.repository, ports, self.access, self.engine, workplace)
         try:
             with _one_kind_of_error():
                 right = server.wait_until_right(self._start_seconds, self._stopping)
             if right:
-                self._keep(server)
+                with Gateway(self.access, self.ports.http, ports.http) if triton.bundled else nullcontext():
+                    self._keep(server)
         finally:
             # One that is dead or hung would not hear; waiting for it is time without a server.
             server.end(_GRACE if self._stopping.is_set() and not server.fault() else 0)
