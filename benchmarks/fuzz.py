@@ -42,7 +42,16 @@ NAMES = ("", "nobody", "..", "../tiny", "tiny/1", "\0", "x" * 300)
 VERSIONS = ("-1", "0", "1", "2", "9223372036854775808", "1e3", "x", "../1")
 NESTED: Any = functools.reduce(lambda inner, _: [inner], range(900), 7)
 VALUES = (*SIDES, 2**64, 1.5, -0.0, 1e308, None, True, "", "x", "7", [], {}, [[7]], [1, 1, 1], NESTED, "FP32", "BYTES")
-BYTES = (b"\xff" * 9 + b"\x01", b"\x80\x80\x80\x80\x10", b"\x00", b"\xff", b"\x7f\xff\xff\xff", b"[" * 40, b"-1", b"1e999")
+BYTES = (
+    b"\xff" * 9 + b"\x01",
+    b"\x80\x80\x80\x80\x10",
+    b"\x00",
+    b"\xff",
+    b"\x7f\xff\xff\xff",
+    b"[" * 40,
+    b"-1",
+    b"1e999",
+)
 
 
 @dataclass
@@ -97,7 +106,7 @@ class Attacker:
                 connection.shutdown(socket.SHUT_WR)
                 while piece := connection.recv(1 << 16):
                     received += piece
-            except ConnectionError:  # refused before all was sent
+            except OSError:  # closed before all was sent
                 pass
         head, _, body = received.partition(b"\r\n\r\n")
         return (head.split(b" ")[1].decode() if head.startswith(b"HTTP/") else "closed"), body
@@ -125,7 +134,12 @@ def originals(name: str, spec: GeneratorSpec) -> list[Any]:
     noise = [("noise", "FP32", [1, spec.noise], bytes(4 * spec.noise))] if spec.noise else []
     z = ("z", "FP32", [1, spec.latent_dim], bytes(4 * spec.latent_dim))
     seed, truncation = ("seed", "INT64", [1, 1], struct.pack("<q", 7)), ("truncation", "FP32", [1, 1], one)
-    image = ("image", "UINT8", [1, spec.height, spec.width, spec.channels], bytes(spec.height * spec.width * spec.channels))
+    image = (
+        "image",
+        "UINT8",
+        [1, spec.height, spec.width, spec.channels],
+        bytes(spec.height * spec.width * spec.channels),
+    )
     requests = [
         infer_request(name, z, truncation, *label, *codes, *noise),
         infer_request(f"{name}_latents", seed, truncation),
@@ -228,7 +242,16 @@ def refill(chance: random.Random, request: Any) -> None:
 
 def set_parameter(chance: random.Random, parameters: Any) -> None:
     # Not "classification": asked for of a BYTES output it ends tritonserver 2.51 (docs/deploying.md).
-    keys = ("alone", "priority", "timeout", "sequence_id", "sequence_start", "binary_data", "shared_memory_region", 'a"b')
+    keys = (
+        "alone",
+        "priority",
+        "timeout",
+        "sequence_id",
+        "sequence_start",
+        "binary_data",
+        "shared_memory_region",
+        'a"b',
+    )
     value = parameters[chance.choice(keys)]
     match chance.randrange(5):
         case 0:
@@ -258,7 +281,9 @@ def golden_bytes(server: Supervisor, name: str, golden: Golden) -> bytes:
         return image
 
 
-def fuzz(server: Supervisor, attacker: Attacker, name: str, golden: Golden, chance: random.Random, count: int) -> Report:
+def fuzz(
+    server: Supervisor, attacker: Attacker, name: str, golden: Golden, chance: random.Random, count: int
+) -> Report:
     """Send ``count`` requests, and look at a golden image every ``EVERY``."""
     first, report = golden_bytes(server, name, golden), Report(before=memory(server))
     for number in range(1, count + 1):

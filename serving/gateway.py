@@ -102,7 +102,7 @@ class _Listener(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version, server_version, sys_version = "HTTP/1.1", "Ganfoundry", ""
-    timeout = PATIENCE
+    timeout, wbufsize = PATIENCE, -1  # an answer is sent in one piece
     server: _Listener
 
     def do_GET(self) -> None:
@@ -110,6 +110,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self._answer()
+
+    def handle_expect_100(self) -> bool:
+        """Wait until it is known that the body is not too large."""
+        return True
 
     def log_message(self, *_: Any) -> None:
         """Triton keeps the log."""
@@ -119,12 +123,14 @@ class _Handler(BaseHTTPRequestHandler):
             status, headers, body = self._ask(*self._request())
         except Refused as refused:
             self.close_connection = True  # nobody knows where the next request begins
-            status, headers, body = refused.status, {}, json.dumps({"error": str(refused)}).encode()
+            body = json.dumps({"error": str(refused)}).encode()
+            status, headers = refused.status, {"Connection": "close"}
         self.send_response(status)
         for name, value in {"Content-Type": "application/json", **headers, "Content-Length": str(len(body))}.items():
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)
+        self.wfile.flush()
         if self.close_connection:
             self._linger()
 
@@ -159,6 +165,10 @@ class _Handler(BaseHTTPRequestHandler):
         length = int(lengths[0])
         if length > MOST_BYTES:
             raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"send at most {MOST_BYTES} bytes, or use gRPC")
+        if "Expect" in self.headers:
+            self.send_response_only(HTTPStatus.CONTINUE)
+            self.end_headers()
+            self.wfile.flush()
         body = self.rfile.read(length)
         if len(body) < length:
             raise Refused(HTTPStatus.BAD_REQUEST, "the body is shorter than its Content-Length")
@@ -206,7 +216,9 @@ def _check(request: Any, size: int) -> None:
         sides = shape if isinstance(shape, list) and len(shape) <= MOST_SIDES else [-1]
         fits = all(type(side) is int and 1 <= side <= size for side in sides) and math.prod(sides) <= size
         if not fits:  # no value takes less than a byte, and Triton makes room for all before it counts them
-            raise Refused(HTTPStatus.BAD_REQUEST, "an input has no shape, an empty one, or one of more values than bytes")
+            raise Refused(
+                HTTPStatus.BAD_REQUEST, "an input has no shape, an empty one, or one of more values than bytes"
+            )
     for tensor in _members(request, "outputs"):
         parameters = tensor.get("parameters", {})
         if not isinstance(parameters, dict) or "classification" in parameters:  # it divides by the size of a BYTES

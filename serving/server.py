@@ -28,7 +28,9 @@ from serving.workplace import Workplace, clean_shared_memory, note_group
 _STUB = "triton_python_backend_stub"
 # A line about an error. E and F are Triton's own marks. What it warns of (W, and NVML's "Error:"), or misses on a
 # machine without a GPU, explains no end.
-_ERROR = re.compile(r"^(?!.*(?:CudaDriverHelper|unable to create stream))([EF]\d{4} |terminate called|(?![IW]\d{4} ).*\berror\b)")
+_ERROR = re.compile(
+    r"^(?!.*(?:CudaDriverHelper|unable to create stream))([EF]\d{4} |terminate called|(?![IW]\d{4} ).*\berror\b)"
+)
 _FROM_OUTSIDE = (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT)  # no line of the log is the reason of these
 _GOLDEN_SECONDS = 120.0  # a first run may compile kernels
 _LOAD_SECONDS = 600.0  # an engine may be built

@@ -6,7 +6,6 @@ import random
 import struct
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 import grpc
 import numpy as np
@@ -24,7 +23,7 @@ from serving.deploy.plan import plan
 from serving.launching import Access, free_ports
 from serving.supervisor import Supervisor
 from serving.wire import ask, connect
-from tests.serving.conftest import CLASSES, SPEC, configure, make_bundle, publish
+from tests.serving.conftest import SPEC, configure, publish
 
 # MiB that server and stubs may have grown by after any of these tests: eight bodies of 100 MB. Thirty of those in a
 # row, measured, left at most 465 MB behind, which is what malloc keeps for the next; all else together left 10.
@@ -33,7 +32,11 @@ BODY = 100 * 10**6
 TOO_LONG = f"a{'b' * 128}"
 REFUSED = {"INVALID_ARGUMENT", "NOT_FOUND"}
 SEVEN, ONE = struct.pack("<q", 7), struct.pack("<f", 1)
-Z, TRUNCATION, SEED = ("z", "FP32", [1, 8], bytes(32)), ("truncation", "FP32", [1, 1], ONE), ("seed", "INT64", [1, 1], SEVEN)
+Z, TRUNCATION, SEED = (
+    ("z", "FP32", [1, 8], bytes(32)),
+    ("truncation", "FP32", [1, 1], ONE),
+    ("seed", "INT64", [1, 1], SEVEN),
+)
 IMAGE = ("image", "UINT8", [1, 8, 12, 4], bytes(384))
 DOORS = {"tiny": (Z, TRUNCATION), "tiny_latents": (SEED,), "tiny_encoder": (IMAGE,)}
 DOORS |= {f"tiny_{door}": (SEED,) for door in ("from_seed", "png")}
@@ -103,7 +106,17 @@ def test_other_types_are_refused(attacker, served, model):
         assert code == "INVALID_ARGUMENT", (other, said)
 
 
-SHAPES = [[], [8], [1], *([1] * rank + [8] for rank in range(2, 6)), [1, -8], [-1, -8], [1, 2**62], [2**32, 2**32], [10**6, 8]]
+SHAPES = [
+    [],
+    [8],
+    [1],
+    *([1] * rank + [8] for rank in range(2, 6)),
+    [1, -8],
+    [-1, -8],
+    [1, 2**62],
+    [2**32, 2**32],
+    [10**6, 8],
+]
 
 
 @pytest.mark.parametrize("model", DOORS)
@@ -111,7 +124,9 @@ def test_other_shapes_are_refused(attacker, served, model):
     right = DOORS[model][0][2]
     for shape in [each for each in SHAPES if each != right]:
         for data in (None, b""):
-            code, said = attacker.send(changed(model, lambda kind, _, was, s=shape, d=data: (kind, s, was if d is None else d)))
+            code, said = attacker.send(
+                changed(model, lambda kind, _, was, s=shape, d=data: (kind, s, was if d is None else d))
+            )
             assert code == "INVALID_ARGUMENT", (shape, said)
 
 
@@ -210,7 +225,9 @@ PARAMETERS = [
 ]
 
 
-@pytest.mark.parametrize("key", ["alone", 'a"b', "", "priority", "sequence_id", "sequence_end", "binary_data_output", "headers"])
+@pytest.mark.parametrize(
+    "key", ["alone", 'a"b', "", "priority", "sequence_id", "sequence_end", "binary_data_output", "headers"]
+)
 def test_parameters_of_odd_types(attacker, served, key):
     for model in ("tiny", "tiny_from_seed"):
         for parameter in PARAMETERS:
@@ -247,6 +264,83 @@ def test_large_bodies(attacker, served):
     assert attacker.post(path, bomb, "Content-Encoding: gzip")[0] == "415"
 
 
+INFER = "/v2/models/tiny_png/infer"
+RIGHT = b'{"inputs": [{"name": "seed", "shape": [1, 1], "datatype": "INT64", "data": [7]}]}'
+BINARY = b'{"inputs":[{"name":"seed","shape":[1,1],"datatype":"INT64","parameters":{"binary_data_size":8}}]}'
+TEXTS = {
+    **{f"shape {shape}": RIGHT.replace(b"[1, 1]", shape) for shape in (
+        b"[4611686018427387904, 1]", b"[2305843009213693952, 1]", b"[4294967296, 1]", b"[1, 1000000000]", b"[0, 1]",
+        b"[-1, 1]", b"[1.5, 1]", b"[]", b"7", b'"x"', b"[1, 1, 1, 1, 1, 1, 1, 1, 1]", b"[true, 1]",
+    )},
+    **{f"{depth} lists": RIGHT.replace(b"[7]", b"[" * depth + b"7" + b"]" * depth) for depth in (50_000, 200_000)},
+    "lists without an end": b"[" * 200_000,
+    "members without an end": b'{"a":' * 200_000,
+    "said twice": RIGHT.replace(b'"shape"', b'"shape": [4611686018427387904, 1], "shape"').replace(b"[7]", b"[7, 7]"),
+    "classes": RIGHT[:-1] + b', "outputs": [{"name": "png", "parameters": {"classification": 1}}]}',
+    "odd parameters": RIGHT[:-1] + b', "parameters": {"alone": [1]}}',
+    "no number": RIGHT.replace(b"7", b"NaN"),
+    "a large number": RIGHT.replace(b"7", b"9" * 5000),
+    "text": RIGHT.replace(b"7", b'"7"'),
+    "no JSON": b"{",
+    "a list": b"[]",
+    "no list": b'{"inputs": 7}',
+    "no tensors": b'{"inputs": [7]}',
+    "nothing": b"",
+    "bytes": b"\xff\xfe\x00",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", TEXTS)
+def test_texts_that_are_no_requests(attacker, served, what):
+    status, body = attacker.post(INFER, TEXTS[what])
+    assert status in {"400", "500"}
+    assert "error" in json.loads(body)
+
+
+@pytest.mark.parametrize("length", ["-1", "0", "1", "50", "1000", str(2**62), str(2**64), "x", "", "1e2", "0x10"])
+def test_lengths_that_lie(attacker, served, length):
+    body = BINARY + SEVEN
+    assert attacker.post(INFER, body, f"Inference-Header-Content-Length: {len(BINARY)}")[0] == "200"
+    assert attacker.post(INFER, body, f"Inference-Header-Content-Length: {length}")[0] in {"400", "500"}
+    if length:
+        other = BINARY.replace(b"8}", length.encode() + b"}")
+        assert attacker.post(INFER, other + SEVEN, f"Inference-Header-Content-Length: {len(other)}")[0] in {
+            "400",
+            "500",
+        }
+    head = f"POST {INFER} HTTP/1.1\r\nContent-Length: {length}\r\n\r\n".encode()
+    status = attacker.send_raw(head + RIGHT)[0]
+    assert status in {"400", "413"}
+
+
+def test_what_is_no_request_at_all(attacker, served):
+    post = f"POST {INFER} HTTP/1.1\r\n".encode()
+    chunked = post + b"Transfer-Encoding: chunked\r\n\r\n"
+    assert attacker.send_raw(chunked + b"1\r\n \r\n" * 600_000 + b"0\r\n\r\n")[0] == "411"
+    twice = post + b"Content-Length: 3\r\nContent-Length: 5\r\n\r\n"
+    assert attacker.send_raw(twice + RIGHT)[0] == "400"
+    assert attacker.send_raw(post + b"A: b\r\n" * 100_000 + b"\r\n")[0] == "431"
+    assert attacker.send_raw(b"GET /" + b"a" * 10**6 + b" HTTP/1.1\r\n\r\n")[0] in {"414", "closed"}
+    for garbage in (
+        b"\0" * 1000,
+        b"\r\n" * 1000,
+        b"GET\r\n",
+        b"\x16\x03\x01\x02\x00\x01",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    ):
+        assert attacker.send_raw(garbage)[0] in {"400", "505", "closed"}, garbage[:10]
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/v2/models/../..", "/v2/models/%2e%2e/infer", "/v2/models/tiny%00/infer", "/v2/models//infer", "/../../etc/passwd",
+     "//", "/v2/models/tiny/generate", "/v2/models/\xff/infer", f"/v2/models/{'a' * 3000}/infer"],
+)  # fmt: skip
+def test_paths_that_lead_elsewhere(attacker, served, path):
+    for method in ("GET", "POST"):
+        assert attacker.post(path, RIGHT, method=method)[0] in {"400", "403", "404", "405"}
+
+
 def test_streams_that_are_given_up_or_hold_garbage(attacker, served):
     stub = service_pb2_grpc.GRPCInferenceServiceStub(attacker.channel)
     right, wrong = infer_request("tiny", Z, TRUNCATION), infer_request("tiny", Z)
@@ -270,7 +364,15 @@ def test_streams_that_are_given_up_or_hold_garbage(attacker, served):
         try:
             list(raw(iter([garbage]), timeout=30))
         except grpc.RpcError as error:
-            assert error.code() is not grpc.StatusCode.UNAVAILABLE  # noqa: PT017 (some are answered, some are not)
+            assert error.code() is not grpc.StatusCode.UNAVAILABLE
+
+
+def test_http_behind_the_gateway_runs_nothing_without_its_key(attacker, served):
+    with Attacker(served.url, served.server._ports.http, "tiny", SPEC) as behind:
+        for text in (RIGHT, TEXTS["200000 lists"]):
+            status, body = behind.post(INFER, text)
+            assert (status, b"gate-key" in body) == ("403", True)
+        assert behind.post("/v2/health/ready", b"", method="GET")[0] == "200"
 
 
 CLOSED = {
@@ -328,5 +430,15 @@ def test_mutated_requests(attacker, served, golden):
     report = fuzz(served, attacker, "tiny", golden, random.Random(0), 400)
     assert (report.wrong, report.golden) == (0, 8)
     assert report.answers.total() == 400
-    assert set(report.answers) <= {"OK", "INVALID_ARGUMENT", "NOT_FOUND", "INTERNAL", "200", "400", "404", "500", "UNIMPLEMENTED"}
+    assert set(report.answers) <= {
+        "OK",
+        "INVALID_ARGUMENT",
+        "NOT_FOUND",
+        "INTERNAL",
+        "200",
+        "400",
+        "404",
+        "500",
+        "UNIMPLEMENTED",
+    }
     assert min(report.answers["OK"], report.answers["200"]) > 10

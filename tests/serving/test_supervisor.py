@@ -400,4 +400,7 @@ def test_the_reason_is_found_in_a_log():
     assert reason_in("x: error while loading libraries\nlast\n\n") == "x: error while loading libraries"
     assert reason_in('I1123 1 metrics.cc:7] "GPU metrics"\nW1123 1 metrics.cc:9] "none"\n') == ""
     assert reason_in('Error: Failed to initialize NVML\nE1123 1 s.cc:2] "CudaDriverHelper has not"\n') == ""
+    assert (
+        reason_in('E1123 1 e.cc:1] "unable to create stream for tiny_png: CUDA driver version is insufficient"\n') == ""
+    )
     assert reason_in('E1123 1 main.cc:7] "it broke"\nI1123 1 metrics.cc:9] "x"\n').endswith('"it broke"')

@@ -120,7 +120,9 @@ def shape_fault(arrays: Inputs, sides: Mapping[str, tuple[int, ...]]) -> str | N
     """
     for name, array in arrays.items():
         if array.shape[1:] != sides[name] or not len(array):
-            return f"input '{name}' must have the shape [batch, {', '.join(map(str, sides[name]))}], the batch at least 1"
+            return (
+                f"input '{name}' must have the shape [batch, {', '.join(map(str, sides[name]))}], the batch at least 1"
+            )
     return None
 
 
