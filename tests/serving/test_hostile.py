@@ -333,9 +333,18 @@ def test_what_is_no_request_at_all(attacker, served):
 
 @pytest.mark.parametrize(
     "path",
-    ["/v2/models/../..", "/v2/models/%2e%2e/infer", "/v2/models/tiny%00/infer", "/v2/models//infer", "/../../etc/passwd",
-     "//", "/v2/models/tiny/generate", "/v2/models/\xff/infer", f"/v2/models/{'a' * 3000}/infer"],
-)  # fmt: skip
+    [
+        "/v2/models/../..",
+        "/v2/models/%2e%2e/infer",
+        "/v2/models/tiny%00/infer",
+        "/v2/models//infer",
+        "/../../etc/passwd",
+        "//",
+        "/v2/models/tiny/generate",
+        "/v2/models/\xff/infer",
+        f"/v2/models/{'a' * 3000}/infer",
+    ],
+)
 def test_paths_that_lead_elsewhere(attacker, served, path):
     for method in ("GET", "POST"):
         assert attacker.post(path, RIGHT, method=method)[0] in {"400", "403", "404", "405"}

@@ -247,6 +247,26 @@ def test_a_server_that_gets_no_processor_is_not_taken_for_a_hung_one(golden):
     assert prober.fault() == "'tiny' does not answer"
 
 
+def test_what_was_asked_of_versions_that_are_no_longer_served_is_forgotten(golden):
+    class Changed:
+        models = (Watched("tiny", "1", Reference(golden.inputs, "image", golden.images), 4),)
+        changing = False
+
+        def processor_seconds(self):
+            return 0.0
+
+        def could_run(self):
+            return True
+
+    prober, failed = Prober(Changed()), Future()
+    failed.set_exception(ServingError("it is gone"))
+    prober._asked = [(Changed.models[0], failed)]
+    prober._server.models = ()
+    assert prober.fault() is None
+    prober._asked = [(Changed.models[0], failed)]
+    assert prober.fault() == "'tiny' failed a question it must answer (it is gone)"
+
+
 def test_whether_a_process_could_run():
     with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as busy:
         eventually(lambda: could_run(psutil.Process(busy.pid)))

@@ -70,7 +70,7 @@ class TritonPythonModel:
         return shape_fault(arrays, self.sides) or number_fault(arrays, self.floats) or label_fault(arrays, self.classes)
 
     def _answers(self, batch: list[Inputs]) -> list[Any]:
-        """One response per request of ``batch``. Where the graph fails, each is run alone, so that only its cause fails."""
+        """One response per request of ``batch``. Where the graph fails, each is run alone: only the cause fails."""
         try:
             return self._run(batch) if batch else []
         except Exception as error:  # ONNX Runtime has a kind for each of its status codes
