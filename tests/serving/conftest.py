@@ -239,6 +239,22 @@ def style_server(tmp_path_factory, bundle, style_bundle, labelled_bundle) -> Ite
         yield supervisor
 
 
+@pytest.fixture(scope="session")
+def thin_server(tmp_path_factory, bundle, labelled_bundle) -> Iterator[Supervisor]:
+    """A Triton with two generators and their models for thin clients, one has classes; ``gathering`` waits as above.
+
+    ``events`` are what it told.
+    """
+    repository, events = tmp_path_factory.mktemp("thin") / "repository", []
+    publishing.publish(bundle, "tiny", repository)
+    publishing.publish(labelled_bundle, "animals", repository)
+    publish(bundle, "gathering", repository)
+    configure(repository / "gathering", max_batch_size=4, queue=Queue(delay_us=1_000_000))
+    with Supervisor(repository, free_ports(), on_event=events.append) as supervisor:
+        supervisor.events = events
+        yield supervisor
+
+
 QUEUE_LIMIT = 2
 
 
