@@ -105,6 +105,14 @@ class _Handler(BaseHTTPRequestHandler):
     timeout, wbufsize = PATIENCE, -1  # an answer is sent in one piece
     server: _Listener
 
+    def setup(self) -> None:
+        super().setup()
+        self._inner = http.client.HTTPConnection(*self.server.inner, timeout=_ANSWER_SECONDS)
+
+    def finish(self) -> None:
+        self._inner.close()
+        super().finish()
+
     def do_GET(self) -> None:
         self._answer()
 
@@ -175,17 +183,14 @@ class _Handler(BaseHTTPRequestHandler):
         return body
 
     def _ask(self, headers: dict[str, str], body: bytes) -> tuple[int, dict[str, str], bytes]:
-        connection = http.client.HTTPConnection(*self.server.inner, timeout=_ANSWER_SECONDS)
         try:
-            connection.request(self.command, self.path, body, headers)
-            answer = connection.getresponse()
+            self._inner.request(self.command, self.path, body, headers)
+            answer = self._inner.getresponse()
             kept = {name: value for name in ("Content-Type", _JSON_LENGTH) if (value := answer.headers.get(name))}
             return answer.status, kept, answer.read()
         except (OSError, http.client.HTTPException):
             why = "the server is stopping, restarting or gone: ask again later"
             raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, why) from None
-        finally:
-            connection.close()
 
 
 def rewritten(body: bytes, json_length: str | None, infers: bool) -> tuple[bytes, int]:

@@ -32,7 +32,10 @@ public static class Program
             var truncation = words[4] == "" ? (float?)null : float.Parse(words[4], culture);
             var label = words[5] == "" ? (long?)null : long.Parse(words[5]);
             using (var client = new GanfoundryClient(words[0]))
-                File.WriteAllBytes(words[3], client.AssetAsync(words[1], uint.Parse(words[2]), truncation, label).Result);
+            {
+                var asset = client.AssetAsync(words[1], uint.Parse(words[2]), truncation, label);
+                File.WriteAllBytes(words[3], asset.Result);
+            }
             return 0;
         }
         catch (AggregateException error)

@@ -18,12 +18,9 @@ from core.bundle import GOLDEN, Golden, levels_apart
 from core.errors import DeployError, GanfoundryError, ModelNotFound, RepositoryError
 from serving import publishing
 from serving.client import Sampler
-from serving.config import Queue
 from serving.deploy.plan import plan
-from serving.launching import Access, free_ports
-from serving.supervisor import Supervisor
 from serving.wire import ask, connect
-from tests.serving.conftest import SPEC, configure, publish
+from tests.serving.conftest import SPEC
 
 # MiB that server and stubs may have grown by after any of these tests: eight bodies of 100 MB. Thirty of those in a
 # row, measured, left at most 465 MB behind, which is what malloc keeps for the next; all else together left 10.
