@@ -51,7 +51,7 @@ def recovery(server: Supervisor, golden: Golden) -> float:
     while time.monotonic() < until or server.server is None or not server.server.stubs:
         if not is_right(server.url, golden):
             raise SystemExit("an image was wrong, or none came, before anything was harmed")
-    os.kill(server.server.stubs[0].pid, signal.SIGKILL)
+    os.kill(next(iter(server.server.stubs)).pid, signal.SIGKILL)
     start = time.monotonic()
     while not is_right(server.url, golden):
         time.sleep(0.01)

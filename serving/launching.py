@@ -23,6 +23,7 @@ EXIT_TIMEOUT = 5  # seconds the server waits for requests in flight when it is a
 
 _SECRET = re.compile(r"[A-Za-z0-9_-]{16,256}")
 _KEY = "admin-key"
+GATE = "gate-key"  # the header with which serving/gateway.py has models run over HTTP
 # What only whoever holds the key may ask for: what changes the server, and what tells of others' work.
 _ADMINISTRATION = ("shared-memory", "model-repository", "statistics", "trace", "logging")
 _INFERENCE = (
@@ -43,11 +44,15 @@ class Ports:
 
 @dataclass(frozen=True)
 class Access:
-    """Who can reach a server: at which address of this machine, encrypted or not, and the key to its administration."""
+    """Who can reach a server: at which address of this machine, encrypted or not, and the key to its administration.
+
+    ``gate`` is the key of what stands before the HTTP of the bundled one.
+    """
 
     address: str = HOST
     tls: ServerTls | None = None
     secret: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
+    gate: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
 
     def check(self, triton: Triton) -> None:
         """Raise ServingError for an address that would expose a server with known holes, and for damaged files."""
@@ -121,6 +126,7 @@ def command(
         "--disable-auto-complete-config",
         f"--exit-timeout-secs={EXIT_TIMEOUT}",
         f"--backend-config=python,shm-region-prefix-name={workplace.shm_prefix}",
+        "--grpc-infer-allocation-pool-size=1",  # each that is kept keeps the memory of the largest request it held
         "--metrics-config=summary_latencies=true",  # since 2.33 (container 23.04)
         "--metrics-config=summary_quantiles=0.5:0.01,0.99:0.001",  # each with the error it may make
     ]
@@ -134,10 +140,13 @@ def command(
         line += _encrypted(access.tls)
     key = f"{_KEY}={access.secret}"
     over_http = _ADMINISTRATION + (_INFERENCE if access.tls else ())
-    return line, [
+    closed = [
         f"--grpc-restricted-protocol={','.join(_ADMINISTRATION)}:{key}",
         f"--http-restricted-api={','.join(over_http)}:{key}",
     ]
+    if triton.bundled and not access.tls:
+        closed.append(f"--http-restricted-api=inference:{GATE}={access.gate}")
+    return line, closed
 
 
 def environment(triton: Triton, workplace: Workplace) -> dict[str, str]:
@@ -201,6 +210,13 @@ def free_ports() -> Ports:
     finally:
         for each in sockets:
             each.close()
+
+
+def another_port(ports: Ports) -> int:
+    """A port that nothing listens on at the moment, and none of ``ports``."""
+    while (number := free_ports().http) in (ports.grpc, ports.http, ports.metrics):
+        pass
+    return number
 
 
 def _encrypted(tls: ServerTls) -> list[str]:

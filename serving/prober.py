@@ -21,7 +21,7 @@ class Prober:
     BUSY = 0.1  # processors' worth of work that counts as working
 
     def __init__(self, server: Server) -> None:
-        self._server = server
+        self._server, self._models = server, server.models
         self._asked: list[tuple[Watched, Answer]] = []
         self._since, self._work = time.monotonic(), 0.0
         self._answered: int | None = None
@@ -30,10 +30,11 @@ class Prober:
     def fault(self) -> str | None:
         """What is wrong, or None. Call it often: it never waits.
 
-        While models are loaded and unloaded nothing is asked: what loads them asks itself.
+        While models are loaded and unloaded nothing is asked: what loads them asks itself. What was asked before is
+        forgotten, for it may have been of a version that is no longer served.
         """
-        if self._server.changing:
-            self._asked = []
+        if self._server.changing or self._models is not self._server.models:
+            self._asked, self._models = [], self._server.models
             return None
         for model, answer in self._asked:
             if answer.done() and (fault := self._judge(model, answer)):

@@ -26,8 +26,10 @@ from serving.repository import (
     alone,
     check_name,
     delete,
+    numbers_of,
     read_config,
     seal,
+    set_aside,
     staging_prefix,
     sweep,
     unfinished,
@@ -86,7 +88,8 @@ def rollback(name: str, repository: Path, to: int | None = None, *, trial: Trial
 def withdraw(name: str, version: int, repository: Path) -> int:
     """Set the newest ``version`` of ``name`` aside, as if it had not been published; gives the one that is newest now.
 
-    Its directories stay, hidden from servers, as ``.VERSION.refused``. Raises RepositoryError where it is the only one.
+    Its directories stay, hidden from servers, as ``.VERSION.refused``; models that came with it go. Raises
+    RepositoryError where it is the only one.
     """
     model = repository / name
     with alone(repository):
@@ -99,7 +102,7 @@ def withdraw(name: str, version: int, repository: Path) -> int:
             if (path / str(older[-1])).is_dir():
                 _write_configs(piece, path)
             if (path / str(version)).is_dir():
-                (path / str(version)).rename(path / f".{version}.refused")
+                set_aside(path, version)
     return older[-1]
 
 
@@ -109,11 +112,19 @@ def _chosen(model: Path, versions: list[int], to: int | None) -> int:
     if to is not None and to not in older:
         there = ", ".join(map(str, older)) or "none"
         raise RepositoryError(f"'{model.name}' has no version {to} before {newest}: choose from {there}")
-    now = sha256(model / str(newest) / MANIFEST)
-    others = [version for version in older if sha256(model / str(version) / MANIFEST) != now]
+    others = [version for version in older if _identity(model, version) != _identity(model, newest)]
     if to is None and not others:
         raise RepositoryError(f"'{model.name}' has no version before {newest} that is another: nothing to go back to")
     return others[-1] if to is None else to
+
+
+def _identity(model: Path, version: int) -> str:
+    try:
+        return sha256(model / str(version) / MANIFEST)
+    except OSError as error:
+        raise RepositoryError(
+            f"{model / str(version) / MANIFEST} cannot be read ({error.strerror}): choose a version with --to"
+        ) from None
 
 
 def _add(release: Release, name: str, repository: Path, thin: bool, trial: Trial | None) -> Published:
@@ -121,7 +132,7 @@ def _add(release: Release, name: str, repository: Path, thin: bool, trial: Trial
         sweep(repository, _beside(repository))
         delete(unfinished(repository))
         places = [repository / name, *(repository / part_name(name, part) for part in BESIDE)]
-        version = 1 + max((number for place in places for number in versions_of(place)), default=0)
+        version = 1 + max((number for place in places for number in numbers_of(place)), default=0)
         pieces = _pieces_for(release, name, version, repository, thin)
         for piece in pieces:
             if (repository / piece.config.name).exists():

@@ -30,6 +30,7 @@ CONFIG, CONFIGS = "config.pbtxt", "configs"
 SUMS = "SHA256SUMS"
 BESIDE = (*PARTS, *THIN)  # which parts of a generator are models beside it
 _NEEDED = (*PARTS, "latents", "encoder")  # those that appear before the whole
+_REFUSED = re.compile(r"\.([0-9]+)\.refused")
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,127}")
 
 
@@ -135,6 +136,19 @@ def versions_of(model: Path) -> list[int]:
     if not model.is_dir():
         return []
     return sorted(int(path.name) for path in model.iterdir() if path.name.isdecimal() and path.is_dir())
+
+
+def set_aside(model: Path, version: int) -> None:
+    """Hide a version of the model in the directory ``model`` from servers; delete the model if it is the only one."""
+    (model / str(version)).rename(model / f".{version}.refused")
+    if not versions_of(model):
+        delete([model])
+
+
+def numbers_of(model: Path) -> list[int]:
+    """Its versions, and those that were set aside: no number is given twice."""
+    hidden = (_REFUSED.fullmatch(path.name) for path in model.glob(".*.refused"))
+    return [*versions_of(model), *(int(found[1]) for found in hidden if found)]
 
 
 def check_name(name: str) -> None:

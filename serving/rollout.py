@@ -1,19 +1,21 @@
 """New versions while a server runs: loaded when they appear, judged, and taken back where they are bad.
 
 Triton goes on with the old version until the new one is loaded, and keeps the one before the newest for those who are
-at work with it, so no request fails. What the repository no longer has is served until the server is started anew.
+at work with it, so no request fails, unless two more were published within the second between two looks. What the
+repository no longer has is served until the server is started anew.
 """
 
 import fcntl
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
-from core.errors import GanfoundryError
+from core.errors import GanfoundryError, ServerBusy
 from serving.config import WHOLE, ModelConfig
 from serving.publishing import withdraw
 from serving.repository import CONFIG, Model, check_model, glance_at, list_models, locked
@@ -32,13 +34,45 @@ class Seen:
     config: bytes
 
 
-class Rollout:
-    """Has ``server`` load what changes in ``repository``. ``look`` is called often, and never waits."""
+@dataclass(frozen=True)
+class Change:
+    """What changed of one generator: its ``models``, those of them that did, and its new version if there is one."""
 
-    def __init__(self, server: Server, repository: Path, tell: Tell, stopping: threading.Event) -> None:
+    whole: str
+    models: tuple[Model, ...]
+    changed: Mapping[str, Seen]
+    ensembles: frozenset[str]
+    version: int | None
+
+    @property
+    def stages(self) -> tuple[frozenset[str], ...]:
+        """In which order to load them.
+
+        Ensembles go on with the version that they name, so nobody sees a bad one through them if they come last. But
+        one whose step takes smaller batches than it does is lost until it is loaded itself, with all of its steps.
+        """
+        ensembles = self.ensembles & self.changed.keys()
+        stages = (self.changed.keys() - ensembles, ensembles)
+        return tuple(map(frozenset, stages if self.version else reversed(stages)))
+
+    @property
+    def what(self) -> str:
+        """What it is, in words."""
+        return "its changed configuration" if self.version is None else f"version {self.version}"
+
+
+class Rollout:
+    """Has ``server`` load what changes in ``repository``. ``look`` is called often, and never waits.
+
+    ``seen`` is what was there before the server began to load it: what came in between is not missed.
+    """
+
+    def __init__(
+        self, server: Server, repository: Path, seen: Mapping[str, Seen], tell: Tell, stopping: threading.Event
+    ) -> None:
         self._server, self._repository, self._tell, self._stopping = server, repository, tell, stopping
-        self._loaded = _see(repository)
-        self._next = time.monotonic() + EVERY
+        self._loaded, self._tried = dict(seen), dict(seen)
+        self._next = time.monotonic()
         self._pool = ThreadPoolExecutor(1, "rollout")
         self._at_work: Future[None] | None = None
 
@@ -51,65 +85,100 @@ class Rollout:
             self._at_work = None
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + EVERY
-            if _see(self._repository) != self._loaded:
+            if see(self._repository) != self._tried:
                 self._at_work = self._pool.submit(self._catch_up)
 
     def close(self) -> None:
-        """Wait for what is being done."""
+        """Break off what is being done."""
+        self._server.client.close()  # a server that hangs would not have loaded it
         self._pool.shutdown()
 
     def _catch_up(self) -> None:
+        """Load what changed of one generator; publishers wait until it is loaded, and it waits for them."""
         try:
             with locked(self._repository, fcntl.LOCK_SH | fcntl.LOCK_NB):
-                now = _see(self._repository)
+                change = self._next_change(see(self._repository))
+                error = self._load(change) if change else None
         except OSError:  # a publisher is at work, or the repository is gone: later
             return
-        for name in self._loaded.keys() - now.keys():
-            self._tell("gone", f"'{name}' is no longer in the repository: it is served until the server is restarted")
-        changed = [name for name in now if now[name] != self._loaded.get(name)]
-        self._loaded = now
         try:
-            for whole, names in _by_generator(self._repository, changed).items():
-                self._roll_out(whole, names, now)
+            if change and error:
+                self._refuse(change, error)
         finally:
             with suppress(GanfoundryError):
-                self._server.find_models()
+                self._server.settle()
 
-    def _roll_out(self, whole: str, names: list[str], now: Mapping[str, Seen]) -> None:
-        """Load the models of one generator and hold what is new against its golden images."""
+    def _next_change(self, now: Mapping[str, Seen]) -> Change | None:
+        """What is to be loaded of the first generator of which something changed."""
+        for name in sorted(self._tried.keys() - now.keys()):
+            self._tell("gone", f"'{name}' is no longer in the repository: it is served until the server is restarted")
+            del self._tried[name]
+            self._loaded.pop(name, None)
+        for whole, members in _by_generator(self._repository, now).items():
+            changed = {name: now[name] for name in members if now[name] != self._loaded.get(name)}
+            if any(now[name] != self._tried.get(name) for name in changed):
+                newest = _newest(now, whole)
+                models = tuple(Model(name, now[name].versions, self._repository / name) for name in members)
+                ensembles = frozenset(name for name in members if members[name])
+                version = newest if newest > _newest(self._loaded, whole) else None
+                return Change(whole, models, changed, ensembles, version)
+        self._tried = dict(now)
+        return None
+
+    def _load(self, change: Change) -> Exception | None:
+        """Load it and hold what is new against its golden images; gives what is wrong with it."""
+        self._tried |= change.changed
+        try:
+            for model in change.models:  # one that did not change may need what did
+                check_model(model)
+            right = all(self._load_stage(names, change.version is None) for names in change.stages)
+        except (GanfoundryError, OSError) as error:
+            return error
+        if right:
+            self._loaded |= change.changed
+            self._tell("loaded", f"'{change.whole}': {change.what} of {', '.join(sorted(change.changed))}")
+        return None
+
+    def _load_stage(self, names: Iterable[str], anew: bool) -> bool:
+        """Whether what is new of those models is right, or all of it if it is loaded ``anew``; False if asked to stop.
+
+        Raises ServingError for what is not.
+        """
         before = {(model.name, model.version) for model in self._server.models}
-        try:
-            self._load(names)
-            self._server.find_models()
-            new = [model for model in self._server.models if (model.name, model.version) not in before]
-            self._server.check_golden(new, self._stopping)
-        except GanfoundryError as error:
-            self._take_back(whole, names, now, str(error))
-            return
-        versions = sorted({int(model.version) for model in new})
-        what = f"version {versions[-1]}" if versions else "its changed configuration"
-        self._tell("loaded", f"'{whole}': {what} of {', '.join(names)}")
-
-    def _load(self, names: list[str]) -> None:
         for name in names:
-            path = self._repository / name
-            check_model(next(model for model in list_models(self._repository) if model.path == path))
             self._server.load(name)
+        self._server.find_models()
+        new = (m for m in self._server.models if m.name in names and (anew or (m.name, m.version) not in before))
+        return self._server.check_golden(new, self._stopping)
 
-    def _take_back(self, whole: str, names: list[str], now: Mapping[str, Seen], why: str) -> None:
-        """Withdraw the newest version of a generator, so that the one before it goes on alone."""
-        version = max(now[whole].versions, default=0) if whole in now else 0
+    def _refuse(self, change: Change, error: Exception) -> None:
+        """Say why, and take a new version back, so that the one before it goes on alone."""
+        if isinstance(error, ServerBusy) or self._server.fault():
+            for name in change.changed:
+                self._tried.pop(name, None)
+            return  # the server's own fault: it is tried again, by the next one if need be
+        if change.version is None:
+            self._tell("refused", f"'{change.whole}': {change.what}: {error}; what is loaded goes on")
+            return
         try:
-            kept = withdraw(whole, version, self._repository)
-            self._loaded = _see(self._repository)
-            for name in names:
-                self._server.load(name)
-            self._tell("refused", f"'{whole}' version {version}: {why}; version {kept} goes on")
-        except GanfoundryError as error:
-            self._tell("refused", f"'{whole}' version {version}: {why}; and it cannot be taken back ({error})")
+            goes_on = f"version {withdraw(change.whole, change.version, self._repository)} goes on"
+        except (GanfoundryError, OSError) as failure:
+            goes_on = f"and it cannot be taken back ({failure})"
+        else:
+            self._load_back(change)
+        self._tell("refused", f"'{change.whole}' {change.what}: {error}; {goes_on}")
+
+    def _load_back(self, change: Change) -> None:
+        """Have the server forget what was taken back, first those that need others."""
+        for name in chain.from_iterable(reversed(change.stages)):
+            with suppress(GanfoundryError):  # what is still wrong then, golden images tell
+                if (self._repository / name).exists():
+                    self._server.load(name)
+                else:
+                    self._server.unload(name)
 
 
-def _see(repository: Path) -> dict[str, Seen]:
+def see(repository: Path) -> dict[str, Seen]:
     """The models that a server could load, by name."""
     return {model.name: seen for model in list_models(repository) if (seen := _seen(model)) is not None}
 
@@ -121,14 +190,18 @@ def _seen(model: Model) -> Seen | None:
         return None
 
 
-def _by_generator(repository: Path, names: list[str]) -> dict[str, list[str]]:
-    """Models by the generator they belong to, those that others need first."""
-    generators: dict[str, list[tuple[bool, str]]] = {}
+def _newest(models: Mapping[str, Seen], name: str) -> int:
+    return max(models[name].versions, default=0) if name in models else 0
+
+
+def _by_generator(repository: Path, names: Iterable[str]) -> dict[str, dict[str, bool]]:
+    """Models by the generator they belong to, and whether each is an ensemble."""
+    generators: dict[str, dict[str, bool]] = {}
     for name in names:
         try:
             config: ModelConfig | None = glance_at(repository / name)
         except GanfoundryError:
             config = None  # said when it is loaded
         whole = config.parameters.get(WHOLE, name) if config else name
-        generators.setdefault(whole, []).append((bool(config and config.steps), name))
-    return {whole: [name for _, name in sorted(members)] for whole, members in generators.items()}
+        generators.setdefault(whole, {})[name] = bool(config and config.steps)
+    return generators

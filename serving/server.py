@@ -7,10 +7,11 @@ import subprocess
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import psutil
 from tritonclient.utils import InferenceServerException
@@ -28,7 +29,9 @@ from serving.workplace import Workplace, clean_shared_memory, note_group
 _STUB = "triton_python_backend_stub"
 # A line about an error. E and F are Triton's own marks. What it warns of (W, and NVML's "Error:"), or misses on a
 # machine without a GPU, explains no end.
-_ERROR = re.compile(r"^(?!.*CudaDriverHelper)([EF]\d{4} |terminate called|(?![IW]\d{4} ).*\berror\b)")
+_ERROR = re.compile(
+    r"^(?!.*(?:CudaDriverHelper|unable to create stream))([EF]\d{4} |terminate called|(?![IW]\d{4} ).*\berror\b)"
+)
 _FROM_OUTSIDE = (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT)  # no line of the log is the reason of these
 _GOLDEN_SECONDS = 120.0  # a first run may compile kernels
 _LOAD_SECONDS = 600.0  # an engine may be built
@@ -80,26 +83,32 @@ class Server:
     def load(self, name: str) -> None:
         """Have the server load what is new of the model ``name``. Raises ServingError with the reason if it cannot.
 
-        From then until ``find_models`` stubs may end: those of what is no longer served.
+        From then until ``settle`` stubs may end: those of what is no longer served.
         """
-        self.changing = True
-        try:
-            self.client.load_model(name, headers=self._access.headers, client_timeout=_LOAD_SECONDS)
-        except InferenceServerException as error:
-            raise translated(error, name) from None
+        self._change(name, self.client.load_model)
+
+    def unload(self, name: str) -> None:
+        """Have the server forget the model ``name``. Raises ServingError if it cannot."""
+        self._change(name, self.client.unload_model)
 
     def find_models(self) -> None:
         """Look anew at what is served, and by which processes. Raises ServingError for what cannot be checked."""
         try:
             self.models = list(self._find_models())
-        except InferenceServerException as error:
+        except (InferenceServerException, ValueError) as error:
             raise translated(error) from None
         stubs = {child: _served_by(child) for child in self._children() if name_of(child).startswith(_STUB[:15])}
         # What is loaded anew has its old stubs for a while too: they end when their last request has been answered.
         there = Counter(stubs.values())
         self._needed = {(m.name, m.version): min(m.instances, there[m.name, m.version]) for m in self.models}
         self.stubs = {stub: model for stub, model in stubs.items() if model in self._needed}
-        self.changing = False
+
+    def settle(self) -> None:
+        """``find_models`` when everything is loaded: from then on every process must live and answer."""
+        try:
+            self.find_models()
+        finally:
+            self.changing = False
 
     def check_golden(self, models: Iterable[Watched], stopping: threading.Event) -> bool:
         """Ask for every golden image; False if ``stopping`` came first. Raises ServingError unless all are right."""
@@ -195,8 +204,8 @@ class Server:
         if status is None:
             return None
         why = self._reason()
-        if why.startswith(("the model", "port")):
-            return why
+        if not self.models and why.startswith(("the model", "port")):
+            return why  # which a server that was ready has got over
         how = f"by signal {signal.Signals(-status).name}" if status < 0 else f"with status {status}"
         return _because(f"tritonserver ended {how}", "" if status in _FROM_OUTSIDE else why)
 
@@ -212,6 +221,13 @@ class Server:
         except psutil.AccessDenied:  # a program with privileges: nobody may look
             return self._process.poll() is None
 
+    def _change(self, name: str, how: Callable[..., None]) -> None:
+        self.changing = True
+        try:
+            how(name, headers=self._access.headers, client_timeout=_LOAD_SECONDS)
+        except (InferenceServerException, ValueError) as error:  # gRPC says the latter of a client that was closed
+            raise translated(error, name) from None
+
     def _processes(self) -> list[psutil.Process]:
         """The server and its stubs; the server only while it is there."""
         try:
@@ -226,23 +242,30 @@ class Server:
             return []
 
     def _find_models(self) -> Iterator[Watched]:
-        """What the server serves, with its golden images. Raises ServingError for what has none."""
+        """What the server serves, with its golden images. Raises ServingError for what has none.
+
+        Of what was served before they are known, whatever became of the files.
+        """
+        known = {(model.name, model.version): model.golden for model in self.models}
         index = self.client.get_model_repository_index(headers=self._access.headers, client_timeout=CONTROL_SECONDS)
         for entry in index.models:
             if entry.state != "READY":
                 continue  # a server does not start unless every model is loaded, and refuses later ones itself
-            path = self._repository / entry.name / entry.version / GOLDEN
-            if not path.is_file():
-                raise ServingError(
-                    f"'{entry.name}' version {entry.version} cannot be checked, because {path} is missing: "
-                    f"publish it again, and delete {path.parent}"
-                )
             answer = self.client.get_model_config(entry.name, entry.version, client_timeout=CONTROL_SECONDS)
             config = from_message(answer.config)
-            golden = Reference.read(path, config.outputs[0].name)
+            golden = known.get((entry.name, entry.version)) or self._golden_of(entry, config.outputs[0].name)
             instances = sum(group.count * max(len(group.gpus), 1) for group in answer.config.instance_group)
             running = 0 if config.backend == ENSEMBLE else instances
             yield Watched(entry.name, entry.version, golden, max(config.max_batch_size, 1), running)
+
+    def _golden_of(self, entry: Any, output: str) -> Reference:
+        path = self._repository / entry.name / entry.version / GOLDEN
+        if not path.is_file():
+            raise ServingError(
+                f"'{entry.name}' version {entry.version} cannot be checked, because {path} is missing: "
+                f"publish it again, and delete {path.parent}"
+            )
+        return Reference.read(path, output)
 
 
 def _served_by(stub: psutil.Process) -> tuple[str, str]:

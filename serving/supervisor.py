@@ -7,9 +7,9 @@ stubs, server 2.51). So readiness is judged here, by golden images.
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -17,10 +17,11 @@ from typing import Self
 import psutil
 
 from core.errors import GanfoundryError, ServingError
-from serving.launching import EXIT_TIMEOUT, Access, Ports, check_ports
+from serving.gateway import Gateway
+from serving.launching import EXIT_TIMEOUT, Access, Ports, another_port, check_ports
 from serving.prober import Prober
 from serving.repository import check_servable
-from serving.rollout import Rollout
+from serving.rollout import Rollout, Seen, see
 from serving.server import Server
 from serving.triton import Triton, find_triton
 from serving.workplace import Workplace, clean_leftovers, make_workplace, remove_workplace
@@ -164,25 +165,28 @@ class Supervisor:
         """Start one server and watch it until it is no longer right, or until asked to stop."""
         self._tell("starting", f"{triton.program} ({triton.version})")
         self._check()
+        seen = see(self.repository)
+        ports = replace(self.ports, http=another_port(self.ports)) if triton.bundled else self.ports
         with _one_kind_of_error():
-            self.server = server = Server(triton, self.repository, self.ports, self.access, self.engine, workplace)
+            self.server = server = Server(triton, self.repository, ports, self.access, self.engine, workplace)
         try:
             with _one_kind_of_error():
                 right = server.wait_until_right(self._start_seconds, self._stopping)
             if right:
-                self._keep(server)
+                with Gateway(self.access, self.ports.http, ports.http) if triton.bundled else nullcontext():
+                    self._keep(server, seen)
         finally:
             # One that is dead or hung would not hear; waiting for it is time without a server.
             server.end(_GRACE if self._stopping.is_set() and not server.fault() else 0)
 
-    def _keep(self, server: Server) -> None:
+    def _keep(self, server: Server, seen: Mapping[str, Seen]) -> None:
         """Say that the server is ready, and watch it. Raises ServingError if it is lost too early."""
         models = tuple(f"{each.name}:{each.version}" for each in server.models)
         self._tell("ready", "every golden image came back right", models)
         since = time.monotonic()
         self._settled.set()
         with _one_kind_of_error():
-            reason = self._watch(server)
+            reason = self._watch(server, seen)
         if reason is None:
             return
         self.restarts += 1
@@ -190,8 +194,8 @@ class Supervisor:
             raise ServingError(f"lost {lasted:.1f} s after it was ready: {reason}")
         self._tell("lost", reason)
 
-    def _watch(self, server: Server) -> str | None:
-        prober, rollout = Prober(server), Rollout(server, self.repository, self._tell, self._stopping)
+    def _watch(self, server: Server, seen: Mapping[str, Seen]) -> str | None:
+        prober, rollout = Prober(server), Rollout(server, self.repository, seen, self._tell, self._stopping)
         try:
             while not self._stopping.wait(_LOOK_EVERY):
                 rollout.look()

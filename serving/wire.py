@@ -101,6 +101,8 @@ def translated(error: Exception, model: str = "") -> ServingError:
         return ServerOverloaded(f"the server has too many requests waiting for '{model}': ask again later")
     if "timeout expired" in said:
         return ServerOverloaded(f"a request to '{model}' waited too long behind others: ask again later")
+    if "max allowed is" in said:  # Triton takes a batch of 2**32 in, and finds out when it has put others beside it
+        return ServerOverloaded(f"'{model}' was asked together with a batch that is none: ask again later")
     if "not at ready state" in said:  # said with NOT_FOUND while a server stops or starts
         return ServerBusy(f"the server is stopping or not ready yet ({said}): ask again later")
     if "unknown model" in said or "NOT_FOUND" in status:

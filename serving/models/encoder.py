@@ -26,6 +26,11 @@ class TritonPythonModel:
 
     def _answer(self, request: Any) -> Any:
         images = pb_utils.get_input_tensor_by_name(request, "image").as_numpy()
+        if images.ndim != 4 or not len(
+            images
+        ):  # Triton counts a batch in 32 bits: one of 2**32 arrives without that axis
+            fault = "'image' must have the shape [batch, height, width, channels], the batch at least 1"
+            return pb_utils.InferenceResponse(error=pb_utils.TritonError(fault, pb_utils.TritonError.INVALID_ARG))
         files = np.array([[png(image)] for image in images], np.object_)
         return pb_utils.InferenceResponse([pb_utils.Tensor("png", files)])
 

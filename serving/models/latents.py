@@ -29,12 +29,12 @@ class TritonPythonModel:
         return [self._answer(request) for request in requests]
 
     def _answer(self, request: Any) -> Any:
-        seeds = pb_utils.get_input_tensor_by_name(request, "seed").as_numpy()[:, 0]
+        seeds = pb_utils.get_input_tensor_by_name(request, "seed").as_numpy()
         made = {f"given_{name}": self._given(request, name, len(seeds)) for name in self.optional}
         if fault := fault_of(seeds, made):
             error = pb_utils.TritonError(fault, pb_utils.TritonError.INVALID_ARG)
             return pb_utils.InferenceResponse(error=error)
-        values = latents(seeds, self.sides["z"] + self.sides.get("noise", 0))
+        values = latents(seeds[:, 0], self.sides["z"] + self.sides.get("noise", 0))
         made["z"] = values[:, : self.sides["z"]]
         if "noise" in self.sides:
             made["noise"] = values[:, self.sides["z"] :]
@@ -59,8 +59,13 @@ def latents(seeds: NDArray[np.int64], dim: int) -> NDArray[np.float32]:
 
 
 def fault_of(seeds: NDArray[np.int64], given: dict[str, NDArray[np.float32]]) -> str | None:
-    """What is wrong with a request, or None."""
-    if len(seeds) and not 0 <= seeds.min() <= seeds.max() <= LAST_SEED:
+    """What is wrong with a request, or None.
+
+    Triton counts a batch in 32 bits: one of 0, or of a multiple of 2**32, arrives as an array without that axis.
+    """
+    if seeds.ndim != 2 or not len(seeds):
+        return "'seed' must have the shape [batch, 1], the batch at least 1"
+    if not 0 <= seeds.min() <= seeds.max() <= LAST_SEED:
         return f"a seed is outside 0 to {LAST_SEED}"
     for name, values in given.items():
         if not np.isfinite(values).all():

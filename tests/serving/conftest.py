@@ -196,7 +196,8 @@ def labelled_bundle(tmp_path_factory) -> Path:
 
 def configure(model: Path, **changes: Any) -> None:
     """Change settings of a published model's configuration, as a person would."""
-    write_atomic(model / CONFIG, render(replace(read_config(model), **changes).warmed()))
+    changed = replace(read_config(model), **changes)
+    write_atomic(model / CONFIG, render(changed if changed.steps else changed.warmed()))
 
 
 @pytest.fixture
@@ -235,6 +236,22 @@ def style_server(tmp_path_factory, bundle, style_bundle, labelled_bundle) -> Ite
     publish(make_style_bundle(tmp_path_factory.mktemp("bundles") / "noisy", NOISY), "noisy", repository)
     configure(repository / "styled_synthesis", max_batch_size=7)
     with Supervisor(repository, free_ports()) as supervisor:
+        yield supervisor
+
+
+@pytest.fixture(scope="session")
+def thin_server(tmp_path_factory, bundle, labelled_bundle) -> Iterator[Supervisor]:
+    """A Triton with two generators and their models for thin clients, one has classes; ``gathering`` waits as above.
+
+    ``events`` are what it told.
+    """
+    repository, events = tmp_path_factory.mktemp("thin") / "repository", []
+    publishing.publish(bundle, "tiny", repository)
+    publishing.publish(labelled_bundle, "animals", repository)
+    publish(bundle, "gathering", repository)
+    configure(repository / "gathering", max_batch_size=4, queue=Queue(delay_us=1_000_000))
+    with Supervisor(repository, free_ports(), on_event=events.append) as supervisor:
+        supervisor.events = events
         yield supervisor
 
 

@@ -49,7 +49,7 @@ def options_of(line):
 
 
 def test_the_command_line_is_loopback_only_and_private(workplace):
-    line, rest = line_of(find_triton(), workplace)
+    line, (*rest, gate) = line_of(find_triton(), workplace, Access(secret="s" * 16, gate="g" * 16))
     options = options_of(line[1:])
     assert line[0] == str(find_triton().program)
     assert Path(options["model-repository"]).is_absolute()
@@ -63,8 +63,10 @@ def test_the_command_line_is_loopback_only_and_private(workplace):
         "grpc-restricted-protocol": f"{ADMINISTRATION}:admin-key={'s' * 16}",
         "http-restricted-api": f"{ADMINISTRATION}:admin-key={'s' * 16}",
     }
-    assert "s" * 16 not in " ".join(line)
-    assert "s" * 16 not in repr(Access(secret="s" * 16))
+    assert gate == f"--http-restricted-api=inference:gate-key={'g' * 16}"
+    for key in ("s" * 16, "g" * 16):
+        assert key not in " ".join(line)
+        assert key not in repr(Access(secret="s" * 16, gate="g" * 16))
 
 
 def test_where_grpc_is_encrypted_http_is_left_with_health_alone(workplace):
@@ -85,7 +87,9 @@ def test_every_server_is_asked_for_percentiles(server, workplace):
 
 
 def test_a_server_with_backends_of_its_own_keeps_them(workplace):
-    assert not any("backend-directory" in each for each in line_of(FOREIGN, workplace)[0])
+    line, closed = line_of(FOREIGN, workplace)
+    assert not any("backend-directory" in each for each in line)
+    assert not any("gate-key" in each for each in closed)
     assert "LD_LIBRARY_PATH" not in environment(FOREIGN, workplace).keys() - os.environ.keys()
 
 

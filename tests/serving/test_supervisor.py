@@ -247,6 +247,26 @@ def test_a_server_that_gets_no_processor_is_not_taken_for_a_hung_one(golden):
     assert prober.fault() == "'tiny' does not answer"
 
 
+def test_what_was_asked_of_versions_that_are_no_longer_served_is_forgotten(golden):
+    class Changed:
+        models = (Watched("tiny", "1", Reference(golden.inputs, "image", golden.images), 4),)
+        changing = False
+
+        def processor_seconds(self):
+            return 0.0
+
+        def could_run(self):
+            return True
+
+    prober, failed = Prober(Changed()), Future()
+    failed.set_exception(ServingError("it is gone"))
+    prober._asked = [(Changed.models[0], failed)]
+    prober._server.models = ()
+    assert prober.fault() is None
+    prober._asked = [(Changed.models[0], failed)]
+    assert prober.fault() == "'tiny' failed a question it must answer (it is gone)"
+
+
 def test_whether_a_process_could_run():
     with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as busy:
         eventually(lambda: could_run(psutil.Process(busy.pid)))
@@ -400,4 +420,7 @@ def test_the_reason_is_found_in_a_log():
     assert reason_in("x: error while loading libraries\nlast\n\n") == "x: error while loading libraries"
     assert reason_in('I1123 1 metrics.cc:7] "GPU metrics"\nW1123 1 metrics.cc:9] "none"\n') == ""
     assert reason_in('Error: Failed to initialize NVML\nE1123 1 s.cc:2] "CudaDriverHelper has not"\n') == ""
+    assert (
+        reason_in('E1123 1 e.cc:1] "unable to create stream for tiny_png: CUDA driver version is insufficient"\n') == ""
+    )
     assert reason_in('E1123 1 main.cc:7] "it broke"\nI1123 1 metrics.cc:9] "x"\n').endswith('"it broke"')

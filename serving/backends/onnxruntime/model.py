@@ -6,7 +6,7 @@ there unchanged. This file runs inside Triton's stub process: it imports numpy a
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,9 @@ class TritonPythonModel:
         config = json.loads(args["model_config"])
         graph = Path(args["model_repository"], args["model_version"], config["default_model_filename"] or "model.onnx")
         self.inputs = [tensor["name"] for tensor in config["input"]]
+        self.sides = {tensor["name"]: tuple(int(side) for side in tensor["dims"]) for tensor in config["input"]}
         self.floats = [tensor["name"] for tensor in config["input"] if tensor["data_type"] in FLOATS]
+        self.classes = classes_of(config)
         self.outputs = [tensor["name"] for tensor in config["output"]]
         device = int(args["model_instance_device_id"])
         self.session = onnxruntime.InferenceSession(
@@ -50,23 +52,34 @@ class TritonPythonModel:
         together: dict[int, Inputs] = {}
         for index, request in enumerate(requests):
             arrays = self._inputs_of(request)
-            if fault := fault_of(arrays, self.floats):
+            if fault := self._fault_of(arrays):
                 answers[index] = refusal(fault)
             elif wants_to_be_alone(request):
-                (answers[index],) = self._run([arrays])
+                (answers[index],) = self._answers([arrays])
             else:
                 together[index] = arrays
-        for index, answer in zip(together, self._run(list(together.values())), strict=True):
+        for index, answer in zip(together, self._answers(list(together.values())), strict=True):
             answers[index] = answer
         return answers
 
     def _inputs_of(self, request: Any) -> Inputs:
         return {name: pb_utils.get_input_tensor_by_name(request, name).as_numpy() for name in self.inputs}
 
+    def _fault_of(self, arrays: Inputs) -> str | None:
+        """What is wrong with one request, or None."""
+        return shape_fault(arrays, self.sides) or number_fault(arrays, self.floats) or label_fault(arrays, self.classes)
+
+    def _answers(self, batch: list[Inputs]) -> list[Any]:
+        """One response per request of ``batch``. Where the graph fails, each is run alone: only the cause fails."""
+        try:
+            return self._run(batch) if batch else []
+        except Exception as error:  # ONNX Runtime has a kind for each of its status codes
+            if len(batch) == 1:
+                return [failure(error)]
+            return [answer for arrays in batch for answer in self._answers([arrays])]
+
     def _run(self, batch: list[Inputs]) -> list[Any]:
-        """One response per request of ``batch``, its rows cut out of the whole batch's outputs."""
-        if not batch:
-            return []
+        """Each request's rows, cut out of the whole batch's outputs."""
         outputs = self.session.run(self.outputs, joined(batch))
         first, responses = 0, []
         for arrays in batch:
@@ -94,11 +107,38 @@ def joined(batch: Sequence[Inputs]) -> Inputs:
     return {name: np.concatenate([arrays[name] for arrays in batch]) for name in batch[0]}
 
 
-def fault_of(arrays: Inputs, floats: Sequence[str]) -> str | None:
-    """What is wrong with one request's numbers, or None."""
+def classes_of(config: dict[str, Any]) -> int:
+    """How many classes the generator has, from the spec that ``publish`` puts into a configuration; 0 for none."""
+    spec = config.get("parameters", {}).get("ganfoundry_spec", {}).get("string_value")
+    return len(json.loads(spec)["classes"]) if spec else 0
+
+
+def shape_fault(arrays: Inputs, sides: Mapping[str, tuple[int, ...]]) -> str | None:
+    """Which input has not the shape it must have, or None.
+
+    Triton counts a batch in 32 bits: one of 0, or of a multiple of 2**32, arrives as an array without that axis.
+    """
+    for name, array in arrays.items():
+        if array.shape[1:] != sides[name] or not len(array):
+            return (
+                f"input '{name}' must have the shape [batch, {', '.join(map(str, sides[name]))}], the batch at least 1"
+            )
+    return None
+
+
+def number_fault(arrays: Inputs, floats: Sequence[str]) -> str | None:
+    """Which input holds what is no number, or None."""
     for name in floats:
         if not np.isfinite(arrays[name]).all():
             return f"input '{name}' holds a NaN or an infinity: send finite numbers"
+    return None
+
+
+def label_fault(arrays: Inputs, classes: int) -> str | None:
+    """What is wrong with the labels, or None. A graph would take -1 for the last class, and fail at one too many."""
+    label = arrays.get("label")
+    if classes and label is not None and not 0 <= label.min() <= label.max() < classes:
+        return f"a label is outside 0 to {classes - 1}"
     return None
 
 
@@ -111,6 +151,12 @@ def wants_to_be_alone(request: Any) -> bool:
 def refusal(fault: str) -> Any:
     """The response that fails one request."""
     return pb_utils.InferenceResponse(error=pb_utils.TritonError(fault, pb_utils.TritonError.INVALID_ARG))
+
+
+def failure(error: Exception) -> Any:
+    """The response for a request that the graph failed at."""
+    why = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return pb_utils.InferenceResponse(error=pb_utils.TritonError(f"the graph could not be run: {why}"))
 
 
 def threads_for(instances: int) -> int:

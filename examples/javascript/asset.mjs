@@ -1,0 +1,58 @@
+// A seed in, a PNG file out, from a Ganfoundry server's HTTP. For Node 20 or newer and for browsers; no dependencies.
+
+/** What went wrong, in one line. */
+export class AssetError extends Error {}
+
+/**
+ * The PNG file of a seed.
+ *
+ * @param {string} url of the server, such as http://127.0.0.1:8000
+ * @param {string} model its name, without the _png
+ * @param {number} seed 0 to 2**32 - 1
+ * @param {{label?: string | number, truncation?: number, signal?: AbortSignal}} options label is a class by its name or number
+ * @returns {Promise<Uint8Array>}
+ */
+export async function asset(url, model, seed, { label, truncation, signal = AbortSignal.timeout(60_000) } = {}) {
+  const inputs = [tensor("seed", "INT64", seed)];
+  if (label !== undefined) inputs.push(tensor("label", "INT64", await classNumber(url, model, label, signal)));
+  if (truncation !== undefined) inputs.push(tensor("truncation", "FP32", truncation));
+  // As JSON, the bytes of a file would be taken for text: ask for them as they are.
+  const outputs = [{ name: "png", parameters: { binary_data: true } }];
+  const answer = await request(url, `${encodeURIComponent(model)}_png/infer`, {
+    method: "POST",
+    body: JSON.stringify({ inputs, outputs }),
+    signal,
+  });
+  return firstFile(await answer.arrayBuffer(), Number(answer.headers.get("Inference-Header-Content-Length")));
+}
+
+const tensor = (name, datatype, value) => ({ name, datatype, shape: [1, 1], data: [value] });
+
+/** JSON, then for each file its length in four bytes, the lowest first, and itself. */
+function firstFile(body, jsonLength) {
+  if (!jsonLength || jsonLength + 4 > body.byteLength) throw new AssetError("the server did not answer with a file");
+  const length = new DataView(body).getUint32(jsonLength, true);
+  return new Uint8Array(body, jsonLength + 4, length);
+}
+
+/** Which class that is: servers know them by number. */
+async function classNumber(url, model, label, signal) {
+  if (typeof label === "number") return label;
+  const config = await (await request(url, `${encodeURIComponent(model)}/config`, { signal })).json();
+  const classes = JSON.parse(config.parameters?.ganfoundry_spec?.string_value ?? "{}").classes ?? [];
+  const number = classes.indexOf(label);
+  if (number < 0) throw new AssetError(`'${model}' has no class '${label}': choose ${classes.join(", ") || "none"}`);
+  return number;
+}
+
+async function request(url, path, options) {
+  let answer;
+  try {
+    answer = await fetch(`${url.replace(/\/$/, "")}/v2/models/${path}`, options);
+  } catch {
+    throw new AssetError(`no server answers at ${url}: start one with 'serve'`);
+  }
+  if (answer.ok) return answer;
+  const said = await answer.json().catch(() => ({}));
+  throw new AssetError(said.error ?? `the server answered ${answer.status}`);
+}

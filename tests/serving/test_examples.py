@@ -1,0 +1,169 @@
+"""The examples for clients that are not in Python, run against a real server."""
+
+import io
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from core.bundle import levels_apart
+from serving.client import Sampler
+from serving.launching import free_ports
+from tests.serving.conftest import CLASSES
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+MAIN = """
+using System;
+using System.IO;
+
+public static class Program
+{
+    // URL MODEL SEED FILE TRUNCATION LABEL, the last two may be empty
+    public static int Main(string[] words)
+    {
+        try
+        {
+            var culture = System.Globalization.CultureInfo.InvariantCulture;
+            var truncation = words[4] == "" ? (float?)null : float.Parse(words[4], culture);
+            var label = words[5] == "" ? (long?)null : long.Parse(words[5]);
+            using (var client = new GanfoundryClient(words[0]))
+            {
+                var asset = client.AssetAsync(words[1], uint.Parse(words[2]), truncation, label);
+                File.WriteAllBytes(words[3], asset.Result);
+            }
+            return 0;
+        }
+        catch (AggregateException error)
+        {
+            Console.Error.WriteLine(error.InnerException.Message);
+            return error.InnerException is GanfoundryException ? 1 : 3;
+        }
+    }
+}
+"""
+
+
+def flags(url, truncation, label):
+    values = {"--url": url, "--truncation": truncation, "--label": label}
+    return [word for flag, value in values.items() if value is not None for word in (flag, str(value))]
+
+
+def curl(folder):
+    needs("curl", "curl")
+    return lambda url, model, seed, file, truncation=None, label=None: [
+        EXAMPLES / "curl" / "asset.sh",
+        *flags(url, truncation, label if label is None else CLASSES.index(label) if label in CLASSES else 9),
+        *(model, str(seed), file),
+    ]
+
+
+def javascript(folder):
+    node = needs("node", "nodejs")
+    return lambda url, model, seed, file, truncation=None, label=None: [
+        *(node, EXAMPLES / "javascript" / "main.mjs", *flags(url, truncation, label), model, str(seed), file)
+    ]
+
+
+def csharp(folder):
+    compiler, runtime = needs("mcs", "mono-mcs"), needs("mono", "mono-runtime")
+    shutil.copy(EXAMPLES / "csharp" / "GanfoundryClient.cs", folder)
+    (folder / "main.cs").write_text(MAIN)
+    command = [compiler, "-langversion:6", "-r:System.Net.Http", "-out:main.exe", "GanfoundryClient.cs", "main.cs"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+    if "System.Net.Http" in done.stderr and "could not be found" in done.stderr:
+        pytest.skip("Mono has no HttpClient: install it (Debian: apt-get install libmono-system-net-http4.0-cil)")
+    assert (done.returncode, done.stderr) == (0, "")
+    return lambda url, model, seed, file, truncation=None, label=None: [
+        *(runtime, folder / "main.exe", url, model, str(seed), file, "" if truncation is None else str(truncation)),
+        "" if label is None else str(CLASSES.index(label) if label in CLASSES else 9),
+    ]
+
+
+def needs(program, package):
+    found = shutil.which(program)
+    if not found:
+        pytest.skip(f"no {program}: install it (Debian: apt-get install {package})")
+    return found
+
+
+@pytest.fixture(scope="module", params=[curl, javascript, csharp], ids=lambda each: each.__name__)
+def command(request, tmp_path_factory):
+    """The command line of one example, for a URL, a model, a seed, a file, and perhaps a truncation and a label."""
+    return request.param(tmp_path_factory.mktemp(request.param.__name__))
+
+
+def run(words):
+    return subprocess.run([*map(str, words)], capture_output=True, text=True, timeout=120)
+
+
+def url_of(server):
+    return f"http://127.0.0.1:{server.ports.http}"
+
+
+@pytest.mark.parametrize(
+    ("model", "seed", "how"),
+    [
+        ("tiny", 0, {}),
+        ("tiny", 2**32 - 1, {"truncation": 0.5}),
+        ("animals", 7, {"label": "dog"}),
+        ("animals", 8, {"label": "bird", "truncation": 0.25}),
+    ],
+)
+def test_the_file_holds_the_image_of_the_seed(thin_server, command, tmp_path, model, seed, how):
+    file = tmp_path / "asset.png"
+    done = run(command(url_of(thin_server), model, seed, file, **how))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    with Sampler(model, thin_server.url) as sampler:
+        ((_, expected),) = sampler.sample([seed], **how)
+    with Image.open(io.BytesIO(file.read_bytes()), formats=["PNG"]) as picture:
+        assert picture.mode == "RGBA"
+        assert levels_apart(np.asarray(picture), expected) <= 1
+
+
+@pytest.mark.parametrize(
+    ("model", "how", "said"),
+    [
+        ("nobody", {}, "unknown model: 'nobody_png'"),
+        ("animals", {"label": "cow"}, "a label is outside 0 to 2|'animals' has no class 'cow': choose cat, dog, bird"),
+        ("animals", {}, "missing required input"),
+        ("tiny", {"label": "cat"}, "unexpected inference input 'label'|'tiny' has no class 'cat': choose none|got 2"),
+    ],
+)
+def test_what_is_wrong_is_said_in_a_line(thin_server, command, tmp_path, model, how, said):
+    ends_with_a_line(run(command(url_of(thin_server), model, 7, tmp_path / "asset.png", **how)), said)
+    assert not (tmp_path / "asset.png").exists()
+
+
+def test_a_server_that_is_not_there_is_said_in_a_line(command, tmp_path):
+    url = f"http://127.0.0.1:{free_ports().http}"
+    ends_with_a_line(
+        run(command(url, "tiny", 7, tmp_path / "asset.png")), f"no server answers at {url}: start one with"
+    )
+    assert not (tmp_path / "asset.png").exists()
+
+
+def test_something_else_that_answers_is_said_in_a_line(thin_server, command, tmp_path):
+    url = f"http://127.0.0.1:{thin_server.ports.metrics}"
+    ends_with_a_line(run(command(url, "tiny", 7, tmp_path / "asset.png")), "Method Not Allowed")
+
+
+@pytest.mark.parametrize(
+    "words", [["tiny", "-1", "x"], ["tiny", "seven", "x"], ["tiny"], ["--truncation", "a", "tiny", "7", "x"]]
+)
+@pytest.mark.parametrize("example", [curl, javascript], ids=lambda each: each.__name__)
+def test_words_that_are_none_of_its_own(thin_server, tmp_path, example, words):
+    program = example(tmp_path)("", "", "", "")[: 1 if example is curl else 2]
+    ends_with_a_line(
+        run([*program, "--url", url_of(thin_server), *words]), "usage|not a|seed is outside|Unknown option|argument"
+    )
+
+
+def ends_with_a_line(done, said):
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert re.fullmatch(rf"[^\n]*({said})[^\n]*\n", done.stderr), done.stderr
