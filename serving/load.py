@@ -237,14 +237,11 @@ class _Stretch:
         messages = self._requests.messages
 
         def done(call: Any) -> None:
-            moment, outcome = self.now(), WRONG
-            try:
-                outcome = self._outcome(number, call)
-            finally:  # whatever a judge does
-                self._notes.append((due, sent, moment, outcome))
-                self._done.release()
-                if then:
-                    then()
+            moment = self.now()
+            self._notes.append((due, sent, moment, self._outcome(number, call)))
+            self._done.release()
+            if then:
+                then()
 
         self._infer.future(messages[number % len(messages)], timeout=self._deadline).add_done_callback(done)
 
@@ -259,8 +256,12 @@ class _Stretch:
 
     def _outcome(self, number: int, call: Any) -> int:
         if call.code() is grpc.StatusCode.OK:
-            response = service_pb2.ModelInferResponse.FromString(call.result())
-            return ANSWERED if self._requests.judge(number, response) else WRONG
+            try:
+                right = self._requests.judge(number, service_pb2.ModelInferResponse.FromString(call.result()))
+            except Exception as error:  # an answer can be wrong in more ways than a judge thinks of
+                self._errors.setdefault(f"an answer that cannot be judged ({error!r})")
+                right = False
+            return ANSWERED if right else WRONG
         error = translated(InferenceServerException(call.details(), str(call.code())), self._requests.model)
         self._errors.setdefault(str(error))
         return REJECTED if isinstance(error, ServerOverloaded) else FAILED

@@ -17,10 +17,9 @@ _START_SECONDS = 4.0  # of a server, its golden images included
 
 @dataclass(frozen=True)
 class Tuned:
-    """What a search found, and the configurations that were written, by the models' names; none where nothing was."""
+    """What a search found, and the models whose configurations were written; none where nothing was."""
 
     found: Found
-    before: ModelConfig
     written: tuple[str, ...]
 
 
@@ -52,8 +51,8 @@ def tune(
 
     found = search(benches, present, cores, limit_ms, tell)
     if dry_run or found.chosen == present:
-        return Tuned(found, config, ())
-    return Tuned(found, config, reconfigure(name, repository, found.chosen.on))
+        return Tuned(found, ())
+    return Tuned(found, reconfigure(name, repository, found.chosen.on))
 
 
 def _model(name: str, repository: Path) -> tuple[Path, int, ModelConfig]:

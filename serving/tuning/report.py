@@ -41,10 +41,11 @@ def table(found: Found) -> RenderableType:
         mark = _mark(curve.setting, found)
         rows.add_row(mark, *_cells(curve), style="bold" if _CHOSEN in mark else "")
     faults = [f"{each.setting} was not served: {each.fault}" for each in found.curves if each.fault]
-    said = (
-        f"{_PRESENT} as it is, {_CHOSEN} chosen. Knee: the highest rate whose p99 stays within {found.limit_ms:.0f} ms."
-    )
-    return Group(rows, Text("\n".join([f"{_PRESENT} as it is, {_CHOSEN} chosen.", said, *faults]), "dim"))
+    said = [
+        f"{_PRESENT} as it is, {_CHOSEN} chosen. Latencies in ms.",
+        f"Knee: the highest rate whose p99 stays within {found.limit_ms:.0f} ms; half: half of it.",
+    ]
+    return Group(rows, Text("\n".join([*said, *faults]), "dim"))
 
 
 def verdict(tuned: Tuned) -> str:
@@ -116,10 +117,14 @@ def plot(found: Found, model: str, path: Path) -> None:
 
 def _draw(axes: Any, curve: Curve, name: str, colour: str) -> None:
     """Both percentiles as lines. What never ended is not drawn: the p99 line ends where requests are lost."""
-    for share, dashes, label in (("p99_ms", "-", name), ("p50_ms", "--", None)):
-        drawn = [(each.offered, getattr(each, share)) for each in _best_of_each_rate(curve.points)]
-        rates, values = zip(*[(rate, value) for rate, value in drawn if math.isfinite(value)] or [(0, 0)], strict=True)
-        axes.plot(rates, values, dashes, color=colour, label=label, linewidth=1.5)
+    points = _best_of_each_rate(curve.points)
+    rates = [each.offered for each in points]
+    for latencies, dashes, label in (
+        ([each.p99_ms for each in points], "-", name),
+        ([each.p50_ms for each in points], "--", None),
+    ):
+        shown = [each if math.isfinite(each) else math.nan for each in latencies]
+        axes.plot(rates, shown, dashes, color=colour, label=label, linewidth=1.5)
     if curve.knee:
         axes.plot(curve.knee.offered, curve.knee.p99_ms, "o", color=colour, markersize=9)
 

@@ -14,7 +14,7 @@ from serving.tuning.grid import Setting, batches, delays, placements
 STEPS = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5)  # of the rate that saturates, until one breaks the limit
 HALVINGS = 3  # of what lies between the last that keeps the limit and the first that breaks it
 CLEAR = 0.03  # what one must be better by than another, whatever the noise
-WORTH_REFUSING = 0.1  # and one that will refuse the other's larger requests
+WORTH_REFUSING = 0.1  # the same for one that refuses requests which the other takes, because its batches are smaller
 FINALISTS, REPEATS = 3, 3
 LEAST_LIMIT_MS, TIMES_UNLOADED = 50.0, 10.0  # the limit unless told: whichever is larger
 
@@ -51,10 +51,8 @@ class Repeats:
     def beats(self, other: "Repeats") -> bool:
         """Whether it is better beyond the noise: more in time, or as many and quicker when there is little to do."""
         least = WORTH_REFUSING if self.setting.max_batch < other.setting.max_batch else CLEAR
-        if _clearly(self.goodputs, other.goodputs, least):
-            return True
-        if _clearly(other.goodputs, self.goodputs, CLEAR):
-            return False
+        if _clearly(self.goodputs, other.goodputs, least) or _clearly(other.goodputs, self.goodputs, CLEAR):
+            return min(self.goodputs) > max(other.goodputs)
         quicker, than = ([1 / each for each in which.unloaded_ms] for which in (self, other))
         return _clearly(quicker, than, least)
 
@@ -91,11 +89,11 @@ def search(benches: Benches, present: Setting, cores: int, limit_ms: float | Non
                 curves[setting] = measure(benches, setting, limit_ms)
                 tell(_said(curves[setting]))
         best = ranked(curves.values())[0].setting
-    finalists = [present, *(each.setting for each in ranked(curves.values()) if each.setting != present)][:FINALISTS]
-    top = max(curve.goodput for curve in curves.values())
-    if not top:
+    if not any(curve.goodput for curve in curves.values()):
         raise ServingError(f"no setting keeps to {limit_ms:.0f} ms, however few ask: give a larger --p99-ms")
-    repeats = in_turn(benches, [setting for setting in finalists if curves[setting].goodput], curves, limit_ms, tell)
+    others = [curve for curve in ranked(curves.values()) if curve.setting != present]
+    finalists = [curve for curve in (curves[present], *others[: FINALISTS - 1]) if curve.goodput]
+    repeats = in_turn(benches, finalists, limit_ms, tell)
     return Found(present, winner(repeats, present), limit_ms, tuple(curves.values()), tuple(repeats))
 
 
@@ -143,21 +141,24 @@ def climb(at: Callable[[float], Point], saturated: float, limit_ms: float) -> li
 def ranked(curves: Iterable[Curve]) -> list[Curve]:
     """The best first: by what they answer in time, and among those that are as good, by the latency unloaded."""
     left, order = list(curves), []
+    largest = max(curve.setting.max_batch for curve in left)
+
+    def worth(curve: Curve) -> float:
+        return curve.goodput / (1 + WORTH_REFUSING * (curve.setting.max_batch < largest))
+
     while left:
-        least = max(curve.goodput for curve in left) / (1 + CLEAR)
-        order.append(min((curve for curve in left if curve.goodput >= least), key=lambda curve: curve.unloaded_ms))
+        least = max(map(worth, left)) / (1 + CLEAR)
+        order.append(min((curve for curve in left if worth(curve) >= least), key=lambda curve: curve.unloaded_ms))
         left.remove(order[-1])
     return order
 
 
-def in_turn(
-    benches: Benches, settings: list[Setting], curves: dict[Setting, Curve], limit_ms: float, tell: Tell
-) -> list[Repeats]:
-    """Each of the settings, again and again in turn, at the rate that the best of them just bears."""
-    rate = max(knee.offered for setting in settings if (knee := curves[setting].knee))
-    repeats = {setting: Repeats(setting) for setting in settings}
+def in_turn(benches: Benches, curves: Sequence[Curve], limit_ms: float, tell: Tell) -> list[Repeats]:
+    """The settings of the curves again and again, in turn, at the rate that the best of them just bears."""
+    (rate, *_) = (curve.knee.offered for curve in ranked(curves) if curve.knee)
+    repeats = {curve.setting: Repeats(curve.setting) for curve in curves}
     for turn in range(REPEATS):
-        tell(f"the best {len(settings)} in turn at {rate:.0f} requests/s, {turn + 1} of {REPEATS}")
+        tell(f"the best {len(curves)} in turn at {rate:.0f} requests/s, {turn + 1} of {REPEATS}")
         for setting, so_far in repeats.items():
             with benches(setting) as bench:
                 unloaded, goodput = bench.unloaded(), bench.at(rate, limit_ms).goodput
