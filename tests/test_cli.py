@@ -42,7 +42,19 @@ def pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize(
     "verb",
-    [[], ["train"], ["data", "import"], ["evaluate"], ["plot"], ["export"], ["serve"], ["deploy"], ["sample"], ["top"]],
+    [
+        [],
+        ["train"],
+        ["data", "import"],
+        ["evaluate"],
+        ["plot"],
+        ["export"],
+        ["serve"],
+        ["deploy"],
+        ["sample"],
+        ["top"],
+        ["tune"],
+    ],
 )
 def test_help_imports_nothing_heavy(verb: list[str]) -> None:
     code = (

@@ -21,6 +21,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.load.common import MODEL, header, median, options_of, served, verdict
 from serving.launching import HOST, free_ports
@@ -108,7 +109,7 @@ def through_triton(bundle: Path, seconds: float) -> dict[str, float]:
     return found
 
 
-def figures(name: str, latencies: "np.ndarray[tuple[int], np.dtype[np.float64]]", seconds: float) -> dict[str, float]:
+def figures(name: str, latencies: NDArray[np.float64], seconds: float) -> dict[str, float]:
     p50, p99 = np.quantile(latencies, [0.5, 0.99]) * 1e3
     return {f"{name}, requests/s": len(latencies) / seconds, f"{name}, p50": float(p50), f"{name}, p99": float(p99)}
 

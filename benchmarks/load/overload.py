@@ -14,6 +14,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.load.common import MODEL, find_knee, header, median, options_of, served, steady, verdict
 from core.files import write_atomic
@@ -73,9 +74,7 @@ def overload(
     }
 
 
-def back_to_normal(
-    load: Load, after: "np.ndarray[tuple[int], np.dtype[np.bool_]]", dropped: float, limit_ms: float
-) -> float:
+def back_to_normal(load: Load, after: NDArray[np.bool_], dropped: float, limit_ms: float) -> float:
     """Seconds from the drop of the load to the last request that was not answered rightly within the limit."""
     bad = after & ((load.outcome != ANSWERED) | (load.latency * 1e3 > limit_ms))
     return float((load.due + load.latency)[bad].max() - dropped) if bad.any() else 0.0

@@ -9,6 +9,7 @@ one version and partly of the other.
 import sys
 import threading
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from serving.load import ANSWERED, FAILED, REJECTED, WRONG, Generator, Load, Req
 from serving.publishing import publish, rollback
 
 IMAGES = 4  # of a request with latents
+STRETCH = 2.0  # seconds
 MODELS = {MODEL: IMAGES, f"{MODEL}_from_seed": 1}
 
 
@@ -49,25 +51,37 @@ def check_known(bundle: Path, other: Path) -> None:
 
 
 def during_rollout(one: Served, other: Path, rate: float, seconds: float, seed: int) -> tuple[list[Load], list[int]]:
-    """What came of all requests, and how many answers were of the old, the new, and the old version again."""
+    """What came of all requests; and how many answers were of the old network, of the new, and of version 3.
+
+    A third of the time before the new version, a third after it is there, and a third after the way back.
+    """
     judged = {model: Judged(one, model, images) for model, images in MODELS.items()}
+    over = threading.Event()
     with ThreadPoolExecutor(len(MODELS)) as clients:
-        asking = [clients.submit(ask, one.server.url, each.requests, rate, seconds, seed) for each in judged.values()]
-        time.sleep(seconds / 4)
-        publish(other, MODEL, one.repository)
-        for each in judged.values():
-            each.expect(2)
-        one.wait_for("loaded", 1)
-        time.sleep(seconds / 4)
-        rollback(MODEL, one.repository)
-        one.wait_for("loaded", 2)
-        loads = [each.result() for each in asking]
-    return loads, [sum(each.seen[version] for each in judged.values()) for version in (1, 2, 3)]
+        asking = [clients.submit(ask, one.server.url, each.requests, rate, over, seed) for each in judged.values()]
+        try:
+            time.sleep(seconds / 3)
+            publish(other, MODEL, one.repository)
+            for each in judged.values():
+                each.expect_new()
+            one.wait_for("loaded", 1)
+            time.sleep(seconds / 3)
+            rollback(MODEL, one.repository)
+            one.wait_for("loaded", 2)
+            time.sleep(seconds / 3)
+        finally:
+            over.set()
+        loads = [load for each in asking for load in each.result()]
+    return loads, [sum(each.seen[what] for each in judged.values()) for what in ("old", "new", "back")]
 
 
-def ask(url: str, requests: Requests, rate: float, seconds: float, seed: int) -> Load:
+def ask(url: str, requests: Requests, rate: float, over: threading.Event, seed: int) -> list[Load]:
+    """Stretch after stretch, without a pause."""
+    loads: list[Load] = []
     with Generator(url) as generator:
-        return steady(generator, requests, rate, seconds, seed)
+        while not over.is_set():
+            loads.append(steady(generator, requests, rate, STRETCH, seed + len(loads)))
+    return loads
 
 
 class Judged:
@@ -76,20 +90,20 @@ class Judged:
     def __init__(self, one: Served, model: str, images: int) -> None:
         self._one, self._model, self._images = one, model, images
         self._lock = threading.Lock()
-        self.seen = dict.fromkeys((1, 2, 3), 0)
+        self.seen = Counter[str]()
         self.requests = replace(one.requests(model, images), judge=self._is_whole)
-        self._judges = {1: one.requests(model, images).judge}
+        self._judges = {"old": one.requests(model, images).judge}
 
-    def expect(self, version: int) -> None:
-        """From now on answers may be of that version, too."""
-        self._judges[version] = golden_requests(self._model, self._one.golden(self._model, version), self._images).judge
+    def expect_new(self) -> None:
+        """From now on answers may be of version 2, too."""
+        self._judges["new"] = golden_requests(self._model, self._one.golden(self._model, 2), self._images).judge
 
     def _is_whole(self, number: int, response: Any) -> bool:
-        # The ensemble has one version of its own: what it answers says which generator it is of.
-        for version, judge in tuple(self._judges.items()):
+        for network, judge in tuple(self._judges.items()):
             if judge(number, response):
                 with self._lock:
-                    self.seen[3 if response.model_version == "3" else version] += 1
+                    self.seen[network] += 1
+                    self.seen["back"] += response.model_version == "3"  # which an ensemble does not say
                 return True
         return False
 
@@ -98,9 +112,9 @@ def report(loads: list[Load], counts: list[int]) -> None:
     total = sum(len(load.due) for load in loads)
     lost = sum(load.count(FAILED) + load.count(REJECTED) for load in loads)
     mixed = sum(load.count(WRONG) for load in loads)
-    print(
-        f"  {total} requests, answers of version 1, 2, 3: {counts} (1 and 3 are one network, which a seed cannot tell)"
-    )
+    old, new, back = counts
+    print(f"  {total} requests; answers of the old network: {old}, of the new one: {new}")
+    print(f"  answers of the version that is the way back: {back}, and those with a seed, which do not say it")
     errors = {error for load in loads for error in load.errors}
     verdict("failed requests", f"{lost} {'; '.join(errors)}", "none", lost == 0)
     verdict("mixed images", str(mixed), "none", mixed == 0)

@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.bundle import GOLDEN
+from serving.config import Queue
 from serving.golden import Reference
+from serving.launching import free_ports
 from serving.load import (
     ANSWERED,
     FAILED,
@@ -24,7 +26,8 @@ from serving.load import (
     percentile,
     point,
 )
-from tests.serving.conftest import QUEUE_LIMIT
+from serving.supervisor import Supervisor
+from tests.serving.conftest import QUEUE_LIMIT, configure, publish
 
 latencies = st.lists(st.floats(0, 1e6), min_size=1, max_size=50).map(np.array)
 
@@ -93,8 +96,18 @@ def test_the_knee_ends_at_the_first_rate_that_breaks_the_limit_twice():
 
 
 @pytest.fixture(scope="module")
-def golden(server):
-    return Reference.read(server.repository / "tiny" / "2" / GOLDEN)
+def server(tmp_path_factory, bundle):
+    """A Triton whose queue has no limits: those of 2.51 may stall it on a machine that is at other work."""
+    repository = tmp_path_factory.mktemp("loaded") / "repository"
+    publish(bundle, "tiny", repository)
+    configure(repository / "tiny", max_batch_size=16, queue=Queue(size=0, timeout_us=0))
+    with Supervisor(repository, free_ports()) as supervisor:
+        yield supervisor
+
+
+@pytest.fixture(scope="module")
+def golden(bundle):
+    return Reference.read(bundle / GOLDEN)
 
 
 @pytest.mark.parametrize("images", [1, 3, 16])

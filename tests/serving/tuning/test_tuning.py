@@ -11,6 +11,7 @@ from rich.console import Console
 
 from core.errors import MissingDependency, RepositoryError
 from serving import publishing
+from serving.config import Queue
 from serving.launching import free_ports
 from serving.repository import CONFIG, check_servable, read_config
 from serving.supervisor import Supervisor
@@ -18,14 +19,18 @@ from serving.tuning import command, report, search
 from serving.tuning.bench import Effort
 from serving.tuning.grid import Setting
 from serving.wire import connect, infer_inputs
-from tests.serving.conftest import publish
+from tests.serving.conftest import configure, publish
 
 
 @pytest.fixture(scope="module")
 def tuned(tmp_path_factory, bundle):
-    """A search among two settings, where 60 ms are always enough, and quick; nothing is written."""
+    """A search among two settings, where any latency is fine; nothing is written.
+
+    The queue has no limits: those of 2.51 may stall it on a machine that is at other work.
+    """
     repository = tmp_path_factory.mktemp("tuned") / "repository"
     publish(bundle, "tiny", repository)
+    configure(repository / "tiny", queue=Queue(size=0, timeout_us=0))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(search, "placements", lambda present, cores: [present])
         patch.setattr(search, "delays", lambda best: [Setting(1, best.threads, 1000, max_batch=64)])
