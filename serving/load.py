@@ -25,9 +25,8 @@ from core.errors import ServerOverloaded
 from serving.golden import Reference
 from serving.wire import channel_options, translated
 
-ANSWERED, REJECTED, FAILED, WRONG = range(
-    4
-)  # outcomes: a right answer, ServerOverloaded, any other error, other values
+# Outcomes: the right answer, ServerOverloaded, any other error, an answer that is not the right one.
+ANSWERED, REJECTED, FAILED, WRONG = range(4)
 _INFER = "/inference.GRPCInferenceService/ModelInfer"
 
 Judge = Callable[[int, Any], bool]  # whether the answer to the request of that number is right, a ModelInferResponse
@@ -262,6 +261,6 @@ class _Stretch:
                 self._errors.setdefault(f"an answer that cannot be judged ({error!r})")
                 right = False
             return ANSWERED if right else WRONG
-        error = translated(InferenceServerException(call.details(), str(call.code())), self._requests.model)
-        self._errors.setdefault(str(error))
-        return REJECTED if isinstance(error, ServerOverloaded) else FAILED
+        ours = translated(InferenceServerException(call.details(), str(call.code())), self._requests.model)
+        self._errors.setdefault(str(ours))
+        return REJECTED if isinstance(ours, ServerOverloaded) else FAILED

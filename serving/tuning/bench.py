@@ -64,16 +64,14 @@ class TritonBench:
 
     def saturated(self) -> float:
         """See ``Bench``."""
-        return (
-            self.generator.saturate(self.requests, AT_ONCE, self.effort.seconds).count(ANSWERED) / self.effort.seconds
-        )
+        load = self.generator.saturate(self.requests, AT_ONCE, self.effort.seconds)
+        return load.count(ANSWERED) / self.effort.seconds
 
     def at(self, rate: float, limit_ms: float) -> Point:
         """See ``Bench``; the point says how many images were made in a run, on average."""
+        due = moments(rate, self.effort.seconds, self.effort.seed)
         before = self._counts()
-        load = self.generator.offer(
-            self.requests, moments(rate, self.effort.seconds, self.effort.seed), self.effort.seconds
-        )
+        load = self.generator.offer(self.requests, due, self.effort.seconds)
         done = self._counts().since(before)
         return replace(point(load, limit_ms), images_per_run=done.images / max(done.executions, 1))
 

@@ -43,7 +43,7 @@ def tune(
     present = Setting.of(config, cores)
     tell(
         f"up to {most_candidates(present, cores)} settings on {cores} cores: "
-        f"at most {_minutes(present, cores, effort)} minutes"
+        f"about {_minutes(present, cores, effort)} minutes"
     )
 
     def benches(setting: Setting) -> AbstractContextManager[Bench]:
@@ -70,7 +70,7 @@ def _model(name: str, repository: Path) -> tuple[Path, int, ModelConfig]:
 
 
 def _minutes(present: Setting, cores: int, effort: Effort) -> int:
-    """How long the search takes where no setting turns out to be needless, rounded up."""
-    curve = _START_SECONDS + (len(STEPS) + HALVINGS + 2) * effort.seconds
+    """How long the search takes if every setting is tried, and a few points of each twice; rounded up."""
+    curve = _START_SECONDS + (len(STEPS) + 2 * HALVINGS) * effort.seconds
     repeat = _START_SECONDS + 1.5 * effort.seconds
     return int((most_candidates(present, cores) * curve + REPEATS * FINALISTS * repeat) / 60) + 1

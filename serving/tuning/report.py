@@ -18,7 +18,7 @@ from core.files import new_file, write_atomic
 from serving.load import Point
 from serving.triton import find_triton
 from serving.tuning.command import Tuned
-from serving.tuning.grid import Setting
+from serving.tuning.grid import Setting, usable_cores
 from serving.tuning.search import Curve, Found, Repeats, ranked
 
 DRAWN = 4  # curves in the picture: more could not be told apart
@@ -77,7 +77,7 @@ def to_json(tuned: Tuned, model: str) -> dict[str, Any]:
     found = tuned.found
     return {
         "model": model,
-        "machine": {"processor": platform.processor() or platform.machine(), "python": platform.python_version()},
+        "machine": {"processor": platform.processor() or platform.machine(), "cores": usable_cores()},
         "onnxruntime": onnxruntime.__version__,
         "tritonserver": find_triton().version,
         "p99_limit_ms": found.limit_ms,

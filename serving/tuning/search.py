@@ -98,7 +98,7 @@ def search(benches: Benches, present: Setting, cores: int, limit_ms: float | Non
 
 
 def measure(benches: Benches, setting: Setting, limit_ms: float) -> Curve:
-    """The curve of one setting, each of its points over as many requests as the bench makes of it."""
+    """The curve of one setting."""
     try:
         with benches(setting) as bench:
             unloaded, saturated = bench.unloaded(), bench.saturated()
@@ -160,8 +160,11 @@ def in_turn(benches: Benches, curves: Sequence[Curve], limit_ms: float, tell: Te
     for turn in range(REPEATS):
         tell(f"the best {len(curves)} in turn at {rate:.0f} requests/s, {turn + 1} of {REPEATS}")
         for setting, so_far in repeats.items():
-            with benches(setting) as bench:
-                unloaded, goodput = bench.unloaded(), bench.at(rate, limit_ms).goodput
+            try:
+                with benches(setting) as bench:
+                    unloaded, goodput = bench.unloaded(), bench.at(rate, limit_ms).goodput
+            except ServingError:  # it was served before: that it is not now speaks against it
+                unloaded, goodput = float("inf"), 0.0
             repeats[setting] = Repeats(setting, (*so_far.goodputs, goodput), (*so_far.unloaded_ms, unloaded))
     return list(repeats.values())
 

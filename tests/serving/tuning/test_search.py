@@ -130,6 +130,21 @@ def test_a_setting_that_cannot_be_served_is_left_out_and_said():
     assert any("no memory" in line for line in said)
 
 
+def test_a_finalist_that_fails_later_is_not_chosen():
+    class Failing(Formula):
+        served = 0
+
+        def __call__(self, setting):
+            self.served += setting.instances == 2
+            if self.served > 3 and setting.instances == 2:
+                raise ServingError("the server did not start")
+            return super().__call__(setting)
+
+    found = found_by(Failing())
+    assert found.curve(Setting(2, 1)).goodput > found.curve(PRESENT).goodput
+    assert found.chosen.instances == 1
+
+
 def test_a_limit_that_nothing_keeps_is_an_error_of_ours():
     with pytest.raises(ServingError, match=r"1 ms.*--p99-ms"):
         found_by(Formula(), limit=1)
