@@ -456,6 +456,35 @@ def serve(
 
 
 @app.command()
+def tune(
+    name: Annotated[str, typer.Argument(help="A published model; what belongs to it follows.")],
+    repository: Repository = Path("model_repository"),
+    p99_ms: Annotated[
+        float | None,
+        typer.Option(
+            min=0.1, help="What 99 of 100 requests must be answered within; 50 or 10 times unloaded, the larger."
+        ),
+    ] = None,
+    seconds: Annotated[float, typer.Option(min=0.1, help="For each rate that is tried.")] = 2.0,
+    images: Annotated[int, typer.Option(min=1, help="That each request asks for.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Of the moments at which requests are sent.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="The plot; tuning/NAME.png unless given.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Also everything that was measured, as JSON.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Measure, and leave the configuration as it is.")] = False,
+) -> None:
+    """Measure how a model is best batched and threaded on this machine, under load, and configure it so."""
+    from serving.tuning.bench import Effort
+    from serving.tuning.command import tune as find
+    from serving.tuning.report import save, table, verdict
+
+    tuned = find(name, repository, Effort(seconds, images, seed), p99_ms, dry_run=dry_run, tell=_say)
+    console.print(table(tuned.found))
+    for path in save(tuned, name, out or Path("tuning", f"{name}.png"), json):
+        _say(f"written: {path}")
+    _say(verdict(tuned))
+
+
+@app.command()
 def deploy(
     name: Annotated[str, typer.Argument(help="A published model; its parts come along.")],
     compose: Annotated[bool, typer.Option("--compose", help="A compose file, for one machine.")] = False,

@@ -44,11 +44,13 @@ class Queue:
 
     More than ``size`` waiting requests, or one that has waited for ``timeout_us``, are refused at once: a client that
     hears so can ask elsewhere or later, one that waits for ever cannot. A request may set a shorter time of its own.
+    Requests are joined up to one of the ``preferred`` batches, where there are any, and else to the largest.
     """
 
     delay_us: int = 0
     size: int = 128
     timeout_us: int = 10_000_000
+    preferred: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -224,6 +226,7 @@ def _tensor(message: Any) -> Tensor:
 def _write_queue(queue: Queue, message: Any) -> None:
     message.SetInParent()  # a queue of which nothing is limited is still one
     message.max_queue_delay_microseconds = queue.delay_us
+    message.preferred_batch_size.extend(queue.preferred)
     if queue.size or queue.timeout_us:
         policy = message.default_queue_policy
         policy.max_queue_size, policy.default_timeout_microseconds = queue.size, queue.timeout_us
@@ -232,7 +235,8 @@ def _write_queue(queue: Queue, message: Any) -> None:
 
 def _queue(message: Any) -> Queue:
     policy = message.default_queue_policy
-    return Queue(message.max_queue_delay_microseconds, policy.max_queue_size, policy.default_timeout_microseconds)
+    limits = (policy.max_queue_size, policy.default_timeout_microseconds)
+    return Queue(message.max_queue_delay_microseconds, *limits, tuple(message.preferred_batch_size))
 
 
 def _instances(message: Any) -> Instances:

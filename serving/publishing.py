@@ -8,9 +8,9 @@ import errno
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from core.bundle import MANIFEST
@@ -96,7 +96,7 @@ def withdraw(name: str, version: int, repository: Path) -> int:
         older = [each for each in versions_of(model) if each != version]
         if not older:
             raise RepositoryError(f"'{name}' has no other version: publish one that is right, or delete {model}")
-        pieces = _pieces_for(of_version(model, older[-1]), name, older[-1], repository, thin=False)
+        pieces = _pieces_for(of_version(model, older[-1]), name, older[-1], _there(name, repository))
         for piece in reversed(pieces):  # nothing may be left that needs what is gone
             path = repository / piece.config.name
             if (path / str(older[-1])).is_dir():
@@ -104,6 +104,35 @@ def withdraw(name: str, version: int, repository: Path) -> int:
             if (path / str(version)).is_dir():
                 set_aside(path, version)
     return older[-1]
+
+
+def reconfigure(name: str, repository: Path, change: Callable[[ModelConfig], ModelConfig]) -> tuple[str, ...]:
+    """Run ``name`` as ``change`` says of its configuration, its parts the same way, and fit what belongs to it to that.
+
+    A server that runs takes it up. At no moment does a model ask for larger batches than another that it needs would
+    take, so whoever is killed leaves what can be served. Gives the names of what was written.
+    """
+    check_name(name)
+    model = repository / name
+    if not versions_of(model):
+        raise RepositoryError(f"{repository} has no model '{name}': 'models' lists those it has")
+    with _writing(repository, model), alone(repository):
+        version = versions_of(model)[-1]
+        there = _there(name, repository)
+        wanted = change(there[name])
+        fitted = {each: _fitted(config, wanted) for each, config in there.items()}
+        pieces = _pieces_for(of_version(model, version), name, version, fitted)
+        smaller = wanted.max_batch_size < there[name].max_batch_size
+        for piece in reversed(pieces) if smaller else pieces:
+            if piece.config.name in there:
+                _write_configs(piece, repository / piece.config.name)
+    return tuple(there)
+
+
+def _fitted(config: ModelConfig, wanted: ModelConfig) -> ModelConfig:
+    """A model of the generator that is to be run as ``wanted``: what is no graph takes batches as large, no more."""
+    is_graph = config.backend == wanted.backend
+    return config.set_as(wanted) if is_graph else replace(config, max_batch_size=wanted.max_batch_size)
 
 
 def _chosen(model: Path, versions: list[int], to: int | None) -> int:
@@ -133,10 +162,11 @@ def _add(release: Release, name: str, repository: Path, thin: bool, trial: Trial
         delete(unfinished(repository))
         places = [repository / name, *(repository / part_name(name, part) for part in BESIDE)]
         version = 1 + max((number for place in places for number in numbers_of(place)), default=0)
-        pieces = _pieces_for(release, name, version, repository, thin)
+        there = _there(name, repository)
+        pieces = _pieces_for(release, name, version, there, thin)
         for piece in pieces:
-            if (repository / piece.config.name).exists():
-                _check_fits(read_config(repository / piece.config.name), piece.config)
+            if piece.config.name in there:
+                _check_fits(there[piece.config.name], piece.config)
         with _staging(repository) as staging:
             for piece in pieces:
                 _write(piece, staging, version)
@@ -149,11 +179,17 @@ def _add(release: Release, name: str, repository: Path, thin: bool, trial: Trial
     return Published(name, version, repository / name / str(version), beside)
 
 
-def _pieces_for(release: Release, name: str, version: int, repository: Path, thin: bool) -> list[Piece]:
+def _there(name: str, repository: Path) -> dict[str, ModelConfig]:
+    """The models of the generator ``name`` that are there already, and how they are configured."""
+    places = (repository / each for each in (name, *(part_name(name, part) for part in BESIDE)))
+    return {place.name: read_config(place) for place in places if place.exists()}
+
+
+def _pieces_for(
+    release: Release, name: str, version: int, there: Mapping[str, ModelConfig], thin: bool = False
+) -> list[Piece]:
     """The pieces of a version, set as those that are there; thin ones too where there are any of them already."""
-    beside = {part: repository / part_name(name, part) for part in BESIDE}
-    there = {place.name: read_config(place) for place in (repository / name, *beside.values()) if place.exists()}
-    return pieces_of(release, name, version, thin or any(beside[part].exists() for part in THIN), there)
+    return pieces_of(release, name, version, thin or any(part_name(name, part) in there for part in THIN), there)
 
 
 def _write(piece: Piece, repository: Path, version: int) -> None:

@@ -25,6 +25,18 @@ def connect(url: str, tls: ClientTls | None = None) -> Any:
 
     Raises ServerUnavailable for what is no address, and ServingError for certificates that are damaged.
     """
+    options = channel_options(url)
+    if tls is None:
+        return InferenceServerClient(url, channel_args=options)
+    tls.check()
+    if tls.name:
+        options.append(("grpc.ssl_target_name_override", tls.name))
+    files = (tls.trusted, tls.key, tls.certificate)
+    return InferenceServerClient(url, False, True, *(file and str(file) for file in files), channel_args=options)
+
+
+def channel_options(url: str) -> list[tuple[str, int | str]]:
+    """How gRPC shall talk to the server at ``url``. Raises ServerUnavailable for what is no address."""
     address = _ADDRESS.fullmatch(url)
     if address is None or not 1 <= int(address["port"]) <= 65535:
         without = " without http:// or a path" if "/" in url else ""
@@ -41,13 +53,7 @@ def connect(url: str, tls: ClientTls | None = None) -> Any:
     ]
     if address["host"] in _LOOPBACK:
         options.append(("grpc.enable_http_proxy", 0))
-    if tls is None:
-        return InferenceServerClient(url, channel_args=options)
-    tls.check()
-    if tls.name:
-        options.append(("grpc.ssl_target_name_override", tls.name))
-    files = (tls.trusted, tls.key, tls.certificate)
-    return InferenceServerClient(url, False, True, *(file and str(file) for file in files), channel_args=options)
+    return options
 
 
 def ask(

@@ -42,7 +42,19 @@ def pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize(
     "verb",
-    [[], ["train"], ["data", "import"], ["evaluate"], ["plot"], ["export"], ["serve"], ["deploy"], ["sample"], ["top"]],
+    [
+        [],
+        ["train"],
+        ["data", "import"],
+        ["evaluate"],
+        ["plot"],
+        ["export"],
+        ["serve"],
+        ["deploy"],
+        ["sample"],
+        ["top"],
+        ["tune"],
+    ],
 )
 def test_help_imports_nothing_heavy(verb: list[str]) -> None:
     code = (
@@ -129,6 +141,7 @@ def test_errors_are_one_line_that_says_what_to_do(pack: Path, tmp_path: Path) ->
     assert_one_line(cli("sample", "x", "--seeds", "0-", "--out", out), "0-63")
     assert_one_line(cli("sample", "x", "--seeds", "0", "--out", out, "--url", "127.0.0.1:9"), "serve")
     assert_one_line(cli("top", "--metrics-url", "http://127.0.0.1:9/metrics"), "serve", "--metrics-url")
+    assert_one_line(cli("tune", "x", "--repository", out), "no model 'x'", "models")
     assert_one_line(cli("top", "--json", "--metrics-url", "localhost:8002"), "http://localhost:8002/metrics")
     assert_one_line(cli("sample", "x", "--seeds", "0-99", "--out", out, "--shard", "64/64"), "0/64 to 63/64")
     assert not out.exists()

@@ -262,9 +262,8 @@ QUEUE_LIMIT = 2
 def limited_ports(tmp_path_factory, bundle) -> Iterator[Ports]:
     """A Triton that nobody watches: few may wait for its model ``limited``, each for as long as it says itself."""
     repository = tmp_path_factory.mktemp("limited") / "repository"
-    path = publish(bundle, "limited", repository).path.parent / CONFIG
-    configure(path.parent, queue=Queue(700_000, QUEUE_LIMIT, 60_000_000))
-    path.write_text(path.read_text().replace("dynamic_batching {", "dynamic_batching {\n  preferred_batch_size: [64]"))
+    publish(bundle, "limited", repository)
+    configure(repository / "limited", queue=Queue(700_000, QUEUE_LIMIT, 60_000_000, preferred=(64,)))
     ports, workplace = free_ports(), make_workplace(find_triton())
     server = Server(find_triton(), repository, ports, Access(), "", workplace)
     try:

@@ -26,6 +26,7 @@ named = st.dictionaries(texts, texts, max_size=3)
 shapes = st.lists(st.integers(1, 4096), min_size=1, max_size=4).map(tuple)
 outputs = st.builds(Tensor, texts, st.sampled_from(DATA_TYPES), shapes)
 inputs = st.builds(Tensor, texts, st.sampled_from(DATA_TYPES), shapes, st.booleans())
+batches = st.lists(st.integers(1, 4096), max_size=2).map(tuple)
 configs = st.builds(
     ModelConfig,
     name=texts,
@@ -33,10 +34,10 @@ configs = st.builds(
     outputs=st.lists(outputs, max_size=2).map(tuple),
     backend=texts,
     max_batch_size=st.integers(0, 4096),
-    queue=st.none() | st.builds(Queue, st.integers(0, 10**7), st.integers(0, 10**4), st.integers(0, 10**9)),
+    queue=st.none() | st.builds(Queue, *(st.integers(0, most) for most in (10**7, 10**4, 10**9)), batches),
     instances=st.none()
     | st.builds(Instances, st.sampled_from(INSTANCE_KINDS), st.integers(1, 64), st.lists(texts).map(tuple)),
-    warmup=st.lists(st.integers(1, 4096), max_size=2).map(tuple),
+    warmup=batches,
     versions=st.integers(1, 9),
     filename=texts,
     accelerator=st.none() | st.builds(Accelerator, texts, named),
