@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from core.errors import ConfigError
+from core.spec import CATEGORY
 
 MOST_CATEGORIES, MOST_CODES = 1000, 64
 
@@ -44,4 +45,4 @@ class Heads:
     @property
     def names(self) -> tuple[str, ...]:
         """The values of the categorical code, which have no names but their numbers."""
-        return tuple(str(value) for value in range(int(self.categories)))
+        return tuple(f"{CATEGORY}{value}" for value in range(int(self.categories)))
