@@ -45,11 +45,11 @@ def plot_runs(runs: Sequence[Path], path: Path) -> None:
     """
     named = _named(runs)
     logs = {name: _log(run) for name, run in named.items()}
-    found = {name for log in logs.values() for line in log for name in line}
-    panels = [KID] * (KID in found) + sorted(name for name in found if name.endswith("/loss"))
+    scalars = {name for log in logs.values() for line in log for name in line}
+    panels = [KID] * (KID in scalars) + sorted(name for name in scalars if name.endswith("/loss"))
     if not panels:
         raise TrainingError("these runs have logged nothing yet: wait for the first lines, or raise --kimg")
-    samples = {name: found[-1] for name, run in named.items() if (found := Run(run).previews())}
+    samples = {name: previews[-1] for name, run in named.items() if (previews := Run(run).previews())}
     figure, axes = _figure(panels, list(samples))
     _show_samples(figure, samples)
     for row, name in zip(axes, panels, strict=True):
@@ -75,7 +75,10 @@ def _figure(panels: Sequence[str], pictures: Sequence[str] = ()) -> tuple[Any, l
     curves, below = 3.5 * len(panels), _WIDTH / max(len(pictures), 2) if pictures else 0
     figure = Figure(figsize=(_WIDTH, curves + below), dpi=100, layout="constrained")
     FigureCanvasAgg(figure)
-    upper = figure.subfigures(2, 1, height_ratios=[curves, below])[0] if pictures else figure
+    upper: Any = figure
+    if pictures:
+        parts: Any = figure.subfigures(2, 1, height_ratios=[curves, below])
+        upper = parts[0]
     axes = list(upper.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0])
     for row, name in zip(axes, panels, strict=True):
         row.set_ylabel(name)
