@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from core.errors import SpecError
 from core.networks.base import Discriminator, Generator
-from core.networks.layers import LabelMap, MinibatchStandardDeviation, beside, beside_dim, rectifier
+from core.networks.layers import ClassEmbedding, LabelMap, MinibatchStandardDeviation, beside, beside_dim, rectifier
 from core.spec import GeneratorSpec
 
 WIDEST = 8  # channels never exceed 8 times the width, as in the paper's 64x64 networks
@@ -56,7 +56,7 @@ class DCGANGenerator(Generator):
         def normalised(layer: nn.Module, channels: int) -> nn.Sequential:
             return nn.Sequential(layer, nn.BatchNorm2d(channels, momentum=momentum), rectifier(slope))
 
-        self.embed = nn.Embedding(len(spec.classes), spec.latent_dim) if spec.classes else None
+        self.embed = ClassEmbedding(len(spec.classes), spec.latent_dim) if spec.classes else None
         self.project = normalised(nn.ConvTranspose2d(beside_dim(spec), widths[0], base, bias=False), widths[0])
         self.stages = nn.Sequential(*(normalised(layer, b) for layer, b in zip(doublings, widths[1:], strict=True)))
         last = widths[-1]
@@ -80,8 +80,8 @@ class DCGANDiscriminator(Discriminator):
 
     Options: ``width``, the channels after the first convolution; ``norm``, "batch" (the paper; not at the input),
     "layer" or "none" (which gradient penalties want, for batch norm makes images depend on each other);
-    ``minibatch_std``, show each score how varied its batch is; ``momentum`` as the generator's. A label is shown as one
-    more channel of the image.
+    ``minibatch_std``, show each score how varied its batch is; ``momentum`` as the generator's; ``dropout``, the share
+    of activations left out at random after every convolution. A label is shown as one more channel of the image.
     """
 
     def __init__(
@@ -91,6 +91,7 @@ class DCGANDiscriminator(Discriminator):
         norm: Literal["batch", "layer", "none"] = "batch",
         minibatch_std: bool = False,
         momentum: float = 0.1,
+        dropout: float = 0.0,
     ) -> None:
         check_width(width)
         if norm not in ("batch", "layer", "none"):
@@ -103,6 +104,8 @@ class DCGANDiscriminator(Discriminator):
         for step, (a, b) in enumerate(pairwise(widths)):
             normed = norm if step else "none"  # not at the input
             stages.append(_strided(a, b, normed, momentum))
+            if dropout:
+                stages.append(nn.Dropout(dropout))
         self.halve = nn.Sequential(*stages)
         self.compare = MinibatchStandardDeviation() if minibatch_std else nn.Identity()
         self.last = nn.Linear(self.feature_dim, 1)

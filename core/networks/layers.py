@@ -77,6 +77,19 @@ class PixelNorm(nn.Module):
         return x * torch.rsqrt(x.square().mean(dim=1, keepdim=True) + 1e-8)
 
 
+class ClassEmbedding(nn.Embedding):
+    """A vector for each class, to be set beside a latent. It starts with length 1, as a one-hot vector has.
+
+    A latent is √latent_dim long. Where the class starts as long as that, it decides so much of the image that the
+    generator settles on one picture a class and forgets the latent (measured: benchmarks/RESULTS.md).
+    """
+
+    def reset_parameters(self) -> None:
+        """Rows of random directions."""
+        with torch.no_grad():
+            self.weight.copy_(F.normalize(torch.randn_like(self.weight), dim=1))
+
+
 class LabelMap(nn.Module):
     """A picture of its own for each class, to be set beside an image's channels: labels for a convolutional network."""
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from core.errors import SpecError
 from core.networks.base import Discriminator, Generator
-from core.networks.layers import beside, beside_dim
+from core.networks.layers import ClassEmbedding, beside, beside_dim
 from core.spec import GeneratorSpec
 
 SLOPE = 0.2
@@ -28,7 +28,7 @@ class MLPGenerator(Generator):
     def __init__(self, spec: GeneratorSpec, width: int = 256, blocks: int = 3) -> None:
         super().__init__(spec)
         widths = _widths(width, blocks)
-        self.embed = nn.Embedding(len(spec.classes), spec.latent_dim) if spec.classes else None
+        self.embed = ClassEmbedding(len(spec.classes), spec.latent_dim) if spec.classes else None
         layers: list[nn.Module] = []
         for inputs, outputs in pairwise([beside_dim(spec), *widths]):
             layers += [

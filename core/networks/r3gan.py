@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from core.errors import SpecError
 from core.networks.base import Discriminator, Generator
-from core.networks.layers import beside, beside_dim, doubled
+from core.networks.layers import ClassEmbedding, beside, beside_dim, doubled
 from core.spec import GeneratorSpec
 
 SLOPE = 0.2
@@ -46,7 +46,7 @@ class R3GANGenerator(Generator):
         super().__init__(spec)
         widths = _widths(spec, width, widest, blocks, expansion, group)[::-1]
         depth = blocks * len(widths)
-        self.embed = nn.Embedding(len(spec.classes), spec.latent_dim) if spec.classes else None
+        self.embed = ClassEmbedding(len(spec.classes), spec.latent_dim) if spec.classes else None
         self.project = _scaled(nn.Linear(beside_dim(spec), widths[0], bias=False))
         self.base = nn.Parameter(torch.randn(widths[0], spec.size.base_height, spec.size.base_width))
         stages: list[nn.Module] = [Block(widths[0], expansion, group, depth) for _ in range(blocks)]

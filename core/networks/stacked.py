@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from core.errors import SpecError
 from core.networks.base import Generator
 from core.networks.dcgan import DCGANDiscriminator, DCGANGenerator
+from core.networks.layers import ClassEmbedding
 from core.spec import GeneratorSpec
 
 SLOPE = 0.2
@@ -49,7 +50,7 @@ class FeatureGenerator(nn.Module):
 
     def __init__(self, noise: int, classes: int, features: int) -> None:
         super().__init__()
-        self.embed = nn.Embedding(classes, noise) if classes else None
+        self.embed = ClassEmbedding(classes, noise) if classes else None
         inputs = noise * (2 if classes else 1)
         self.layers = nn.Sequential(*_dense(inputs, 2 * features), *_dense(2 * features, 2 * features))
         self.last = nn.Linear(2 * features, features)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from core.networks.base import Discriminator, Generator
 from core.networks.dcgan import check_width
-from core.networks.layers import LabelMap, beside, beside_dim
+from core.networks.layers import ClassEmbedding, LabelMap, beside, beside_dim
 from core.spec import GeneratorSpec
 
 SLOPE = 0.2
@@ -27,7 +27,7 @@ class UpConvGenerator(Generator):
         check_width(width)
         size = spec.size
         self.base = (width, size.base_height, size.base_width)
-        self.embed = nn.Embedding(len(spec.classes), spec.latent_dim) if spec.classes else None
+        self.embed = ClassEmbedding(len(spec.classes), spec.latent_dim) if spec.classes else None
         self.project = nn.Sequential(
             nn.Linear(beside_dim(spec), width * size.base_height * size.base_width), nn.ReLU(True)
         )
@@ -35,6 +35,7 @@ class UpConvGenerator(Generator):
         for _ in range(size.doublings):
             layers += [nn.Upsample(scale_factor=2), nn.Conv2d(width, width, 3, 1, 1), nn.ReLU(True)]
         self.layers = nn.Sequential(*layers, nn.Conv2d(width, spec.channels, 3, 1, 1), nn.Tanh())
+        self.apply(initialise)
 
     def synthesis(self, style: Tensor, label: Tensor | None = None, codes: Tensor | None = None) -> Tensor:
         """``(n, latent_dim)`` to ``(n, channels, height, width)`` in [-1, 1]."""
@@ -62,6 +63,7 @@ class UpConvDiscriminator(Discriminator):
             inputs = width
         self.layers = nn.Sequential(*layers)
         self.last = nn.Linear(self.feature_dim, 1)
+        self.apply(initialise)
 
     def features(self, images: Tensor, label: Tensor | None = None) -> Tensor:
         """``(n, channels, height, width)`` to ``(n, feature_dim)``."""
@@ -74,3 +76,10 @@ class UpConvDiscriminator(Discriminator):
         """``(n, feature_dim)`` to logits ``(n,)``."""
         logits: Tensor = self.last(features)  # (n, 1)
         return logits.flatten()
+
+
+def initialise(module: nn.Module) -> None:
+    """He et al. 2015, equation 10: without norms, smaller weights let the latent fade on its way to the image."""
+    if isinstance(module, (nn.Conv2d, nn.Linear)):
+        nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+        nn.init.zeros_(module.bias)
