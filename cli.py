@@ -168,15 +168,20 @@ def data_info(
 def train(
     data: Annotated[Path, typer.Argument(help="A pack.")],
     out: Annotated[Path, typer.Option(help="The run's folder. If it holds this run already, it goes on.")],
-    preset: Annotated[
-        str, typer.Option(help="dcgan, stylegan-lite, progressive or r3gan, each also with -cpu.")
-    ] = "dcgan",
+    preset: Annotated[str, typer.Option(help="A recipe; 'presets' lists them.")] = "dcgan",
     kimg: Annotated[float | None, typer.Option(help="Length in thousands of images seen.")] = None,
     batch: Annotated[int | None, typer.Option(help="Images a step.")] = None,
     seed: Annotated[int | None, typer.Option(help="Fixes every random draw.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, mps …")] = None,
     precision: Annotated[Literal["fp32", "bf16"] | None, typer.Option(help="bf16 is autocast.")] = None,
     conditional: Annotated[bool, typer.Option("--conditional", help="Learn the pack's classes.")] = False,
+    loss: Annotated[
+        str | None, typer.Option(help="non-saturating, least-squares, wasserstein, hinge or relativistic.")
+    ] = None,
+    penalty: Annotated[
+        str | None, typer.Option(help="On the discriminator, alone: none, r1, r1-r2, gradient-penalty or clip.")
+    ] = None,
+    optimiser: Annotated[str | None, typer.Option(help="adam, rmsprop or sgd.")] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any setting.")] = None,
     metric_every: Annotated[
         float | None, typer.Option(help="Take KID and keep the best generator every so many thousand images; 0: never.")
@@ -193,6 +198,7 @@ def train(
 
     changes = {"kimg": kimg, "batch": batch, "seed": seed, "device": device, "precision": precision}
     changes |= {"conditional": conditional or None, "metric_kimg": metric_every, "tensorboard": tensorboard or None}
+    changes |= {"loss": loss, "penalty": penalty, "optimiser": optimiser}
     planned = plan(resolve(preset, settings or (), **changes), Pack.open(data))
     if dry_run:
         _print_plan(planned)
@@ -207,6 +213,22 @@ def train(
         _say(f"{out} is already trained to {planned.config.kimg:g} kimg: raise --kimg to go on")
         return
     _say(f"trained: {out / 'generator.safetensors'} (see {out / 'progress.png'})")
+
+
+@app.command()
+def presets() -> None:
+    """List the recipes that 'train' knows: paper, networks, loss, what each is good for, how long it takes."""
+    from trainer.presets import PRESETS
+    from trainer.presets.about import ABOUT
+
+    table = Table("preset", "paper", "networks, loss", "made for", "minutes on 2 cores", "images/s on an H100")
+    for name, make in PRESETS.items():
+        about, config = ABOUT[name], make()
+        minutes, gpu = (f"{each:g}" if each else "" for each in (about.minutes, about.gpu))
+        table.add_row(
+            name, about.paper, f"{config.family}, {config.loss}", f"{about.size}: {about.good_for}", minutes, gpu
+        )
+    console.print(table)
 
 
 @app.command()
@@ -531,7 +553,15 @@ def sample(
     truncation: Annotated[
         str, typer.Option(help="1 is everything it learned, 0 its average picture. 0,0.5,1: each seed at each of them.")
     ] = "1",
-    label: Annotated[str | None, typer.Option(help="The class to make, for models that have classes.")] = None,
+    label: Annotated[
+        str | None, typer.Option(help="The class to make, for models that have classes; all: each in turn.")
+    ] = None,
+    code: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="I=VALUE", help="Of models that have codes: 0=1.5, or 0=-2..2 for a column each. May be repeated."
+        ),
+    ] = None,
     interpolate: Annotated[
         str | None, typer.Option(metavar="SEEDS", help="An animation from seed to seed instead: 3-9, or 3,9.")
     ] = None,
@@ -578,7 +608,7 @@ def sample(
     _check_only_with("--mix", mix, {"--layers": layers})
     if mix and not layers:
         raise typer.BadParameter("--mix needs --layers: coarse, middle, fine, or a range like 0-3")
-    _check_only_with("--seeds", seeds, {"--shard": shard})
+    _check_only_with("--seeds", seeds, {"--shard": shard, "--code": code or None})
     _check_only_with("--shard", shard, {"--ray": ray or None})
     _check_only_with("--tls-ca", tls_ca, {"--tls-cert": tls_cert, "--tls-key": tls_key})
     if shard is not None:
@@ -589,23 +619,23 @@ def sample(
         return
     from core.latents import parse_seeds
     from serving.client import Sampler
-    from serving.sampling import Order, draw_interpolation, draw_mixes, draw_seeds, draw_sweep, parse_truncations
+    from serving.codes import parse_codes
+    from serving.sampling import Order, draw, draw_interpolation, draw_mixes, parse_truncations
 
     numbers, truncations = parse_seeds(seeds or interpolate or mix or ""), parse_truncations(truncation)
     if len(truncations) > 1 and not seeds:
         raise typer.BadParameter("several truncations go with --seeds only: give one")
     tls = _client_tls(tls_ca, tls_cert, tls_key)
     with Sampler(model, url, batch=batch, tls=tls) as sampler, _bar("sampling") as progress:
-        order = Order(sampler, out, sheet, label, progress)
+        codes = parse_codes(code or (), sampler.spec.codes, model)
+        order = Order(sampler, out, sheet, label, progress, codes.values)
         if interpolate:
             timing: dict[str, Any] = {"fps": fps or 20, "loop": loop, "animation": animation}
             said = draw_interpolation(order, numbers, frames or 60, truncation=truncations[0], **timing)
         elif mix:
             said = draw_mixes(order, numbers, layers or "", truncations[0])
-        elif len(truncations) > 1:
-            said = draw_sweep(order, numbers, truncations)
         else:
-            said = draw_seeds(order, numbers, truncations[0])
+            said = draw(order, numbers, truncations, codes)
     _say(said)
 
 

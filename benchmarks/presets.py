@@ -48,7 +48,7 @@ from trainer.training import Plan, _hooks, _start, plan
 
 PRESETS = ("dcgan", "dcgan-cpu", "stylegan-lite-cpu", "progressive-cpu", "r3gan-cpu")
 NETWORKS, HOOKS, REST = "networks", "hooks", "rest"
-METHODS = ("forward", "mapping", "synthesis", "paint")  # what systems call of a network
+METHODS = ("features", "score", "forward", "mapping", "synthesis", "paint")  # what systems call of a network
 WANTED = 0.05
 
 

@@ -3,6 +3,7 @@
 Torch-free: export, verification and serving read it.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -101,6 +102,22 @@ def sample_inputs(spec: GeneratorSpec, seeds: Sequence[int], truncation: float =
     if spec.codes:
         inputs["codes"] = latents([LAST_SEED - seed for seed in seeds], spec.codes)
     return inputs
+
+
+def sheet_inputs(spec: GeneratorSpec, count: int) -> tuple[dict[str, NDArray[Any]], int]:
+    """Inputs for a sheet of at most ``count`` images, and its columns: fixed seeds, and where there are classes, a row
+    for each, of the same seeds. Codes are 0, as clients leave them."""
+    columns = math.ceil(math.sqrt(count))
+    if not spec.classes:
+        inputs = sample_inputs(spec, range(count))
+    else:
+        shown = min(len(spec.classes), count)
+        columns = max(count // shown, 1)
+        inputs = sample_inputs(spec, list(range(columns)) * shown)
+        inputs["label"] = np.repeat(np.arange(shown, dtype=np.int64), columns)[:, None]
+    if spec.codes:
+        inputs["codes"] = np.zeros_like(inputs["codes"])
+    return inputs, columns
 
 
 def rows(inputs: Inputs) -> list[dict[str, NDArray[Any]]]:

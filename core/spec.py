@@ -11,6 +11,7 @@ FORMAT_VERSION = 1
 KINDS = ("noise", "image")
 FOREIGN = "foreign"
 CHANNELS = (1, 3, 4)  # grey, RGB, RGBA
+CATEGORY = "category-"  # how classes are called that a generator found by itself: a number follows
 LARGEST_LATENT = 65_536
 LARGEST_VALUE = 1e30  # of a value range: float32 still holds the difference of two
 LARGEST_NOISE = 1 << 24  # two values for every pixel of the largest image and of all it is doubled from
@@ -80,6 +81,11 @@ class GeneratorSpec:
         Generators from elsewhere make images of any size.
         """
         return plan_size(self.height, self.width)
+
+    @property
+    def found_its_classes(self) -> bool:
+        """Whether its classes are categories that it found by itself, and not those of the data."""
+        return bool(self.classes) and all(name.startswith(CATEGORY) for name in self.classes)
 
     def with_provenance(self, **changes: Any) -> "GeneratorSpec":
         """The same generator with some facts of its provenance changed."""

@@ -8,7 +8,7 @@ import numpy as np
 from onnx import ModelProto
 
 from core.bundle import MANIFEST, SUMS, Golden, read_manifest
-from core.contract import Inputs, sample_inputs
+from core.contract import Inputs, sample_inputs, sheet_inputs
 from core.errors import BundleError, ExportError
 from core.images import Images, sheet
 from core.spec import GeneratorSpec
@@ -56,7 +56,8 @@ def golden_images(spec: GeneratorSpec, make: Make) -> Golden:
 
 
 def sample_sheet(spec: GeneratorSpec, make: Make) -> Images:
-    """The first seeds in rows of eight; RGBA stays transparent, gaps included."""
-    starts = range(0, len(SHEET_SEEDS), _SHEET_BATCH)
-    stacks = [make(sample_inputs(spec, SHEET_SEEDS[start : start + _SHEET_BATCH])) for start in starts]
-    return sheet(np.concatenate(stacks), columns=8, gap=2)
+    """The first seeds in rows of eight, or a row for each class; RGBA stays transparent, gaps included."""
+    inputs, columns = sheet_inputs(spec, len(SHEET_SEEDS))
+    starts = range(0, len(inputs["z"]), _SHEET_BATCH)
+    batches = ({name: rows[start : start + _SHEET_BATCH] for name, rows in inputs.items()} for start in starts)
+    return sheet(np.concatenate([make(batch) for batch in batches]), columns, gap=2)

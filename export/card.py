@@ -29,7 +29,7 @@ def render_card(
     paragraphs = [
         f"# {name}",
         f"An ONNX graph, family {spec.family}: {_colour(spec)} images {spec.height} pixels high, {spec.width} wide.",
-        f"![The images of seeds {SHEET_SEEDS[0]} to {SHEET_SEEDS[-1]}, truncation 1]({SHEET})",
+        f"![{_shown(spec)}, truncation 1]({SHEET})",
         "## Trained on",
         _training(spec),
         _judged(judged or {}),
@@ -46,6 +46,13 @@ def render_card(
         _limits(spec),
     ]
     return "\n\n".join(paragraphs) + "\n"
+
+
+def _shown(spec: GeneratorSpec) -> str:
+    """What the sheet shows."""
+    if spec.classes:
+        return f"A row for each class: {', '.join(spec.classes[: len(SHEET_SEEDS)])}"
+    return f"The images of seeds {SHEET_SEEDS[0]} to {SHEET_SEEDS[-1]}"
 
 
 def _training(spec: GeneratorSpec) -> str:

@@ -69,14 +69,19 @@ class Sampler:
         self._alone = alone or batch == 1
 
     def sample(
-        self, seeds: Iterable[int], truncation: float = 1.0, label: str | None = None
+        self,
+        seeds: Iterable[int],
+        truncation: float = 1.0,
+        label: str | None = None,
+        codes: NDArray[np.float32] | None = None,
     ) -> Iterator[tuple[int, Images]]:
         """Each seed with its image, uint8 ``(height, width, channels)``, in the order of ``seeds``.
 
-        Any number of seeds in bounded memory. Raises RequestRefused for a truncation, label or seed that cannot
-        be, ServerUnavailable when the server goes away, after every image that was complete before.
+        Any number of seeds in bounded memory; ``codes`` ``(K,)`` are the same for all, 0 unless given. Raises
+        RequestRefused for a truncation, label, code or seed that cannot be, ServerUnavailable when the server goes
+        away, after every image that was complete before.
         """
-        chunks, mine = self._chunks_of(seeds, truncation, label)
+        chunks, mine = self._chunks_of(seeds, truncation, label, codes=codes)
         return zip(mine, self._stream(chunks, self.model), strict=True)
 
     def sample_latents(
@@ -144,10 +149,15 @@ class Sampler:
         return self._parts
 
     def _chunks_of(
-        self, seeds: Iterable[int], truncation: float, label: str | None, most: int | None = None
+        self,
+        seeds: Iterable[int],
+        truncation: float,
+        label: str | None,
+        most: int | None = None,
+        codes: NDArray[np.float32] | None = None,
     ) -> tuple[Iterator[Inputs], Iterator[int]]:
         """The inputs of the seeds, a request at a time, and the seeds once more."""
-        constant = self._constant_inputs(truncation, label)
+        constant = self._constant_inputs(truncation, label, codes)
         if isinstance(seeds, Sequence) and seeds:
             latents([min(seeds), max(seeds)], 1)  # refuses seeds out of range before anything is asked
         mine, theirs = itertools.tee(seeds)
@@ -172,7 +182,9 @@ class Sampler:
         except ServerUnavailable as error:
             raise type(error)(f"{self.url}: {error}") from None
 
-    def _constant_inputs(self, truncation: float, label: str | None) -> Inputs:
+    def _constant_inputs(
+        self, truncation: float, label: str | None, codes: NDArray[np.float32] | None = None
+    ) -> Inputs:
         """The inputs that are the same for every image, each ``(1, k)``."""
         value = as_float32(truncation)
         if not np.isfinite(value):
@@ -183,7 +195,10 @@ class Sampler:
         elif label is not None:
             raise RequestRefused(f"'{self.model}' has no classes: leave the label out")
         if self.spec.codes:
-            inputs["codes"] = np.zeros((1, self.spec.codes), np.float32)
+            given = np.zeros(self.spec.codes) if codes is None else codes
+            inputs["codes"] = check_rows(self.model, "codes", np.asarray(given)[None], (self.spec.codes,))
+        elif codes is not None and len(codes):
+            raise RequestRefused(f"'{self.model}' has no codes: leave them out")
         return inputs
 
     def _class_number(self, label: str | None) -> int:

@@ -1,17 +1,20 @@
 """What ``sample`` does: seeds, a sweep of truncations, a way from seed to seed, mixed styles; all through a server."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from core.animation import animation_kind, encode_animation
 from core.contract import NOISE, latent_inputs
 from core.errors import RequestRefused
 from core.images import Images
 from serving.client import Sampler
+from serving.codes import Codes
 from serving.files import (
     MOST_ON_A_SHEET,
     Picture,
@@ -28,6 +31,7 @@ from serving.styles import mixed, parse_layers
 MOST_FRAMES = 3600  # of an animation: three minutes at 20 a second
 MOST_TRUNCATIONS = 32  # of a sweep: each is a stream of requests
 MOST_MIXED = 1000
+ALL = "all"  # in place of a label: every class in turn
 _MOST_BYTES = 1 << 30  # of an animation's frames, which are in memory together
 
 T = TypeVar("T")
@@ -37,7 +41,7 @@ T = TypeVar("T")
 class Order:
     """What every way of sampling needs: whom to ask, for which class, and where the files go.
 
-    ``progress`` hears how many of how many images are there.
+    ``codes`` are the same for all images; ``progress`` hears how many of how many images are there.
     """
 
     sampler: Sampler
@@ -45,11 +49,13 @@ class Order:
     sheet: Path | None = None
     label: str | None = None
     progress: Callable[[int, int], None] | None = None
+    codes: NDArray[np.float32] | None = None
 
     def facts(self, truncation: str | float) -> dict[str, str]:
         """The text chunks of all pictures."""
         sampler = self.sampler
-        return describe(sampler.spec, sampler.model, sampler.version, truncation, self.label)
+        label = None if self.label == ALL else self.label
+        return describe(sampler.spec, sampler.model, sampler.version, truncation, label)
 
     def counted(self, items: Iterable[T], total: int) -> Iterator[T]:
         """The items as they are, while ``progress`` hears of them."""
@@ -73,33 +79,101 @@ def parse_truncations(text: str) -> list[float]:
     return values
 
 
+def draw(order: Order, seeds: Sequence[int], truncations: Sequence[float], codes: Codes) -> str:
+    """A PNG of each seed; at each truncation, with each value of a code, or in each class, where one of these is many.
+
+    Raises RequestRefused where two of them are: a sheet has two sides.
+    """
+    every = order.label == ALL
+    if (len(truncations) > 1) + (codes.way is not None) + every > 1:
+        raise RequestRefused(
+            "a sheet has two sides, and one is for seeds: give one of --label all, several truncations, a way of a code"
+        )
+    if every:
+        return draw_classes(order, seeds, truncations[0])
+    if codes.way is not None:
+        return draw_codes(order, seeds, truncations[0], codes)
+    return draw_sweep(order, seeds, truncations) if len(truncations) > 1 else draw_seeds(order, seeds, truncations[0])
+
+
 def draw_seeds(order: Order, seeds: Sequence[int], truncation: float) -> str:
     """A PNG of each seed; says so in a line."""
     sampler = order.sampler
-    images = order.counted(sampler.sample(seeds, truncation, order.label), len(seeds))
+    images = order.counted(sampler.sample(seeds, truncation, order.label, order.codes), len(seeds))
     save_samples(images, order.out, sampler.spec, sampler.model, sampler.version, truncation, order.label, order.sheet)
     return _said(order, len(seeds), "images", MOST_ON_A_SHEET)
 
 
 def draw_sweep(order: Order, seeds: Sequence[int], truncations: Sequence[float]) -> str:
     """A PNG of each seed at each truncation; on the sheet a row for each seed, a column for each truncation."""
+    named = [f"{truncation:g}" for truncation in truncations]
+    streams = [order.sampler.sample(seeds, each, order.label, order.codes) for each in truncations]
+    return _draw_columns(order, seeds, "truncation", named, streams, order.facts(", ".join(named)))
+
+
+def draw_codes(order: Order, seeds: Sequence[int], truncation: float, codes: Codes) -> str:
+    """A PNG of each seed with each value of one code; on the sheet a row for each seed, a column for each value."""
+    assert codes.way is not None
+    named, streams = [f"{value:g}" for value in codes.way], []
+    for value in codes.way:
+        at = codes.values.copy()
+        at[codes.swept] = value
+        streams.append(order.sampler.sample(seeds, truncation, order.label, at))
+    return _draw_columns(order, seeds, f"code {codes.swept}", named, streams, order.facts(truncation))
+
+
+def _draw_columns(
+    order: Order,
+    seeds: Sequence[int],
+    what: str,
+    named: Sequence[str],
+    streams: Sequence[Iterable[tuple[int, Images]]],
+    facts: dict[str, str],
+) -> str:
+    """The same seeds under several settings of ``what``, ``named``: a stream of images, and a column, for each."""
     make_places(order.out, order.sheet)
-    columns, total = len(truncations), len(seeds) * len(truncations)
-    streams = [order.sampler.sample(seeds, truncation, order.label) for truncation in truncations]
+    columns, total = len(streams), len(seeds) * len(streams)
     together = (sample for row in zip(*streams, strict=True) for sample in row)
     pictures = (
         Picture(
-            f"{seed:010d}_truncation_{truncations[index % columns]:g}",
+            f"{seed:010d}_{what.replace(' ', '_')}_{named[index % columns]}",
             image,
-            {"Seed": str(seed), "Truncation": f"{truncations[index % columns]:g}"},
+            {"Seed": str(seed), what.capitalize(): named[index % columns]},
         )
         for index, (seed, image) in enumerate(order.counted(together, total))
     )
-    facts = order.facts(", ".join(f"{truncation:g}" for truncation in truncations))
     most = MOST_ON_A_SHEET // columns * columns
     _, shown = save_pictures(pictures, order.out, facts, most if order.sheet else 0)
     save_sheet(shown, order.sheet, facts, columns)
     return _said(order, total, "images", most)
+
+
+def draw_classes(order: Order, seeds: Sequence[int], truncation: float) -> str:
+    """A PNG of each seed in each class; on the sheet a row for each class, a column for each seed."""
+    classes = order.sampler.spec.classes
+    if not classes:
+        raise RequestRefused(f"'{order.sampler.model}' has no classes: leave --label out")
+    make_places(order.out, order.sheet)
+    total = len(seeds) * len(classes)
+    samples = (
+        (label, seed, image)
+        for label in classes
+        for seed, image in order.sampler.sample(seeds, truncation, label, order.codes)
+    )
+    pictures = (
+        Picture(f"{_file_name(label)}_{seed:010d}", image, {"Seed": str(seed), "Label": label})
+        for label, seed, image in order.counted(samples, total)
+    )
+    most = MOST_ON_A_SHEET // len(seeds) * len(seeds)
+    facts = order.facts(truncation)
+    _, shown = save_pictures(pictures, order.out, facts, most if order.sheet else 0)
+    save_sheet(shown, order.sheet, facts, len(seeds))
+    return _said(order, total, "images", most)
+
+
+def _file_name(label: str) -> str:
+    """A class's name as part of a file's: whatever a file system might not take is a '_'."""
+    return re.sub(r"[^\w.-]", "_", label)[:80]
 
 
 def draw_interpolation(

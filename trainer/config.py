@@ -3,7 +3,7 @@
 import difflib
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -12,15 +12,25 @@ from core.latents import LAST_SEED
 from core.networks import DISCRIMINATORS, GENERATORS
 from trainer.augment import AUGMENTATIONS
 from trainer.growth import Growth
-from trainer.losses import LOSSES
+from trainer.heads import Heads
+from trainer.losses import LOSSES, loss_of
+from trainer.optimisers import OPTIMISERS
 from trainer.regularise import Regularisation
 from trainer.schedules import cosine
+from trainer.stack import Stack
 
 MOST_BATCH = 65_536
 PRECISIONS = ("fp32", "bf16")
 AUTO = "auto"  # as the only augmentation: SMALL_DATA where the pack is small
 SMALL_DATA = ("translation",)  # what helped most in short runs; colour makes colours paler
 SMALL = 30_000  # images
+# The settings that one system alone has: by their name in a config, whose they are, and what checks them.
+OF_SYSTEMS: dict[str, tuple[str, Callable[[dict[str, Any]], object]]] = {
+    "growth": ("progressive", Growth.of),
+    "heads": ("heads", Heads.of),
+    "regularise": ("style", Regularisation.of),
+    "stack": ("stacked", Stack.of),
+}
 SCHEDULED = ("learning_rate_g", "learning_rate_d", "beta2", "r1_gamma", "r2_gamma", "augment_p")
 
 
@@ -36,6 +46,7 @@ class TrainConfig:
     latent_dim: int = 100
     conditional: bool = False
     loss: str = "non-saturating"
+    loss_options: dict[str, Any] = field(default_factory=dict)  # of that loss: trainer/losses.py
     real_labels: tuple[float, float] = (1.0, 1.0)  # (0.9, 0.9): one-sided smoothing; (0.8, 1): noisy
     fake_labels: tuple[float, float] = (0.0, 0.0)
     r1_gamma: float = 0.0
@@ -43,6 +54,10 @@ class TrainConfig:
     gradient_penalty: float = 0.0  # λ of WGAN-GP
     drift: float = 0.0  # ε of its drift term
     penalty_every: int = 1  # rounds
+    clip: float = 0.0  # the most that a weight of the discriminator may be, as in WGAN; 0: anything
+    orthogonal: float = 0.0  # β of BigGAN's orthogonal regularisation of the generator
+    critic_steps: int = 1  # of the discriminator for one of the generator
+    optimiser: str = "adam"
     augment: tuple[str, ...] = (AUTO,)
     augment_p: float = 1.0  # the share of images that each augmentation touches; if adaptive, the most
     augment_target: float = 0.0  # adapt the share until this is E[sign D(real)], 0.6 in the paper; 0: do not
@@ -55,7 +70,9 @@ class TrainConfig:
     schedule_kimg: float = 0.0  # when the settings in ``final`` have their last values; 0: nothing moves
     final: dict[str, float] = field(default_factory=dict)
     growth: dict[str, Any] = field(default_factory=dict)  # of the progressive system: trainer/growth.py
+    heads: dict[str, Any] = field(default_factory=dict)  # of the system with heads: trainer/heads.py
     regularise: dict[str, float] = field(default_factory=dict)  # of the style system: trainer/regularise.py
+    stack: dict[str, float] = field(default_factory=dict)  # of the stacked system: trainer/stack.py
     batch: int = 64
     kimg: float = 200.0
     seed: int = 0
@@ -74,18 +91,22 @@ class TrainConfig:
     def __post_init__(self) -> None:
         one_of("family", self.family, GENERATORS.keys() & DISCRIMINATORS.keys())
         one_of("loss", self.loss, LOSSES)
+        loss_of(self.loss, self.loss_options)
+        one_of("optimiser", self.optimiser, OPTIMISERS)
         one_of("precision", self.precision, PRECISIONS)
         for name in self.augment if self.augment != (AUTO,) else ():
             one_of("augment", name, AUGMENTATIONS)
         for name in ("learning_rate_g", "learning_rate_d", "kimg", "log_kimg", "preview_kimg", "checkpoint_kimg"):
             _at_least(name, getattr(self, name), 0, exclusive=True)
-        for name in ("batch", "penalty_every", "previews", "latent_dim"):
+        for name in ("batch", "penalty_every", "critic_steps", "previews", "latent_dim"):
             _at_least(name, getattr(self, name), 1)
         for name in (
             "r1_gamma",
             "r2_gamma",
             "gradient_penalty",
             "drift",
+            "clip",
+            "orthogonal",
             "ema_kimg",
             "ema_ramp",
             "schedule_kimg",
@@ -95,12 +116,10 @@ class TrainConfig:
         _at_least("metric_kimg", self.metric_kimg, 0)
         _at_least("metric_samples", self.metric_samples, 16)
         self._check_final()
-        Growth.of(self.growth)
-        if self.growth and self.system != "progressive":
-            raise ConfigError(f"growth is of the progressive system, and this run's is {self.system}: leave it out")
-        Regularisation.of(self.regularise)
-        if self.regularise and self.system != "style":
-            raise ConfigError(f"regularise is of the style system, and this run's is {self.system}: leave it out")
+        for name, (system, settings_of) in OF_SYSTEMS.items():
+            settings_of(getattr(self, name))
+            if getattr(self, name) and self.system != system:
+                raise ConfigError(f"{name} is of the {system} system, and this run's is {self.system}: leave it out")
         for name in ("augment_p", "augment_target"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}: it must be 0 to 1")

@@ -3,7 +3,7 @@
 import math
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def squared_gradient(logits: Tensor, images: Tensor) -> Tensor:
@@ -53,3 +53,25 @@ def path_lengths(images: Tensor, styles: Tensor) -> Tensor:
     (gradient,) = torch.autograd.grad((images * direction).sum(), styles, create_graph=True)
     gradient = gradient.float().reshape(n, -1, styles.shape[-1])  # (n, layers or 1, style_dim)
     return (gradient.square().sum(dim=2).mean(dim=1) + 1e-12).sqrt()
+
+
+def orthogonal(network: nn.Module) -> Tensor:
+    """Σ ‖WᵀW ⊙ (1 - I)‖² over all filters of more than one (Brock et al. 2019, equation 3, without β).
+
+    Keeps filters from repeating each other, and leaves their lengths alone. Rows are outputs, flattened.
+    """
+    total = torch.zeros((), device=next(network.parameters()).device)
+    for weight in network.parameters():
+        if weight.ndim < 2 or len(weight) < 2:
+            continue
+        rows = weight.flatten(1)  # (outputs, …)
+        products = rows @ rows.T
+        total = total + (products - torch.diag(products.diagonal())).square().sum()
+    return total
+
+
+@torch.no_grad()
+def clip_weights(network: nn.Module, most: float) -> None:
+    """Every weight back within -``most`` … ``most`` (Arjovsky et al. 2017, algorithm 1)."""
+    torch._foreach_clamp_min_(list(network.parameters()), -most)
+    torch._foreach_clamp_max_(list(network.parameters()), most)

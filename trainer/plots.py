@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from core.errors import TrainingError
+from core.images import from_pillow, over_checkerboard
 from trainer.run import KID, Run
 
 Lines = Sequence[Mapping[str, Any]]  # of a log
@@ -14,6 +16,7 @@ Lines = Sequence[Mapping[str, Any]]  # of a log
 # Okabe and Ito 2008: distinct for the colour-blind too. Yellow is left out: it is too faint for a line.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _DASHES = ("-", "--", ":")
+_WIDTH = 9.0  # inches
 _SMOOTHED = 30  # a smoothed curve is the mean over this part of its points
 
 
@@ -37,14 +40,18 @@ def plot_losses(log: Lines, path: Path) -> None:
 def plot_runs(runs: Sequence[Path], path: Path) -> None:
     """KID and every loss of several runs, a panel each and a colour a run, against thousands of images seen.
 
-    Losses are shown as they are, faintly, and smoothed. Raises TrainingError for a folder without a log.
+    Losses are shown as they are, faintly, and smoothed; below, side by side, the newest samples of each run. Raises
+    TrainingError for a folder without a log.
     """
-    logs = {name: _log(run) for name, run in _named(runs).items()}
-    found = {name for log in logs.values() for line in log for name in line}
-    panels = [KID] * (KID in found) + sorted(name for name in found if name.endswith("/loss"))
+    named = _named(runs)
+    logs = {name: _log(run) for name, run in named.items()}
+    scalars = {name for log in logs.values() for line in log for name in line}
+    panels = [KID] * (KID in scalars) + sorted(name for name in scalars if name.endswith("/loss"))
     if not panels:
         raise TrainingError("these runs have logged nothing yet: wait for the first lines, or raise --kimg")
-    figure, axes = _figure(panels)
+    samples = {name: previews[-1] for name, run in named.items() if (previews := Run(run).previews())}
+    figure, axes = _figure(panels, list(samples))
+    _show_samples(figure, samples)
     for row, name in zip(axes, panels, strict=True):
         for index, (run, log) in enumerate(logs.items()):
             style = {"color": _COLOURS[index % len(_COLOURS)], "linestyle": _DASHES[index // len(_COLOURS) % 3]}
@@ -60,19 +67,37 @@ def plot_runs(runs: Sequence[Path], path: Path) -> None:
     _save(figure, path)
 
 
-def _figure(panels: Sequence[str]) -> tuple[Any, list[Any]]:
-    """A figure with a row of axes for each panel, named at its side."""
+def _figure(panels: Sequence[str], pictures: Sequence[str] = ()) -> tuple[Any, list[Any]]:
+    """A figure with a row of axes for each panel, named at its side; below them room for some ``pictures``."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 3.5 * len(panels)), dpi=100, layout="constrained")
+    curves, below = 3.5 * len(panels), _WIDTH / max(len(pictures), 2) if pictures else 0
+    figure = Figure(figsize=(_WIDTH, curves + below), dpi=100, layout="constrained")
     FigureCanvasAgg(figure)
-    axes = list(figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0])
+    upper: Any = figure
+    if pictures:
+        parts: Any = figure.subfigures(2, 1, height_ratios=[curves, below])
+        upper = parts[0]
+    axes = list(upper.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0])
     for row, name in zip(axes, panels, strict=True):
         row.set_ylabel(name)
         row.grid(alpha=0.3)
     axes[-1].set_xlabel("thousands of images seen")
     return figure, axes
+
+
+def _show_samples(figure: Any, samples: Mapping[str, tuple[int, Path]]) -> None:
+    """The previews, by run with the moment of each, side by side in the room below the curves."""
+    if not samples:
+        return
+    row = figure.subfigs[1].subplots(1, len(samples), squeeze=False)[0]
+    for axes, (name, (moment, path)) in zip(row, samples.items(), strict=True):
+        with Image.open(path) as picture:
+            image = from_pillow(picture, len(picture.getbands()))
+        axes.imshow(over_checkerboard(image), interpolation="nearest")
+        axes.set_title(f"{name}, {moment / 1000:,.0f}", fontsize="small")
+        axes.set_axis_off()
 
 
 def _save(figure: Any, path: Path) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
-from core.contract import sample_inputs
+from core.contract import Inputs, sample_inputs, sheet_inputs
 from core.files import write_atomic
 from core.images import Images, encode_png, from_pillow, over_checkerboard, sheet, to_pillow
 from core.networks.base import Generator
@@ -20,22 +20,28 @@ SMALLEST_SIDE = 64  # smaller images are enlarged, pixel by pixel, so that peopl
 LONGEST_ANIMATION = 100  # frames
 
 
-@torch.no_grad()
 def render(generator: Generator, count: int) -> Images:
     """The images of seeds 0 … ``count`` - 1, uint8 ``(count, h, w, c)`` with straight alpha; classes take turns."""
+    return images_of(generator, sample_inputs(generator.spec, range(count)))
+
+
+@torch.no_grad()
+def images_of(generator: Generator, inputs: Inputs) -> Images:
+    """What ``generator`` makes of the graph's inputs, each ``(n, …)``: uint8 ``(n, h, w, c)``, straight alpha."""
     spec, device, parts = generator.spec, generator.latent_mean.device, []
-    for start in range(0, count, RENDER_BATCH):
-        seeds = range(start, min(start + RENDER_BATCH, count))
-        inputs = {n: torch.from_numpy(value).to(device) for n, value in sample_inputs(spec, seeds).items()}
-        label = inputs["label"][:, 0] if spec.classes else None
-        values = generator(inputs["z"], label, inputs.get("codes"))  # (n, c, h, w)
+    for start in range(0, len(inputs["z"]), RENDER_BATCH):
+        rows = {name: torch.from_numpy(value[start : start + RENDER_BATCH]) for name, value in inputs.items()}
+        given = {name: value.to(device) for name, value in rows.items()}
+        label = given["label"][:, 0] if spec.classes else None
+        values = generator(given["z"], label, given.get("codes"))  # (n, c, h, w)
         parts.append(to_pixels(values, spec.value_range).cpu())
     return torch.cat(parts).numpy()
 
 
 def write_preview(run: Run, generator: Generator, count: int, images_seen: int) -> None:
-    """The sheet of ``count`` fixed seeds after ``images_seen`` images."""
-    write_atomic(run.preview(images_seen), encode_png(sheet(render(generator, count))))
+    """The sheet of at most ``count`` images on fixed seeds after ``images_seen`` images, a row for each class."""
+    inputs, columns = sheet_inputs(generator.spec, count)
+    write_atomic(run.preview(images_seen), encode_png(sheet(images_of(generator, inputs), columns)))
 
 
 def write_animation(run: Run) -> None:

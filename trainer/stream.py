@@ -23,7 +23,7 @@ class Stream:
         """The ``count`` images that follow ``images_seen`` images, for round ``step``."""
         chosen = indices(len(self.pack), self.seed, images_seen, count)
         images = self._place(self.pack.gather(chosen))  # (n, h, w, c)
-        labels = self.pack.labels if self.spec.classes else None
+        labels = self.pack.labels if self.spec.classes and not self.spec.found_its_classes else None
         shown = None if labels is None else self._place(np.asarray(labels[chosen]))
         return Batch(to_values(images, self.spec.value_range), shown, step)
 

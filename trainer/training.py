@@ -9,18 +9,21 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
+from torch import Tensor, nn
 
 from core.checkpoint import save_generator
 from core.errors import ConfigError, DataError, TrainingError
 from core.files import write_atomic
 from core.networks import GENERATORS
+from core.networks.base import Discriminator, Generator
 from core.spec import GeneratorSpec, Provenance
 from trainer import ema, loop, state
 from trainer.board import Board
 from trainer.collapse import CollapseGuard
 from trainer.config import TrainConfig, differences
-from trainer.data.pack import Pack
+from trainer.data.pack import Pack, PackInfo
 from trainer.guard import only_one, stop_signals
+from trainer.heads import Heads
 from trainer.judge import Judge
 from trainer.layers import Layer, layers
 from trainer.levels import Levels
@@ -57,20 +60,26 @@ def plan(config: TrainConfig, pack: Pack) -> Plan:
     if len(pack) < 2:
         raise DataError(f"the pack {pack.info.name} has {len(pack)} image: training needs at least 2")
     info, config = pack.info, config.settled(len(pack))
-    if config.conditional and not GENERATORS[config.family].learns_classes:
-        able = ", ".join(name for name, network in GENERATORS.items() if network.learns_classes)
-        raise ConfigError(f"{config.family} does not learn classes: omit --conditional, or use a preset of {able}")
+    _check_conditions(config, Heads.of(config.heads))
     if config.conditional and pack.labels is None:
         raise ConfigError(
             f"the pack {info.name} has no labels: import it with --labels folders, or do without --conditional"
         )
-    spec = GeneratorSpec(
+    spec = spec_of(config, info)
+    return Plan(config, spec, pick_device(config.device), pack)
+
+
+def spec_of(config: TrainConfig, info: PackInfo) -> GeneratorSpec:
+    """What a run of ``config`` on a pack makes: the pack's images, its classes or those of the heads, their codes."""
+    heads = Heads.of(config.heads)
+    return GeneratorSpec(
         family=config.family,
         height=info.height,
         width=info.width,
         channels=info.channels,
         latent_dim=config.latent_dim,
-        classes=info.classes if config.conditional else (),
+        classes=info.classes if config.conditional else heads.names,
+        codes=int(heads.codes),
         options=config.generator,
         provenance=Provenance(
             preset=config.preset,
@@ -81,7 +90,19 @@ def plan(config: TrainConfig, pack: Pack) -> Plan:
             code_version=code_version(),
         ),
     )
-    return Plan(config, spec, pick_device(config.device), pack)
+
+
+def _check_conditions(config: TrainConfig, heads: Heads) -> None:
+    """Raise ConfigError for classes or codes that the generator cannot learn, or that exclude each other."""
+    kind = GENERATORS[config.family]
+    if (config.conditional or heads.categories) and not kind.learns_classes:
+        able = ", ".join(name for name, network in GENERATORS.items() if network.learns_classes)
+        raise ConfigError(f"{config.family} does not learn classes: omit --conditional, or use a preset of {able}")
+    if heads.codes and not kind.learns_codes:
+        able = ", ".join(name for name, network in GENERATORS.items() if network.learns_codes)
+        raise ConfigError(f"{config.family} does not learn codes: leave heads.codes at 0, or use a family of {able}")
+    if config.conditional and heads.categories:
+        raise ConfigError("--conditional gives the pack's classes and heads.categories others: choose one of them")
 
 
 def pick_device(name: str) -> torch.device:
@@ -100,13 +121,21 @@ def pick_device(name: str) -> torch.device:
 def describe(planned: Plan) -> dict[str, list[Layer]]:
     """Every network of the run, layer by layer, for a batch of one."""
     system = build_system(planned.config, planned.spec, torch.device("cpu"))
-    images = torch.zeros(1, planned.spec.channels, planned.spec.height, planned.spec.width)
-    latent = torch.zeros(1, planned.spec.latent_dim)
     return {
-        name: layers(network, latent if network is system.generator else images)
+        name: layers(network, _example(network, planned.spec))
         for name, network in system.networks.items()
         if any(True for _ in network.parameters())  # others only keep averages
     }
+
+
+def _example(network: nn.Module, spec: GeneratorSpec) -> Tensor:
+    """What passes through ``network``, all zeros: a latent, an image, or what the first layer of a head takes."""
+    if isinstance(network, Generator):
+        return torch.zeros(1, spec.latent_dim)
+    if any(isinstance(layer, nn.Conv2d) for layer in network.modules()) or isinstance(network, Discriminator):
+        return torch.zeros(1, spec.channels, spec.height, spec.width)
+    first = next(layer for layer in network.modules() if isinstance(layer, nn.Linear))
+    return torch.zeros(1, first.in_features)
 
 
 def train(

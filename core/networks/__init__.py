@@ -6,24 +6,36 @@ from typing import Any, TypeVar
 
 from core.errors import SpecError
 from core.networks.base import Discriminator, Generator
+from core.networks.biggan import BigGANDiscriminator, BigGANGenerator
 from core.networks.dcgan import DCGANDiscriminator, DCGANGenerator
+from core.networks.mlp import MLPDiscriminator, MLPGenerator
 from core.networks.progressive import ProgressiveDiscriminator, ProgressiveGenerator
 from core.networks.r3gan import R3GANDiscriminator, R3GANGenerator
+from core.networks.stacked import StackedDiscriminator, StackedGenerator
 from core.networks.style import StyleDiscriminator, StyleGenerator
+from core.networks.upconv import UpConvDiscriminator, UpConvGenerator
 from core.spec import GeneratorSpec
 
 GENERATORS: dict[str, type[Generator]] = {
+    "biggan": BigGANGenerator,
     "dcgan": DCGANGenerator,
+    "mlp": MLPGenerator,
     "progressive": ProgressiveGenerator,
     "r3gan": R3GANGenerator,
+    "stacked": StackedGenerator,
     "style": StyleGenerator,
+    "upconv": UpConvGenerator,
 }
 
 DISCRIMINATORS: dict[str, type[Discriminator]] = {
+    "biggan": BigGANDiscriminator,
     "dcgan": DCGANDiscriminator,
+    "mlp": MLPDiscriminator,
     "progressive": ProgressiveDiscriminator,
     "r3gan": R3GANDiscriminator,
+    "stacked": StackedDiscriminator,
     "style": StyleDiscriminator,
+    "upconv": UpConvDiscriminator,
 }
 
 

@@ -17,6 +17,7 @@ class Generator(nn.Module):
 
     latent_mean: Tensor
     learns_classes: ClassVar[bool] = False  # whether the label changes the image
+    learns_codes: ClassVar[bool] = False  # and whether continuous codes do
 
     @property
     def style_layers(self) -> int:
@@ -72,12 +73,24 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """A discriminator or critic: images ``(n, c, h, w)`` to logits ``(n,)``."""
+    """A discriminator or critic: images ``(n, c, h, w)`` to features ``(n, feature_dim)``, these to logits ``(n,)``.
 
-    def __init__(self, spec: GeneratorSpec) -> None:
+    A family writes both steps: other heads than the score may look at the same features.
+    """
+
+    def __init__(self, spec: GeneratorSpec, feature_dim: int) -> None:
         super().__init__()
         self.spec = spec
+        self.feature_dim = feature_dim
+
+    def features(self, images: Tensor, label: Tensor | None = None) -> Tensor:
+        """What the score rests on, ``(n, feature_dim)``."""
+        raise NotImplementedError
+
+    def score(self, features: Tensor, label: Tensor | None = None) -> Tensor:
+        """Unbounded scores ``(n,)``, higher for real."""
+        raise NotImplementedError
 
     def forward(self, images: Tensor, label: Tensor | None = None) -> Tensor:
         """Unbounded scores ``(n,)``, higher for real; ``label`` is int64 ``(n,)`` where the spec has classes."""
-        raise NotImplementedError
+        return self.score(self.features(images, label), label)

@@ -77,6 +77,38 @@ class PixelNorm(nn.Module):
         return x * torch.rsqrt(x.square().mean(dim=1, keepdim=True) + 1e-8)
 
 
+class ClassEmbedding(nn.Embedding):
+    """A vector for each class, to be set beside a latent. It starts with length 1, as a one-hot vector has.
+
+    A latent is √latent_dim long. Where the class starts as long as that, it decides so much of the image that the
+    generator settles on one picture a class and forgets the latent (measured: benchmarks/RESULTS.md).
+    """
+
+    def reset_parameters(self) -> None:
+        """Rows of random directions."""
+        with torch.no_grad():
+            self.weight.copy_(F.normalize(torch.randn_like(self.weight), dim=1))
+
+
+class LabelMap(nn.Module):
+    """A picture of its own for each class, to be set beside an image's channels: labels for a convolutional network."""
+
+    def __init__(self, classes: int, height: int, width: int) -> None:
+        super().__init__()
+        self.maps = nn.Embedding(classes, height * width)
+
+    def beside(self, images: Tensor, label: Tensor | None) -> Tensor:
+        """``(n, c, height, width)`` and int64 ``(n,)`` to ``(n, c + 1, height, width)``; no label is a picture of 0."""
+        shape = (len(images), 1, *images.shape[2:])
+        shown = images.new_zeros(shape) if label is None else self.maps(label).view(shape)
+        return torch.cat([images, shown], dim=1)
+
+
+def rectifier(slope: float) -> nn.Module:
+    """ReLU, or leaky ReLU where there is a ``slope``."""
+    return nn.LeakyReLU(slope, True) if slope else nn.ReLU(True)
+
+
 def doubled(x: Tensor) -> Tensor:
     """``(n, c, h, w)`` to ``(n, c, 2h, 2w)``: bilinear, StyleGAN2's [1, 3, 3, 1] filter but at the border."""
     return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)

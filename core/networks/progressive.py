@@ -136,8 +136,8 @@ class ProgressiveDiscriminator(Growing, Discriminator):
     """
 
     def __init__(self, spec: GeneratorSpec, width: int = 64, widest: int = 512) -> None:
-        super().__init__(spec)
         widths, size = level_widths(spec.size, width, widest), spec.size
+        super().__init__(spec, widths[0])
         area = size.base_height * size.base_width
         self.from_image = nn.ModuleList(
             nn.Sequential(EqualisedConv2d(spec.channels, width, 1, gain=_GAIN), nn.LeakyReLU(0.2)) for width in widths
@@ -150,12 +150,12 @@ class ProgressiveDiscriminator(Growing, Discriminator):
             EqualisedLinear(widths[0] * area, widths[0], gain=_GAIN),
             nn.LeakyReLU(0.2),
         )
-        self.score = EqualisedLinear(widths[0], 1)
+        self.last = EqualisedLinear(widths[0], 1)
         self.embed = nn.Embedding(len(spec.classes), widths[0]) if spec.classes else None
         self._be_grown(size)
 
-    def forward(self, images: Tensor, label: Tensor | None = None) -> Tensor:
-        """``(n, channels, h, w)`` of the size it has grown to, to logits ``(n,)``."""
+    def features(self, images: Tensor, label: Tensor | None = None) -> Tensor:
+        """``(n, channels, h, w)`` of the size it has grown to, to ``(n, channels of the base)``."""
         level, alpha = self.stage()
         if alpha > 0:
             newer = self.blocks[level](self.from_image[level + 1](images))  # (n, c, h / 2, w / 2)
@@ -164,10 +164,14 @@ class ProgressiveDiscriminator(Growing, Discriminator):
             x = self.from_image[level](images)  # (n, c, h, w)
         for block in reversed(self.blocks[:level]):
             x = block(x)  # halved
-        x = self.base_block(x)  # (n, c)
-        logits: Tensor = self.score(x).flatten()
+        features: Tensor = self.base_block(x)  # (n, c)
+        return features
+
+    def score(self, features: Tensor, label: Tensor | None = None) -> Tensor:
+        """``(n, c)`` to logits ``(n,)``."""
+        logits: Tensor = self.last(features).flatten()
         if self.embed is not None and label is not None:
-            logits = logits + (self.embed(label) * x).sum(dim=1) / x.shape[1] ** 0.5
+            logits = logits + (self.embed(label) * features).sum(dim=1) / features.shape[1] ** 0.5
         return logits
 
 

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from core.errors import SpecError
 from core.networks.base import Discriminator, Generator
-from core.networks.layers import beside, beside_dim, doubled
+from core.networks.layers import ClassEmbedding, beside, beside_dim, doubled
 from core.spec import GeneratorSpec
 
 SLOPE = 0.2
@@ -46,7 +46,7 @@ class R3GANGenerator(Generator):
         super().__init__(spec)
         widths = _widths(spec, width, widest, blocks, expansion, group)[::-1]
         depth = blocks * len(widths)
-        self.embed = nn.Embedding(len(spec.classes), spec.latent_dim) if spec.classes else None
+        self.embed = ClassEmbedding(len(spec.classes), spec.latent_dim) if spec.classes else None
         self.project = _scaled(nn.Linear(beside_dim(spec), widths[0], bias=False))
         self.base = nn.Parameter(torch.randn(widths[0], spec.size.base_height, spec.size.base_width))
         stages: list[nn.Module] = [Block(widths[0], expansion, group, depth) for _ in range(blocks)]
@@ -80,8 +80,8 @@ class R3GANDiscriminator(Discriminator):
         expansion: int = 2,
         group: int = 16,
     ) -> None:
-        super().__init__(spec)
         widths = _widths(spec, width, widest, blocks, expansion, group)
+        super().__init__(spec, widths[-1])
         depth = blocks * len(widths)
         self.image = _convolution(spec.channels, widths[0], 1)
         stages: list[nn.Module] = [Block(widths[0], expansion, group, depth) for _ in range(blocks)]
@@ -91,14 +91,18 @@ class R3GANDiscriminator(Discriminator):
         self.stages = nn.Sequential(*stages)
         area = spec.size.base_height * spec.size.base_width
         self.base = nn.Parameter(torch.randn(widths[-1], spec.size.base_height, spec.size.base_width) / area**0.5)
-        self.score = _scaled(nn.Linear(widths[-1], 1, bias=False))
+        self.last = _scaled(nn.Linear(widths[-1], 1, bias=False))
         self.embed = nn.Embedding(len(spec.classes), widths[-1]) if spec.classes else None
 
-    def forward(self, images: Tensor, label: Tensor | None = None) -> Tensor:
-        """``(n, channels, height, width)`` to logits ``(n,)``."""
+    def features(self, images: Tensor, label: Tensor | None = None) -> Tensor:
+        """``(n, channels, height, width)`` to ``(n, widest)``."""
         x = self.stages(self.image(images))  # (n, widest, base_height, base_width)
-        features = (x * self.base).sum(dim=(2, 3))  # (n, widest)
-        logits: Tensor = self.score(features).flatten()
+        features: Tensor = (x * self.base).sum(dim=(2, 3))
+        return features
+
+    def score(self, features: Tensor, label: Tensor | None = None) -> Tensor:
+        """``(n, widest)`` to logits ``(n,)``."""
+        logits: Tensor = self.last(features).flatten()
         if self.embed is not None and label is not None:
             logits = logits + (features * self.embed(label)).sum(dim=1) / features.shape[1] ** 0.5
         return logits

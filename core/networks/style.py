@@ -113,28 +113,31 @@ class StyleDiscriminator(Discriminator):
     """
 
     def __init__(self, spec: GeneratorSpec, width: int = 64) -> None:
-        super().__init__(spec)
         _check("width", width)
         size = spec.size
         widths = [_widened(width, step) for step in range(size.doublings + 1)]
         last = widths[-1]
+        super().__init__(spec, last)
         self.see = EqualisedConv2d(spec.channels, widths[0], 1, GAIN)
         self.halve = nn.Sequential(*(HalvingBlock(a, b) for a, b in pairwise(widths)))
         self.compare = MinibatchStandardDeviation()
         self.convolve = EqualisedConv2d(last + 1, last, 3, GAIN)
         self.connect = EqualisedLinear(last * size.base_height * size.base_width, last, GAIN)
-        self.score = EqualisedLinear(last, 1)
+        self.last = EqualisedLinear(last, 1)
         self.classes = nn.Embedding(len(spec.classes), last) if spec.classes else None
 
-    def forward(self, images: Tensor, label: Tensor | None = None) -> Tensor:
-        """``(n, channels, height, width)`` to logits ``(n,)``."""
+    def features(self, images: Tensor, label: Tensor | None = None) -> Tensor:
+        """``(n, channels, height, width)`` to ``(n, widest)``."""
         x = F.leaky_relu(self.see(images), SLOPE)
         x = self.halve(x)  # (n, widest, base_height, base_width)
         x = F.leaky_relu(self.convolve(self.compare(x)), SLOPE)
-        x = F.leaky_relu(self.connect(x.flatten(1)), SLOPE)  # (n, widest)
-        logits: Tensor = self.score(x).flatten()
+        return F.leaky_relu(self.connect(x.flatten(1)), SLOPE)
+
+    def score(self, features: Tensor, label: Tensor | None = None) -> Tensor:
+        """``(n, widest)`` to logits ``(n,)``."""
+        logits: Tensor = self.last(features).flatten()
         if self.classes is not None and label is not None:
-            logits = logits + (self.classes(label) * x).mean(dim=1) * math.sqrt(x.shape[1])
+            logits = logits + (self.classes(label) * features).mean(dim=1) * math.sqrt(features.shape[1])
         return logits
 
 

@@ -13,6 +13,7 @@ from core.contract import (
     mapping_ports,
     rows,
     sample_inputs,
+    sheet_inputs,
     style_port,
     synthesis_ports,
 )
@@ -55,3 +56,25 @@ def test_the_two_parts_share_the_inputs_of_the_whole() -> None:
     assert synthesis_ports(FULL, styles) == (styles, input_ports(FULL)[-1])
     assert mapping_ports(SPEC) == input_ports(SPEC)
     assert synthesis_ports(SPEC, styles) == (styles,)
+
+
+def test_a_sheet_has_a_row_for_each_class_of_the_same_seeds():
+    spec = GeneratorSpec("dcgan", 16, 16, 3, 4, classes=("a", "b", "c"), codes=2)
+    inputs, columns = sheet_inputs(spec, 14)
+    assert columns == 4
+    assert inputs["label"][:, 0].tolist() == [0] * 4 + [1] * 4 + [2] * 4
+    rows_of_z = inputs["z"].reshape(3, 4, 4)
+    assert (rows_of_z == latents(range(4), 4)).all()
+    assert not inputs["codes"].any()
+
+
+def test_a_sheet_of_fewer_images_than_classes_shows_the_first_classes():
+    spec = GeneratorSpec("dcgan", 16, 16, 3, 4, classes=tuple("abcdef"))
+    inputs, columns = sheet_inputs(spec, 4)
+    assert (columns, inputs["label"][:, 0].tolist()) == (1, [0, 1, 2, 3])
+
+
+def test_a_sheet_without_classes_is_as_square_as_can_be():
+    inputs, columns = sheet_inputs(GeneratorSpec("dcgan", 16, 16, 3, 4), 10)
+    assert columns == 4
+    assert (inputs["z"] == latents(range(10), 4)).all()

@@ -4,16 +4,27 @@ import pytest
 import torch
 from torch import nn
 
+from core.errors import ConfigError
 from trainer.losses import (
     LOSSES,
+    code_distance,
+    hinge_discriminator,
     logistic_discriminator,
+    loss_of,
     non_saturating_generator,
     relativistic_discriminator,
     relativistic_generator,
     wasserstein_discriminator,
     wasserstein_generator,
 )
-from trainer.penalties import drift, gradient_penalty, interpolates, squared_gradient
+from trainer.penalties import (
+    clip_weights,
+    drift,
+    gradient_penalty,
+    interpolates,
+    orthogonal,
+    squared_gradient,
+)
 
 
 def test_logistic_discriminator_is_minus_the_log_likelihood() -> None:
@@ -72,8 +83,9 @@ def test_the_relativistic_pair_is_a_zero_sum_view_of_the_difference() -> None:
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_every_loss_pulls_reals_up_and_fakes_down_and_the_generator_pulls_fakes_up(name: str) -> None:
-    loss = LOSSES[name]
-    real, fake = torch.randn(8, requires_grad=True), torch.randn(8, requires_grad=True)
+    loss = loss_of(name, {})
+    # Scores between the two ends: beyond them some losses are content.
+    real, fake = (torch.rand(8).mul(0.9).add(0.05).requires_grad_() for _ in range(2))
     loss.discriminator(real, fake, torch.ones(8), torch.zeros(8)).backward()
     assert (real.grad < 0).all()
     assert (fake.grad > 0).all()
@@ -132,3 +144,92 @@ def test_interpolates_lie_between_their_ends_by_one_uniform_draw_an_image() -> N
 
 def test_drift_is_the_mean_square_of_the_real_scores() -> None:
     assert drift(torch.tensor([3.0, -1.0])).item() == 5
+
+
+def test_least_squares_by_hand_with_a_b_and_c() -> None:
+    real, fake = torch.tensor([2.0, -1.0]), torch.tensor([0.5, -3.0])
+    loss = loss_of("least-squares", {"a": -1.0, "b": 1.0, "c": 0.0})
+    found = loss.discriminator(real, fake, torch.ones(2), torch.zeros(2))
+    assert found.item() == pytest.approx(((1 + 4) / 2 + (2.25 + 4) / 2) / 2)
+    assert loss.generator(fake, None).item() == pytest.approx((0.25 + 9) / 2 / 2)
+
+
+def test_smoothed_labels_lie_between_a_and_b() -> None:
+    loss = loss_of("least-squares", {"a": -1.0, "b": 3.0})
+    best = torch.tensor([-1 + 4 * 0.9]), torch.tensor([-1 + 4 * 0.1])
+    assert loss.discriminator(*best, torch.tensor([0.9]), torch.tensor([0.1])).item() == pytest.approx(0, abs=1e-6)
+
+
+def test_least_squares_with_b_minus_c_1_and_b_minus_a_2_is_the_chi_square() -> None:
+    # Mao et al. 2017, equation 7: at the best discriminator 2 C(G) = χ²(p_d + p_g ‖ 2 p_g), here of two outcomes.
+    data, model = torch.tensor([0.7, 0.3]), torch.tensor([0.4, 0.6])
+    a, b, c = -1.0, 1.0, 0.0
+    best = (b * data + a * model) / (data + model)  # equation 5
+    cost = ((data * (best - c) ** 2).sum() + (model * (best - c) ** 2).sum()) / 2
+    chi = ((2 * model - (data + model)) ** 2 / (data + model)).sum()
+    assert (2 * cost).item() == pytest.approx(chi.item(), rel=1e-6)
+
+
+def test_hinge_by_hand() -> None:
+    real, fake = torch.tensor([2.0, 0.5, -1.0]), torch.tensor([-2.0, -0.5, 1.0])
+    assert hinge_discriminator(real, fake).item() == pytest.approx((0 + 0.5 + 2) / 3 + (0 + 0.5 + 2) / 3)
+
+
+def test_code_distance_by_hand() -> None:
+    assert code_distance(torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 2.0]])).item() == pytest.approx((1 + 4) / 4)
+
+
+@pytest.mark.parametrize("loss", ["non-saturating", "least-squares"])
+def test_who_still_learns_far_on_the_right_side_of_separable_data(loss: str) -> None:
+    """Mao et al. 2017, figure 1: fakes that are taken for real but lie far from it; only least squares moves them."""
+    torch.manual_seed(0)
+    players, critic = loss_of(loss, {}), nn.Linear(1, 1)
+    optimiser = torch.optim.Adam(critic.parameters(), 0.05)
+    real, fake = torch.randn(256, 1) / 4 + 3, torch.randn(256, 1) / 4 - 3
+    for _ in range(500):
+        optimiser.zero_grad()
+        ends = torch.ones(256), torch.zeros(256)
+        players.discriminator(critic(real).flatten(), critic(fake).flatten(), *ends).backward()
+        optimiser.step()
+    assert (critic(real) > critic(fake).max()).all()  # separated
+    far = torch.full((64, 1), 12.0, requires_grad=True)
+    players.generator(critic(far).flatten(), None).backward()
+    norm = far.grad.norm().item() * 64**0.5  # of one image, which the mean divides by 64
+    assert norm < 1e-6 if loss == "non-saturating" else 0.1 < norm < 10
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "said"),
+    [
+        ("hinge", {"a": 1.0}, "it has none"),
+        ("least-squares", {"d": 1.0}, "it has a, b, c, sigmoid"),
+        ("least-squares", {"a": "low"}, "must look like 0.0"),
+        ("least-squares", {"sigmoid": 1}, "must look like False"),
+    ],
+)
+def test_options_that_a_loss_does_not_have(name: str, options: dict[str, object], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        loss_of(name, options)
+
+
+def test_clipped_weights_stay_within_and_the_others_as_they_are() -> None:
+    network = nn.Linear(50, 3)
+    before = [parameter.detach().clone() for parameter in network.parameters()]
+    clip_weights(network, 0.05)
+    for old, new in zip(before, network.parameters(), strict=True):
+        assert torch.equal(new, old.clamp(-0.05, 0.05))
+
+
+def test_orthogonal_is_the_squared_products_of_different_filters() -> None:
+    layer = nn.Conv2d(2, 3, 2, bias=False)
+    rows = layer.weight.detach().flatten(1)
+    expected = sum((rows[i] @ rows[j]) ** 2 for i in range(3) for j in range(3) if i != j)
+    assert orthogonal(layer).item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_orthogonal_filters_of_any_length_cost_nothing() -> None:
+    layer = nn.Linear(6, 4)
+    nn.init.orthogonal_(layer.weight)
+    with torch.no_grad():
+        layer.weight.mul_(torch.tensor([[1.0], [2.0], [3.0], [0.1]]))
+    assert orthogonal(layer).item() == pytest.approx(0, abs=1e-9)

@@ -9,30 +9,40 @@ from core.errors import ConfigError
 from core.spec import GeneratorSpec
 from tests.resting import resting
 from tests.trainer.conftest import tiny_config
+from trainer.config import TrainConfig
+from trainer.data.pack import PackInfo
 from trainer.ema import average_of
 from trainer.loop import Training, move
 from trainer.losses import logistic_discriminator
 from trainer.presets import PRESETS, resolve
 from trainer.systems import SYSTEMS, build_system
 from trainer.systems.players import Batch
+from trainer.training import spec_of
 
 CPU = torch.device("cpu")
 SPEC = GeneratorSpec("dcgan", 16, 16, 4, 8, options={"width": 4})
 
 
-def batch(step: int = 0) -> Batch:
+def batch(step: int = 0, labels: torch.Tensor | None = None) -> Batch:
     images = torch.rand(8, 4, 16, 16, generator=torch.Generator().manual_seed(step)) * 2 - 1
-    return Batch(images, None, step)
+    return Batch(images, labels, step)
+
+
+def spec_for(config: TrainConfig) -> GeneratorSpec:
+    return spec_of(config, PackInfo("discs", 16, 16, 4, classes=("a", "b", "c")))
+
+
+def batch_for(config: TrainConfig) -> Batch:
+    return batch(labels=torch.arange(8) % 3 if config.conditional else None)
 
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_preset_names_a_system_that_exists(preset: str) -> None:
     config = resolve(preset, ["width=4", "latent_dim=8"])
     assert config.system in SYSTEMS
-    spec = GeneratorSpec(config.family, 16, 16, 4, 8, options=config.generator)
-    system = build_system(config, spec, CPU)
+    system = build_system(config, spec_for(config), CPU)
     for player in system.players:
-        loss, stats = player.loss(batch())
+        loss, stats = player.loss(batch_for(config))
         assert loss.isfinite()
         assert all(value.ndim == 0 for value in stats.values())
 
@@ -40,10 +50,10 @@ def test_every_preset_names_a_system_that_exists(preset: str) -> None:
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_player_moves_under_autocast(preset: str) -> None:
     config = resolve(preset, ["width=4", "latent_dim=8"], precision="bf16")
-    system = build_system(config, GeneratorSpec(config.family, 16, 16, 4, 8, options=config.generator), CPU)
+    system = build_system(config, spec_for(config), CPU)
     training = Training(config, system, average_of(system.generator), CPU)
     for player in system.players:
-        move(player, batch(), training)
+        move(player, batch_for(config), training)
     assert all(math.isfinite(value) for value in training.meter.read().values())
     assert all(p.isfinite().all() for network in system.networks.values() for p in network.parameters())
 
@@ -51,14 +61,14 @@ def test_every_player_moves_under_autocast(preset: str) -> None:
 @pytest.mark.parametrize("preset", PRESETS)
 def test_each_player_gives_gradients_to_all_of_its_own_and_to_nobody_else(preset: str) -> None:
     config = resolve(preset, ["width=4", "latent_dim=8"])
-    system = build_system(config, GeneratorSpec(config.family, 16, 16, 4, 8, options=config.generator), CPU)
+    system = build_system(config, spec_for(config), CPU)
     everything = {p for network in system.networks.values() for p in network.parameters()}
     idle = {p for network in system.networks.values() for p in resting(network)}
     for player in system.players:
         own = {p for group in player.optimiser.param_groups for p in group["params"]} - idle
         for parameter in everything:
             parameter.grad = None
-        player.loss(batch())[0].backward()
+        player.loss(batch_for(config))[0].backward()
         assert all(p.grad is not None and p.grad.isfinite().all() for p in own)
         assert all(p.grad is None for p in everything - own)
     assert all(p.requires_grad for p in everything)

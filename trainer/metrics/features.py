@@ -68,6 +68,7 @@ def take(inputs: Inputs, rows: slice | Sequence[int]) -> dict[str, NDArray[np.ge
 def inputs_like(pack: Pack, spec: GeneratorSpec, seeds: Sequence[int]) -> Mapping[str, NDArray[np.generic]]:
     """The generator's inputs for ``seeds``, with classes as frequent as in ``pack``: a set to compare with it.
 
+    Categories that a generator found by itself come equally often; codes are drawn as they were in training.
     Raises DataError unless pack and generator agree on size, channels and classes.
     """
     info = pack.info
@@ -77,7 +78,9 @@ def inputs_like(pack: Pack, spec: GeneratorSpec, seeds: Sequence[int]) -> Mappin
             f"holds {info.height}x{info.width} of {info.channels}: import the data again with --size and --channels"
         )
     inputs = sample_inputs(spec, seeds)
-    if spec.classes:
+    if spec.codes:
+        inputs["codes"] = np.random.RandomState(0).uniform(-1, 1, (len(seeds), spec.codes)).astype(np.float32)
+    if spec.classes and not spec.found_its_classes:
         if pack.labels is None or info.classes != spec.classes:
             raise DataError(
                 f"the pack {info.name} has other classes than the generator: import it with the same labels"

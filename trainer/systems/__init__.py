@@ -8,13 +8,17 @@ from core.errors import ConfigError
 from core.spec import GeneratorSpec
 from trainer.config import TrainConfig
 from trainer.systems.adversarial import Adversarial
+from trainer.systems.heads import WithHeads
 from trainer.systems.players import System
 from trainer.systems.progressive import Progressive
+from trainer.systems.stacked import Stacked
 from trainer.systems.style import Style
 
 SYSTEMS: dict[str, Callable[[TrainConfig, GeneratorSpec, torch.device], System]] = {
     "adversarial": Adversarial,
+    "heads": WithHeads,
     "progressive": Progressive,
+    "stacked": Stacked,
     "style": Style,
 }
 

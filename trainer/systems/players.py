@@ -1,6 +1,7 @@
 """What a training system hands the loop: players, each with something to minimise and something to move."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -26,6 +27,18 @@ class Batch:
 Stats = Mapping[str, Tensor]
 
 
+@contextmanager
+def frozen(*networks: nn.Module) -> Iterator[None]:
+    """Leave the weights of ``networks`` without gradients in the block: they would be computed and thrown away."""
+    for network in networks:
+        network.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for network in networks:
+            network.requires_grad_(True)
+
+
 @dataclass(frozen=True)
 class Player:
     """One side of the game. In every ``every``-th round it minimises ``loss`` with its own optimiser.
@@ -47,6 +60,7 @@ class System(Protocol):
     generator: Generator
     networks: dict[str, nn.Module]
     players: list[Player]
+    resting: frozenset[str]  # the names of players that do not move in this round
 
     def begin(self, images_seen: int) -> int:
         """Set what changes with time; the size of the batch that the round after ``images_seen`` images takes."""

@@ -12,7 +12,7 @@ from core.networks.progressive import LEVEL, Growing, ProgressiveGenerator, at_a
 from core.spec import GeneratorSpec
 from trainer.config import TrainConfig
 from trainer.growth import Growth
-from trainer.systems.adversarial import Adversarial
+from trainer.systems.adversarial import Adversarial, Conditions
 from trainer.systems.players import Batch, Stats
 
 
@@ -74,5 +74,5 @@ class Progressive(Adversarial):
     def _aged(self, batch: Batch) -> Batch:
         return replace(batch, images=at_age(batch.images, self.judging, self.spec.size))
 
-    def _generate(self, z: Tensor, labels: Tensor | None) -> Tensor:
-        return self.growing.paint(self.growing.mapping(z, labels), labels)
+    def _generate(self, z: Tensor, asked: Conditions) -> Tensor:
+        return self.growing.paint(self.growing.mapping(z, asked.labels), asked.labels)

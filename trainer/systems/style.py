@@ -6,9 +6,10 @@ from torch import Tensor, nn
 from core.errors import ConfigError
 from core.spec import GeneratorSpec
 from trainer.config import TrainConfig
+from trainer.optimisers import set_rates
 from trainer.penalties import path_lengths
 from trainer.regularise import Regularisation
-from trainer.systems.adversarial import Adversarial
+from trainer.systems.adversarial import Adversarial, Conditions
 from trainer.systems.players import Batch, Player, Stats
 
 MEAN_DECAY = 0.01  # how much of a is new each time (2020, appendix B)
@@ -63,9 +64,8 @@ class Style(Adversarial):
         if self.regularise.path_length:
             every = self.regularise.path_length_every
             share = every / (every + 1)
-            betas = (self.now.beta1**share, self.now.beta2**share)
-            for group in self.players[-1].optimiser.param_groups:
-                group.update(lr=self.now.learning_rate_g * share, betas=betas)
+            betas = self.now.beta1**share, self.now.beta2**share
+            set_rates(self.players[-1].optimiser, self.now.learning_rate_g * share, *betas)
         return count
 
     def path_length_loss(self, batch: Batch) -> tuple[Tensor, Stats]:
@@ -81,8 +81,8 @@ class Style(Adversarial):
         # The last biases shift every image alike and so have no path; the zero gives them a gradient nonetheless.
         return weight * penalty + 0 * images.mean(), {"length": lengths.mean()}
 
-    def _generate(self, z: Tensor, labels: Tensor | None) -> Tensor:
-        return self.generator.synthesis(self._styles(z, labels), labels)
+    def _generate(self, z: Tensor, asked: Conditions) -> Tensor:
+        return self.generator.synthesis(self._styles(z, asked.labels), asked.labels)
 
     def _styles(self, z: Tensor, labels: Tensor | None) -> Tensor:
         """Styles ``(n, style_layers, style_dim)`` of ``z``; some rows change to another's from some layer on.

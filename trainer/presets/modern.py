@@ -1,37 +1,6 @@
-"""``PRESETS``: every recipe, with all of its numbers; and how settings on the command line change them."""
+"""Recipes of 2018 and later, with all of their numbers."""
 
-import json
-from collections.abc import Callable, Iterable
-from dataclasses import fields, replace
-from typing import Any
-
-from core.errors import ConfigError
-from trainer.config import TrainConfig, like, one_of
-
-
-def dcgan() -> TrainConfig:
-    """Radford et al. 2016, but half as wide as figure 1 (which is usual), in batches of 64, its weights averaged."""
-    return TrainConfig(preset="dcgan", generator={"width": 64}, discriminator={"width": 64}, augment=())
-
-
-def dcgan_cpu() -> TrainConfig:
-    """A DCGAN that two cores train in minutes at 32x32: resize-convolutions, R1, translation, small batches."""
-    return TrainConfig(
-        preset="dcgan-cpu",
-        generator={"width": 32, "upsample": "nearest"},
-        discriminator={"width": 64, "norm": "none", "minibatch_std": True},
-        r1_gamma=0.2,
-        penalty_every=8,
-        augment=("translation",),
-        learning_rate_g=4e-4,
-        learning_rate_d=4e-4,
-        beta1=0.0,
-        beta2=0.99,
-        ema_kimg=20.0,
-        batch=32,
-        kimg=90.0,
-        channels_last=False,
-    )
+from trainer.config import TrainConfig
 
 
 def progressive() -> TrainConfig:
@@ -209,65 +178,3 @@ def r3gan_cpu() -> TrainConfig:
         batch=16,
         kimg=250.0,
     )
-
-
-PRESETS: dict[str, Callable[[], TrainConfig]] = {
-    "dcgan": dcgan,
-    "dcgan-cpu": dcgan_cpu,
-    "progressive": progressive,
-    "progressive-cpu": progressive_cpu,
-    "r3gan": r3gan,
-    "r3gan-cpu": r3gan_cpu,
-    "stylegan-lite": stylegan_lite,
-    "stylegan-lite-cpu": stylegan_lite_cpu,
-}
-
-
-def resolve(preset: str, settings: Iterable[str] = (), **changes: Any) -> TrainConfig:
-    """The preset with ``changes`` (None means unchanged) and then ``settings`` ("key=value") on top.
-
-    Keys are fields of TrainConfig, ``generator.KEY`` and ``discriminator.KEY`` for the networks' options, and
-    ``width`` for both networks at once.
-    """
-    one_of("--preset", preset, PRESETS)
-    config = replace(PRESETS[preset](), **{name: value for name, value in changes.items() if value is not None})
-    for setting in settings:
-        key, equals, text = setting.partition("=")
-        if not equals:
-            raise ConfigError(f"--set {setting}: write key=value, such as --set batch=32")
-        config = _with_setting(config, key.strip(), text.strip())
-    return config
-
-
-def _with_setting(config: TrainConfig, key: str, text: str) -> TrainConfig:
-    network, _, option = key.rpartition(".")
-    if key == "width":
-        return _with_setting(_with_setting(config, "generator.width", text), "discriminator.width", text)
-    if network in ("generator", "discriminator", "final", "growth", "regularise"):
-        changed: dict[str, Any] = {network: {**getattr(config, network), option: _value(text)}}
-        return replace(config, **changed)
-    known = {f.name: getattr(config, f.name) for f in fields(config)}
-    known = {name: value for name, value in known.items() if not isinstance(value, dict) and name != "preset"}
-    one_of(
-        "--set",
-        key,
-        [*known, "width", "generator.OPTION", "discriminator.OPTION", "growth.SETTING", "regularise.SETTING"],
-    )
-    try:
-        return replace(config, **{key: like(known[key], _value(text))})
-    except (TypeError, ValueError, OverflowError):
-        raise ConfigError(f"--set {key}={text}: it must look like {_example(known[key])}") from None
-
-
-def _value(text: str) -> Any:
-    """A value as a person types it: a JSON value, a comma-separated list, or else a word."""
-    if "," in text:
-        return [_value(part.strip()) for part in text.split(",") if part.strip()]
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
-
-
-def _example(value: Any) -> str:
-    return ",".join(str(item) for item in value) or "colour,translation" if isinstance(value, tuple) else str(value)

@@ -1,0 +1,99 @@
+"""Every preset on the whole road, tiny: trained, exported through every gate, published, and sampled by one Triton."""
+
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core.bundle import levels_apart, read_bundle
+from core.checkpoint import load_generator
+from core.contract import sample_inputs
+from export.exporting import export_run
+from export.extras import Extras
+from export.tensorrt.gate import PACKAGE
+from export.trial import BATCHES
+from serving.client import Sampler
+from serving.launching import free_ports
+from serving.publishing import publish
+from serving.supervisor import Supervisor
+from tests.trainer.conftest import blobs
+from trainer.data.pack import PackInfo, write_pack
+from trainer.metrics.features import maker
+from trainer.presets import PRESETS, resolve
+from trainer.run import Run
+from trainer.training import plan, train
+
+SEEDS = [0, 1, 70_000, 2**32 - 1]
+SHORT = {
+    "progressive": ["growth.stable_kimg=0.02", "growth.fade_kimg=0.02"],
+    "stacked": ["stack.encoder_kimg=0.02", "stack.apart_kimg=0.02"],
+}
+
+
+class Road:
+    """The preset's run, bundle and published model, made when they are first asked for."""
+
+    def __init__(self, place: Path) -> None:
+        info = PackInfo("discs", 16, 16, 3, classes=("red", "green"), licence="CC0-1.0")
+        self.place = place
+        self.pack = write_pack(place / "pack", blobs(channels=3), np.arange(40) % 2, info)
+
+    def run(self, preset: str) -> Run:
+        run = Run(self.place / "runs" / preset)
+        if not run.generator.exists():
+            settings = ["width=4", "latent_dim=8", *SHORT.get(PRESETS[preset]().system, [])]
+            rare = {"batch": 8, "log_kimg": 1.0, "preview_kimg": 1.0, "checkpoint_kimg": 1.0, "previews": 4}
+            train(plan(resolve(preset, settings, kimg=0.08, **rare), self.pack), run.root)
+        return run
+
+    def bundle(self, preset: str) -> Path:
+        path = self.place / "bundles" / preset
+        if not path.exists():
+            export_run(self.run(preset).root, path, extras=Extras(tensorrt=find_spec(PACKAGE) is not None))
+        return path
+
+
+@pytest.fixture(scope="module")
+def road(tmp_path_factory: pytest.TempPathFactory) -> Road:
+    return Road(tmp_path_factory.mktemp("presets"))
+
+
+@pytest.fixture(scope="module")
+def url(road: Road) -> Iterator[str]:
+    """One Triton with all of them, but without models for thin clients: each would be a process of its own."""
+    repository = road.place / "repository"
+    for preset in PRESETS:
+        publish(road.bundle(preset), preset, repository, thin=False)
+    with Supervisor(repository, free_ports()) as supervisor:
+        yield supervisor.url
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_the_graph_passes_every_gate(preset: str, road: Road) -> None:
+    """Against PyTorch at every batch, and where TensorRT is installed, each engine parsed and built."""
+    found = read_bundle(road.bundle(preset)).verification
+    against = found["onnxruntime_against_pytorch_by_batch"]
+    assert set(against) == {str(batch) for batch in BATCHES}
+    assert all(difference["levels"] <= 1 for difference in against.values())
+    assert ("tensorrt" in found) == (find_spec(PACKAGE) is not None)
+
+
+@pytest.mark.timeout(600)  # the first makes what the others need
+@pytest.mark.parametrize("preset", PRESETS)
+def test_the_server_makes_the_images_of_the_network(preset: str, road: Road, url: str) -> None:
+    generator = load_generator(road.run(preset).generator)
+    with Sampler(preset, url) as sampler:
+        assert sampler.spec == generator.spec
+        spec = sampler.spec
+        label = spec.classes[-1] if spec.classes else None
+        codes = np.linspace(-1, 1, spec.codes).astype(np.float32)
+        images = np.stack([image for _, image in sampler.sample(SEEDS, 0.8, label, codes)])
+    inputs = sample_inputs(spec, SEEDS, 0.8)
+    if spec.classes:
+        inputs["label"][:] = len(spec.classes) - 1
+    if spec.codes:
+        inputs["codes"][:] = codes
+    assert levels_apart(images, maker(generator)(inputs)) <= 1
+    assert images.std(axis=0).mean() > 1  # seeds differ

@@ -1,0 +1,124 @@
+"""Heads on the discriminator: what they are asked, what they are told, and whom they move."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from core.checkpoint import load_generator
+from core.errors import ConfigError
+from core.spec import CATEGORY
+from tests.trainer.conftest import tiny_config
+from trainer.data.pack import Pack
+from trainer.heads import Heads
+from trainer.presets import resolve
+from trainer.run import Run
+from trainer.systems import build_system
+from trainer.systems.heads import WithHeads
+from trainer.systems.players import Batch
+from trainer.training import plan, train
+
+CPU = torch.device("cpu")
+TINY = ["width=4", "latent_dim=8"]
+
+
+def system_of(preset: str, pack: Pack, *settings: str) -> WithHeads:
+    planned = plan(resolve(preset, [*TINY, *settings]), pack)
+    system = build_system(planned.config, planned.spec, CPU)
+    assert isinstance(system, WithHeads)
+    return system
+
+
+def batch_of(pack: Pack, labels: torch.Tensor | None = None) -> Batch:
+    images = torch.from_numpy(pack.gather(np.arange(8))).permute(0, 3, 1, 2).float() / 127.5 - 1
+    return Batch(images, labels, 0)
+
+
+def test_the_discriminator_is_told_no_class(pack: Pack) -> None:
+    system = system_of("acgan", pack)
+    assert system.spec.classes == ("a", "b")
+    assert system.discriminator.spec.classes == ()
+
+
+def test_fakes_are_asked_for_the_classes_of_the_round(pack: Pack) -> None:
+    labels = torch.tensor([0, 1] * 4)
+    assert torch.equal(system_of("acgan", pack).conditions(batch_of(pack, labels)).labels, labels)
+
+
+def test_categories_come_equally_often_and_codes_fill_their_range(pack: Pack) -> None:
+    system = system_of("infogan", pack, "heads.categories=4", "heads.codes=3")
+    assert system.spec.classes == tuple(f"{CATEGORY}{i}" for i in range(4))
+    assert (system.spec.codes, system.spec.found_its_classes) == (3, True)
+    many = Batch(torch.zeros(4000, 4, 16, 16), None, 0)
+    asked = system.conditions(many)
+    shares = torch.bincount(asked.labels, minlength=4) / 4000
+    assert shares == pytest.approx(torch.full((4,), 0.25), abs=0.03)
+    assert asked.codes.shape == (4000, 3)
+    assert asked.codes.abs().max() <= 1
+    assert asked.codes.mean().item() == pytest.approx(0, abs=0.05)
+    assert asked.codes.square().mean().item() == pytest.approx(1 / 3, abs=0.02)
+
+
+def test_the_class_error_is_cross_entropy_of_real_and_fake(pack: Pack) -> None:
+    system = system_of("acgan", pack, "heads.label=0.7")
+    labels = torch.tensor([0, 1] * 4)
+    batch = batch_of(pack, labels)
+    torch.manual_seed(0)
+    with_head, stats = system.discriminator_loss(batch)
+    fakes = system._fakes
+    real, fake = (system._judge(x, None) for x in (batch.images, fakes.images.detach()))
+    errors = [F.cross_entropy(system.classes(judged.features), labels) for judged in (real, fake)]
+    game = system.loss.discriminator(real.logits, fake.logits, torch.ones(8), torch.zeros(8))
+    assert with_head.item() == pytest.approx((game + 0.7 * sum(errors)).item(), rel=1e-4)
+    assert stats["class_error"].item() == pytest.approx(errors[1].item(), rel=1e-4)
+
+
+def test_the_heads_move_with_the_discriminator(pack: Pack) -> None:
+    system = system_of("infogan", pack)
+    mine = {p for group in system.players[0].optimiser.param_groups for p in group["params"]}
+    heads = {*system.classes.parameters(), *system.codes.parameters()}
+    assert heads and heads < mine
+    assert {"classes", "codes"} < system.networks.keys()  # so they are saved
+
+
+def test_a_code_is_learnt_from_scratch(pack: Pack, out: Path) -> None:
+    """With the game left out of it, the generator and the head agree on what the code means."""
+    config = tiny_config(kimg=1.2, heads={"codes": 1, "code": 20.0}, system="heads", learning_rate_g=2e-3)
+    train(plan(config, pack), out)
+    log = [line["generator/code_error"] for line in Run(out).read_log() if "generator/code_error" in line]
+    assert np.mean(log[-5:]) < 0.5 * np.mean(log[:5])
+    assert load_generator(Run(out).generator).spec.codes == 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"lable": 1.0}, "heads.lable is unknown"),
+        ({"categories": 2.5}, "whole number"),
+        ({"codes": 65}, "at most 64"),
+        ({"label": -1.0}, "at least 0"),
+        ({"code": float("nan")}, "at least 0"),
+        ({"label": True}, "at least 0"),
+    ],
+)
+def test_what_heads_cannot_be(settings: dict[str, object], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        Heads.of(settings)
+
+
+@pytest.mark.parametrize(
+    ("preset", "settings", "said"),
+    [
+        ("acgan", ["heads.categories=3"], "choose one of them"),
+        ("dcgan", ["heads.codes=2"], "heads is of the heads system"),
+        ("dcgan", ["system=heads"], "heads need something to tell"),
+        ("r3gan-cpu", ["system=heads", "heads.codes=2"], "does not learn codes"),
+        ("stylegan-lite-cpu", ["heads.codes=2"], "heads is of the heads system"),
+    ],
+)
+def test_heads_that_do_not_fit_the_run(pack: Pack, preset: str, settings: list[str], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        planned = plan(resolve(preset, [*TINY, *settings]), pack)
+        build_system(planned.config, planned.spec, CPU)

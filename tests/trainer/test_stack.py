@@ -1,0 +1,113 @@
+"""The stack: who moves when, what each level learns from, and a run that is cut anywhere."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from core.checkpoint import load_generator
+from core.errors import ConfigError
+from core.networks.stacked import Encoder, StackedGenerator
+from trainer import state
+from trainer.config import TrainConfig
+from trainer.data.pack import Pack
+from trainer.presets import resolve
+from trainer.run import Run
+from trainer.stack import Stack
+from trainer.systems import build_system
+from trainer.systems.players import Batch
+from trainer.systems.stacked import ENCODER, LOWER_D, LOWER_G, UPPER_D, UPPER_G, Stacked
+from trainer.training import Outcome, plan, train
+
+CPU = torch.device("cpu")
+LEVELS = {UPPER_D, UPPER_G, LOWER_D, LOWER_G}
+
+
+def config(**changes: object) -> TrainConfig:
+    phases = ["stack.encoder_kimg=0.08", "stack.apart_kimg=0.08"]
+    tiny = {"kimg": 0.24, "batch": 8, "log_kimg": 0.04, "preview_kimg": 0.16, "checkpoint_kimg": 0.04, "previews": 4}
+    return resolve("stackedgan", ["width=4", "latent_dim=8", "generator.features=12", *phases], **{**tiny, **changes})
+
+
+def system_of(pack: Pack) -> Stacked:
+    planned = plan(config(), pack)
+    system = build_system(planned.config, planned.spec, CPU)
+    assert isinstance(system, Stacked)
+    return system
+
+
+def batch() -> Batch:
+    return Batch(torch.rand(8, 4, 16, 16) * 2 - 1, torch.tensor([0, 1] * 4), 0)
+
+
+def test_the_encoder_first_then_each_level_then_both(pack: Pack) -> None:
+    system = system_of(pack)
+    seen = {}
+    for images in (0, 79, 80, 159, 160, 240):
+        system.begin(images)
+        seen[images] = system.resting, system.together
+    assert seen[0] == seen[79] == (LEVELS, False)
+    assert seen[80] == seen[159] == ({ENCODER}, False)
+    assert seen[160] == seen[240] == ({ENCODER}, True)
+
+
+def test_the_encoder_stands_still_once_it_has_learnt(pack: Pack, out: Path) -> None:
+    train(plan(config(kimg=0.12), pack), out)
+    learnt, later = (state.load(Run(out).checkpoints / name).networks for name in ("000000080", "000000120"))
+    names = [name for name in learnt if name.startswith("encoder.")]
+    assert names
+    assert all(torch.equal(learnt[name], later[name]) for name in names)
+    assert any(not torch.equal(learnt[name], later[name]) for name in learnt if name.startswith("generator."))
+
+
+def test_features_have_mean_0_and_mean_square_1(pack: Pack) -> None:
+    encoder = Encoder(system_of(pack).spec, 4, 12).eval()
+    features = encoder(batch().images).detach()
+    assert features.shape == (8, 12)
+    torch.testing.assert_close(features.mean(dim=1), torch.zeros(8), atol=1e-5, rtol=0)
+    torch.testing.assert_close(features.square().mean(dim=1), torch.ones(8), atol=0.01, rtol=0)  # ε of the norm
+
+
+def test_apart_the_lower_level_starts_from_the_encoders_features_together_from_made_ones(pack: Pack) -> None:
+    system = system_of(pack)
+    system.begin(80)
+    torch.manual_seed(0)
+    apart, _ = system._given(batch())
+    system.begin(160)
+    torch.manual_seed(0)
+    together, _ = system._given(batch())
+    torch.manual_seed(0)
+    images = batch().images
+    assert torch.allclose(apart, system.encoder(images), atol=1e-5)
+    assert not torch.allclose(together, apart, atol=1e-2)
+
+
+def test_the_exported_network_is_the_whole_stack(pack: Pack, out: Path) -> None:
+    assert train(plan(config(), pack), out) is Outcome.DONE
+    whole = load_generator(Run(out).generator)
+    assert isinstance(whole, StackedGenerator)
+    z, label = torch.randn(3, 8), torch.tensor([0, 1, 1])
+    features = whole.upper(z[:, :4], label)
+    assert torch.allclose(whole(z, label), whole.paint(features, z[:, 4:]), atol=1e-6)
+
+
+def test_without_classes_there_is_no_phase_of_the_encoder(pack: Pack) -> None:
+    planned = plan(config(conditional=False), pack)
+    system = build_system(planned.config, planned.spec, CPU)
+    system.begin(0)
+    assert system.resting == {ENCODER}
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [({"encoder": 1.0}, "stack.encoder is unknown"), ({"apart_kimg": -1.0}, "at least 0"), ({"entropy": "no"}, "no")],
+)
+def test_what_a_stack_cannot_be(settings: dict[str, object], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        Stack.of(settings)
+
+
+def test_another_family_is_no_stack(pack: Pack) -> None:
+    planned = plan(resolve("dcgan", ["system=stacked", "width=4"]), pack)
+    with pytest.raises(ConfigError, match="are no stack"):
+        build_system(planned.config, planned.spec, CPU)

@@ -1,0 +1,48 @@
+"""What a discriminator says beside real or fake: ``TrainConfig.heads``, checked."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from core.errors import ConfigError
+from core.spec import CATEGORY
+
+MOST_CATEGORIES, MOST_CODES = 1000, 64
+
+
+@dataclass(frozen=True)
+class Heads:
+    """Which heads there are, and how much each weighs.
+
+    ``label`` weighs the class of every image, real and fake, among the pack's classes (Odena et al. 2017, equation 3).
+    ``categories`` and ``codes`` are InfoGAN's: how many values its categorical code has and how many continuous codes
+    there are; ``category`` and ``code`` weigh what can be read of them in an image (Chen et al. 2016, equation 6).
+    """
+
+    label: float = 0.0
+    categories: int = 0
+    codes: int = 0
+    category: float = 1.0
+    code: float = 0.5
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> "Heads":
+        """The settings by name. Raises ConfigError for what does not fit."""
+        names = [f.name for f in fields(cls)]
+        for name, value in settings.items():
+            if name not in names:
+                raise ConfigError(f"heads.{name} is unknown: choose from {', '.join(names)}")
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
+                raise ConfigError(f"heads.{name} is {value}: it must be a number of at least 0")
+        chosen = cls(**settings)
+        for name, most in (("categories", MOST_CATEGORIES), ("codes", MOST_CODES)):
+            value = getattr(chosen, name)
+            if value != int(value) or value > most:
+                raise ConfigError(f"heads.{name} is {value}: it must be a whole number of at most {most}")
+        return chosen
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The values of the categorical code, which have no names but their numbers."""
+        return tuple(f"{CATEGORY}{value}" for value in range(int(self.categories)))

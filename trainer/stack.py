@@ -1,0 +1,35 @@
+"""How a stack of generators is trained: ``TrainConfig.stack``, checked."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from core.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The phases, in thousands of images seen, and the weights of what each generator minimises.
+
+    The encoder learns alone for ``encoder_kimg``; then each level is trained on the encoder's own features for
+    ``apart_kimg``; then both together (Huang et al. 2017, sections 3.2 and 3.4). ``conditional`` weighs that an image
+    leads back to its features and features to their class, ``entropy`` that the noise can be read off again (equations
+    4 and 6).
+    """
+
+    encoder_kimg: float = 10.0
+    apart_kimg: float = 20.0
+    conditional: float = 1.0
+    entropy: float = 1.0
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> "Stack":
+        """The settings by name. Raises ConfigError for what does not fit."""
+        names = [f.name for f in fields(cls)]
+        for name, value in settings.items():
+            if name not in names:
+                raise ConfigError(f"stack.{name} is unknown: choose from {', '.join(names)}")
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
+                raise ConfigError(f"stack.{name} is {value}: it must be a number of at least 0")
+        return cls(**settings)

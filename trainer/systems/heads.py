@@ -1,0 +1,85 @@
+"""A discriminator with more to say: which class an image is of (AC-GAN), or what it was asked to be (InfoGAN)."""
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from core.errors import ConfigError
+from core.spec import GeneratorSpec
+from trainer.config import TrainConfig
+from trainer.heads import Heads
+from trainer.losses import code_distance
+from trainer.systems.adversarial import Adversarial, Conditions, Judged, optimiser, placed
+from trainer.systems.players import Batch, Player, Stats
+
+
+class WithHeads(Adversarial):
+    """As ``Adversarial``, with linear heads on the discriminator's features, which learn together with it.
+
+    The discriminator itself is told no labels: it has to see them (Odena et al. 2017, section 3). Both players
+    minimise what the heads get wrong of fakes; the discriminator also, where the pack has classes, of real images.
+    """
+
+    def __init__(self, config: TrainConfig, spec: GeneratorSpec, device: torch.device) -> None:
+        self.heads = Heads.of(config.heads)
+        super().__init__(config, spec, device)
+        if not (spec.classes or spec.codes):
+            raise ConfigError("heads need something to tell: --conditional, heads.categories or heads.codes")
+        dim = self.discriminator.feature_dim
+        self.classes = self._head("classes", dim, len(spec.classes), device)
+        self.codes = self._head("codes", dim, spec.codes, device)
+        heads = [head for head in (self.classes, self.codes) if head is not None]
+        self.players[0] = Player(
+            "discriminator", optimiser(config, self.discriminator, *heads), self.discriminator_loss
+        )
+
+    def _head(self, name: str, inputs: int, outputs: int, device: torch.device) -> nn.Linear | None:
+        if not outputs:
+            return None
+        head = self.networks[name] = placed(nn.Linear(inputs, outputs), self.config, device)
+        return head
+
+    def conditions(self, batch: Batch) -> Conditions:
+        """Codes are uniform, continuous ones in [-1, 1] (Chen et al. 2016, section 7); classes those of the round."""
+        count, device = len(batch.images), batch.images.device
+        labels = batch.labels
+        if self.heads.categories:
+            labels = torch.randint(int(self.heads.categories), (count,), device=device)
+        codes = torch.rand(count, self.spec.codes, device=device) * 2 - 1 if self.spec.codes else None
+        return Conditions(labels, codes)
+
+    def also_discriminator(
+        self, real: Judged, fake: Judged, batch: Batch, asked: Conditions
+    ) -> tuple[Tensor | float, Stats]:
+        """The heads' errors on fakes, and on real images where those have classes."""
+        loss, stats = self._errors(fake, asked)
+        if self.classes is not None and batch.labels is not None:
+            seen = self.classes(real.features.float())
+            loss = loss + self.heads.label * F.cross_entropy(seen, batch.labels)
+            stats["accuracy"] = (seen.argmax(dim=1) == batch.labels).float().mean()
+        return loss, stats
+
+    def also_generator(self, fake: Judged, asked: Conditions) -> tuple[Tensor | float, Stats]:
+        """The heads' errors on fakes: an image is to show what it was asked to be."""
+        return self._errors(fake, asked)
+
+    def _errors(self, fake: Judged, asked: Conditions) -> tuple[Tensor, dict[str, Tensor]]:
+        features, stats = fake.features.float(), {}
+        loss = torch.zeros((), device=features.device)
+        if self.classes is not None and asked.labels is not None:
+            weight = self.heads.category if self.heads.categories else self.heads.label
+            stats["class_error"] = F.cross_entropy(self.classes(features), asked.labels)
+            loss = loss + weight * stats["class_error"]
+        if self.codes is not None and asked.codes is not None:
+            stats["code_error"] = code_distance(self.codes(features), asked.codes)
+            loss = loss + self.heads.code * stats["code_error"]
+        return loss, stats
+
+    def _seen(self) -> GeneratorSpec:
+        """The spec without classes and codes."""
+        return replace(self.spec, classes=(), codes=0)
+
+    def _judge(self, images: Tensor, labels: Tensor | None) -> Judged:
+        return super()._judge(images, None)

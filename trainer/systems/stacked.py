@@ -1,0 +1,174 @@
+"""A stack of generators, each against a discriminator of its own level (Huang et al. 2017, arXiv 1612.04357)."""
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from core.errors import ConfigError
+from core.networks import build_discriminator, build_generator
+from core.networks.base import Discriminator, Generator
+from core.networks.stacked import Encoder, FeatureDiscriminator, StackedGenerator
+from core.spec import GeneratorSpec
+from trainer.augment import augment
+from trainer.config import TrainConfig
+from trainer.limits import limited
+from trainer.losses import code_distance, loss_of
+from trainer.optimisers import set_rates
+from trainer.stack import Stack
+from trainer.systems.adversarial import optimiser, placed
+from trainer.systems.players import Batch, Player, Stats, frozen
+
+ENCODER, UPPER_D, UPPER_G, LOWER_D, LOWER_G = (
+    "encoder",
+    "features_discriminator",
+    "features_generator",
+    "discriminator",
+    "generator",
+)
+
+Judge = Discriminator | FeatureDiscriminator
+
+
+class Stacked:
+    """The encoder learns first, then both levels apart on its features, then together: what rests follows the time."""
+
+    def __init__(self, config: TrainConfig, spec: GeneratorSpec, device: torch.device) -> None:
+        self.spec, self.config, self.now = spec, config, config
+        self.stack, self.loss = Stack.of(config.stack), loss_of(config.loss, config.loss_options)
+        generator = placed(build_generator(spec), config, device)
+        if not isinstance(generator, StackedGenerator):
+            raise ConfigError(f"networks of family {config.family} are no stack: --set family=stacked")
+        if self.loss.pairs:
+            raise ConfigError(f"the loss {config.loss} pairs images, and features have no pairs: choose another --loss")
+        self.generator: Generator = generator
+        self.whole = generator
+        features, width = generator.upper.last.out_features, int(config.discriminator.get("width", 32))
+        self.encoder = placed(Encoder(spec, width, features), config, device)
+        self.discriminator = placed(build_discriminator(config.family, spec, config.discriminator), config, device)
+        self.features_discriminator = FeatureDiscriminator(features, 2 * features).to(device)
+        above, below = generator.parts
+        self.read_above = nn.Linear(self.features_discriminator.feature_dim, above).to(device)
+        self.read_below = nn.Linear(self.discriminator.feature_dim, below).to(device)
+        self.networks: dict[str, nn.Module] = {
+            LOWER_G: generator,
+            LOWER_D: self.discriminator,
+            ENCODER: self.encoder,
+            UPPER_D: self.features_discriminator,
+            "read_above": self.read_above,
+            "read_below": self.read_below,
+        }
+        self.players = [
+            self._player(ENCODER, self.encoder_loss, self.encoder),
+            self._player(UPPER_D, self.features_discriminator_loss, self.features_discriminator, self.read_above),
+            self._player(UPPER_G, self.features_generator_loss, generator.upper),
+            self._player(LOWER_D, self.discriminator_loss, self.discriminator, self.read_below),
+            self._player(LOWER_G, self.generator_loss, generator.lower),
+        ]
+        self.resting, self.together = frozenset[str](), False
+
+    def _player(self, name: str, loss: Callable[[Batch], tuple[Tensor, Stats]], *networks: nn.Module) -> Player:
+        return Player(name, optimiser(self.config, *networks), loss)
+
+    def begin(self, images_seen: int) -> int:
+        """Who moves follows the phase; learning rates follow their schedule."""
+        now = self.now = self.config.at(images_seen)
+        alone = images_seen < self.stack.encoder_kimg * 1000 and bool(self.spec.classes)
+        others = frozenset((UPPER_D, UPPER_G, LOWER_D, LOWER_G))
+        self.resting = others if alone else frozenset((ENCODER,))
+        self.together = images_seen >= (self.stack.encoder_kimg + self.stack.apart_kimg) * 1000
+        self.encoder.train(alone)
+        for player in self.players:
+            rate = now.learning_rate_g if player.name in (UPPER_G, LOWER_G) else now.learning_rate_d
+            set_rates(player.optimiser, rate, now.beta1, now.beta2)
+        return now.batch
+
+    def finished(self, average: Generator, images_seen: int) -> Mapping[str, Generator]:
+        """Nothing: the stack is one generator."""
+        return {}
+
+    def encoder_loss(self, batch: Batch) -> tuple[Tensor, Stats]:
+        """Tell the classes of real images apart."""
+        logits = self.encoder.classify(self.encoder(self._augmented(batch.images)))
+        if batch.labels is None:
+            return 0 * logits.sum(), {}
+        accuracy = (logits.argmax(dim=1) == batch.labels).float().mean()
+        return F.cross_entropy(logits, batch.labels), {"accuracy": accuracy}
+
+    def features_discriminator_loss(self, batch: Batch) -> tuple[Tensor, Stats]:
+        """Tell the encoder's features from made ones, and read the noise off those."""
+        noise = self._noise(batch)[0]
+        with torch.no_grad():
+            made = self.whole.upper(noise, batch.labels)
+        return self._judge(self.features_discriminator, self._features(batch.images), made, self.read_above, noise)
+
+    def features_generator_loss(self, batch: Batch) -> tuple[Tensor, Stats]:
+        """Features that pass for the encoder's, of the class that was asked for; together, also good to paint with."""
+        above, below = self._noise(batch)
+        made = self.whole.upper(above, batch.labels)
+        with frozen(self.features_discriminator, self.read_above, self.encoder, self.whole.lower, self.discriminator):
+            loss = self._convince(self.features_discriminator, made, self.read_above, above)
+            if batch.labels is not None:
+                error = F.cross_entropy(self.encoder.classify(made), batch.labels)
+                loss = loss + self.stack.conditional * error
+            if self.together:
+                seen = self.discriminator.features(self._augmented(self._painted(made, below)))
+                loss = loss + self.loss.generator(self.discriminator.score(seen).float(), None)
+        return loss, {}
+
+    def discriminator_loss(self, batch: Batch) -> tuple[Tensor, Stats]:
+        """Tell real images from painted ones, and read the noise off those."""
+        features, noise = self._given(batch)
+        with torch.no_grad():
+            made = self._painted(features, noise)
+        real, fake = self._augmented(batch.images), self._augmented(made)
+        return self._judge(self.discriminator, real, fake, self.read_below, noise)
+
+    def generator_loss(self, batch: Batch) -> tuple[Tensor, Stats]:
+        """Images that pass for real, and lead the encoder back to the features they were painted from."""
+        features, noise = self._given(batch)
+        made = self._painted(features, noise)
+        with frozen(self.discriminator, self.read_below, self.encoder):
+            loss = self._convince(self.discriminator, self._augmented(made), self.read_below, noise)
+            error = (self.encoder(made) - features).square().mean()
+        return loss + self.stack.conditional * error, {"features_error": error}
+
+    def _given(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """What the lower level starts from: the encoder's features of real images, or the upper level's, and noise."""
+        above, below = self._noise(batch)
+        with torch.no_grad():
+            features = self.whole.upper(above, batch.labels) if self.together else self._features(batch.images)
+        return features, below
+
+    def _features(self, images: Tensor) -> Tensor:
+        with torch.no_grad():
+            features: Tensor = self.encoder(images)
+        return features
+
+    def _noise(self, batch: Batch) -> list[Tensor]:
+        z = torch.randn(len(batch.images), self.spec.latent_dim, device=batch.images.device)
+        return list(torch.split(z, self.whole.parts, dim=1))
+
+    def _painted(self, features: Tensor, noise: Tensor) -> Tensor:
+        return limited(self.whole.paint(features, noise), *self.spec.value_range)
+
+    def _augmented(self, images: Tensor) -> Tensor:
+        return augment(images, self.now.augment, self.now.augment_p)
+
+    def _judge(
+        self, judge: Judge, real: Tensor, fake: Tensor, reader: nn.Linear, noise: Tensor
+    ) -> tuple[Tensor, Stats]:
+        """The discriminator's side of one level (equation 3), and its reading of the noise (equation 6)."""
+        seen_real, seen_fake = judge.features(real), judge.features(fake)
+        logits = judge.score(seen_real).float(), judge.score(seen_fake).float()
+        ones, zeros = torch.ones_like(logits[0]), torch.zeros_like(logits[1])
+        loss = self.loss.discriminator(*logits, ones, zeros)
+        loss = loss + self.stack.entropy * code_distance(reader(seen_fake.float()), noise)
+        return loss, {"real": logits[0].mean(), "fake": logits[1].mean()}
+
+    def _convince(self, judge: Judge, fake: Tensor, reader: nn.Linear, noise: Tensor) -> Tensor:
+        """The generator's side of one level."""
+        seen = judge.features(fake)
+        loss = self.loss.generator(judge.score(seen).float(), None)
+        return loss + self.stack.entropy * code_distance(reader(seen.float()), noise)
