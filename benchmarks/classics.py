@@ -25,7 +25,7 @@ What the figures are:
 import argparse
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,19 +39,20 @@ from scipy.stats import spearmanr
 from torchmetrics.functional.image import structural_similarity_index_measure
 
 from core.checkpoint import load_generator
-from core.contract import Inputs, sample_inputs, sheet_inputs
+from core.contract import sample_inputs, sheet_inputs
 from core.errors import GanfoundryError
 from core.files import write_atomic
 from core.images import Images, encode_png, sheet
 from core.networks.base import Generator
 from trainer.data.pack import Pack
 from trainer.metrics.extractor import Extractor, lite0
-from trainer.metrics.features import inputs_like, maker, real_features
+from trainer.metrics.features import inputs_like, real_features
 from trainer.metrics.kid import kid
 from trainer.metrics.precision_recall import precision_recall
 from trainer.plots import plot_runs
 from trainer.presets import resolve
 from trainer.presets.about import ABOUT
+from trainer.preview import images_of
 from trainer.run import KID, Run
 from trainer.training import Outcome, plan, train
 
@@ -65,10 +66,9 @@ Figures = dict[str, Any]
 
 @dataclass(frozen=True)
 class Classic:
-    """One run: a preset on some data, for as long as two cores need ten minutes for."""
+    """One run: a preset at its own length, on some data."""
 
     preset: str
-    kimg: float
     data: str = "mnist"
     settings: tuple[str, ...] = ()
     loss: str | None = None
@@ -77,28 +77,27 @@ class Classic:
 
 
 RUNS: dict[str, Classic] = {
-    "mlp-gan": Classic("mlp-gan", 1200),
-    "mlp-gan-rmsprop": Classic("mlp-gan", 1200, optimiser="rmsprop", says="With RMSprop."),
+    "mlp-gan": Classic("mlp-gan"),
+    "mlp-gan-rmsprop": Classic("mlp-gan", optimiser="rmsprop", says="With RMSprop."),
     "mlp-gan-sgd": Classic(
         "mlp-gan",
-        1200,
         optimiser="sgd",
         settings=("learning_rate_g=0.02", "learning_rate_d=0.02"),
         says="With SGD, at a hundred times the rate.",
     ),
-    "upconv-gan": Classic("upconv-gan", 300),
-    "dcgan-keras": Classic("dcgan-keras", 300),
-    "dcgan-28": Classic("dcgan-28", 300),
-    "lsgan": Classic("lsgan", 300),
-    "wgan": Classic("wgan", 500),
-    "wgan-gp": Classic("wgan-gp", 200),
-    "cgan": Classic("cgan", 300),
-    "acgan": Classic("acgan", 300),
-    "infogan": Classic("infogan", 250),
-    "stackedgan": Classic("stackedgan", 250),
-    "biggan-lite": Classic("biggan-lite", 100),
-    "cgan-fashion": Classic("cgan", 300, "fashion"),
-    "biggan-lite-fashion": Classic("biggan-lite", 100, "fashion"),
+    "upconv-gan": Classic("upconv-gan"),
+    "dcgan-keras": Classic("dcgan-keras"),
+    "dcgan-28": Classic("dcgan-28"),
+    "lsgan": Classic("lsgan"),
+    "wgan": Classic("wgan"),
+    "wgan-gp": Classic("wgan-gp"),
+    "cgan": Classic("cgan"),
+    "acgan": Classic("acgan"),
+    "infogan": Classic("infogan"),
+    "stackedgan": Classic("stackedgan"),
+    "biggan-lite": Classic("biggan-lite"),
+    "cgan-fashion": Classic("cgan", "fashion"),
+    "biggan-lite-fashion": Classic("biggan-lite", "fashion"),
 }
 
 
@@ -119,17 +118,17 @@ def main() -> None:
     used = {name: data[name]() for name in {run.data for run in chosen.values()}}
     if args.do == "train":
         for name, run in chosen.items():
-            train_one(args.out / name, run, used[run.data].pack, args.device, args.kimg or run.kimg)
+            train_one(args.out / name, run, used[run.data].pack, args.device, args.kimg)
     elif args.do == "judge":
         judge_all(args.out, chosen, used, args.samples)
     else:
         write_gallery(args.out, chosen, DOCS)
 
 
-def train_one(out: Path, run: Classic, pack: Pack, device: str, kimg: float) -> None:
+def train_one(out: Path, run: Classic, pack: Pack, device: str, kimg: float | None) -> None:
     """Train as far as is left to train, with KID on the way."""
-    changes = {"optimiser": run.optimiser, "loss": run.loss, "device": device, "metric_kimg": max(kimg / 10, 0.1)}
-    config = resolve(run.preset, run.settings, kimg=kimg, **changes)
+    config = resolve(run.preset, run.settings, kimg=kimg, optimiser=run.optimiser, loss=run.loss, device=device)
+    config = replace(config, metric_kimg=config.kimg / 10)
     if train(plan(config, pack), out, report=lambda line: tell(out.name, line)) is Outcome.STOPPED:
         raise SystemExit(f"stopped; {out} is saved: run the same command to go on")
 
@@ -163,7 +162,7 @@ def judge_one(run: Run, data: Data, judge: Judge, extractor: Extractor, samples:
     generator = load_generator(run.generator)
     spec, pack = generator.spec, data.pack
     inputs = inputs_like(pack, spec, range(samples))
-    images = made(generator, inputs)
+    images = images_of(generator, inputs)
     features = torch.cat([extractor.features(images[i : i + 64]) for i in range(0, len(images), 64)])
     reals = real_features(pack, extractor)
     fewer = min(len(reals), len(features))
@@ -184,16 +183,9 @@ def judge_one(run: Run, data: Data, judge: Judge, extractor: Extractor, samples:
         found["alike"] = round(alike(images, asked), 3)
         found["real alike"] = round(alike(data.test[0], data.test[1]), 3)
     if spec.codes:
-        found["codes"], found["category"] = codes_of(generator, judge)
+        found["codes"], found["category"] = codes_of(generator)
     found |= from_log(run)
     return found
-
-
-def made(generator: Generator, inputs: Inputs) -> Images:
-    """The images of any number of inputs."""
-    make, count = maker(generator), len(inputs["z"])
-    parts = ({name: value[i : i + 64] for name, value in inputs.items()} for i in range(0, count, 64))
-    return np.concatenate([make(part) for part in parts])
 
 
 def matched(asked: Labels, seen: Labels, classes: int) -> Labels:
@@ -228,12 +220,12 @@ def checkerboard(images: Images) -> float:
     return float(np.mean(ratios))
 
 
-def codes_of(generator: Generator, judge: Judge) -> tuple[list[float], float]:
-    """How well a regressor that learnt on some images reads codes and categories off others: |correlation|, accuracy."""
+def codes_of(generator: Generator) -> tuple[list[float], float]:
+    """How well a regressor that learnt on some images reads codes off others, and categories: |correlations|, accuracy."""
     spec = generator.spec
     inputs = dict(sample_inputs(spec, range(10_000, 10_000 + REGRESSOR_IMAGES + 2000)))
     inputs["codes"] = np.random.RandomState(1).uniform(-1, 1, inputs["codes"].shape).astype(np.float32)
-    images, codes = made(generator, inputs), inputs["codes"]
+    images, codes = images_of(generator, inputs), inputs["codes"]
     known = slice(0, REGRESSOR_IMAGES), slice(REGRESSOR_IMAGES, None)
     regressor = Judge(spec.codes, spec.height, spec.width)
     learn(regressor, images[known[0]], codes[known[0]], images_seen=60_000)
@@ -336,7 +328,7 @@ def entry(name: str, run: Classic, found: Figures, kinds: list[str]) -> str:
 
 def sheet_of(generator: Generator) -> tuple[Images, int]:
     inputs, columns = sheet_inputs(generator.spec, SHOWN)
-    return made(generator, inputs), columns
+    return images_of(generator, inputs), columns
 
 
 def extras(generator: Generator) -> dict[str, tuple[Images, int]]:
@@ -350,11 +342,11 @@ def extras(generator: Generator) -> dict[str, tuple[Images, int]]:
         for row in range(3 * spec.codes):
             inputs["codes"][row * steps : (row + 1) * steps, row % spec.codes] = values
         inputs["label"] = np.repeat(np.arange(3 * spec.codes) // spec.codes * 3, steps)[:, None].astype(np.int64)
-        found["codes"] = made(generator, inputs), steps
+        found["codes"] = images_of(generator, inputs), steps
     if spec.family == "biggan":
         inputs = dict(sample_inputs(spec, list(range(10)) * 6))
         inputs["truncation"] = np.repeat(np.linspace(0, 1.5, 6, dtype=np.float32), 10)[:, None]
-        found["truncation"] = made(generator, inputs), 10
+        found["truncation"] = images_of(generator, inputs), 10
     return found
 
 

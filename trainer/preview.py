@@ -3,14 +3,13 @@
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image, ImageDraw, ImageFont
 
 from core.contract import Inputs, sample_inputs, sheet_inputs
 from core.files import write_atomic
 from core.images import Images, encode_png, from_pillow, over_checkerboard, sheet, to_pillow
 from core.networks.base import Generator
-from core.pixels import to_pixels
+from trainer.metrics.features import maker, take
 from trainer.run import Run
 
 RENDER_BATCH = 64
@@ -25,17 +24,11 @@ def render(generator: Generator, count: int) -> Images:
     return images_of(generator, sample_inputs(generator.spec, range(count)))
 
 
-@torch.no_grad()
 def images_of(generator: Generator, inputs: Inputs) -> Images:
     """What ``generator`` makes of the graph's inputs, each ``(n, …)``: uint8 ``(n, h, w, c)``, straight alpha."""
-    spec, device, parts = generator.spec, generator.latent_mean.device, []
-    for start in range(0, len(inputs["z"]), RENDER_BATCH):
-        rows = {name: torch.from_numpy(value[start : start + RENDER_BATCH]) for name, value in inputs.items()}
-        given = {name: value.to(device) for name, value in rows.items()}
-        label = given["label"][:, 0] if spec.classes else None
-        values = generator(given["z"], label, given.get("codes"))  # (n, c, h, w)
-        parts.append(to_pixels(values, spec.value_range).cpu())
-    return torch.cat(parts).numpy()
+    make, count = maker(generator), len(inputs["z"])
+    parts = [slice(start, start + RENDER_BATCH) for start in range(0, count, RENDER_BATCH)]
+    return np.concatenate([make(take(inputs, part)) for part in parts])
 
 
 def write_preview(run: Run, generator: Generator, count: int, images_seen: int) -> None:

@@ -80,8 +80,8 @@ class DCGANDiscriminator(Discriminator):
 
     Options: ``width``, the channels after the first convolution; ``norm``, "batch" (the paper; not at the input),
     "layer" or "none" (which gradient penalties want, for batch norm makes images depend on each other);
-    ``minibatch_std``, show each score how varied its batch is; ``momentum`` as the generator's; ``dropout``, the share
-    of activations left out at random after every convolution. A label is shown as one more channel of the image.
+    ``minibatch_std``, show each score how varied its batch is; ``momentum`` as the generator's. A
+    label is shown as one more channel of the image.
     """
 
     def __init__(
@@ -91,7 +91,6 @@ class DCGANDiscriminator(Discriminator):
         norm: Literal["batch", "layer", "none"] = "batch",
         minibatch_std: bool = False,
         momentum: float = 0.1,
-        dropout: float = 0.0,
     ) -> None:
         check_width(width)
         if norm not in ("batch", "layer", "none"):
@@ -100,13 +99,10 @@ class DCGANDiscriminator(Discriminator):
         widths = [spec.channels + bool(spec.classes)] + [_widened(width, step) for step in range(size.doublings)]
         super().__init__(spec, (widths[-1] + minibatch_std) * size.base_height * size.base_width)
         self.label = LabelMap(len(spec.classes), spec.height, spec.width) if spec.classes else None
-        stages: list[nn.Module] = []
-        for step, (a, b) in enumerate(pairwise(widths)):
-            normed = norm if step else "none"  # not at the input
-            stages.append(_strided(a, b, normed, momentum))
-            if dropout:
-                stages.append(nn.Dropout(dropout))
-        self.halve = nn.Sequential(*stages)
+        norms = ["none"] + [norm] * (size.doublings - 1)
+        self.halve = nn.Sequential(
+            *(_strided(a, b, kind, momentum) for (a, b), kind in zip(pairwise(widths), norms, strict=True))
+        )
         self.compare = MinibatchStandardDeviation() if minibatch_std else nn.Identity()
         self.last = nn.Linear(self.feature_dim, 1)
         self.apply(initialise)

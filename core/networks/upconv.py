@@ -82,4 +82,5 @@ def initialise(module: nn.Module) -> None:
     """He et al. 2015, equation 10: without norms, smaller weights let the latent fade on its way to the image."""
     if isinstance(module, (nn.Conv2d, nn.Linear)):
         nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-        nn.init.zeros_(module.bias)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

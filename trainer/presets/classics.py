@@ -16,7 +16,7 @@ def mlp_gan() -> TrainConfig:
         discriminator={"width": 512, "blocks": 2},
         augment=(),
         batch=64,
-        kimg=1200.0,
+        kimg=600.0,
         log_kimg=5.0,
         preview_kimg=50.0,
         checkpoint_kimg=200.0,
@@ -41,7 +41,7 @@ def upconv_gan() -> TrainConfig:
         beta1=0.0,
         beta2=0.9,
         batch=64,
-        kimg=300.0,
+        kimg=120.0,
     )
 
 
@@ -57,13 +57,13 @@ def dcgan_keras() -> TrainConfig:
         learning_rate_g=1.5e-4,
         learning_rate_d=2e-4,
         batch=64,
-        kimg=300.0,
+        kimg=150.0,
     )
 
 
 def dcgan_28() -> TrainConfig:
     """Radford et al. 2016 for images of 28x28: a 7x7 base, doubled twice, and halved twice."""
-    return TrainConfig(preset="dcgan-28", generator={"width": 64}, discriminator={"width": 64}, augment=(), kimg=400.0)
+    return TrainConfig(preset="dcgan-28", generator={"width": 64}, discriminator={"width": 64}, augment=(), kimg=200.0)
 
 
 def lsgan() -> TrainConfig:
@@ -75,7 +75,7 @@ def lsgan() -> TrainConfig:
         loss="least-squares",
         loss_options={"a": 0.0, "b": 1.0, "c": 1.0},
         augment=(),
-        kimg=400.0,
+        kimg=200.0,
     )
 
 
@@ -94,7 +94,8 @@ def wgan() -> TrainConfig:
         learning_rate_d=5e-5,
         beta1=0.0,
         beta2=0.99,
-        kimg=900.0,
+        batch=32,
+        kimg=300.0,
     )
 
 
@@ -112,7 +113,8 @@ def wgan_gp() -> TrainConfig:
         learning_rate_d=1e-4,
         beta1=0.0,
         beta2=0.9,
-        kimg=600.0,
+        batch=32,
+        kimg=130.0,
     )
 
 
@@ -124,7 +126,7 @@ def cgan() -> TrainConfig:
         discriminator={"width": 64},
         conditional=True,
         augment=(),
-        kimg=400.0,
+        kimg=160.0,
     )
 
 
@@ -138,7 +140,7 @@ def acgan() -> TrainConfig:
         heads={"label": 1.0},
         conditional=True,
         augment=(),
-        kimg=400.0,
+        kimg=160.0,
     )
 
 
@@ -154,7 +156,7 @@ def infogan() -> TrainConfig:
         augment=(),
         learning_rate_g=1e-3,
         learning_rate_d=2e-4,
-        kimg=400.0,
+        kimg=200.0,
     )
 
 
@@ -166,11 +168,11 @@ def stackedgan() -> TrainConfig:
         system="stacked",
         generator={"width": 32, "features": 128},
         discriminator={"width": 32},
-        stack={"encoder_kimg": 60.0, "apart_kimg": 120.0, "conditional": 1.0, "entropy": 1.0},
+        stack={"encoder_kimg": 20.0, "apart_kimg": 30.0, "conditional": 1.0, "entropy": 1.0},
         latent_dim=100,
         conditional=True,
         augment=(),
-        kimg=300.0,
+        kimg=80.0,
     )
 
 
@@ -179,18 +181,17 @@ def biggan_lite() -> TrainConfig:
     return TrainConfig(
         preset="biggan-lite",
         family="biggan",
-        generator={"width": 32, "embedding": 64, "attention": 14},
-        discriminator={"width": 32, "attention": 14},
+        generator={"width": 16, "embedding": 64, "attention": 14},
+        discriminator={"width": 16, "attention": 14},
         loss="hinge",
         orthogonal=1e-4,
-        critic_steps=2,
         conditional=True,
         latent_dim=96,
         augment=(),
-        learning_rate_g=1e-4,
+        learning_rate_g=2e-4,
         learning_rate_d=4e-4,
         beta1=0.0,
         beta2=0.999,
         batch=64,
-        kimg=200.0,
+        kimg=80.0,
     )

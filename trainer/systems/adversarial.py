@@ -56,10 +56,12 @@ class Adversarial:
             build_discriminator(config.family, self._seen(), config.discriminator), config, device
         )
         self.networks: dict[str, nn.Module] = {"generator": self.generator, "discriminator": self.discriminator}
-        generator = Player("generator", optimiser(config, self.generator), self.generator_loss, config.critic_steps)
+        critic = optimiser(config, self.discriminator)
+        if config.clip:
+            critic.register_step_post_hook(lambda *_: clip_weights(self.discriminator, config.clip))
         self.players = [
-            Player("discriminator", optimiser(config, self.discriminator), self.discriminator_loss),
-            generator,
+            Player("discriminator", critic, self.discriminator_loss),
+            Player("generator", optimiser(config, self.generator), self.generator_loss, config.critic_steps),
         ]
         self.share = AdaptiveShare().to(device) if config.augment_target else None
         if self.share is not None:
@@ -86,8 +88,6 @@ class Adversarial:
     def discriminator_loss(self, batch: Batch) -> tuple[Tensor, Stats]:
         """Tell real from fake; every ``penalty_every``-th round also stay flat around the real and the fake images."""
         now = self.now
-        if now.clip:
-            clip_weights(self.discriminator, now.clip)
         penalise = batch.step % now.penalty_every == 0
         images = batch.images.detach().requires_grad_(penalise and now.r1_gamma > 0)
         fakes = self._imagine(batch)
