@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 from core.bundle import levels_apart
 from core.checkpoint import load_generator
-from core.spec import GeneratorSpec
+from core.networks.base import Discriminator
 from export.exporting import export_run
 from tests.trainer.conftest import blobs
 from trainer.config import TrainConfig
@@ -32,7 +32,8 @@ RHYTHM = {"log_kimg": 0.032, "preview_kimg": 0.128, "checkpoint_kimg": 0.128, "p
 
 @pytest.fixture(scope="session")
 def pack(tmp_path_factory: pytest.TempPathFactory) -> Pack:
-    return write_pack(tmp_path_factory.mktemp("pack") / "discs", blobs(64), None, PackInfo("discs", 16, 16, 4))
+    info = PackInfo("discs", 16, 16, 4, classes=("red", "green"))
+    return write_pack(tmp_path_factory.mktemp("pack") / "discs", blobs(64), np.arange(64) % 2, info)
 
 
 @pytest.fixture(autouse=True)
@@ -55,25 +56,27 @@ def accelerator() -> torch.device:
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_networks_and_their_penalties_are_those_of_the_cpu(preset: str) -> None:
-    config = tiny(preset)
-    spec = GeneratorSpec(config.family, 16, 16, 4, 16, options=config.generator)
-    here, there = (build_system(config, spec, device) for device in (CPU, accelerator()))
+def test_networks_and_their_penalties_are_those_of_the_cpu(preset: str, pack: Pack) -> None:
+    planned = plan(tiny(preset), pack)
+    here, there = (build_system(planned.config, planned.spec, device) for device in (CPU, accelerator()))
     draws = torch.Generator().manual_seed(0)
     z, images = torch.randn(8, 16, generator=draws), torch.rand(8, 4, 16, 16, generator=draws) * 2 - 1
+    labels, codes = torch.arange(8) % 2, torch.linspace(-1, 1, 8 * planned.spec.codes).view(8, -1)
     found = []
     for system, device in ((here, CPU), (there, accelerator())):
         for name, network in system.networks.items():
             network.load_state_dict(here.networks[name].state_dict())
             network.eval()
-        shown = images.to(device).requires_grad_()
-        logits = system.networks["discriminator"](shown)
+        critic = next(network for network in system.networks.values() if isinstance(network, Discriminator))
+        shown, asked = images.to(device).requires_grad_(), labels.to(device)
+        logits = critic(shown, asked if critic.spec.classes else None)
         penalty = squared_gradient(logits, shown)
         penalty.backward()
-        slopes = [p.grad for p in system.networks["discriminator"].parameters() if p.grad is not None]
+        slopes = [p.grad for p in critic.parameters() if p.grad is not None]
         steepest = max(slope.abs().max().item() for slope in slopes)
-        made = system.generator(z.to(device)).detach().cpu()
-        found.append((made, logits.detach().cpu(), penalty.item(), steepest))
+        asked = asked if planned.spec.classes else None
+        made = system.generator(z.to(device), asked, codes.to(device) if planned.spec.codes else None)
+        found.append((made.detach().cpu(), logits.detach().cpu(), penalty.item(), steepest))
     for ours, theirs in zip(*found, strict=True):
         np.testing.assert_allclose(theirs, ours, rtol=2e-3, atol=2e-4)
 
