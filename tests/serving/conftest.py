@@ -29,6 +29,7 @@ SPEC = GeneratorSpec("tiny", 8, 12, 4, latent_dim=8, provenance=Provenance(data_
 CLASSES = ("cat", "dog", "bird")
 LAYERS, STYLE_DIM = 6, 5
 NOISY = replace(SPEC, noise=7)
+CODED = replace(SPEC, codes=2)
 
 
 def publish(bundle: Path, name: str, repository: Path) -> publishing.Published:
@@ -37,7 +38,7 @@ def publish(bundle: Path, name: str, repository: Path) -> publishing.Published:
 
 
 def make_bundle(path: Path, spec: GeneratorSpec = SPEC, seed: int = 0) -> Path:
-    """A bundle of a network that is one matrix: z → truncation → W → tanh (→ darker by class) → pixels."""
+    """A bundle of a network that is one matrix: z → truncation → W (+ codes) → tanh (→ darker by class) → pixels."""
     path.mkdir(parents=True)
     size = spec.channels * spec.height * spec.width
     weight = np.random.RandomState(seed).standard_normal((spec.latent_dim, size)).astype(np.float32) / 3
@@ -46,14 +47,24 @@ def make_bundle(path: Path, spec: GeneratorSpec = SPEC, seed: int = 0) -> Path:
     inputs: dict[str, Any] = {"z": z, "truncation": np.linspace(1, 0.5, 5, dtype=np.float32)[:, None]}
     if spec.classes:
         inputs["label"] = np.arange(5, dtype=np.int64)[:, None] % len(spec.classes)
+    if spec.codes:
+        inputs["codes"] = latents(range(5), spec.codes)
     (path / GOLDEN).write_bytes(Golden(inputs, images_of(spec, weight, **inputs)).to_bytes())
     write_manifest(path, spec=spec, opset=18, seed_algorithm=ALGORITHM)
     return path
 
 
-def images_of(spec: GeneratorSpec, weight, z, truncation, label=None):
+def mixing(spec: GeneratorSpec) -> np.ndarray:
+    """What each code adds to each value."""
+    return np.random.RandomState(7).standard_normal((spec.codes, spec.channels * spec.height * spec.width)).astype("f4")
+
+
+def images_of(spec: GeneratorSpec, weight, z, truncation, label=None, codes=None):
     """What the graph computes, in numpy."""
-    values = np.tanh((z * truncation) @ weight) * np.float32(127) + np.float32(127)
+    sums = (z * truncation) @ weight
+    if codes is not None:
+        sums = sums + codes @ mixing(spec)
+    values = np.tanh(sums) * np.float32(127) + np.float32(127)
     if label is not None:
         values = values / (label.astype(np.float32) + 1)
     chw = np.round(values).reshape(len(z), spec.channels, spec.height, spec.width)
@@ -67,7 +78,18 @@ def make_graph(spec: GeneratorSpec, weight: np.ndarray) -> onnx.ModelProto:
     nodes = [
         helper.make_node("Mul", ["z", "truncation"], ["style"]),
         helper.make_node("MatMul", ["style", "weight"], ["sum"]),
-        helper.make_node("Tanh", ["sum"], ["value"]),
+    ]
+    last = "sum"
+    if spec.codes:
+        inputs.append(("codes", TensorProto.FLOAT, spec.codes))
+        constants["mixing"] = mixing(spec)
+        nodes += [
+            helper.make_node("MatMul", ["codes", "mixing"], ["mixed"]),
+            helper.make_node("Add", ["sum", "mixed"], ["both"]),
+        ]
+        last = "both"
+    nodes += [
+        helper.make_node("Tanh", [last], ["value"]),
         helper.make_node("Mul", ["value", "half"], ["scaled"]),
         helper.make_node("Add", ["scaled", "half"], ["levels"]),
     ]
@@ -227,13 +249,17 @@ def server(tmp_path_factory, bundle, labelled_bundle) -> Iterator[Supervisor]:
 
 @pytest.fixture(scope="session")
 def style_server(tmp_path_factory, bundle, style_bundle, labelled_bundle) -> Iterator[Supervisor]:
-    """A Triton with a model that has styles, in its second version, one that takes noise too, and some without."""
+    """A Triton with a model that has styles, in its second version, one that takes noise too, and some without.
+
+    ``animals`` has classes, ``coded`` has codes.
+    """
     repository = tmp_path_factory.mktemp("styled") / "repository"
     publish(style_bundle, "styled", repository)
     publish(style_bundle, "styled", repository)
     publish(bundle, "tiny", repository)
     publish(labelled_bundle, "animals", repository)
     publish(make_style_bundle(tmp_path_factory.mktemp("bundles") / "noisy", NOISY), "noisy", repository)
+    publish(make_bundle(tmp_path_factory.mktemp("bundles") / "coded", CODED), "coded", repository)
     configure(repository / "styled_synthesis", max_batch_size=7)
     with Supervisor(repository, free_ports()) as supervisor:
         yield supervisor

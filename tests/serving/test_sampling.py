@@ -13,7 +13,7 @@ from core.latents import latents
 from serving.client import Sampler
 from serving.interpolation import slerp
 from serving.sampling import MOST_FRAMES, parse_truncations
-from tests.serving.conftest import LAYERS, NOISY, SPEC, images_of_styles, style_weights, styles_of
+from tests.serving.conftest import CLASSES, LAYERS, NOISY, SPEC, images_of_styles, style_weights, styles_of
 
 FIRST, SECOND = style_weights()
 
@@ -196,6 +196,38 @@ def test_a_sweep_is_a_row_for_each_seed_and_a_column_for_each_truncation(sample,
     assert levels_apart(table[0, 2], table[1, 2]) > 10
 
 
+def test_all_classes_are_a_row_each_and_a_column_for_each_seed(sample, images_of, tmp_path):
+    sample("animals", "--seeds", "3,9", "--label", "all", "--truncation", 0.5, "--sheet", tmp_path / "sheet.png")
+    table = cells(tmp_path / "sheet.png", 2)
+    assert len(table) == len(CLASSES)
+    for row, label in enumerate(CLASSES):
+        expected = images_of("animals", [3, 9], label=label, truncation=0.5)
+        for column, seed in enumerate((3, 9)):
+            path = tmp_path / "out" / f"{label}_{seed:010d}.png"
+            assert levels_apart(read(path), expected[column]) <= MOST_LEVELS
+            assert (table[row, column] == read(path)).all()
+            assert (text_of(path)["Seed"], text_of(path)["Label"]) == (str(seed), label)
+
+
+def test_a_way_of_a_code_is_a_column_for_each_value_while_the_others_stay(sample, images_of, tmp_path):
+    sample("coded", "--seeds", "3,9", "--code", "1=-2..2:3", "--code", "0=0.5", "--sheet", tmp_path / "sheet.png")
+    table = cells(tmp_path / "sheet.png", 3)
+    for column, value in enumerate((-2, 0, 2)):
+        expected = images_of("coded", [3, 9], codes=np.array([0.5, value], np.float32))
+        for row, seed in enumerate((3, 9)):
+            path = tmp_path / "out" / f"{seed:010d}_code_1_{value}.png"
+            assert levels_apart(read(path), expected[row]) <= MOST_LEVELS
+            assert (table[row, column] == read(path)).all()
+            assert text_of(path)["Code 1"] == str(value)
+    assert levels_apart(table[0, 0], table[0, 2]) > 10
+
+
+def test_one_value_of_a_code_has_the_file_names_of_seeds(sample, images_of, tmp_path):
+    sample("coded", "--seeds", "7", "--code", "0=1.5")
+    expected = images_of("coded", [7], codes=np.array([1.5, 0], np.float32))
+    assert levels_apart(read_all(tmp_path / "out"), expected) <= MOST_LEVELS
+
+
 def test_one_truncation_has_the_file_names_it_always_had(sample, tmp_path):
     assert "1 images in" in sample("styled", "--seeds", "7", "--truncation", "0.7")
     (path,) = (tmp_path / "out").iterdir()
@@ -217,6 +249,11 @@ def test_one_truncation_has_the_file_names_it_always_had(sample, tmp_path):
         ("styled", ("--mix", "3,9", "--layers", "odd"), "coarse, middle, fine, or a range"),
         ("tiny", ("--mix", "3,9", "--layers", "fine"), "'tiny' version 1 has no styles"),
         ("styled", ("--seeds", "3", "--truncation", "0.5,0.50"), "given twice"),
+        ("styled", ("--seeds", "3", "--label", "all"), "no classes"),
+        ("styled", ("--seeds", "3", "--code", "0=1"), "no codes"),
+        ("coded", ("--seeds", "3", "--code", "2=1"), "codes 0 to 1, not 2"),
+        ("coded", ("--seeds", "3", "--code", "0=0..1", "--truncation", "0,1"), "a sheet has two sides"),
+        ("animals", ("--seeds", "3", "--label", "brid"), "choose bird .*that the one"),
     ],
 )
 def test_what_cannot_be_is_said_in_one_line_and_leaves_no_picture(sample, tmp_path, model, arguments, said):

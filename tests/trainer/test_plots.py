@@ -9,7 +9,7 @@ from PIL import Image
 
 from core.errors import TrainingError
 from trainer.plots import _COLOURS, _named, _smooth, plot_losses, plot_runs
-from trainer.run import KID
+from trainer.run import KID, Run
 
 
 def write_run(folder: Path, seed: int, kid: bool = True) -> Path:
@@ -56,6 +56,22 @@ def test_runs_without_kid_share_a_picture_with_those_that_have_it(tmp_path: Path
     plot_runs(runs[:1], tmp_path / "one.png")
     both, one = pixels(tmp_path / "both.png"), pixels(tmp_path / "one.png")
     assert len(both) == pytest.approx(1.5 * len(one), rel=0.01)
+
+
+def test_the_newest_samples_are_below_the_curves_side_by_side(tmp_path: Path) -> None:
+    runs = [write_run(tmp_path / name, seed) for seed, name in enumerate("ab")]
+    plot_runs(runs, tmp_path / "without.png")
+    for run, newest in zip(runs, ((250, 0, 0), (0, 250, 0)), strict=True):
+        for images, colour in ((1000, (0, 0, 250)), (2000, newest)):
+            path = Run(run).preview(images)
+            path.parent.mkdir(exist_ok=True)
+            Image.new("RGB", (32, 32), colour).save(path)
+    plot_runs(runs, tmp_path / "with.png")
+    without, page = pixels(tmp_path / "without.png"), pixels(tmp_path / "with.png")
+    left, right = np.array_split(page[len(without) :], 2, axis=1)
+    assert (inked(left, "#fa0000") > 5000, inked(right, "#fa0000")) == (True, 0)
+    assert (inked(right, "#00fa00") > 5000, inked(left, "#00fa00")) == (True, 0)
+    assert inked(page, "#0000fa") == 0
 
 
 def test_losses_of_a_judged_run_have_kid_below(tmp_path: Path) -> None:

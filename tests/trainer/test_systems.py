@@ -128,3 +128,12 @@ def test_noisy_labels_reach_the_discriminator() -> None:
         expected = logistic_discriminator(real, fake, torch.full((8,), 0.9), torch.zeros(8)).item()
     assert losses[1] == pytest.approx(expected, rel=1e-5)
     assert losses[0] != pytest.approx(losses[1], rel=1e-3)
+
+
+def test_a_clipped_critic_is_clipped_whenever_somebody_looks() -> None:
+    config = tiny_config(loss="wasserstein", clip=0.01, optimiser="rmsprop", learning_rate_d=0.005)
+    system = build_system(config, SPEC, CPU)
+    training = Training(config, system, average_of(system.generator), CPU)
+    for player in system.players:
+        move(player, batch(), training)
+        assert all(p.abs().max() <= 0.01 for p in system.discriminator.parameters())
