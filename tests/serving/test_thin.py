@@ -31,16 +31,17 @@ from tests.serving import conftest
 from tests.serving.conftest import CLASSES, NOISY, SPEC, make_bundle, make_style_bundle
 
 SEEDS = [0, 7, 3, 2**31, LAST_SEED, 7]
+ANIMALS = replace(SPEC, classes=CLASSES, codes=2)
 BESIDE = ("latents", "encoder", "from_seed", "png")
 
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory):
-    """A generator in two versions, one with classes, one with noise and styles."""
+    """A generator in two versions, one with classes and codes, one with noise and styles."""
     bundles, repository = tmp_path_factory.mktemp("bundles"), tmp_path_factory.mktemp("thin") / "repository"
     publishing.publish(make_bundle(bundles / "first", seed=1), "tiny", repository)
     publishing.publish(make_bundle(bundles / "tiny"), "tiny", repository)
-    publishing.publish(make_bundle(bundles / "animals", replace(SPEC, classes=CLASSES)), "animals", repository)
+    publishing.publish(make_bundle(bundles / "animals", ANIMALS), "animals", repository)
     publishing.publish(make_style_bundle(bundles / "noisy", NOISY), "noisy", repository)
     with Supervisor(repository, free_ports()) as supervisor:
         yield supervisor
@@ -80,10 +81,18 @@ def test_latents_and_noise_are_drawn_as_everywhere(served, name):
 def test_a_label_is_asked_for_where_there_are_classes(served):
     label = column([0, 1, 2, 0, 1, 2])
     found = ask(served, "animals_from_seed", seed=column(SEEDS), label=label)
-    inputs = sample_inputs(replace(SPEC, classes=CLASSES), SEEDS) | {"label": label}
+    inputs = sample_inputs(ANIMALS, SEEDS) | {"label": label, "codes": np.zeros((len(SEEDS), 2), np.float32)}
     assert levels_apart(found, ask(served, "animals", **inputs)) <= 1
-    with pytest.raises(InferenceServerException, match=r"expected 2 inputs but got 1|label"):
+    with pytest.raises(InferenceServerException, match=r"expected at least 2 inputs but got 1|label"):
         ask(served, "animals_from_seed", seed=column(SEEDS))
+
+
+def test_codes_may_be_given(served):
+    inputs = sample_inputs(ANIMALS, SEEDS)
+    asked = {"seed": column(SEEDS), "label": inputs["label"]}
+    found = ask(served, "animals_from_seed", **asked, codes=inputs["codes"])
+    assert levels_apart(found, ask(served, "animals", **inputs)) <= 1
+    assert levels_apart(found, ask(served, "animals_from_seed", **asked)) > 10
 
 
 def test_a_png_file_holds_the_same_image(served):
@@ -133,8 +142,8 @@ def test_ensembles_name_the_version_of_every_step_and_are_there_once(served):
         assert [step.version for step in config.steps] == [2] * len(config.steps)
         assert config.versions == (1 if config.backend == ENSEMBLE else 2)
     given = read_config(model["animals_png"].path).inputs
-    truncation = Tensor("truncation", "FP32", (1,), optional=True)
-    assert set(given) == {Tensor("seed", "INT64", (1,)), Tensor("label", "INT64", (1,)), truncation}
+    may = {Tensor("truncation", "FP32", (1,), optional=True), Tensor("codes", "FP32", (2,), optional=True)}
+    assert set(given) == {Tensor("seed", "INT64", (1,)), Tensor("label", "INT64", (1,))} | may
 
 
 def test_seeds_of_golden_images_are_found_and_others_are_refused(bundle, tmp_path):
