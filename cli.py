@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+from rich.box import SIMPLE
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from core.errors import ExportError, GanfoundryError
@@ -221,13 +222,13 @@ def presets() -> None:
     from trainer.presets import PRESETS
     from trainer.presets.about import ABOUT
 
-    table = Table("preset", "paper", "networks, loss", "made for", "minutes on 2 cores", "images/s on an H100")
+    first = Column("preset", no_wrap=True)
+    table = Table(first, "what it is for", "minutes,\n2 cores", "images/s,\nH100", box=SIMPLE)
     for name, make in PRESETS.items():
         about, config = ABOUT[name], make()
         minutes, gpu = (f"{each:g}" if each else "" for each in (about.minutes, about.gpu))
-        table.add_row(
-            name, about.paper, f"{config.family}, {config.loss}", f"{about.size}: {about.good_for}", minutes, gpu
-        )
+        what = f"{about.size}: {about.good_for}. {about.paper}; {config.family} networks, {config.loss} loss"
+        table.add_row(name, what, minutes, gpu)
     console.print(table)
 
 

