@@ -221,7 +221,7 @@ def checkerboard(images: Images) -> float:
 
 
 def codes_of(generator: Generator) -> tuple[list[float], float]:
-    """How well a regressor trained on some images reads the codes and categories of others: |correlations|, accuracy."""
+    """How well a regressor trained on some images reads codes and categories of others: |correlations|, accuracy."""
     spec = generator.spec
     inputs = dict(sample_inputs(spec, range(10_000, 10_000 + REGRESSOR_IMAGES + 2000)))
     inputs["codes"] = np.random.RandomState(1).uniform(-1, 1, inputs["codes"].shape).astype(np.float32)

@@ -3,7 +3,7 @@
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,8 @@ from tritonclient.utils import InferenceServerException
 from core.errors import ModelNotFound, ServerBusy
 from serving.patience import Patience
 from serving.wire import CONTROL_SECONDS, Answer, ask
+
+CLOSING_SECONDS = 2.0
 
 
 @dataclass
@@ -55,6 +57,8 @@ class Asking:
             while waiting:
                 yield from self._result(waiting.popleft())
         finally:
+            # Whoever stops listening waits a moment: one request in some hundreds that are given up ends Triton 2.51.
+            wait([request.answer for request in waiting], CLOSING_SECONDS)
             for request in waiting:
                 request.answer.cancel()
 

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from core.errors import SpecError
 from core.networks.base import Discriminator, Generator
 from core.networks.dcgan import check_width
+from core.networks.layers import parted
 from core.networks.spectral import SpectralConv2d, SpectralEmbedding, SpectralLinear
 from core.spec import GeneratorSpec
 
@@ -51,7 +52,7 @@ class BigGANGenerator(Generator):
 
     def synthesis(self, style: Tensor, label: Tensor | None = None, codes: Tensor | None = None) -> Tensor:
         """``(n, latent_dim)`` to ``(n, channels, height, width)`` in [-1, 1]."""
-        first, *parts = torch.split(style, self.parts, dim=1)
+        first, *parts = parted(style, self.parts)
         x = self.project(first).unflatten(1, self.base)  # (n, widest, base_height, base_width)
         for block, attend, part in zip(self.blocks, self.attend, parts, strict=True):
             x = attend(block(x, self._condition(part, label)))
@@ -60,7 +61,7 @@ class BigGANGenerator(Generator):
     def _condition(self, part: Tensor, label: Tensor | None) -> Tensor:
         if self.embed is None:
             return part
-        shown = part.new_zeros(len(part), self.embed.embedding_dim) if label is None else self.embed(label)
+        shown = part.new_zeros(part.shape[0], self.embed.embedding_dim) if label is None else self.embed(label)
         return torch.cat([part, shown], dim=1)
 
 
@@ -169,7 +170,7 @@ class Attention(nn.Module):
         key = F.max_pool2d(self.key(x), 2).flatten(2)  # (n, narrow, hw / 4)
         value = F.max_pool2d(self.value(x), 2).flatten(2)  # (n, middle, hw / 4)
         share = torch.softmax(query.transpose(1, 2) @ key, dim=2)  # (n, hw, hw / 4)
-        gathered = (value @ share.transpose(1, 2)).reshape(len(x), -1, *x.shape[2:])  # (n, middle, h, w)
+        gathered = torch.unflatten(value @ share.transpose(1, 2), 2, x.shape[2:])  # (n, middle, h, w)
         out: Tensor = self.out(gathered)
         return x + self.strength * out
 

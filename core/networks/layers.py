@@ -1,6 +1,8 @@
 """Layers that several families share. Each names the equation or section it follows."""
 
 import math
+from collections.abc import Sequence
+from itertools import accumulate
 
 import torch
 from torch import Tensor, nn
@@ -112,6 +114,15 @@ def rectifier(slope: float) -> nn.Module:
 def doubled(x: Tensor) -> Tensor:
     """``(n, c, h, w)`` to ``(n, c, 2h, 2w)``: bilinear, StyleGAN2's [1, 3, 3, 1] filter but at the border."""
     return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
+
+
+def parted(x: Tensor, widths: Sequence[int]) -> list[Tensor]:
+    """``(n, sum of widths)`` cut into ``(n, width)`` each.
+
+    By slices: ONNX changed its Split in opset 18, and no converter leads back to the 15 that older runtimes need.
+    """
+    ends = list(accumulate(widths))
+    return [x[:, end - width : end] for width, end in zip(widths, ends, strict=True)]
 
 
 def beside(style: Tensor, spec: GeneratorSpec, embedded: Tensor | None, codes: Tensor | None) -> Tensor:

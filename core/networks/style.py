@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from core.errors import SpecError
 from core.networks.base import Discriminator, Generator
-from core.networks.layers import EqualisedConv2d, EqualisedLinear, MinibatchStandardDeviation, doubled
+from core.networks.layers import EqualisedConv2d, EqualisedLinear, MinibatchStandardDeviation, doubled, parted
 from core.networks.style_layers import GAIN, SLOPE, Mapping, StyledConvolution, ToImage
 from core.spec import GeneratorSpec
 
@@ -94,7 +94,7 @@ class StyleGenerator(Generator):
         to the spec's value range.
         """
         ws = [style] * self.style_layers if style.ndim == 2 else style.unbind(1)
-        noises = [None] * len(self.layers) if noise is None else torch.split_with_sizes(noise, self._noise_dims, dim=1)
+        noises = [None] * len(self.layers) if noise is None else parted(noise, self._noise_dims)
         x = self.constant.expand(style.shape[0], -1, -1, -1)  # (n, widest, base_height, base_width)
         x = self.layers[0](x, ws[0], noises[0])
         image: Tensor = self.images[0](x, ws[1])

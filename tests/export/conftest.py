@@ -27,12 +27,16 @@ from export.runtime import Session, open_session
 SIZES = {"square RGBA": (32, 32, 4), "grey from 7": (28, 28, 1), "tall RGB": (48, 32, 3)}
 # A family not named here is built with its own defaults.
 TINY = {
+    "biggan": {"width": 8, "embedding": 4},
     "dcgan": {"width": 4},
+    "mlp": {"width": 8, "blocks": 2},
     "progressive": {"width": 8, "widest": 16},
     "r3gan": {"width": 8, "widest": 2, "blocks": 1, "group": 8},
+    "stacked": {"width": 4, "features": 16},
     "style": {"width": 4, "style_dim": 8, "mapping_layers": 2},
+    "upconv": {"width": 8},
 }
-LOUDER = {"r3gan": 1, "style": 1}  # else fresh weights are multiplied by ten
+LOUDER = {"r3gan": 1, "style": 1, "upconv": 1}  # else fresh weights are multiplied by ten
 PROVENANCE = Provenance("test", 1234, "sprites", "cafe" * 4, "CC0", "0")
 
 

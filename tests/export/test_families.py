@@ -60,7 +60,10 @@ def test_truncation_is_by_row(shipped):
 
 
 def test_nothing_of_this_machine_is_inside(shipped):
-    text = shipped[1].SerializeToString()
+    model = onnx.ModelProto.FromString(shipped[1].SerializeToString())
+    for weight in model.graph.initializer:
+        weight.ClearField("raw_data")  # where any three bytes come up sooner or later
+    text = model.SerializeToString()
     for trace in (b".py", b"site-packages", b"/home", b"/tmp", b"stack_trace", b"torch"):
         assert trace not in text
 

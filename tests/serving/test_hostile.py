@@ -347,7 +347,6 @@ def test_streams_that_are_given_up_or_hold_garbage(attacker, served):
             answers = stub.ModelStreamInfer(iter([right] * 5))
             next(answers)
             answers.cancel()
-            stub.ModelInfer.future(right).cancel()
 
     threads = [threading.Thread(target=give_up, args=(20,)) for _ in range(3)]
     for thread in threads:

@@ -56,7 +56,7 @@ def test_width_scales_both_networks() -> None:
         ("real_labels=0.1,0.2,0.3", "must look like"),
         ("augment=cutot", "did you mean cutout"),
         ("family=dcgam", "did you mean dcgan"),
-        ("loss=hinge", "loss 'hinge' is unknown"),
+        ("loss=hinged", "loss 'hinged' is unknown"),
         ("precision=fp16", "precision"),
         ("channels_last=3", "must look like True"),
         ("batch=1e400", "must look like 64"),

@@ -63,14 +63,22 @@ def test_rounds_follow_the_schedule(pack: Pack, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("images", "side", "count", "rate"), [(0, 4, 16, 0.5), (100, 8, 12, 1), (390, 16, 8, 1)])
-def test_both_players_work_at_the_current_size(images: int, side: int, count: int, rate: float) -> None:
+def test_both_players_work_at_the_current_size(
+    images: int, side: int, count: int, rate: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
     config = tiny(learning_rate_g=1e-3, learning_rate_d=2e-3)
     system = build_system(config, SPEC, CPU)
     assert system.begin(images) == count
     rates = [group["lr"] for player in system.players for group in player.optimiser.param_groups]
     assert rates == pytest.approx([2e-3 * rate, 1e-3 * rate])
     judged: list[tuple[int, ...]] = []
-    system.discriminator.register_forward_hook(lambda _, inputs, __: judged.append(inputs[0].shape))
+    features = system.discriminator.features
+
+    def watched(images: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
+        judged.append(images.shape)
+        return features(images, labels)
+
+    monkeypatch.setattr(system.discriminator, "features", watched)
     for player in system.players:
         player.loss(batch())[0].backward()
     assert judged == [(8, 4, side, side)] * 4  # real, fake, between them, and the generator's fake

@@ -104,4 +104,4 @@ def test_layers_are_those_of_the_network_in_order() -> None:
     assert sum(row.parameters for row in rows) == sum(p.numel() for p in generator.parameters())
     assert generator.training
     discriminator = build_discriminator("dcgan", SPEC, {"width": 4})
-    assert layers(discriminator, torch.zeros(1, 4, 16, 16))[-1].name == "score"
+    assert layers(discriminator, torch.zeros(1, 4, 16, 16))[-1].name == "last"

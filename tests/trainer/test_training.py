@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 
 from core.checkpoint import load_generator, read_spec
 from core.errors import CheckpointError, ConfigError, DataError, DivergedError, TrainingError
+from core.networks import GENERATORS
 from tests.trainer.conftest import blobs, tiny_config
 from trainer import loop, state, training
 from trainer.data.pack import Pack, PackInfo, write_pack
@@ -344,6 +345,7 @@ def test_a_file_in_the_way_is_found_before_the_work(pack: Pack, out: Path, folde
     assert rounds == []
 
 
-def test_classes_are_refused_by_a_family_that_would_ignore_them(pack: Pack) -> None:
+def test_classes_are_refused_by_a_family_that_would_ignore_them(pack: Pack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(GENERATORS["dcgan"], "learns_classes", False)
     with pytest.raises(ConfigError, match="dcgan does not learn classes: omit --conditional"):
         plan(tiny_config(conditional=True), pack)
