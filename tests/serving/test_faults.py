@@ -75,6 +75,7 @@ def test_what_a_crash_of_everything_left_in_shared_memory_is_deleted_by_the_next
             process.send_signal(signal.SIGSTOP)
         for process in (psutil.Process(program.pid), *children):
             process.kill()
+        psutil.wait_procs(children, timeout=30)  # until then they hold their lock
     assert list(SHARED_MEMORY.glob(f"{prefix}*"))
     with Supervisor(repository, free_ports()):
         assert not list(SHARED_MEMORY.glob(f"{prefix}*"))
