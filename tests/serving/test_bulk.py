@@ -218,7 +218,11 @@ def test_a_server_that_goes_away_leaves_whole_shards(make_repository, undisturbe
         if done >= 40:
             server.stop()
 
-    with Supervisor(make_repository(), free_ports()) as server, Sampler("tiny", server.url, alone=True) as sampler:
+    repository = make_repository()
+    with (
+        Supervisor(repository, free_ports()) as server,
+        Sampler("tiny", server.url, alone=True, seconds=10) as sampler,
+    ):
         order = place_order(sampler, [range(2000)], 100)
         with pytest.raises(ServerUnavailable, match="finished shards are kept: run the same command again") as raised:
             write_shards(sampler, order, range(100), tmp_path / "out", stop)

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from trainer import training
 from trainer.config import TrainConfig
 from trainer.data.pack import Pack, PackInfo, write_pack
 from trainer.presets import resolve
@@ -27,6 +28,12 @@ def blobs(count: int = 40, height: int = 16, width: int = 16, channels: int = 4,
         inside = (rows - centre[0]) ** 2 + (columns - centre[1]) ** 2 < radius**2
         image[inside] = [*random.randint(0, 256, 3), 255][-channels:]
     return images
+
+
+@pytest.fixture(autouse=True)
+def empty_plots(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs leave an empty file where their curves would be: drawing them would take longer than these runs."""
+    monkeypatch.setattr(training, "plot_losses", lambda lines, path: path.touch())
 
 
 @pytest.fixture(scope="session")
