@@ -2,6 +2,7 @@
 
     .venv/bin/python benchmarks/graphs.py [--threads 2] [--rounds 15] [--generators dcgan:64 r3gan:64 ...]
     .venv/bin/python benchmarks/graphs.py --each      what every rewrite is worth: the graph without it
+    .venv/bin/python benchmarks/graphs.py --table     size, export cost and images/s of every family in every precision
     .venv/bin/python benchmarks/graphs.py --doubling  where sub-pixel convolution is the quicker: the rule's ground
 
 Run it with nothing else on the machine. On a machine with other work on it, ``--threads 1 --cpu-time`` still tells
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from export.graph import ExportGraph
 
 GENERATORS = ("dcgan:64", "stylegan-lite-cpu:32", "stylegan-lite:64", "r3gan-cpu:32", "r3gan:64")
+FAMILIES = (*GENERATORS, "progressive-cpu:32", "biggan-lite:28", "stackedgan:28", "upconv-gan:28", "mlp-gan:28")
 BATCHES = (1, 16)
 # Transposed convolutions 4x4 of stride 2: inputs, outputs, side of the input.
 DOUBLINGS = (
@@ -64,26 +66,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, default=2, help="of every runtime, inside an operator")
     parser.add_argument("--rounds", type=int, default=15, help="interleaved samples of each contender")
-    parser.add_argument("--generators", nargs="+", default=GENERATORS, metavar="PRESET:SIDE")
+    parser.add_argument("--generators", nargs="+", metavar="PRESET:SIDE")
     parser.add_argument("--batches", nargs="+", type=int, default=BATCHES)
     parser.add_argument("--cpu-time", action="store_true", help="count processor time; only with --threads 1")
     parser.add_argument("--each", action="store_true", help="our graph without each of its rewrites")
     parser.add_argument("--doubling", action="store_true", help="transposed against sub-pixel convolutions")
-    parser.add_argument("--no-export", action="store_true", help="leave out what exporting costs")
-    parser.add_argument("--child", nargs=2, metavar=("RUN", "BUNDLE"), help=argparse.SUPPRESS)
+    parser.add_argument("--table", action="store_true", help="size, cost and speed of every family and precision")
+    parser.add_argument("--child", nargs=3, metavar=("RUN", "BUNDLE", "PRECISION"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.cpu_time and options.threads != 1:
         parser.error("--cpu-time adds up the time of all threads: use it with --threads 1")
+    options.generators = options.generators or (FAMILIES if options.table else GENERATORS)
     if options.child:
-        export(Path(options.child[0]), Path(options.child[1]))
+        export(Path(options.child[0]), Path(options.child[1]), options.child[2])
     elif options.doubling:
         report_doublings(options)
     elif options.each:
         report_rewrites(options)
+    elif options.table:
+        report_table(options)
     else:
         report_speed(options)
-        if not options.no_export:
-            report_exports(options.generators)
 
 
 def report_speed(options: argparse.Namespace) -> None:
@@ -308,20 +311,57 @@ def seconds_a_call(call: Callable[[], object], clock: Callable[[], float]) -> fl
     return elapsed / calls
 
 
-def report_exports(generators: Iterable[str]) -> None:
-    """What a person waits for after the command, all checks included, each in a process of its own."""
-    print("Exports, verified at batches 1 to 17, golden images and sheet included (limits: 30 s and 3 GiB)")
-    print(f"{'generator':<22} {'seconds':>8} {'imports':>8} {'peak MiB':>9} {'graph MiB':>10}")
-    for name in generators:
-        with tempfile.TemporaryDirectory() as folder:
-            run, bundle = Path(folder, "run"), Path(folder, "bundle")
-            make_run(run, *parsed(name))
-            command = [sys.executable, __file__, "--child", str(run), str(bundle)]
-            child = subprocess.run(command, check=True, capture_output=True, text=True)
-            figures, size = json.loads(child.stdout), (bundle / "generator.onnx").stat().st_size
-        seconds = figures["import"] + figures["export"]
-        memory = figures["peak"] / 2**20
-        print(f"{name:<22} {seconds:>8.1f} {figures['import']:>8.1f} {memory:>9.0f} {size / 2**20:>10.1f}", flush=True)
+def report_table(options: argparse.Namespace) -> None:
+    """A row for each family and precision: what its graph weighs and does, and what an export with it costs."""
+    speed = f"images/s with {options.threads} threads, medians of {options.rounds} interleaved samples"
+    print(f"Exports, checks included, each in a process of its own; {speed}")
+    print("| generator | precision | graph, MiB | seconds (imports) | peak, MiB | images/s, batch 1 | batch 16 |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    for name in options.generators:
+        graph = graph_of(*parsed(name))
+        models = precisions_of(graph)
+        rates = rates_of(graph, models, options)
+        for precision, model in models.items():
+            cost = cost_of(name, precision) if precision != "int8" else None  # its gate needs images to be judged by
+            size = len(model.SerializeToString()) / 2**20
+            spent = f"{cost['import'] + cost['export']:.1f} ({cost['import']:.1f})" if cost else "–"
+            memory = f"{cost['peak'] / 2**20:.0f}" if cost else "–"
+            fast = " | ".join(f"{rate:.4g}" for rate in rates[precision])
+            print(f"| {name} | {precision} | {size:.2f} | {spent} | {memory} | {fast} |", flush=True)
+
+
+def precisions_of(graph: "ExportGraph") -> dict[str, "ModelProto"]:
+    from export.half import to_half
+    from export.quantise import to_int8
+
+    model = ours(graph)
+    return {"fp32": model, "fp16": to_half(model), "int8": to_int8(model, graph.generator.spec)}
+
+
+def rates_of(
+    graph: "ExportGraph", models: dict[str, "ModelProto"], options: argparse.Namespace
+) -> dict[str, list[float]]:
+    """Images/s of every precision at batch 1 and 16, in ONNX Runtime."""
+    from core.contract import sample_inputs
+
+    rates: dict[str, list[float]] = {precision: [] for precision in models}
+    for batch in BATCHES:
+        inputs = sample_inputs(graph.generator.spec, range(batch))
+        contenders = {precision: called(model, inputs, options.threads) for precision, model in models.items()}
+        for precision, seconds in interleaved(contenders, options).items():
+            rates[precision].append(batch / seconds)
+    return rates
+
+
+def cost_of(name: str, precision: str) -> dict[str, float]:
+    """Seconds and memory of an export."""
+    with tempfile.TemporaryDirectory() as folder:
+        run, bundle = Path(folder, "run"), Path(folder, "bundle")
+        make_run(run, *parsed(name))
+        command = [sys.executable, __file__, "--child", str(run), str(bundle), precision]
+        child = subprocess.run(command, check=True, capture_output=True, text=True)
+    found: dict[str, float] = json.loads(child.stdout.splitlines()[-1])
+    return found
 
 
 def make_run(run: Path, preset: str, side: int) -> None:
@@ -331,12 +371,13 @@ def make_run(run: Path, preset: str, side: int) -> None:
     save_generator(run / "generator.safetensors", graph_of(preset, side).generator)
 
 
-def export(run: Path, bundle: Path) -> None:
+def export(run: Path, bundle: Path, precision: str) -> None:
     start = time.perf_counter()
     from export.exporting import export_run
+    from export.extras import Extras
 
     imported = time.perf_counter()
-    export_run(run, bundle)
+    export_run(run, bundle, extras=Extras(precisions=[precision]))
     print(json.dumps({"import": imported - start, "export": time.perf_counter() - imported, "peak": peak_memory()}))
 
 
