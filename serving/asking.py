@@ -83,12 +83,12 @@ class Asking:
                 return values
 
     def _check_version(self, model: str) -> None:
-        """Raise ModelNotFound if the server is there and no longer has our version: two newer ones came meanwhile."""
+        """Raise ModelNotFound if the server is there and no longer has our version: newer ones came, or it was bad."""
         try:
             versions = self.client.get_model_metadata(model, client_timeout=CONTROL_SECONDS).versions
         except InferenceServerException:
             return
         if versions and self.version not in versions:
             raise ModelNotFound(
-                f"version {self.version} of '{model}' is no longer served, newer ones took its place: sample again"
+                f"version {self.version} of '{model}' is no longer served, another took its place: sample again"
             )

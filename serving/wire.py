@@ -46,8 +46,8 @@ def channel_options(url: str) -> list[tuple[str, int | str]]:
         ("grpc.max_receive_message_length", -1),
         # A server that comes back after a restart is found again in a moment, not after gRPC's twenty seconds.
         ("grpc.initial_reconnect_backoff_ms", 100),
-        ("grpc.min_reconnect_backoff_ms", 100),
         ("grpc.max_reconnect_backoff_ms", 1000),
+        ("grpc.min_reconnect_backoff_ms", 5000),  # in spite of its name, how long one attempt may take
         # Else clients of one process share their connection, and the pauses after it was refused to one of them.
         ("grpc.use_local_subchannel_pool", 1),
     ]
