@@ -1,0 +1,89 @@
+"""One repository, every engine: what the configurations beside ``config.pbtxt`` say, and that a server takes them."""
+
+from dataclasses import fields, replace
+
+import pytest
+from google.protobuf import text_format
+from tritonclient.grpc.model_config_pb2 import ModelConfig as Message
+
+from core.bundle import MOST_LEVELS, levels_apart
+from serving import publishing
+from serving.client import Sampler
+from serving.config import Queue, parse
+from serving.engines import engines_of
+from serving.launching import free_ports
+from serving.repository import CONFIG, read_config
+from serving.supervisor import Supervisor
+from tests.serving.conftest import SPEC, make_bundle, make_style_bundle
+
+# What each engine may say in its own way; all else is the same model.
+MAY_DIFFER = {
+    "cpu": {"instances", "accelerator"},
+    "ort_trt": {"instances", "accelerator"},
+    "tensorrt": {"instances", "accelerator", "backend", "filename"},
+}
+MAY_DIFFER_IN_TEXT = {"instance_group", "optimization", "backend", "default_model_filename"}
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory):
+    bundles, repository = tmp_path_factory.mktemp("bundles"), tmp_path_factory.mktemp("engines") / "repository"
+    publishing.publish(make_bundle(bundles / "tiny"), "tiny", repository)
+    publishing.publish(make_style_bundle(bundles / "styled"), "styled", repository, thin=False)
+    return repository
+
+
+def engines(model):
+    return {path.stem: path for path in (model / "configs").glob("*.pbtxt")}
+
+
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        ("tiny", {"cpu", "ort_trt", "tensorrt"}),
+        ("styled", {"cpu", "ort_trt", "tensorrt"}),
+        ("styled_mapping", {"cpu", "ort_trt"}),  # a bundle builds no plan of its parts
+        ("styled_synthesis", {"cpu", "ort_trt"}),
+    ],
+)
+def test_engines_differ_in_what_runs_the_model_and_in_nothing_else(repository, model, expected):
+    usual, found = read_config(repository / model), engines(repository / model)
+    assert set(found) == expected
+    for name, path in found.items():
+        other = parse(path.read_text())
+        differing = {f.name for f in fields(usual) if getattr(usual, f.name) != getattr(other, f.name)}
+        assert differing <= MAY_DIFFER[name]
+        ours, theirs = (text_format.Parse(each.read_text(), Message()) for each in (repository / model / CONFIG, path))
+        for message in (ours, theirs):  # by Triton's own words too, lest a field is one that we do not know
+            for field in MAY_DIFFER_IN_TEXT:
+                message.ClearField(field)
+        assert ours == theirs
+
+
+def test_what_runs_where(repository):
+    found = {name: parse(path.read_text()) for name, path in engines(repository / "tiny").items()}
+    assert read_config(repository / "tiny").instances.kind == "KIND_AUTO"
+    assert {name: config.instances.kind for name, config in found.items()} == {
+        "cpu": "KIND_CPU",
+        "ort_trt": "KIND_GPU",
+        "tensorrt": "KIND_GPU",
+    }
+    assert found["tensorrt"].instances.profiles == ("0", "1")
+    parameters = found["ort_trt"].accelerator.parameters
+    most = found["ort_trt"].max_batch_size
+    assert parameters["trt_profile_min_shapes"] == "z:1x8,truncation:1x1"
+    assert parameters["trt_profile_max_shapes"] == f"z:{most}x8,truncation:{most}x1"
+
+
+def test_settings_of_this_machine_are_those_of_every_engine(repository):
+    set_here = replace(read_config(repository / "tiny"), max_batch_size=9, queue=Queue(delay_us=77, preferred=(4,)))
+    for config in engines_of(set_here, plan=True).values():
+        assert (config.max_batch_size, config.queue) == (9, set_here.queue)
+
+
+def test_a_server_takes_the_engine_it_is_given(repository):
+    with Supervisor(repository, free_ports(), engine="cpu") as server, Sampler("tiny", server.url) as sampler:
+        images = [image for _, image in sampler.sample([1, 2])]
+    with Supervisor(repository, free_ports()) as server, Sampler("tiny", server.url) as sampler:
+        assert sampler.spec == SPEC
+        assert all(levels_apart(a, b) <= MOST_LEVELS for a, (_, b) in zip(images, sampler.sample([1, 2]), strict=True))
