@@ -5,13 +5,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from core.bundle import GOLDEN, MANIFEST
-from serving.config import BUNDLE, PART, SPEC, WHOLE, Accelerator, ModelConfig, part_name
+from serving.config import BUNDLE, PART, SPEC, WHOLE, Accelerator, Instances, ModelConfig, part_name
 from serving.engines import engines_of
 from serving.golden import Reference
 from serving.release import MODEL, Graph, Release
 from serving.thin import ThinModel, thin_models
 
 KEPT = 2  # versions that are served: the newest, and the one before, for those who are still at work with it
+# Where a queue has limits, Triton keeps a single instance waiting for up to half a second (benchmarks/load/stalls.py).
+UNSTALLED = 2
 # TF32 rounds to 10 bits: images would differ from the golden ones by more than a level.
 EXACT = Accelerator("cuda", {"use_tf32": "0"})
 
@@ -59,7 +61,15 @@ def _pieces(
 
 
 def _config(graph: Graph, name: str, parameters: Mapping[str, str]) -> ModelConfig:
-    return ModelConfig(name, graph.inputs, graph.outputs, versions=KEPT, accelerator=EXACT, parameters=parameters)
+    return ModelConfig(
+        name,
+        graph.inputs,
+        graph.outputs,
+        versions=KEPT,
+        instances=Instances(count=UNSTALLED),
+        accelerator=EXACT,
+        parameters=parameters,
+    )
 
 
 def _settled(config: ModelConfig, existing: Mapping[str, ModelConfig]) -> ModelConfig:

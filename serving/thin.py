@@ -17,7 +17,19 @@ from numpy.typing import NDArray
 from core.contract import NOISE, latent_inputs
 from core.errors import BundleError
 from core.spec import GeneratorSpec
-from serving.config import ENSEMBLE, PART, PYTHON, WHOLE, Instances, ModelConfig, Step, Tensor, Tensors, part_name
+from serving.config import (
+    ENSEMBLE,
+    PART,
+    PYTHON,
+    WHOLE,
+    Instances,
+    ModelConfig,
+    Queue,
+    Step,
+    Tensor,
+    Tensors,
+    part_name,
+)
 from serving.golden import PNG, Reference
 from serving.release import Release
 
@@ -25,6 +37,7 @@ THIN = ("latents", "encoder", "from_seed", "png")  # parts of a generator on a s
 SCRIPT = "model.py"
 SEED, PNG_TENSOR = Tensor("seed", "INT64", (1,)), Tensor(PNG, "STRING", (1,))
 OPTIONAL = ("truncation", "codes")  # inputs of the generator that a thin client may leave out
+NO_LIMITS = Queue(size=0, timeout_us=0)
 _GOLDEN_SEEDS = range(64)  # among which those of a bundle's golden images are looked for
 
 
@@ -47,8 +60,9 @@ def thin_models(whole: ModelConfig, release: Release, version: int) -> list[Thin
     drawn = {"seed": asked["seed"], **{name: asked[name] for name in asked if name in OPTIONAL}}
     given = _asked_tensors(whole)
     return [
-        _python(whole, "latents", *_latents_tensors(whole), Reference(drawn, "z", golden["z"])),
-        _python(whole, "encoder", whole.outputs, (PNG_TENSOR,), Reference({"image": images}, PNG, images)),
+        # Drawing takes no time to speak of, so nothing piles up before it: one instance, whose queue needs no limits.
+        _python(whole, "latents", *_latents_tensors(whole), Reference(drawn, "z", golden["z"]), 1, NO_LIMITS),
+        _python(whole, "encoder", whole.outputs, (PNG_TENSOR,), Reference({"image": images}, PNG, images), 2, Queue()),
         _ensemble(whole, "from_seed", given, whole.outputs, steps[:2], Reference(asked, "image", images)),
         _ensemble(whole, "png", given, (PNG_TENSOR,), steps, Reference(asked, PNG, images)),
     ]
@@ -95,10 +109,11 @@ def _same(tensors: Tensors) -> dict[str, str]:
     return {tensor.name: tensor.name for tensor in tensors}
 
 
-def _python(whole: ModelConfig, part: str, takes: Tensors, gives: Tensors, golden: Reference) -> ThinModel:
-    config = _config(
-        whole, part, takes, gives, backend=PYTHON, instances=Instances("KIND_CPU"), versions=whole.versions
-    )
+def _python(
+    whole: ModelConfig, part: str, takes: Tensors, gives: Tensors, golden: Reference, count: int, queue: Queue
+) -> ThinModel:
+    how = {"instances": Instances("KIND_CPU", count), "queue": queue, "versions": whole.versions}
+    config = _config(whole, part, takes, gives, backend=PYTHON, **how)
     return ThinModel(config, {SCRIPT: Path(__file__).parent / "models" / f"{part}.py"}, golden)
 
 

@@ -2,7 +2,7 @@
 
 =============  =====================================================================================================
 placements     instances x threads that fill the cores: one run at a time on all of them, or several beside one
-               another; and one run on all cores but one, which is left to Triton itself
+               another; two that take turns on all of them; and one run on all cores but one, left to Triton itself
 delays         a batch waits for others only if it is told to: that costs latency where there is little to do, and
                pays where each run costs much more than a row of it
 preferred      runs are cut at 8 or 16 rows, so that whoever comes next waits for less, while larger requests still pass
@@ -40,7 +40,7 @@ class Setting:
     def of(cls, config: ModelConfig, cores: int) -> Self:
         """How ``config`` has its model run on a machine of so many cores."""
         instances, queue = (config.instances or Instances()).count, config.queue or Queue()
-        threads = int(config.parameters.get(THREADS) or 0) or max(cores // max(instances, 1), 1)
+        threads = int(config.parameters.get(THREADS) or 0) or cores
         return cls(instances, threads, queue.delay_us, queue.preferred, config.max_batch_size)
 
     def on(self, config: ModelConfig) -> ModelConfig:
@@ -62,9 +62,9 @@ class Setting:
 
 
 def placements(present: Setting, cores: int) -> list[Setting]:
-    """The present setting, and it with other instances and threads; together they never exceed the cores."""
+    """The present setting, and it with other instances and threads."""
     counts = [1 << power for power in range(cores.bit_length()) if 1 << power <= cores]
-    places = [(count, cores // count) for count in counts] + [(1, max(cores - 1, 1))]
+    places = [(count, cores // count) for count in counts] + [(2, cores), (1, max(cores - 1, 1))]
     return _distinct([present, *(replace(present, instances=count, threads=threads) for count, threads in places)])
 
 

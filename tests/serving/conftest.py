@@ -16,7 +16,7 @@ from core.contract import latent_inputs
 from core.files import write_atomic
 from core.latents import ALGORITHM, latents
 from core.spec import GeneratorSpec, Provenance
-from serving import publishing
+from serving import pieces, publishing
 from serving.config import Queue, render
 from serving.launching import Access, Ports, free_ports
 from serving.repository import CONFIG, read_config
@@ -24,6 +24,8 @@ from serving.server import Server
 from serving.supervisor import Supervisor
 from serving.triton import find_triton
 from serving.workplace import make_workplace, remove_workplace
+
+pieces.UNSTALLED = 1  # a process less for every model; tests of two instances ask for them
 
 SPEC = GeneratorSpec("tiny", 8, 12, 4, latent_dim=8, provenance=Provenance(data_name="noise", data_licence="CC0-1.0"))
 CLASSES = ("cat", "dog", "bird")

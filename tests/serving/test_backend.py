@@ -3,7 +3,10 @@
 import importlib.util
 import json
 import sys
+import threading
+import time
 import types
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,6 +72,7 @@ def model(module):
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     model.session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    model.turns = nullcontext()
     model.inputs, model.outputs, model.sides, model.floats, model.classes = ["label"], ["value"], {"label": (1,)}, [], 0
     return model
 
@@ -107,3 +111,47 @@ def test_classes_are_those_of_the_spec(module):
     assert module.classes_of({"parameters": parameters}) == 0
     parameters["ganfoundry_spec"]["string_value"] = json.dumps({"classes": ["cat", "dog"]})
     assert module.classes_of({"parameters": parameters}) == 2
+
+
+def test_instances_that_all_want_every_core_take_turns(module, tmp_path):
+    """In threads here, in processes under Triton: what locks a file is each opening of it."""
+    (tmp_path / "model.onnx").write_bytes(b"graph")
+    inside, most, runs = 0, 0, 0
+
+    def instance():
+        nonlocal inside, most, runs
+        turns = module.Turns(tmp_path / "model.onnx")
+        for _ in range(200):
+            with turns:
+                inside += 1
+                most, runs = max(most, inside), runs + 1
+                time.sleep(0.0001)
+                inside -= 1
+
+    threads = [threading.Thread(target=instance) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (most, runs) == (1, 600)
+
+
+def test_a_run_that_fails_ends_its_turn(module, tmp_path):
+    (tmp_path / "model.onnx").write_bytes(b"graph")
+    first, second = module.Turns(tmp_path / "model.onnx"), module.Turns(tmp_path / "model.onnx")
+    with pytest.raises(ValueError, match="failed"), first:
+        raise ValueError("failed")
+    with second:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("instances", "threads", "cores", "turns"),
+    [(1, 0, 4, False), (2, 0, 4, True), (2, 2, 4, False), (2, 3, 4, True), (4, 1, 4, False), (1, 9, 4, False)],
+)
+def test_who_takes_turns(module, monkeypatch, instances, threads, cores, turns):
+    monkeypatch.setattr(module, "physical_cores", lambda: cores)
+    parameters = {"intra_op_thread_count": {"string_value": str(threads)}} if threads else {}
+    config = {"instance_group": [{"count": instances}], "parameters": parameters}
+    assert module.shares_cores(config) == turns
+    assert module.session_options(config).intra_op_num_threads == (threads or cores)

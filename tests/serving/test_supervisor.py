@@ -18,6 +18,7 @@ import pytest
 from core.bundle import GOLDEN, MOST_LEVELS, Golden, levels_apart
 from core.errors import MissingDependency, ServerUnavailable, ServingError
 from serving.client import Sampler
+from serving.config import Instances
 from serving.files import save_samples
 from serving.golden import Reference, Watched
 from serving.launching import HOST, free_ports
@@ -27,7 +28,7 @@ from serving.repository import CONFIG, seal
 from serving.server import reason_in
 from serving.supervisor import Supervisor, serve
 from serving.workplace import SHARED_MEMORY
-from tests.serving.conftest import SPEC, make_bundle, publish
+from tests.serving.conftest import SPEC, configure, make_bundle, publish
 
 PATIENCE = 60  # seconds for anything, on a machine that is busy with something else
 
@@ -70,6 +71,7 @@ def supervisor(tmp_path_factory, bundle):
     """A server that the tests harm, one after the other. ``events`` are what it told."""
     repository = tmp_path_factory.mktemp("harmed") / "repository"
     publish(bundle, "tiny", repository)
+    configure(repository / "tiny", instances=Instances(count=2))  # as it is published, outside these tests
     events = []
     supervisor = Supervisor(repository, free_ports(), on_event=events.append, steady_seconds=0)
     with supervisor:
@@ -91,7 +93,7 @@ def test_a_process_that_is_killed_or_hangs_is_replaced(supervisor, golden, which
     eventually(lambda: images_are_right(supervisor, golden) and supervisor.events[-1].kind == "ready")
     told, harmed = len(supervisor.events), supervisor.server
     processes, _ = processes_of(harmed.pid)
-    (stub,) = harmed.stubs
+    stub, _ = harmed.stubs
     os.kill(stub.pid if which == "stub" else harmed.pid, how)
     eventually(lambda: [event.kind for event in supervisor.events[told:]][-1:] == ["ready"])
     assert supervisor.events[told].kind == "lost"
@@ -120,7 +122,7 @@ def test_sampling_goes_on_after_a_restart_with_every_image_in_its_place(supervis
         for seed, image in sampler.sample(range(40)):
             found.append((seed, image))
             if seed == 9:
-                (stub,) = supervisor.server.stubs
+                stub = next(iter(supervisor.server.stubs))
                 os.kill(stub.pid if which == "stub" else supervisor.server.pid, signal.SIGKILL)
     assert [seed for seed, _ in found] == list(range(40))
     assert all(levels_apart(image, expected[seed]) == 0 for seed, image in found)

@@ -4,10 +4,12 @@ The one bundled with nvidia-pytriton has none; NVIDIA's container has one in C++
 there unchanged. This file runs inside Triton's stub process: it imports numpy and onnxruntime, nothing of ours.
 """
 
+import fcntl
 import json
 import math
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -39,9 +41,10 @@ class TritonPythonModel:
         self.floats = [tensor["name"] for tensor in config["input"] if tensor["data_type"] in FLOATS]
         self.classes = classes_of(config)
         self.outputs = [tensor["name"] for tensor in config["output"]]
-        device = int(args["model_instance_device_id"])
+        kind, device = args["model_instance_kind"], int(args["model_instance_device_id"])
+        self.turns = Turns(graph) if kind == "CPU" and shares_cores(config) else nullcontext()
         self.session = onnxruntime.InferenceSession(
-            graph, session_options(config), providers=providers_for(args["model_instance_kind"], device, config)
+            graph, session_options(config), providers=providers_for(kind, device, config)
         )
 
     def execute(self, requests: list[Any]) -> list[Any]:
@@ -82,7 +85,9 @@ class TritonPythonModel:
 
     def _run(self, batch: list[Inputs]) -> list[Any]:
         """Each request's rows, cut out of the whole batch's outputs."""
-        outputs = self.session.run(self.outputs, joined(batch))
+        inputs = joined(batch)
+        with self.turns:
+            outputs = self.session.run(self.outputs, inputs)
         first, responses = 0, []
         for arrays in batch:
             last = first + len(arrays[self.inputs[0]])
@@ -169,11 +174,6 @@ def failure(error: Exception) -> Any:
     return pb_utils.InferenceResponse(error=pb_utils.TritonError(f"the graph could not be run: {why}"))
 
 
-def threads_for(instances: int) -> int:
-    """How many threads one of ``instances`` sessions gets, so that together they fill the cores and no more."""
-    return max(physical_cores() // max(instances, 1), 1)
-
-
 def physical_cores() -> int:
     """Cores this process may use, hyper-threads counted once: the second thread of a core adds no arithmetic."""
     usable = os.sched_getaffinity(0)
@@ -186,15 +186,46 @@ def physical_cores() -> int:
     return len(siblings)
 
 
+class Turns:
+    """One run at a time among the instances of a model, each a process, that all want every core.
+
+    Two of them are still worth having: one takes its requests and gives its answers while the other runs.
+    """
+
+    def __init__(self, graph: Path) -> None:
+        self.file = os.open(graph, os.O_RDONLY)  # what they all have, and nobody else locks
+
+    def __enter__(self) -> None:
+        fcntl.flock(self.file, fcntl.LOCK_EX)
+
+    def __exit__(self, *_: object) -> None:
+        fcntl.flock(self.file, fcntl.LOCK_UN)
+
+
+def shares_cores(config: dict[str, Any]) -> bool:
+    """Whether the instances of a model have more threads together than there are cores."""
+    instances = instances_of(config)
+    return instances > 1 and instances * threads_of(config) > physical_cores()
+
+
+def instances_of(config: dict[str, Any]) -> int:
+    """How many instances a model has."""
+    return sum(int(group.get("count", 1)) for group in config["instance_group"])
+
+
+def threads_of(config: dict[str, Any]) -> int:
+    """How many threads each session of a model has: every core, where its configuration does not say."""
+    return number(config, "intra_op_thread_count") or physical_cores()
+
+
 def session_options(config: dict[str, Any]) -> onnxruntime.SessionOptions:
     """What NVIDIA's backend reads of a configuration, by the same names and with the same meaning (its README).
 
-    Where it says nothing of threads, all sessions of the model share the cores. They wait for work actively during a
-    run, and sleep between runs.
+    Where it says nothing of threads, each session has all cores, and they take ``Turns``. Threads wait for work
+    actively during a run, and sleep between runs.
     """
-    instances = sum(int(group.get("count", 1)) for group in config["instance_group"])
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = number(config, "intra_op_thread_count") or threads_for(instances)
+    options.intra_op_num_threads = threads_of(config)
     options.inter_op_num_threads = number(config, "inter_op_thread_count") or 1
     if number(config, "execution_mode"):
         options.execution_mode = onnxruntime.ExecutionMode.ORT_PARALLEL

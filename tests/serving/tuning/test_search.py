@@ -35,10 +35,9 @@ class Queue:
 
     @property
     def capacity(self):
-        """Threads of one run help each other by half as much as runs beside one another."""
-        return (
-            100 * self.setting.instances * self.setting.threads**0.5 * dict(self.machine.spoiled).get(self.setting, 1)
-        )
+        """Threads of one run help each other by half as much as runs beside one another; those in turns, not at all."""
+        beside = min(self.setting.instances, max(self.machine.cores // self.setting.threads, 1))
+        return 100 * beside * self.setting.threads**0.5 * dict(self.machine.spoiled).get(self.setting, 1)
 
     def unloaded(self):
         return 10 / self.setting.threads**0.5 + self.setting.delay_us / 1000
