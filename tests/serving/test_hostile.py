@@ -307,7 +307,7 @@ def test_what_is_no_request_at_all(attacker, served):
     assert attacker.send_raw(chunked + b"1\r\n \r\n" * 600_000 + b"0\r\n\r\n")[0] == "411"
     twice = post + b"Content-Length: 3\r\nContent-Length: 5\r\n\r\n"
     assert attacker.send_raw(twice + RIGHT)[0] == "400"
-    assert attacker.send_raw(post + b"A: b\r\n" * 100_000 + b"\r\n")[0] == "431"
+    assert attacker.send_raw(post + b"A: b\r\n" * 100_000 + b"\r\n")[0] in {"431", "closed"}
     assert attacker.send_raw(b"GET /" + b"a" * 10**6 + b" HTTP/1.1\r\n\r\n")[0] in {"414", "closed"}
     for garbage in (
         b"\0" * 1000,
