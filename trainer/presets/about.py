@@ -7,9 +7,9 @@ from dataclasses import dataclass
 class About:
     """The paper, the images it is sized for, what it is good for, and how long it takes.
 
-    ``minutes`` are those of two CPU cores for the preset's own length at ``size``, measured (benchmarks/RESULTS.md);
-    None where it is made for a GPU. ``gpu`` are images/s on one H100 at 64x64, or at ``size`` where that is smaller;
-    None where nobody measured them.
+    ``minutes`` are those of two CPU cores for the preset's own length at ``size``, ``gpu`` images/s of one H100 at
+    ``size``, both measured (benchmarks/RESULTS.md); None where nobody has. The classics shared that GPU
+    with others: they do at least that.
     """
 
     paper: str
@@ -20,24 +20,26 @@ class About:
 
 
 ABOUT: dict[str, About] = {
-    "acgan": About("Odena et al. 2017", "28x28", "classes, by a discriminator that has to name them"),
-    "biggan-lite": About("Brock et al. 2019", "28x28", "classes, with truncation for cleaner samples"),
-    "cgan": About("Mirza and Osindero 2014", "28x28", "classes, the simplest way"),
-    "dcgan": About("Radford et al. 2016", "64x64", "the reference; a GPU"),
-    "dcgan-28": About("Radford et al. 2016", "28x28", "digits, and anything of that size"),
-    "dcgan-cpu": About("Radford et al. 2016", "32x32", "sprites in minutes without a GPU"),
+    "acgan": About("Odena et al. 2017", "28x28", "classes, by a discriminator that has to name them", gpu=4100),
+    "biggan-lite": About("Brock et al. 2019", "28x28", "classes, with truncation for cleaner samples", gpu=1500),
+    "cgan": About("Mirza and Osindero 2014", "28x28", "classes, the simplest way", gpu=5600),
+    "dcgan": About("Radford et al. 2016", "64x64", "the reference; a GPU", gpu=5000),
+    "dcgan-28": About("Radford et al. 2016", "28x28", "digits, and anything of that size", gpu=4300),
+    "dcgan-cpu": About("Radford et al. 2016", "32x32", "sprites in minutes without a GPU", minutes=7, gpu=2400),
     "dcgan-keras": About("Radford et al. 2016", "64x64", "faces as in the many programs in Keras"),
-    "infogan": About("Chen et al. 2016", "28x28", "knobs that nobody had to label"),
-    "lsgan": About("Mao et al. 2017", "28x28", "a steady loss where the logistic one saturates"),
+    "infogan": About("Chen et al. 2016", "28x28", "knobs that nobody had to label", gpu=5900),
+    "lsgan": About("Mao et al. 2017", "28x28", "a steady loss where the logistic one saturates", gpu=5900),
     "mlp-gan": About("Goodfellow et al. 2014", "28x28", "to see what a GAN is, in a minute"),
-    "progressive": About("Karras et al. 2018", "64x64", "large images, grown; a GPU"),
-    "progressive-cpu": About("Karras et al. 2018", "32x32", "to see growing at work"),
-    "r3gan": About("Huang et al. 2024", "64x64", "the cleanest images; a GPU"),
-    "r3gan-cpu": About("Huang et al. 2024", "32x32", "the cleanest sprites in twenty minutes"),
-    "stackedgan": About("Huang et al. 2017", "28x28", "classes, by features of an encoder"),
-    "stylegan-lite": About("Karras et al. 2020", "64x64", "styles to mix and edit; a GPU"),
-    "stylegan-lite-cpu": About("Karras et al. 2020", "32x32", "styles to mix and edit, in twenty minutes"),
-    "upconv-gan": About("Odena, Dumoulin and Olah 2016", "28x28", "images without checkerboards"),
+    "progressive": About("Karras et al. 2018", "64x64", "large images, grown; a GPU", gpu=760),
+    "progressive-cpu": About("Karras et al. 2018", "32x32", "to see growing at work", minutes=19, gpu=590),
+    "r3gan": About("Huang et al. 2024", "64x64", "the cleanest images; a GPU", gpu=30),
+    "r3gan-cpu": About("Huang et al. 2024", "32x32", "the cleanest sprites in twenty minutes", minutes=20, gpu=610),
+    "stackedgan": About("Huang et al. 2017", "28x28", "classes, by features of an encoder", gpu=1100),
+    "stylegan-lite": About("Karras et al. 2020", "64x64", "styles to mix and edit; a GPU", gpu=490),
+    "stylegan-lite-cpu": About(
+        "Karras et al. 2020", "32x32", "styles to mix and edit, in twenty minutes", minutes=20, gpu=470
+    ),
+    "upconv-gan": About("Odena, Dumoulin and Olah 2016", "28x28", "images without checkerboards", gpu=3500),
     "wgan": About("Arjovsky et al. 2017", "28x28", "a critic whose loss means something"),
-    "wgan-gp": About("Gulrajani et al. 2017", "28x28", "the same, without clipped weights"),
+    "wgan-gp": About("Gulrajani et al. 2017", "28x28", "the same, without clipped weights", gpu=3100),
 }
