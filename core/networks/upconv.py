@@ -34,11 +34,14 @@ class UpConvGenerator(Generator):
         layers: list[nn.Module] = []
         for _ in range(size.doublings):
             layers += [nn.Upsample(scale_factor=2), nn.Conv2d(width, width, 3, 1, 1), nn.ReLU(True)]
-        self.layers = nn.Sequential(*layers, nn.Conv2d(width, spec.channels, 3, 1, 1), nn.Tanh())
+        self.layers = nn.Sequential(*layers, nn.Conv2d(width, spec.channels, 3, 1, 1))
         self.apply(initialise)
 
     def synthesis(self, style: Tensor, label: Tensor | None = None, codes: Tensor | None = None) -> Tensor:
-        """``(n, latent_dim)`` to ``(n, channels, height, width)`` in [-1, 1]."""
+        """``(n, latent_dim)`` to ``(n, channels, height, width)``; values are not limited, pixels are clamped.
+
+        A tanh would be driven to its end, where no gradient is left, before there are shapes: nothing here is normed.
+        """
         embedded = None if self.embed is None or label is None else self.embed(label)
         x = self.project(beside(style, self.spec, embedded, codes)).unflatten(1, self.base)  # (n, width, base)
         images: Tensor = self.layers(x)
