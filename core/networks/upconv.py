@@ -4,6 +4,8 @@ Odena, Dumoulin and Olah 2016, "Deconvolution and Checkerboard Artifacts". No no
 every size: about the smallest convolutional GAN that works.
 """
 
+import math
+
 from torch import Tensor, nn
 
 from core.networks.base import Discriminator, Generator
@@ -34,8 +36,10 @@ class UpConvGenerator(Generator):
         layers: list[nn.Module] = []
         for _ in range(size.doublings):
             layers += [nn.Upsample(scale_factor=2), nn.Conv2d(width, width, 3, 1, 1), nn.ReLU(True)]
-        self.layers = nn.Sequential(*layers, nn.Conv2d(width, spec.channels, 3, 1, 1))
+        image = nn.Conv2d(width, spec.channels, 3, 1, 1)
+        self.layers = nn.Sequential(*layers, image)
         self.apply(initialise)
+        nn.init.normal_(image.weight, 0.0, 0.25 * math.sqrt(2 / image.weight[0].numel()))  # well within the range
 
     def synthesis(self, style: Tensor, label: Tensor | None = None, codes: Tensor | None = None) -> Tensor:
         """``(n, latent_dim)`` to ``(n, channels, height, width)``; values are not limited, pixels are clamped.
