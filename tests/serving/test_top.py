@@ -191,26 +191,34 @@ def test_a_server_that_goes_is_waited_for_and_found_again(monkeypatch):
     assert "cat:3" in left
 
 
+def heeds_ctrl_c():
+    """What a shell's background jobs, and so their children, do not."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_the_live_view_ends_with_ctrl_c_and_leaves_the_last_table(server):
     """In a terminal of its own."""
     theirs, ours = pty.openpty()[::-1]
     command = [sys.executable, str(CLI), "top", "--metrics-url", metrics_url(server.ports), "--every", "0.5"]
-    environment = os.environ | {"COLUMNS": "100", "LINES": "24", "TERM": "xterm"}
-    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment) as process:
-        os.close(theirs)
-        said = ""
-        limit = time.monotonic() + 60
-        while "tiny:2" not in said:
-            assert time.monotonic() < limit
-            said += os.read(ours, 65536).decode(errors="replace")
-        process.send_signal(signal.SIGINT)
-        rest = ""
+    how = {"env": os.environ | {"COLUMNS": "100", "LINES": "24", "TERM": "xterm"}, "preexec_fn": heeds_ctrl_c}
+    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, **how) as process:
         try:
-            while part := os.read(ours, 65536):
-                rest += part.decode(errors="replace")
-        except OSError:  # the other end is closed
-            pass
-        assert process.wait(60) == 0
+            os.close(theirs)
+            said = ""
+            limit = time.monotonic() + 60
+            while "tiny:2" not in said:
+                assert time.monotonic() < limit
+                said += os.read(ours, 65536).decode(errors="replace")
+            process.send_signal(signal.SIGINT)
+            rest = ""
+            try:
+                while part := os.read(ours, 65536):
+                    rest += part.decode(errors="replace")
+            except OSError:  # the other end is closed
+                pass
+            assert process.wait(60) == 0
+        finally:
+            process.kill()
     os.close(ours)
     left = rest.split("\x1b[?1049l")[1]
     assert "tiny:2" in left
