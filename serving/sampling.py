@@ -142,10 +142,7 @@ def _draw_columns(
         )
         for index, (seed, image) in enumerate(order.counted(together, total))
     )
-    most = MOST_ON_A_SHEET // columns * columns
-    _, shown = save_pictures(pictures, order.out, facts, most if order.sheet else 0)
-    save_sheet(shown, order.sheet, facts, columns)
-    return _said(order, total, "images", most)
+    return _save_table(order, pictures, total, columns, facts)
 
 
 def draw_classes(order: Order, seeds: Sequence[int], truncation: float) -> str:
@@ -164,10 +161,14 @@ def draw_classes(order: Order, seeds: Sequence[int], truncation: float) -> str:
         Picture(f"{_file_name(label)}_{seed:010d}", image, {"Seed": str(seed), "Label": label})
         for label, seed, image in order.counted(samples, total)
     )
-    most = MOST_ON_A_SHEET // len(seeds) * len(seeds)
-    facts = order.facts(truncation)
+    return _save_table(order, pictures, total, len(seeds), order.facts(truncation))
+
+
+def _save_table(order: Order, pictures: Iterable[Picture], total: int, columns: int, facts: dict[str, str]) -> str:
+    """Save ``total`` pictures, row by row, and a sheet of as many whole rows as fit; says so in a line."""
+    most = MOST_ON_A_SHEET // columns * columns
     _, shown = save_pictures(pictures, order.out, facts, most if order.sheet else 0)
-    save_sheet(shown, order.sheet, facts, len(seeds))
+    save_sheet(shown, order.sheet, facts, columns)
     return _said(order, total, "images", most)
 
 

@@ -1,11 +1,12 @@
 """How a progressive run grows (Karras et al. 2018, section 2): a pure function of the images seen."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 from core.errors import ConfigError
 from core.networks.progressive import LEVEL
+from trainer.numbers import check_names
 
 
 @dataclass(frozen=True)
@@ -25,10 +26,7 @@ class Growth:
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> "Growth":
         """The schedule in a config's ``growth``: numbers or lists of numbers. Raises ConfigError."""
-        known = [f.name for f in fields(cls)]
-        for name in settings:
-            if name not in known:
-                raise ConfigError(f"growth.{name} is unknown: choose from {', '.join(known)}")
+        check_names("growth", cls, settings)
         return cls(**{name: _numbers(name, value) for name, value in settings.items()})
 
     def grown(self, images_seen: int, doublings: int) -> int:

@@ -1,12 +1,12 @@
 """What a discriminator says beside real or fake: ``TrainConfig.heads``, checked."""
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 from core.errors import ConfigError
 from core.spec import CATEGORY
+from trainer.numbers import check_numbers
 
 MOST_CATEGORIES, MOST_CODES = 1000, 64
 
@@ -29,12 +29,7 @@ class Heads:
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> "Heads":
         """The settings by name. Raises ConfigError for what does not fit."""
-        names = [f.name for f in fields(cls)]
-        for name, value in settings.items():
-            if name not in names:
-                raise ConfigError(f"heads.{name} is unknown: choose from {', '.join(names)}")
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
-                raise ConfigError(f"heads.{name} is {value}: it must be a number of at least 0")
+        check_numbers("heads", cls, settings)
         chosen = cls(**settings)
         for name, most in (("categories", MOST_CATEGORIES), ("codes", MOST_CODES)):
             value = getattr(chosen, name)

@@ -1,11 +1,11 @@
 """How the style system regularises its generator: ``TrainConfig.regularise``, checked."""
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 from core.errors import ConfigError
+from trainer.numbers import check_numbers
 
 
 @dataclass(frozen=True)
@@ -22,12 +22,7 @@ class Regularisation:
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> "Regularisation":
         """The settings by name, the rest as published. Raises ConfigError for what does not fit."""
-        names = [f.name for f in fields(cls)]
-        for name, value in settings.items():
-            if name not in names:
-                raise ConfigError(f"regularise.{name} is unknown: choose from {', '.join(names)}")
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
-                raise ConfigError(f"regularise.{name} is {value}: it must be a number of at least 0")
+        check_numbers("regularise", cls, settings)
         chosen = cls(**settings)
         if chosen.mixing > 1:
             raise ConfigError(f"regularise.mixing is {chosen.mixing}: it is a share of the images, 0 to 1")

@@ -1,11 +1,10 @@
 """How a stack of generators is trained: ``TrainConfig.stack``, checked."""
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
-from core.errors import ConfigError
+from trainer.numbers import check_numbers
 
 
 @dataclass(frozen=True)
@@ -26,10 +25,5 @@ class Stack:
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> "Stack":
         """The settings by name. Raises ConfigError for what does not fit."""
-        names = [f.name for f in fields(cls)]
-        for name, value in settings.items():
-            if name not in names:
-                raise ConfigError(f"stack.{name} is unknown: choose from {', '.join(names)}")
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
-                raise ConfigError(f"stack.{name} is {value}: it must be a number of at least 0")
+        check_numbers("stack", cls, settings)
         return cls(**settings)

@@ -68,8 +68,7 @@ class DCGANGenerator(Generator):
 
     def synthesis(self, style: Tensor, label: Tensor | None = None, codes: Tensor | None = None) -> Tensor:
         """``(n, latent_dim)`` to ``(n, channels, height, width)`` in [-1, 1]."""
-        embedded = None if self.embed is None or label is None else self.embed(label)
-        x = self.project(beside(style, self.spec, embedded, codes)[:, :, None, None])
+        x = self.project(beside(style, self.spec, self.embed, label, codes)[:, :, None, None])
         x = self.polish(self.stages(x))  # from (n, widest, base_height, base_width)
         images: Tensor = self.image(x)
         return images

@@ -1,7 +1,7 @@
 """Layers that several families share. Each names the equation or section it follows."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate
 
 import torch
@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from core.spec import GeneratorSpec
+
+Embed = Callable[[Tensor], Tensor]  # classes int64 (n,) to what they are to the network (n, d)
 
 
 class MinibatchStandardDeviation(nn.Module):
@@ -125,15 +127,17 @@ def parted(x: Tensor, widths: Sequence[int]) -> list[Tensor]:
     return [x[:, end - width : end] for width, end in zip(widths, ends, strict=True)]
 
 
-def beside(style: Tensor, spec: GeneratorSpec, embedded: Tensor | None, codes: Tensor | None) -> Tensor:
+def beside(
+    style: Tensor, spec: GeneratorSpec, embed: Embed | None, label: Tensor | None, codes: Tensor | None
+) -> Tensor:
     """Latents ``(n, latent_dim)`` with what else decides the image beside them, ``(n, beside_dim(spec))``.
 
-    ``embedded`` is the class's embedding ``(n, latent_dim)``; zeros take the place of an embedding or codes ``(n, K)``
-    that the spec has and that are None.
+    ``embed`` makes labels int64 ``(n,)`` into ``(n, latent_dim)``; zeros take the place of an embedding or codes
+    ``(n, K)`` that the spec has and that are None.
     """
     parts = [style]
     if spec.classes:
-        parts.append(torch.zeros_like(style) if embedded is None else embedded)
+        parts.append(torch.zeros_like(style) if embed is None or label is None else embed(label))
     if spec.codes:
         parts.append(style.new_zeros(style.shape[0], spec.codes) if codes is None else codes)
     return torch.cat(parts, dim=1) if len(parts) > 1 else style

@@ -41,8 +41,7 @@ class MLPGenerator(Generator):
 
     def synthesis(self, style: Tensor, label: Tensor | None = None, codes: Tensor | None = None) -> Tensor:
         """``(n, latent_dim)`` to ``(n, channels, height, width)`` in [-1, 1]."""
-        embedded = None if self.embed is None or label is None else self.embed(label)
-        x = self.layers(beside(style, self.spec, embedded, codes))  # (n, widest)
+        x = self.layers(beside(style, self.spec, self.embed, label, codes))  # (n, widest)
         values = torch.tanh(self.image(x))  # (n, channels * height * width)
         return values.reshape(-1, self.spec.channels, self.spec.height, self.spec.width)
 

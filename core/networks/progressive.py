@@ -113,11 +113,15 @@ class ProgressiveGenerator(Growing, Generator):
         factor = self.spec.height // images.shape[2]
         return images if factor == 1 else enlarged(images, factor)
 
+    def _embedded(self, label: Tensor) -> Tensor:
+        assert self.embed is not None, "only asked for where the spec has classes"
+        embedded: Tensor = self.normalise(self.embed(label))
+        return embedded
+
     def paint(self, style: Tensor, label: Tensor | None = None, codes: Tensor | None = None) -> Tensor:
         """``(n, latent_dim)`` to images ``(n, channels, h, w)`` of the size it has grown to."""
         level, alpha = self.stage()
-        embedded = None if self.embed is None or label is None else self.normalise(self.embed(label))
-        x = self.project(beside(style, self.spec, embedded, codes))  # (n, c * base_height * base_width)
+        x = self.project(beside(style, self.spec, self._embedded, label, codes))  # (n, c * base_height * base_width)
         x = self.base_block(x.unflatten(1, self.base))  # (n, c, base_height, base_width)
         for block in self.blocks[:level]:
             x = block(x)  # doubled

@@ -58,8 +58,7 @@ class R3GANGenerator(Generator):
 
     def synthesis(self, style: Tensor, label: Tensor | None = None, codes: Tensor | None = None) -> Tensor:
         """``(n, latent_dim)`` to ``(n, channels, height, width)``, around [-1, 1]."""
-        embedded = None if self.embed is None or label is None else self.embed(label)
-        x = self.base * self.project(beside(style, self.spec, embedded, codes))[:, :, None, None]
+        x = self.base * self.project(beside(style, self.spec, self.embed, label, codes))[:, :, None, None]
         images: Tensor = self.image(self.stages(x))  # from (n, widest, base_height, base_width)
         return images
 

@@ -46,8 +46,7 @@ class UpConvGenerator(Generator):
 
         A tanh would be driven to its end, where no gradient is left, before there are shapes: nothing here is normed.
         """
-        embedded = None if self.embed is None or label is None else self.embed(label)
-        x = self.project(beside(style, self.spec, embedded, codes)).unflatten(1, self.base)  # (n, width, base)
+        x = self.project(beside(style, self.spec, self.embed, label, codes)).unflatten(1, self.base)  # (n, width, base)
         images: Tensor = self.layers(x)
         return images
 
