@@ -55,6 +55,7 @@ class Server:
         self.models: list[Watched] = []
         self._stopped: set[psutil.Process] = set()
         self._needed: dict[tuple[str, str], int] = {}  # stubs that must live, by model and version
+        self._got_over = 0  # bytes of the log: what it says of a model that was refused explains no later end
         self.changing = False
 
     @property
@@ -107,6 +108,8 @@ class Server:
         """``find_models`` when everything is loaded: from then on every process must live and answer."""
         try:
             self.find_models()
+            with suppress(OSError):
+                self._got_over = self._workplace.log.stat().st_size
         finally:
             self.changing = False
 
@@ -168,10 +171,10 @@ class Server:
     def _reason(self) -> str:
         """Why the server says it failed, from its log, in one line; empty if it does not say."""
         try:
-            log = self._workplace.log.read_text(encoding="utf-8", errors="replace")
+            log = self._workplace.log.read_bytes()[self._got_over :]
         except OSError:  # someone emptied the temporary directory
             return ""
-        return reason_in(log)
+        return reason_in(log.decode(errors="replace"))
 
     def _answered(self) -> int:
         try:

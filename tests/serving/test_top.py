@@ -191,31 +191,38 @@ def test_a_server_that_goes_is_waited_for_and_found_again(monkeypatch):
     assert "cat:3" in left
 
 
-def heeds_ctrl_c():
-    """What a shell's background jobs, and so their children, do not."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+# A shell's background jobs, and so their children, do not. (It is no ``preexec_fn``: this process has threads.)
+HEED_CTRL_C = (
+    "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
+)
+
+
+def read_from(terminal):
+    """What was written to the other end of a terminal since it was last read; empty once that is closed."""
+    try:
+        return os.read(terminal, 65536).decode(errors="replace")
+    except OSError:
+        return ""
 
 
 def test_the_live_view_ends_with_ctrl_c_and_leaves_the_last_table(server):
     """In a terminal of its own."""
     theirs, ours = pty.openpty()[::-1]
     command = [sys.executable, str(CLI), "top", "--metrics-url", metrics_url(server.ports), "--every", "0.5"]
-    how = {"env": os.environ | {"COLUMNS": "100", "LINES": "24", "TERM": "xterm"}, "preexec_fn": heeds_ctrl_c}
-    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, **how) as process:
+    command = [sys.executable, "-c", HEED_CTRL_C, *command]
+    env = os.environ | {"COLUMNS": "100", "LINES": "24", "TERM": "xterm"}
+    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=env) as process:
         try:
             os.close(theirs)
             said = ""
             limit = time.monotonic() + 60
             while "tiny:2" not in said:
-                assert time.monotonic() < limit
-                said += os.read(ours, 65536).decode(errors="replace")
+                part = read_from(ours)
+                assert part, (process.wait(60), said)
+                assert time.monotonic() < limit, said
+                said += part
             process.send_signal(signal.SIGINT)
-            rest = ""
-            try:
-                while part := os.read(ours, 65536):
-                    rest += part.decode(errors="replace")
-            except OSError:  # the other end is closed
-                pass
+            rest = "".join(iter(lambda: read_from(ours), ""))
             assert process.wait(60) == 0
         finally:
             process.kill()
