@@ -1,6 +1,7 @@
 """Small generators with lively weights, and one finished bundle that every test may copy."""
 
 import json
+import os
 import shutil
 from dataclasses import fields, replace
 from functools import cache
@@ -14,6 +15,7 @@ from onnx import ModelProto
 
 from core.bundle import GRAPH, MANIFEST, SUMS, _digest, read_manifest, write_manifest
 from core.checkpoint import save_generator
+from core.files import write_atomic
 from core.networks import build_generator
 from core.networks.base import Generator
 from core.spec import GeneratorSpec, Provenance
@@ -95,12 +97,25 @@ class Shipped(NamedTuple):
     session: Session
 
 
+@pytest.fixture(scope="session", autouse=True)
+def shared_by_workers(tmp_path_factory):
+    """Where ``ship`` keeps what it exported, for the other processes that run tests."""
+    base = tmp_path_factory.getbasetemp()
+    KEPT.append((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shipped")
+
+
+KEPT: list[Path] = []
+
+
 @cache
 def ship(family: str, size: str) -> Shipped:
     """Exported once a session, because exporting is what takes the time. Not to be changed."""
     graph = ExportGraph(lively(family_spec(family, size)))
-    model = to_onnx(graph)
-    return Shipped(graph, model, open_session(model.SerializeToString()))
+    kept = KEPT[0] / f"{family} {size}.onnx"
+    if not kept.exists():
+        kept.parent.mkdir(exist_ok=True)
+        write_atomic(kept, to_onnx(graph).SerializeToString())
+    return Shipped(graph, onnx.load(kept), open_session(kept.read_bytes()))
 
 
 @pytest.fixture
