@@ -97,14 +97,14 @@ class Shipped(NamedTuple):
     session: Session
 
 
+KEPT: list[Path] = []
+
+
 @pytest.fixture(scope="session", autouse=True)
 def shared_by_workers(tmp_path_factory):
     """Where ``ship`` keeps what it exported, for the other processes that run tests."""
     base = tmp_path_factory.getbasetemp()
     KEPT.append((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shipped")
-
-
-KEPT: list[Path] = []
 
 
 @cache
@@ -115,7 +115,8 @@ def ship(family: str, size: str) -> Shipped:
     if not kept.exists():
         kept.parent.mkdir(exist_ok=True)
         write_atomic(kept, to_onnx(graph).SerializeToString())
-    return Shipped(graph, onnx.load(kept), open_session(kept.read_bytes()))
+    data = kept.read_bytes()
+    return Shipped(graph, ModelProto.FromString(data), open_session(data))
 
 
 @pytest.fixture

@@ -224,8 +224,8 @@ def test_a_bad_version_is_taken_back_and_its_number_is_not_given_again(served, t
         served.wait_for("refused", f"'tiny' version {bad}: ")
     assert BAD[how] in served.told("refused")[-1]
     assert served.told("refused")[-1].endswith(f"; version {good} goes on")
-    # Who asks for a version by its number may have found the bad one; doors never show it.
-    assert [each for each in load.failures if each.startswith(DOORS)] == []
+    # Who asks for a version by its number may have found the bad one, and then not any more; doors never show it.
+    assert [each for each in load.failures if not each.startswith("ModelNotFound(")] == []
     assert all(levels_apart(each, images_by(served.current)) <= 1 for each in load.images[-8:])
     tiny = served.repository / "tiny"
     assert (served.newest, (tiny / f".{bad}.refused" / "model.onnx").is_file()) == (good, True)
@@ -325,3 +325,17 @@ def test_what_is_published_while_a_server_starts_is_not_missed(served, monkeypat
     assert served.serves(6)
     served.publish(5)  # which is being loaded when it is stopped
     eventually(lambda: served.server.changing)
+
+
+def test_what_was_logged_of_a_refused_version_explains_no_later_end(tmp_path):
+    server = Served(tmp_path / "repository", tmp_path / "bundles")
+    server.publish(1)
+    with server:
+        publishing.publish(bad_bundle(tmp_path / "bad", "graph"), "tiny", server.repository)
+        server.wait_for("refused", "Nonsense")
+        eventually(lambda: not server.server.changing)
+        os.kill(server.server.pid, signal.SIGSEGV)
+        server.wait_for("lost", "")
+    (lost,) = server.told("lost")
+    assert lost.startswith("tritonserver ended by signal SIGSEGV")
+    assert "Nonsense" not in lost
