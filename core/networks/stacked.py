@@ -33,7 +33,7 @@ class StackedGenerator(Generator):
         self.parts = [spec.latent_dim // 2, spec.latent_dim - spec.latent_dim // 2]
         self.upper = FeatureGenerator(self.parts[0], len(spec.classes), features)
         inner = replace(spec, latent_dim=features + self.parts[1], classes=(), codes=0, options={})
-        self.lower = DCGANGenerator(inner, width, "nearest")
+        self.lower = DCGANGenerator(inner, width)
 
     def synthesis(self, style: Tensor, label: Tensor | None = None, codes: Tensor | None = None) -> Tensor:
         """``(n, latent_dim)`` to ``(n, channels, height, width)`` in [-1, 1]."""
@@ -65,10 +65,10 @@ class FeatureGenerator(nn.Module):
 
 
 class StackedDiscriminator(DCGANDiscriminator):
-    """That of images: a DCGAN's without norms, which is told no class. Options: ``width``."""
+    """That of images: a DCGAN's, which is told no class. Options: ``width``."""
 
     def __init__(self, spec: GeneratorSpec, width: int = 32) -> None:
-        super().__init__(replace(spec, classes=()), width, "none", minibatch_std=True)
+        super().__init__(replace(spec, classes=()), width)
 
 
 class FeatureDiscriminator(nn.Module):

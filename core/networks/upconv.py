@@ -52,31 +52,35 @@ class UpConvGenerator(Generator):
 
 
 class UpConvDiscriminator(Discriminator):
-    """(Convolve 3x3, leaky ReLU, mean of four pixels) down to the base, then one score.
+    """(Convolve 3x3, leaky ReLU, mean of four pixels) down to the base, a dense layer, then one score.
 
-    Option: ``width``, the channels of every map. A label is shown as one more channel of the image.
+    Options: ``width``, the channels of every map; ``dense``, the width of that layer: a score that is linear in maps
+    which each saw ten pixels would only know strokes, not whether they make a whole. A label is shown as one more
+    channel of the image.
     """
 
-    def __init__(self, spec: GeneratorSpec, width: int = 64) -> None:
+    def __init__(self, spec: GeneratorSpec, width: int = 64, dense: int = 256) -> None:
         check_width(width)
+        check_width(dense)
         size = spec.size
-        super().__init__(spec, width * size.base_height * size.base_width)
+        super().__init__(spec, dense)
         self.label = LabelMap(len(spec.classes), spec.height, spec.width) if spec.classes else None
         layers: list[nn.Module] = []
         inputs = spec.channels + bool(spec.classes)
         for _ in range(size.doublings):
             layers += [nn.Conv2d(inputs, width, 3, 1, 1), nn.LeakyReLU(SLOPE, True), nn.AvgPool2d(2)]
             inputs = width
-        self.layers = nn.Sequential(*layers)
-        self.last = nn.Linear(self.feature_dim, 1)
+        base = nn.Linear(width * size.base_height * size.base_width, dense)
+        self.layers = nn.Sequential(*layers, nn.Flatten(), base, nn.LeakyReLU(SLOPE, True))
+        self.last = nn.Linear(dense, 1)
         self.apply(initialise)
 
     def features(self, images: Tensor, label: Tensor | None = None) -> Tensor:
         """``(n, channels, height, width)`` to ``(n, feature_dim)``."""
         if self.label is not None:
             images = self.label.beside(images, label)
-        x: Tensor = self.layers(images)  # (n, width, base_height, base_width)
-        return x.flatten(1)
+        x: Tensor = self.layers(images)
+        return x
 
     def score(self, features: Tensor, label: Tensor | None = None) -> Tensor:
         """``(n, feature_dim)`` to logits ``(n,)``."""

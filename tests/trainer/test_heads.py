@@ -61,17 +61,21 @@ def test_categories_come_equally_often_and_codes_fill_their_range(pack: Pack) ->
     assert asked.codes.square().mean().item() == pytest.approx(1 / 3, abs=0.02)
 
 
-def test_the_class_error_is_cross_entropy_of_real_and_fake(pack: Pack) -> None:
-    system = system_of("acgan", pack, "heads.label=0.7")
+@pytest.mark.parametrize("share", [1.0, 0.1, 0.0])
+def test_the_class_error_is_cross_entropy_of_real_and_a_share_of_that_of_fakes(pack: Pack, share: float) -> None:
+    system = system_of("acgan", pack, "heads.label=0.7", f"heads.fakes={share}")
     labels = torch.tensor([0, 1] * 4)
     batch = batch_of(pack, labels)
     torch.manual_seed(0)
-    with_head, stats = system.discriminator_loss(batch)
+    discriminator, stats = system.discriminator_loss(batch)
     fakes = system._fakes
+    generator, _ = system.generator_loss(batch)
     real, fake = (system._judge(x, None) for x in (batch.images, fakes.images.detach()))
     errors = [F.cross_entropy(system.classes(judged.features), labels) for judged in (real, fake)]
     game = system.loss.discriminator(real.logits, fake.logits, torch.ones(8), torch.zeros(8))
-    assert with_head.item() == pytest.approx((game + 0.7 * sum(errors)).item(), rel=1e-4)
+    assert discriminator.item() == pytest.approx((game + 0.7 * (errors[0] + share * errors[1])).item(), rel=1e-4)
+    convinced = system.loss.generator(fake.logits, None)
+    assert generator.item() == pytest.approx((convinced + 0.7 * errors[1]).item(), rel=1e-4)  # all of it, always
     assert stats["class_error"].item() == pytest.approx(errors[1].item(), rel=1e-4)
 
 

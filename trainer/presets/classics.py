@@ -131,13 +131,13 @@ def cgan() -> TrainConfig:
 
 
 def acgan() -> TrainConfig:
-    """Odena et al. 2017: the discriminator is not shown the class, it has to say it."""
+    """Odena et al. 2017: the discriminator is not shown the class, it has to say it, as real images teach it."""
     return TrainConfig(
         preset="acgan",
         system="heads",
         generator={"width": 64},
         discriminator={"width": 64},
-        heads={"label": 1.0},
+        heads={"label": 1.0, "fakes": 0.1},
         conditional=True,
         augment=(),
         kimg=160.0,
@@ -168,11 +168,11 @@ def stackedgan() -> TrainConfig:
         system="stacked",
         generator={"width": 32, "features": 128},
         discriminator={"width": 32},
-        stack={"encoder_kimg": 20.0, "apart_kimg": 30.0, "conditional": 1.0, "entropy": 1.0},
+        stack={"encoder_kimg": 20.0, "apart_kimg": 60.0, "conditional": 1.0, "entropy": 1.0},
         latent_dim=100,
         conditional=True,
         augment=(),
-        kimg=80.0,
+        kimg=140.0,
     )
 
 

@@ -23,7 +23,7 @@ class WithHeads(Adversarial):
     """
 
     def __init__(self, config: TrainConfig, spec: GeneratorSpec, device: torch.device) -> None:
-        self.heads = Heads.of(config.heads)
+        self.heads, self.warm = Heads.of(config.heads), 1.0
         super().__init__(config, spec, device)
         if not (spec.classes or spec.codes):
             raise ConfigError("heads need something to tell: --conditional, heads.categories or heads.codes")
@@ -41,6 +41,11 @@ class WithHeads(Adversarial):
         head = self.networks[name] = placed(nn.Linear(inputs, outputs), self.config, device)
         return head
 
+    def begin(self, images_seen: int) -> int:
+        """Beside what else moves, the codes' weights."""
+        self.warm = self.heads.warm(images_seen)
+        return super().begin(images_seen)
+
     def conditions(self, batch: Batch) -> Conditions:
         """Codes are uniform, continuous ones in [-1, 1] (Chen et al. 2016, section 7); classes those of the round."""
         count, device = len(batch.images), batch.images.device
@@ -54,7 +59,7 @@ class WithHeads(Adversarial):
         self, real: Judged, fake: Judged, batch: Batch, asked: Conditions
     ) -> tuple[Tensor | float, Stats]:
         """The heads' errors on fakes, and on real images where those have classes."""
-        loss, stats = self._errors(fake, asked)
+        loss, stats = self._errors(fake, asked, self.heads.fakes)
         if self.classes is not None and batch.labels is not None:
             seen = self.classes(real.features.float())
             loss = loss + self.heads.label * F.cross_entropy(seen, batch.labels)
@@ -65,16 +70,17 @@ class WithHeads(Adversarial):
         """The heads' errors on fakes: an image is to show what it was asked to be."""
         return self._errors(fake, asked)
 
-    def _errors(self, fake: Judged, asked: Conditions) -> tuple[Tensor, dict[str, Tensor]]:
+    def _errors(self, fake: Judged, asked: Conditions, share: float = 1.0) -> tuple[Tensor, dict[str, Tensor]]:
+        """What the heads get wrong of fakes, ``share`` of it for classes that real images show, too."""
         features, stats = fake.features.float(), {}
         loss = torch.zeros((), device=features.device)
         if self.classes is not None and asked.labels is not None:
-            weight = self.heads.category if self.heads.categories else self.heads.label
+            weight = self.heads.category * self.warm if self.heads.categories else self.heads.label * share
             stats["class_error"] = F.cross_entropy(self.classes(features), asked.labels)
             loss = loss + weight * stats["class_error"]
         if self.codes is not None and asked.codes is not None:
             stats["code_error"] = code_distance(self.codes(features), asked.codes)
-            loss = loss + self.heads.code * stats["code_error"]
+            loss = loss + self.heads.code * self.warm * stats["code_error"]
         return loss, stats
 
     def _seen(self) -> GeneratorSpec:

@@ -1,6 +1,7 @@
 """A stack of generators, each against a discriminator of its own level (Huang et al. 2017, arXiv 1612.04357)."""
 
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +30,15 @@ ENCODER, UPPER_D, UPPER_G, LOWER_D, LOWER_G = (
 )
 
 Judge = Discriminator | FeatureDiscriminator
+
+
+class Painted(NamedTuple):
+    """The images ``(n, c, h, w)`` of one round, and the features ``(n, d)`` and noise they were painted from."""
+
+    step: int
+    images: Tensor
+    features: Tensor
+    noise: Tensor
 
 
 class Stacked:
@@ -67,6 +77,7 @@ class Stacked:
             self._player(LOWER_G, self.generator_loss, generator.lower),
         ]
         self.resting, self.together = frozenset[str](), False
+        self._round: Painted | None = None
 
     def _player(self, name: str, loss: Callable[[Batch], tuple[Tensor, Stats]], *networks: nn.Module) -> Player:
         return Player(name, optimiser(self.config, *networks), loss)
@@ -108,31 +119,36 @@ class Stacked:
         above, below = self._noise(batch)
         made = self.whole.upper(above, batch.labels)
         with frozen(self.features_discriminator, self.read_above, self.encoder, self.whole.lower, self.discriminator):
-            loss = self._convince(self.features_discriminator, made, self.read_above, above)
+            loss, said = self._convince(self.features_discriminator, made, self.read_above, above)
             if batch.labels is not None:
                 error = F.cross_entropy(self.encoder.classify(made), batch.labels)
                 loss = loss + self.stack.conditional * error
             if self.together:
-                seen = self.discriminator.features(self._augmented(self._painted(made, below)))
+                seen = self.discriminator.features(self._augmented(self._limited(made, below)))
                 loss = loss + self.loss.generator(self.discriminator.score(seen).float(), None)
-        return loss, {}
+        return loss, said
 
     def discriminator_loss(self, batch: Batch) -> tuple[Tensor, Stats]:
         """Tell real images from painted ones, and read the noise off those."""
-        features, noise = self._given(batch)
-        with torch.no_grad():
-            made = self._painted(features, noise)
-        real, fake = self._augmented(batch.images), self._augmented(made)
-        return self._judge(self.discriminator, real, fake, self.read_below, noise)
+        painted = self._paint(batch)
+        real, fake = self._augmented(batch.images), self._augmented(painted.images.detach())
+        return self._judge(self.discriminator, real, fake, self.read_below, painted.noise)
 
     def generator_loss(self, batch: Batch) -> tuple[Tensor, Stats]:
         """Images that pass for real, and lead the encoder back to the features they were painted from."""
-        features, noise = self._given(batch)
-        made = self._painted(features, noise)
+        painted, self._round = self._paint(batch), None
         with frozen(self.discriminator, self.read_below, self.encoder):
-            loss = self._convince(self.discriminator, self._augmented(made), self.read_below, noise)
-            error = (self.encoder(made) - features).square().mean()
-        return loss + self.stack.conditional * error, {"features_error": error}
+            fake = self._augmented(painted.images)
+            loss, said = self._convince(self.discriminator, fake, self.read_below, painted.noise)
+            error = (self.encoder(painted.images) - painted.features).square().mean()
+        return loss + self.stack.conditional * error, {**said, "features_error": error}
+
+    def _paint(self, batch: Batch) -> Painted:
+        """This round's images. Their generator moves last, so both players can judge one forward pass."""
+        if self._round is None or self._round.step != batch.step:
+            features, noise = self._given(batch)
+            self._round = Painted(batch.step, self._limited(features, noise), features, noise)
+        return self._round
 
     def _given(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """What the lower level starts from: the encoder's features of real images, or the upper level's, and noise."""
@@ -150,7 +166,7 @@ class Stacked:
         z = torch.randn(len(batch.images), self.spec.latent_dim, device=batch.images.device)
         return list(torch.split(z, self.whole.parts, dim=1))
 
-    def _painted(self, features: Tensor, noise: Tensor) -> Tensor:
+    def _limited(self, features: Tensor, noise: Tensor) -> Tensor:
         return limited(self.whole.paint(features, noise), *self.spec.value_range)
 
     def _augmented(self, images: Tensor) -> Tensor:
@@ -167,8 +183,8 @@ class Stacked:
         loss = loss + self.stack.entropy * code_distance(reader(seen_fake.float()), noise)
         return loss, {"real": logits[0].mean(), "fake": logits[1].mean()}
 
-    def _convince(self, judge: Judge, fake: Tensor, reader: nn.Linear, noise: Tensor) -> Tensor:
+    def _convince(self, judge: Judge, fake: Tensor, reader: nn.Linear, noise: Tensor) -> tuple[Tensor, Stats]:
         """The generator's side of one level."""
         seen = judge.features(fake)
-        loss = self.loss.generator(judge.score(seen).float(), None)
-        return loss + self.stack.entropy * code_distance(reader(seen.float()), noise)
+        error = code_distance(reader(seen.float()), noise)
+        return self.loss.generator(judge.score(seen).float(), None) + self.stack.entropy * error, {"noise_error": error}
