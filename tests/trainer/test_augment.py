@@ -2,8 +2,20 @@
 
 import pytest
 import torch
+from torch.nn import functional as F
 
-from trainer.augment import AUGMENTATIONS, SHIFT, AdaptiveShare, augment, colour, cutout, flip, translation
+from trainer.augment import (
+    AUGMENTATIONS,
+    SHIFT,
+    AdaptiveShare,
+    affine,
+    augment,
+    bilinear,
+    colour,
+    cutout,
+    flip,
+    translation,
+)
 
 
 def premultiplied(n: int = 6, c: int = 4, size: int = 16) -> torch.Tensor:
@@ -61,6 +73,48 @@ def test_translation_moves_whole_pictures_by_whole_pixels() -> None:
 def test_translation_continues_the_border_of_opaque_pictures() -> None:
     white = torch.ones(8, 3, 16, 16)
     assert torch.equal(translation(white), white)
+
+
+def test_bilinear_sampling_is_that_of_grid_sample() -> None:
+    images = torch.rand(3, 2, 7, 9)
+    row, column = torch.rand(3, 5, 6) * 12 - 3, torch.rand(3, 5, 6) * 14 - 3  # some beyond the border
+    grid = torch.stack([column / 8 * 2 - 1, row / 6 * 2 - 1], dim=3)
+    expected = F.grid_sample(images, grid, padding_mode="border", align_corners=True)
+    torch.testing.assert_close(bilinear(images, row, column), expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("name", AUGMENTATIONS)
+def test_penalties_can_be_differentiated_through_it(name: str) -> None:
+    images = premultiplied(c=3).requires_grad_()
+    weight = torch.ones(3, 16, 16, requires_grad=True)
+    torch.manual_seed(0)
+    score = (AUGMENTATIONS[name](images) * weight).square().sum()
+    (gradient,) = torch.autograd.grad(score, images, create_graph=True)
+    gradient.square().sum().backward()
+    assert weight.grad.isfinite().all() and weight.grad.abs().sum() > 0
+
+
+def test_affine_turns_and_stretches_but_keeps_what_is_in_the_middle() -> None:
+    images = torch.full((200, 1, 29, 29), -1.0)
+    images[:, :, 12:17, 4:25] = 1.0  # a bar: its moments say how it lies
+    changed = (affine(images)[:, 0] + 1) / 2
+    y, x = torch.meshgrid(torch.arange(29.0), torch.arange(29.0), indexing="ij")
+    mass = changed.sum(dim=(1, 2))
+    centre = torch.stack([(changed * p).sum(dim=(1, 2)) / mass for p in (y, x)])
+    assert ((centre - 14).abs() < 29 * SHIFT * 1.2 + 1).all()
+    spread = [((p - c.view(-1, 1, 1)) ** 2 * changed).sum(dim=(1, 2)) / mass for p, c in zip((y, x), centre, strict=True)]
+    across = ((y - centre[0].view(-1, 1, 1)) * (x - centre[1].view(-1, 1, 1)) * changed).sum(dim=(1, 2)) / mass
+    angle = torch.atan2(2 * across, spread[1] - spread[0]) / 2
+    assert 0.2 < angle.abs().max() < 0.45  # 15° and what the slant adds
+    assert angle.mean().abs() < 0.05
+    assert (mass.max() / mass.min()).item() == pytest.approx(1.2**4, rel=0.35)
+
+
+def test_affine_brings_in_transparency_or_the_border() -> None:
+    white = torch.ones(8, 3, 16, 16)
+    torch.testing.assert_close(affine(white), white)
+    corner = affine(torch.ones(50, 4, 16, 16))[:, 3, 0, 0]
+    assert (corner == -1).any()
 
 
 def test_augment_applies_nothing_unless_asked() -> None:

@@ -57,7 +57,7 @@ class Stacked:
         features, width = generator.upper.last.out_features, int(config.discriminator.get("width", 32))
         self.encoder = placed(Encoder(spec, width, features), config, device)
         self.discriminator = placed(build_discriminator(config.family, spec, config.discriminator), config, device)
-        self.features_discriminator = FeatureDiscriminator(features, 2 * features).to(device)
+        self.features_discriminator = FeatureDiscriminator(features, 2 * features, len(spec.classes)).to(device)
         above, below = generator.parts
         self.read_above = nn.Linear(self.features_discriminator.feature_dim, above).to(device)
         self.read_below = nn.Linear(self.discriminator.feature_dim, below).to(device)
@@ -112,14 +112,15 @@ class Stacked:
         noise = self._noise(batch)[0]
         with torch.no_grad():
             made = self.whole.upper(noise, batch.labels)
-        return self._judge(self.features_discriminator, self._features(batch.images), made, self.read_above, noise)
+        real, judge = self._features(batch.images), self.features_discriminator
+        return self._judge(judge, real, made, self.read_above, noise, batch.labels)
 
     def features_generator_loss(self, batch: Batch) -> tuple[Tensor, Stats]:
         """Features that pass for the encoder's, of the class that was asked for; together, also good to paint with."""
         above, below = self._noise(batch)
         made = self.whole.upper(above, batch.labels)
         with frozen(self.features_discriminator, self.read_above, self.encoder, self.whole.lower, self.discriminator):
-            loss, said = self._convince(self.features_discriminator, made, self.read_above, above)
+            loss, said = self._convince(self.features_discriminator, made, self.read_above, above, batch.labels)
             if batch.labels is not None:
                 error = F.cross_entropy(self.encoder.classify(made), batch.labels)
                 loss = loss + self.stack.conditional * error
@@ -173,18 +174,20 @@ class Stacked:
         return augment(images, self.now.augment, self.now.augment_p)
 
     def _judge(
-        self, judge: Judge, real: Tensor, fake: Tensor, reader: nn.Linear, noise: Tensor
+        self, judge: Judge, real: Tensor, fake: Tensor, reader: nn.Linear, noise: Tensor, labels: Tensor | None = None
     ) -> tuple[Tensor, Stats]:
         """The discriminator's side of one level (equation 3), and its reading of the noise (equation 6)."""
         seen_real, seen_fake = judge.features(real), judge.features(fake)
-        logits = judge.score(seen_real).float(), judge.score(seen_fake).float()
+        logits = judge.score(seen_real, labels).float(), judge.score(seen_fake, labels).float()
         ones, zeros = torch.ones_like(logits[0]), torch.zeros_like(logits[1])
         loss = self.loss.discriminator(*logits, ones, zeros)
         loss = loss + self.stack.entropy * code_distance(reader(seen_fake.float()), noise)
         return loss, {"real": logits[0].mean(), "fake": logits[1].mean()}
 
-    def _convince(self, judge: Judge, fake: Tensor, reader: nn.Linear, noise: Tensor) -> tuple[Tensor, Stats]:
+    def _convince(
+        self, judge: Judge, fake: Tensor, reader: nn.Linear, noise: Tensor, labels: Tensor | None = None
+    ) -> tuple[Tensor, Stats]:
         """The generator's side of one level."""
         seen = judge.features(fake)
         error = code_distance(reader(seen.float()), noise)
-        return self.loss.generator(judge.score(seen).float(), None) + self.stack.entropy * error, {"noise_error": error}
+        return self.loss.generator(judge.score(seen, labels).float(), None) + self.stack.entropy * error, {"noise_error": error}
