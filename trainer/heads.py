@@ -16,12 +16,10 @@ class Heads:
     """Which heads there are, and how much each weighs.
 
     ``label`` weighs the class of every image, real and fake, among the pack's classes (Odena et al. 2017, equation 3).
-    ``fakes`` is how much of that the discriminator learns from fakes, beside real images: 1 in the paper, where both
-    players are content with any sign for a class that they agree on; with less, real images say what a class looks like.
+    ``fakes`` is how much of that the discriminator learns from fakes, beside real images: with 1, as in the paper, both
+    players are content with any sign for a class that they agree on; with less, real images say what it looks like.
     ``categories`` and ``codes`` are InfoGAN's: how many values its categorical code has and how many continuous codes
     there are; ``category`` and ``code`` weigh what can be read of them in an image (Chen et al. 2016, equation 6).
-    These weights are reached after ``warmup_kimg`` thousand images, from 0: what the codes come to mean is settled as
-    soon as they weigh anything, and while images are blobs it is blobs that they tell apart.
     """
 
     label: float = 0.0
@@ -30,7 +28,6 @@ class Heads:
     codes: int = 0
     category: float = 1.0
     code: float = 0.5
-    warmup_kimg: float = 0.0
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> "Heads":
@@ -42,10 +39,6 @@ class Heads:
             if value != int(value) or value > most:
                 raise ConfigError(f"heads.{name} is {value}: it must be a whole number of at most {most}")
         return chosen
-
-    def warm(self, images_seen: int) -> float:
-        """How much of their weight the categorical and the continuous codes have after ``images_seen`` images."""
-        return min(1.0, images_seen / (self.warmup_kimg * 1000)) if self.warmup_kimg else 1.0
 
     @property
     def names(self) -> tuple[str, ...]:

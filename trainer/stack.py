@@ -12,14 +12,15 @@ class Stack:
     """The phases, in thousands of images seen, and the weights of what each generator minimises.
 
     The encoder learns alone for ``encoder_kimg``; then each level is trained on the encoder's own features for
-    ``apart_kimg``; then both together (Huang et al. 2017, sections 3.2 and 3.4). ``conditional`` weighs that an image
-    leads back to its features and features to their class, ``entropy`` that the noise can be read off again (equations
-    4 and 6).
+    ``apart_kimg``; then both together (Huang et al. 2017, sections 3.2 and 3.4). ``conditional`` weighs that features
+    lead back to their class, ``features`` that an image leads back to its features (equation 4: the mean over features,
+    where the paper sums), ``entropy`` that the noise can be read off again (equation 6).
     """
 
     encoder_kimg: float = 10.0
     apart_kimg: float = 20.0
     conditional: float = 1.0
+    features: float = 10.0
     entropy: float = 1.0
 
     @classmethod

@@ -4,6 +4,7 @@ An encoder that was trained to tell classes gives features on its way; the upper
 noise, the lower one an image of features and noise. Where there are no classes, the upper one has noise alone.
 """
 
+import math
 from dataclasses import replace
 
 import torch
@@ -41,8 +42,12 @@ class StackedGenerator(Generator):
         return self.paint(self.upper(above, label), below)
 
     def paint(self, features: Tensor, noise: Tensor) -> Tensor:
-        """The lower generator: ``(n, features)`` and its part of the latent to images."""
-        return self.lower.synthesis(torch.cat([features, noise], dim=1))
+        """The lower generator: ``(n, features)`` and its part of the latent to images.
+
+        Features, whose mean square is 1, are shown with length 1, as ``ClassEmbedding`` shows a class: louder ones
+        drown the noise, and each class is one picture.
+        """
+        return self.lower.synthesis(torch.cat([features / math.sqrt(features.shape[1]), noise], dim=1))
 
 
 class FeatureGenerator(nn.Module):

@@ -1,7 +1,8 @@
 """The GANs that people learn from, with all of their numbers: sized so that two cores train each on 28x28 in minutes.
 
 Each names a point on the same axes (network, loss, penalty, conditioning, who moves when); the options of ``train``
-move along one of them.
+move along one of them. Batches are of 32: in the same time they are twice as many steps as of 64, which taught InfoGAN
+its categories twice as fast (benchmarks/RESULTS.md).
 """
 
 from trainer.config import TrainConfig
@@ -40,7 +41,7 @@ def upconv_gan() -> TrainConfig:
         learning_rate_d=2e-4,
         beta1=0.0,
         beta2=0.9,
-        batch=64,
+        batch=32,
         kimg=120.0,
     )
 
@@ -56,14 +57,21 @@ def dcgan_keras() -> TrainConfig:
         augment=(),
         learning_rate_g=1.5e-4,
         learning_rate_d=2e-4,
-        batch=64,
-        kimg=150.0,
+        batch=32,
+        kimg=100.0,
     )
 
 
 def dcgan_28() -> TrainConfig:
     """Radford et al. 2016 for images of 28x28: a 7x7 base, doubled twice, and halved twice."""
-    return TrainConfig(preset="dcgan-28", generator={"width": 64}, discriminator={"width": 64}, augment=(), kimg=200.0)
+    return TrainConfig(
+        preset="dcgan-28",
+        generator={"width": 64},
+        discriminator={"width": 64},
+        augment=(),
+        batch=32,
+        kimg=120.0,
+    )
 
 
 def lsgan() -> TrainConfig:
@@ -75,7 +83,8 @@ def lsgan() -> TrainConfig:
         loss="least-squares",
         loss_options={"a": 0.0, "b": 1.0, "c": 1.0},
         augment=(),
-        kimg=200.0,
+        batch=32,
+        kimg=120.0,
     )
 
 
@@ -95,7 +104,7 @@ def wgan() -> TrainConfig:
         beta1=0.0,
         beta2=0.99,
         batch=32,
-        kimg=300.0,
+        kimg=200.0,
     )
 
 
@@ -114,7 +123,7 @@ def wgan_gp() -> TrainConfig:
         beta1=0.0,
         beta2=0.9,
         batch=32,
-        kimg=130.0,
+        kimg=80.0,
     )
 
 
@@ -140,6 +149,7 @@ def acgan() -> TrainConfig:
         heads={"label": 1.0, "fakes": 0.1},
         conditional=True,
         augment=(),
+        batch=32,
         kimg=160.0,
     )
 
@@ -156,6 +166,7 @@ def infogan() -> TrainConfig:
         augment=(),
         learning_rate_g=1e-3,
         learning_rate_d=2e-4,
+        batch=32,
         kimg=200.0,
     )
 
@@ -168,10 +179,11 @@ def stackedgan() -> TrainConfig:
         system="stacked",
         generator={"width": 32, "features": 128},
         discriminator={"width": 32},
-        stack={"encoder_kimg": 20.0, "apart_kimg": 60.0, "conditional": 1.0, "entropy": 1.0},
+        stack={"encoder_kimg": 20.0, "apart_kimg": 60.0, "conditional": 1.0, "features": 10.0, "entropy": 1.0},
         latent_dim=100,
         conditional=True,
         augment=(),
+        batch=32,
         kimg=140.0,
     )
 
@@ -192,6 +204,6 @@ def biggan_lite() -> TrainConfig:
         learning_rate_d=4e-4,
         beta1=0.0,
         beta2=0.999,
-        batch=64,
+        batch=32,
         kimg=80.0,
     )

@@ -23,7 +23,7 @@ class WithHeads(Adversarial):
     """
 
     def __init__(self, config: TrainConfig, spec: GeneratorSpec, device: torch.device) -> None:
-        self.heads, self.warm = Heads.of(config.heads), 1.0
+        self.heads = Heads.of(config.heads)
         super().__init__(config, spec, device)
         if not (spec.classes or spec.codes):
             raise ConfigError("heads need something to tell: --conditional, heads.categories or heads.codes")
@@ -40,11 +40,6 @@ class WithHeads(Adversarial):
             return None
         head = self.networks[name] = placed(nn.Linear(inputs, outputs), self.config, device)
         return head
-
-    def begin(self, images_seen: int) -> int:
-        """Beside what else moves, the codes' weights."""
-        self.warm = self.heads.warm(images_seen)
-        return super().begin(images_seen)
 
     def conditions(self, batch: Batch) -> Conditions:
         """Codes are uniform, continuous ones in [-1, 1] (Chen et al. 2016, section 7); classes those of the round."""
@@ -75,12 +70,12 @@ class WithHeads(Adversarial):
         features, stats = fake.features.float(), {}
         loss = torch.zeros((), device=features.device)
         if self.classes is not None and asked.labels is not None:
-            weight = self.heads.category * self.warm if self.heads.categories else self.heads.label * share
+            weight = self.heads.category if self.heads.categories else self.heads.label * share
             stats["class_error"] = F.cross_entropy(self.classes(features), asked.labels)
             loss = loss + weight * stats["class_error"]
         if self.codes is not None and asked.codes is not None:
             stats["code_error"] = code_distance(self.codes(features), asked.codes)
-            loss = loss + self.heads.code * self.warm * stats["code_error"]
+            loss = loss + self.heads.code * stats["code_error"]
         return loss, stats
 
     def _seen(self) -> GeneratorSpec:

@@ -142,7 +142,7 @@ class Stacked:
             fake = self._augmented(painted.images)
             loss, said = self._convince(self.discriminator, fake, self.read_below, painted.noise)
             error = (self.encoder(painted.images) - painted.features).square().mean()
-        return loss + self.stack.conditional * error, {**said, "features_error": error}
+        return loss + self.stack.features * error, {**said, "features_error": error}
 
     def _paint(self, batch: Batch) -> Painted:
         """This round's images. Their generator moves last, so both players can judge one forward pass."""
@@ -189,5 +189,6 @@ class Stacked:
     ) -> tuple[Tensor, Stats]:
         """The generator's side of one level."""
         seen = judge.features(fake)
+        loss = self.loss.generator(judge.score(seen, labels).float(), None)
         error = code_distance(reader(seen.float()), noise)
-        return self.loss.generator(judge.score(seen, labels).float(), None) + self.stack.entropy * error, {"noise_error": error}
+        return loss + self.stack.entropy * error, {"noise_error": error}
