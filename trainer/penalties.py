@@ -58,15 +58,19 @@ def path_lengths(images: Tensor, styles: Tensor) -> Tensor:
 def orthogonal(network: nn.Module) -> Tensor:
     """Σ ‖WᵀW ⊙ (1 - I)‖² over all filters of more than one (Brock et al. 2019, equation 3, without β).
 
-    Keeps filters from repeating each other, and leaves their lengths alone. Rows are outputs, flattened.
+    Keeps filters from repeating each other, and leaves their lengths alone. Rows are outputs, flattened. Where they are
+    more than their length n, ‖WWᵀ‖ = ‖WᵀW‖ spares their products with each other: n² of them will do.
     """
     total = torch.zeros((), device=next(network.parameters()).device)
     for weight in network.parameters():
         if weight.ndim < 2 or len(weight) < 2:
             continue
         rows = weight.flatten(1)  # (outputs, …)
-        products = rows @ rows.T
-        total = total + (products - torch.diag(products.diagonal())).square().sum()
+        if len(rows) > rows.shape[1]:
+            total = total + (rows.T @ rows).square().sum() - rows.square().sum(dim=1).square().sum()
+        else:
+            products = rows @ rows.T
+            total = total + (products - torch.diag(products.diagonal())).square().sum()
     return total
 
 

@@ -220,10 +220,11 @@ def test_clipped_weights_stay_within_and_the_others_as_they_are() -> None:
         assert torch.equal(new, old.clamp(-0.05, 0.05))
 
 
-def test_orthogonal_is_the_squared_products_of_different_filters() -> None:
-    layer = nn.Conv2d(2, 3, 2, bias=False)
+@pytest.mark.parametrize("filters", [3, 8, 20], ids=["fewer than their length", "as many", "more"])
+def test_orthogonal_is_the_squared_products_of_different_filters(filters: int) -> None:
+    layer = nn.Conv2d(2, filters, 2, bias=False)
     rows = layer.weight.detach().flatten(1)
-    expected = sum((rows[i] @ rows[j]) ** 2 for i in range(3) for j in range(3) if i != j)
+    expected = sum((rows[i] @ rows[j]) ** 2 for i in range(filters) for j in range(filters) if i != j)
     assert orthogonal(layer).item() == pytest.approx(expected.item(), rel=1e-5)
 
 

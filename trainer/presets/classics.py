@@ -1,8 +1,8 @@
 """The GANs that people learn from, with all of their numbers: sized so that two cores train each on 28x28 in minutes.
 
 Each names a point on the same axes (network, loss, penalty, conditioning, who moves when); the options of ``train``
-move along one of them. Batches are of 32: in the same time they are twice as many steps as of 64, which taught InfoGAN
-its categories twice as fast (benchmarks/RESULTS.md).
+move along one of them. Batches of 32 are twice the steps of 64 in the same time, which taught InfoGAN its categories
+twice as fast (benchmarks/RESULTS.md).
 """
 
 from trainer.config import TrainConfig
@@ -183,7 +183,6 @@ def stackedgan() -> TrainConfig:
         latent_dim=100,
         conditional=True,
         augment=(),
-        batch=32,
         kimg=140.0,
     )
 
