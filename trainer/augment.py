@@ -9,7 +9,6 @@ The share of images that is touched is fixed, follows a schedule, or adapts itse
 Generative Adversarial Networks with Limited Data", arXiv 2006.06676, section 3).
 """
 
-import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -18,7 +17,6 @@ from torch.nn import functional as F
 
 SHIFT = 1 / 8  # of each side, as in the paper
 CUT = 1 / 2  # of each side, as in the paper
-TURN, ZOOM, SHEAR = math.radians(15), 1.2, 0.3  # what the same thing drawn again differs by
 ADAPT_EVERY = 4  # rounds (Karras et al. 2020, section 3.1)
 ADAPT_IMAGES = 500_000  # the adaptive share can rise from 0 to 1 in so many (section 3.1)
 
@@ -59,44 +57,6 @@ def translation(images: Tensor) -> Tensor:
     return padded.gather(2, rows).gather(3, columns)
 
 
-def affine(images: Tensor) -> Tensor:
-    """Turn each image by up to 15°, stretch each side by up to 1.2 or its inverse, slant by up to 0.3, and shift.
-
-    The geometric part of Karras et al. 2020 (appendix B) in the range that leaves a letter the same letter, with
-    bilinear sampling. What comes in is as for ``translation``. ``(n, c, h, w)`` in, the same out.
-    """
-    n, c, h, w = images.shape
-    turn, wide, high, slant, right, down = (torch.rand(6, n, 1, 1, device=images.device) * 2 - 1).unbind()
-    y = (torch.arange(h, device=images.device) - (h - 1) / 2).view(1, h, 1)
-    x = (torch.arange(w, device=images.device) - (w - 1) / 2).view(1, 1, w)
-    cos, sin = torch.cos(turn * TURN), torch.sin(turn * TURN)
-    slanted = x + slant * SHEAR * y
-    column = (cos * slanted - sin * y) * ZOOM**wide + right * SHIFT * w + (w - 1) / 2
-    row = (sin * slanted + cos * y) * ZOOM**high + down * SHIFT * h + (h - 1) / 2
-    if c == 4:
-        return bilinear(F.pad(images, (1, 1, 1, 1), value=-1.0), row + 1, column + 1)
-    return bilinear(images, row, column)
-
-
-def bilinear(images: Tensor, row: Tensor, column: Tensor) -> Tensor:
-    """``images`` ``(n, c, h, w)`` at rows and columns ``(n, H, W)`` in pixels, the border's values beyond it.
-
-    ``F.grid_sample`` does the same, but has no second derivative.
-    """
-    n, c, h, w = images.shape
-    row, column = row.clamp(0, h - 1), column.clamp(0, w - 1)
-    top, left = row.floor().clamp(max=h - 2), column.floor().clamp(max=w - 2)
-    below, beside = (row - top)[:, None], (column - left)[:, None]  # how far on to the next, 0 … 1
-    first = (top * w + left).long().flatten(1)[:, None].expand(n, c, -1)
-
-    def corner(offset: int) -> Tensor:
-        return images.flatten(2).gather(2, first + offset).view(n, c, *row.shape[1:])
-
-    upper = corner(0) * (1 - beside) + corner(1) * beside
-    lower = corner(w) * (1 - beside) + corner(w + 1) * beside
-    return (upper * (1 - below) + lower * below).to(images.dtype)
-
-
 def cutout(images: Tensor) -> Tensor:
     """Grey out a box of half the sides at a random place of each image, in proportion to alpha, which stays as it is.
 
@@ -131,7 +91,6 @@ def flip(images: Tensor) -> Tensor:
 AUGMENTATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "colour": colour,
     "translation": translation,
-    "affine": affine,
     "cutout": cutout,
     "flip": flip,
 }

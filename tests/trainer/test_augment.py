@@ -2,15 +2,12 @@
 
 import pytest
 import torch
-from torch.nn import functional as F
 
 from trainer.augment import (
     AUGMENTATIONS,
     SHIFT,
     AdaptiveShare,
-    affine,
     augment,
-    bilinear,
     colour,
     cutout,
     flip,
@@ -75,14 +72,6 @@ def test_translation_continues_the_border_of_opaque_pictures() -> None:
     assert torch.equal(translation(white), white)
 
 
-def test_bilinear_sampling_is_that_of_grid_sample() -> None:
-    images = torch.rand(3, 2, 7, 9)
-    row, column = torch.rand(3, 5, 6) * 12 - 3, torch.rand(3, 5, 6) * 14 - 3  # some beyond the border
-    grid = torch.stack([column / 8 * 2 - 1, row / 6 * 2 - 1], dim=3)
-    expected = F.grid_sample(images, grid, padding_mode="border", align_corners=True)
-    torch.testing.assert_close(bilinear(images, row, column), expected, atol=1e-5, rtol=0)
-
-
 @pytest.mark.parametrize("name", AUGMENTATIONS)
 def test_penalties_can_be_differentiated_through_it(name: str) -> None:
     images = premultiplied(c=3).requires_grad_()
@@ -92,30 +81,6 @@ def test_penalties_can_be_differentiated_through_it(name: str) -> None:
     (gradient,) = torch.autograd.grad(score, images, create_graph=True)
     gradient.square().sum().backward()
     assert weight.grad.isfinite().all() and weight.grad.abs().sum() > 0
-
-
-def test_affine_turns_and_stretches_but_keeps_what_is_in_the_middle() -> None:
-    images = torch.full((200, 1, 29, 29), -1.0)
-    images[:, :, 12:17, 4:25] = 1.0  # a bar: its moments say how it lies
-    changed = (affine(images)[:, 0] + 1) / 2
-    y, x = torch.meshgrid(torch.arange(29.0), torch.arange(29.0), indexing="ij")
-    mass = changed.sum(dim=(1, 2))
-    centre_y, centre_x = ((changed * p).sum(dim=(1, 2)) / mass for p in (y, x))
-    assert (centre_y - 14).abs().max() < 29 * SHIFT * 1.2 + 1
-    assert (centre_x - 14).abs().max() < 29 * SHIFT * 1.2 + 1
-    off_y, off_x = y - centre_y.view(-1, 1, 1), x - centre_x.view(-1, 1, 1)
-    xx, yy, xy = ((moment * changed).sum(dim=(1, 2)) / mass for moment in (off_x**2, off_y**2, off_x * off_y))
-    angle = torch.atan2(2 * xy, xx - yy) / 2  # that of the bar's longer axis
-    assert 0.2 < angle.abs().max() < 0.45  # 15°, and what the slant adds
-    assert angle.mean().abs() < 0.05
-    assert (mass.max() / mass.min()).item() == pytest.approx(1.2**4, rel=0.35)
-
-
-def test_affine_brings_in_transparency_or_the_border() -> None:
-    white = torch.ones(8, 3, 16, 16)
-    torch.testing.assert_close(affine(white), white)
-    corner = affine(torch.ones(50, 4, 16, 16))[:, 3, 0, 0]
-    assert (corner == -1).any()
 
 
 def test_augment_applies_nothing_unless_asked() -> None:
