@@ -3,16 +3,7 @@
 import pytest
 import torch
 
-from trainer.augment import (
-    AUGMENTATIONS,
-    SHIFT,
-    AdaptiveShare,
-    augment,
-    colour,
-    cutout,
-    flip,
-    translation,
-)
+from trainer.augment import AUGMENTATIONS, SHIFT, AdaptiveShare, augment, colour, cutout, flip, translation
 
 
 def premultiplied(n: int = 6, c: int = 4, size: int = 16) -> torch.Tensor:
