@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from core.errors import SpecError
 from core.networks.base import Discriminator, Generator
 from core.networks.dcgan import check_width
-from core.networks.layers import parted
+from core.networks.layers import ClassEmbedding, parted
 from core.networks.spectral import SpectralConv2d, SpectralEmbedding, SpectralLinear
 from core.spec import GeneratorSpec
 
@@ -36,7 +36,7 @@ class BigGANGenerator(Generator):
         if not part:
             raise SpecError(f"latent_dim is {spec.latent_dim}: {size.doublings + 1} parts of it need at least as many")
         self.parts = [spec.latent_dim - part * size.doublings, *[part] * size.doublings]  # the base has the remainder
-        self.embed = nn.Embedding(len(spec.classes), embedding) if spec.classes else None
+        self.embed = ClassEmbedding(len(spec.classes), embedding) if spec.classes else None
         condition = part + (embedding if spec.classes else 0)
         self.base = (widths[0], size.base_height, size.base_width)
         self.project = SpectralLinear(self.parts[0], widths[0] * size.base_height * size.base_width)

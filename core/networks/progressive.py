@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from core.errors import SpecError
 from core.networks.base import Discriminator, Generator
 from core.networks.layers import (
+    ClassEmbedding,
     EqualisedConv2d,
     EqualisedLinear,
     MinibatchStandardDeviation,
@@ -81,7 +82,7 @@ class ProgressiveGenerator(Growing, Generator):
         super().__init__(spec)
         widths, size = level_widths(spec.size, width, widest), spec.size
         self.base = (widths[0], size.base_height, size.base_width)
-        self.embed = nn.Embedding(len(spec.classes), spec.latent_dim) if spec.classes else None
+        self.embed = ClassEmbedding(len(spec.classes), spec.latent_dim) if spec.classes else None
         self.normalise = PixelNorm()
         self.project = EqualisedLinear(beside_dim(spec), widths[0] * size.base_height * size.base_width, gain=_GAIN)
         self.base_block = nn.Sequential(nn.LeakyReLU(0.2), PixelNorm(), *_convolved(widths[0], widths[0]), PixelNorm())
