@@ -1,9 +1,11 @@
 """The stack: who moves when, what each level learns from, and a run that is cut anywhere."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from torch.nn import functional as F
 
 from core.checkpoint import load_generator
 from core.errors import ConfigError
@@ -80,6 +82,38 @@ def test_apart_the_lower_level_starts_from_the_encoders_features_together_from_m
     images = batch().images
     assert torch.allclose(apart, system.encoder(images), atol=1e-5)
     assert not torch.allclose(together, apart, atol=1e-2)
+
+
+def test_images_are_painted_once_a_round_for_both_who_look_at_them(pack: Pack, monkeypatch) -> None:
+    system, painted = system_of(pack), []
+    paint = system.whole.paint
+    monkeypatch.setattr(system.whole, "paint", lambda *given: painted.append(1) or paint(*given))
+    system.begin(80)
+    first = batch()
+    system.discriminator_loss(first)
+    system.generator_loss(first)
+    assert len(painted) == 1
+    system.discriminator_loss(replace(first, step=1))
+    assert len(painted) == 2
+
+
+def test_features_are_shown_with_length_1_beside_the_noise(pack: Pack, monkeypatch) -> None:
+    system, seen = system_of(pack), []
+    lower = system.whole.lower
+    monkeypatch.setattr(lower, "synthesis", lambda style: seen.append(style) or torch.zeros(1))
+    features = F.layer_norm(torch.randn(5, 12), (12,))
+    system.whole.paint(features, torch.randn(5, 4))
+    torch.testing.assert_close(seen[0][:, :12].norm(dim=1), torch.ones(5), atol=1e-3, rtol=0)
+
+
+def test_features_are_judged_by_projection(pack: Pack) -> None:
+    judge = system_of(pack).features_discriminator.eval()
+    features = torch.randn(4, judge.feature_dim)
+    with torch.no_grad():
+        judge.embed.weight.copy_(torch.randn_like(judge.embed.weight))
+        more = judge.score(features, torch.tensor([0, 1, 1, 0])) - judge.score(features)
+        expected = [judge.embed.weight[k] @ f for k, f in zip((0, 1, 1, 0), features, strict=True)]
+    torch.testing.assert_close(more, torch.stack(expected), atol=1e-4, rtol=0)
 
 
 def test_the_exported_network_is_the_whole_stack(pack: Pack, out: Path) -> None:
