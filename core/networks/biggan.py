@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from core.errors import SpecError
 from core.networks.base import Discriminator, Generator
 from core.networks.dcgan import check_width
-from core.networks.layers import ClassEmbedding, parted
+from core.networks.layers import ClassEmbedding, parted, projection
 from core.networks.spectral import SpectralConv2d, SpectralEmbedding, SpectralLinear
 from core.spec import GeneratorSpec
 
@@ -90,11 +90,9 @@ class BigGANDiscriminator(Discriminator):
         return x.sum(dim=(2, 3))
 
     def score(self, features: Tensor, label: Tensor | None = None) -> Tensor:
-        """``(n, widest)`` to logits ``(n,)`` (Miyato and Koyama 2018, equation 3)."""
+        """``(n, widest)`` to logits ``(n,)``."""
         logits: Tensor = self.last(features).flatten()
-        if self.embed is not None and label is not None:
-            logits = logits + (features * self.embed(label)).sum(dim=1)
-        return logits
+        return logits + projection(features, self.embed, label)
 
 
 class ConditionalNorm(nn.Module):

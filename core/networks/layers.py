@@ -146,3 +146,14 @@ def beside(
 def beside_dim(spec: GeneratorSpec) -> int:
     """How wide ``beside`` makes the latents."""
     return spec.latent_dim * (2 if spec.classes else 1) + spec.codes
+
+
+def projection(features: Tensor, embed: Embed | None, label: Tensor | None) -> Tensor:
+    """What a class adds to the score of features ``(n, d)``: their product with its embedding, ``(n,)``.
+
+    Miyato and Koyama 2018, "cGANs with Projection Discriminator", section 3. ``embed`` makes labels int64 ``(n,)`` into
+    ``(n, d)``; without classes or labels nothing is added.
+    """
+    if embed is None or label is None:
+        return features.new_zeros(features.shape[0])
+    return (features * embed(label)).sum(dim=1)

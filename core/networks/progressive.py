@@ -23,6 +23,7 @@ from core.networks.layers import (
     PixelNorm,
     beside,
     beside_dim,
+    projection,
 )
 from core.sizes import Size
 from core.spec import GeneratorSpec
@@ -137,7 +138,7 @@ class ProgressiveDiscriminator(Growing, Discriminator):
     """The generator's mirror image (table 2): halved level by level down to the base, then one score.
 
     Options as the generator's. Images are of the size it has grown to, the next one's while that fades in. Classes
-    are judged by projection (Miyato and Koyama 2018, equation 3).
+    are judged by projection.
     """
 
     def __init__(self, spec: GeneratorSpec, width: int = 64, widest: int = 512) -> None:
@@ -175,9 +176,7 @@ class ProgressiveDiscriminator(Growing, Discriminator):
     def score(self, features: Tensor, label: Tensor | None = None) -> Tensor:
         """``(n, c)`` to logits ``(n,)``."""
         logits: Tensor = self.last(features).flatten()
-        if self.embed is not None and label is not None:
-            logits = logits + (self.embed(label) * features).sum(dim=1) / features.shape[1] ** 0.5
-        return logits
+        return logits + projection(features, self.embed, label) / features.shape[1] ** 0.5
 
 
 def level_widths(size: Size, width: int, widest: int) -> list[int]:

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from core.errors import SpecError
 from core.networks.base import Discriminator, Generator
-from core.networks.layers import ClassEmbedding, beside, beside_dim, doubled
+from core.networks.layers import ClassEmbedding, beside, beside_dim, doubled, projection
 from core.spec import GeneratorSpec
 
 SLOPE = 0.2
@@ -66,8 +66,7 @@ class R3GANGenerator(Generator):
 class R3GANDiscriminator(Discriminator):
     """The generator backwards: blocks and halvings down to the base, then a learned base and one score.
 
-    With classes the score is a projection: that of the image plus the product of its features with the class's
-    embedding (Miyato and Koyama 2018, equation 4). Options as the generator's.
+    Classes are judged by projection. Options as the generator's.
     """
 
     def __init__(
@@ -102,9 +101,7 @@ class R3GANDiscriminator(Discriminator):
     def score(self, features: Tensor, label: Tensor | None = None) -> Tensor:
         """``(n, widest)`` to logits ``(n,)``."""
         logits: Tensor = self.last(features).flatten()
-        if self.embed is not None and label is not None:
-            logits = logits + (features * self.embed(label)).sum(dim=1) / features.shape[1] ** 0.5
-        return logits
+        return logits + projection(features, self.embed, label) / features.shape[1] ** 0.5
 
 
 class Block(nn.Module):

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from core.errors import SpecError
 from core.networks.base import Generator
 from core.networks.dcgan import DCGANDiscriminator, DCGANGenerator
-from core.networks.layers import ClassEmbedding, parted
+from core.networks.layers import ClassEmbedding, parted, projection
 from core.spec import GeneratorSpec
 
 SLOPE = 0.2
@@ -79,7 +79,7 @@ class StackedDiscriminator(DCGANDiscriminator):
 class FeatureDiscriminator(nn.Module):
     """That of features ``(n, features)``: what its score rests on, as in ``Discriminator``.
 
-    Where there are classes the score is a projection (Miyato and Koyama 2018, equation 3). The paper's is not told the
+    Where there are classes the score is a projection. The paper's is not told the
     class; then the error of the class alone decides which features belong to it, and each class becomes nearly one
     point (measured: benchmarks/RESULTS.md).
     """
@@ -107,9 +107,7 @@ class FeatureDiscriminator(nn.Module):
     def score(self, features: Tensor, label: Tensor | None = None) -> Tensor:
         """``(n, feature_dim)`` and int64 ``(n,)`` to logits ``(n,)``."""
         logits: Tensor = self.last(features).flatten()
-        if self.embed is not None and label is not None:
-            logits = logits + (self.embed(label) * features).sum(dim=1)
-        return logits
+        return logits + projection(features, self.embed, label)
 
 
 class Encoder(nn.Module):

@@ -10,7 +10,14 @@ from torch.nn import functional as F
 
 from core.errors import SpecError
 from core.networks.base import Discriminator, Generator
-from core.networks.layers import EqualisedConv2d, EqualisedLinear, MinibatchStandardDeviation, doubled, parted
+from core.networks.layers import (
+    EqualisedConv2d,
+    EqualisedLinear,
+    MinibatchStandardDeviation,
+    doubled,
+    parted,
+    projection,
+)
 from core.networks.style_layers import GAIN, SLOPE, Mapping, StyledConvolution, ToImage
 from core.spec import GeneratorSpec
 
@@ -108,8 +115,7 @@ class StyleGenerator(Generator):
 class StyleDiscriminator(Discriminator):
     """Residual blocks that halve the image down to its base, then one score (2020, figure 7c).
 
-    Options: ``width``, the channels at full size. Where the spec has classes, the score gains the product of the
-    features with the class's own (Miyato and Koyama 2018, equation 3).
+    Option: ``width``, the channels at full size. Classes are judged by projection.
     """
 
     def __init__(self, spec: GeneratorSpec, width: int = 64) -> None:
@@ -136,9 +142,7 @@ class StyleDiscriminator(Discriminator):
     def score(self, features: Tensor, label: Tensor | None = None) -> Tensor:
         """``(n, widest)`` to logits ``(n,)``."""
         logits: Tensor = self.last(features).flatten()
-        if self.classes is not None and label is not None:
-            logits = logits + (self.classes(label) * features).mean(dim=1) * math.sqrt(features.shape[1])
-        return logits
+        return logits + projection(features, self.classes, label) / features.shape[1] ** 0.5
 
 
 class HalvingBlock(nn.Module):
