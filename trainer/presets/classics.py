@@ -35,10 +35,12 @@ def upconv_gan() -> TrainConfig:
         latent_dim=64,
         loss="least-squares",
         loss_options={"sigmoid": True},
+        r1_gamma=0.2,
+        penalty_every=8,
         optimiser="rmsprop",
         augment=(),
-        learning_rate_g=2e-4,
-        learning_rate_d=2e-4,
+        learning_rate_g=4e-4,
+        learning_rate_d=4e-4,
         beta1=0.0,
         beta2=0.9,
         batch=32,
@@ -83,8 +85,10 @@ def lsgan() -> TrainConfig:
         loss="least-squares",
         loss_options={"a": 0.0, "b": 1.0, "c": 1.0},
         augment=(),
+        learning_rate_g=5e-4,
+        learning_rate_d=5e-4,
         batch=32,
-        kimg=120.0,
+        kimg=160.0,
     )
 
 
