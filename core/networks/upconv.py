@@ -74,7 +74,7 @@ class UpConvDiscriminator(Discriminator):
         self.layers = nn.Sequential(*layers, nn.Flatten(), base, nn.LeakyReLU(SLOPE, True))
         self.last = nn.Linear(dense, 1)
         self.apply(initialise)
-        nn.init.normal_(self.last.weight, 0.0, 0.02)  # scores near 0: where a sigmoid is flat it teaches nothing
+        nn.init.normal_(self.last.weight, 0.0, 0.02)  # scores near 0, where a sigmoid is steepest
 
     def features(self, images: Tensor, label: Tensor | None = None) -> Tensor:
         """``(n, channels, height, width)`` to ``(n, feature_dim)``."""

@@ -6,7 +6,7 @@ import torch
 from core.checkpoint import load_generator, save_generator
 from core.errors import SpecError
 from core.networks import DISCRIMINATORS, GENERATORS, build_discriminator, build_generator
-from core.networks.layers import MinibatchStandardDeviation
+from core.networks.layers import MinibatchStandardDeviation, projection
 from core.spec import GeneratorSpec
 from tests.resting import resting
 
@@ -178,3 +178,10 @@ def test_minibatch_standard_deviation_by_hand():
     assert torch.equal(out[:, :2], x)
     expected = torch.tensor([1.0, 1.0, 0.0, 0.0]).reshape(4, 1, 1).expand(4, 3, 3)
     torch.testing.assert_close(out[:, 2], expected, atol=2e-4, rtol=0)
+
+
+def test_a_projection_is_the_one_hot_class_times_its_matrix_times_the_features():
+    embed, features, label = torch.nn.Embedding(3, 5), torch.randn(4, 5), torch.tensor([2, 0, 2, 1])
+    one_hot = torch.eye(3)[label]  # y of Miyato and Koyama 2018: f(x, y) = yᵀ V φ(x) + ψ(φ(x))
+    expected = torch.einsum("nk,kd,nd->n", one_hot, embed.weight, features)
+    torch.testing.assert_close(projection(features, embed, label), expected, atol=1e-6, rtol=0)
