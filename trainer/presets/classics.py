@@ -112,7 +112,7 @@ def wgan() -> TrainConfig:
         beta1=0.0,
         beta2=0.99,
         batch=32,
-        kimg=200.0,
+        kimg=400.0,
     )
 
 
@@ -126,12 +126,12 @@ def wgan_gp() -> TrainConfig:
         gradient_penalty=10.0,
         critic_steps=5,
         augment=(),
-        learning_rate_g=1e-4,
-        learning_rate_d=1e-4,
+        learning_rate_g=2e-4,
+        learning_rate_d=2e-4,
         beta1=0.0,
         beta2=0.9,
         batch=32,
-        kimg=80.0,
+        kimg=200.0,
     )
 
 
