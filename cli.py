@@ -131,6 +131,7 @@ def data_openmoji(
     destination: Annotated[Path, typer.Argument(help="The pack to make.")],
     size: Annotated[str, typer.Option(help="64, or HEIGHTxWIDTH: 96x64.")] = "64",
     skin_tones: Annotated[bool, typer.Option("--skin-tones", help="Keep the skin tone variants.")] = False,
+    groups: Annotated[Path | None, typer.Option(help="Unicode's emoji-test.txt: its groups become classes.")] = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Render OpenMoji (CC BY-SA 4.0): some 2,500 real RGBA pictures from PyPI."""
@@ -139,7 +140,12 @@ def data_openmoji(
 
     with _bar("rendering OpenMoji") as progress:
         pack = import_openmoji(
-            destination, parse_size(size), skin_tones=skin_tones, overwrite=overwrite, progress=progress
+            destination,
+            parse_size(size),
+            skin_tones=skin_tones,
+            groups=groups,
+            overwrite=overwrite,
+            progress=progress,
         )
     _print_pack(pack, destination)
 

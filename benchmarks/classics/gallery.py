@@ -35,6 +35,9 @@ def write_gallery(out: Path, chosen: dict[str, Classic]) -> None:
         save(pictures / f"{name}.png", *sheet_of(generator))
         for kind, drawn in extras(generator).items():
             save(pictures / f"{name}-{kind}.png", *drawn)
+        if run.whole:
+            write_atomic(pictures / f"{name}-losses.png", (out / name / "losses.png").read_bytes())
+            write_atomic(pictures / f"{name}.gif", (out / name / "samples.gif").read_bytes())
         parts.append(entry(name, run, json.loads((out / name / "judged.json").read_text()), list(extras(generator))))
     mlps = [out / name for name in ("mlp-gan", "mlp-gan-rmsprop", "mlp-gan-sgd") if Run(out / name).log.exists()]
     if len(mlps) > 1:
@@ -63,6 +66,8 @@ def entry(name: str, run: Classic, found: Figures, kinds: list[str]) -> str:
     flags += "".join(f" --set {setting}" for setting in run.settings)
     said = ", ".join(f"{key} {value}" for key, value in found.items() if value != "")
     more = "".join(f"\n![{kind} of {name}](gallery/{name}-{kind}.png)\n" for kind in kinds)
+    if run.whole:
+        more += f"\n![losses of {name}](gallery/{name}-losses.png) ![its samples over time](gallery/{name}.gif)\n"
     return (
         f"## {name}\n\n{about.paper}: {about.good_for}. {run.says}\n\n"
         f"`cli.py train {run.data} --preset {run.preset}{flags}`\n\n"

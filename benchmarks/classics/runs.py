@@ -13,6 +13,7 @@ class Classic:
     loss: str | None = None
     optimiser: str | None = None
     says: str = ""  # in the gallery, beside what the preset says of itself
+    whole: bool = False  # show its losses in the gallery, too, and how its samples became what they are
 
 
 RUNS: dict[str, Classic] = {
@@ -25,7 +26,7 @@ RUNS: dict[str, Classic] = {
         says="With SGD, at a hundred times the rate.",
     ),
     "upconv-gan": Classic("upconv-gan"),
-    "dcgan-keras": Classic("dcgan-keras"),
+    "dcgan-keras": Classic("dcgan-keras", whole=True),
     "dcgan-28": Classic("dcgan-28"),
     "lsgan": Classic("lsgan"),
     "wgan": Classic("wgan"),

@@ -4,6 +4,7 @@ A network of ``n`` doublings has the levels 0 (the base) to ``n`` (the spec's si
 its state: an integer in 65,536ths of a level. Between two levels the larger one fades in (figure 2).
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import pairwise
@@ -176,7 +177,7 @@ class ProgressiveDiscriminator(Growing, Discriminator):
     def score(self, features: Tensor, label: Tensor | None = None) -> Tensor:
         """``(n, c)`` to logits ``(n,)``."""
         logits: Tensor = self.last(features).flatten()
-        return logits + projection(features, self.embed, label) / features.shape[1] ** 0.5
+        return logits + projection(features, self.embed, label) / math.sqrt(features.shape[1])
 
 
 def level_widths(size: Size, width: int, widest: int) -> list[int]:

@@ -101,7 +101,7 @@ class R3GANDiscriminator(Discriminator):
     def score(self, features: Tensor, label: Tensor | None = None) -> Tensor:
         """``(n, widest)`` to logits ``(n,)``."""
         logits: Tensor = self.last(features).flatten()
-        return logits + projection(features, self.embed, label) / features.shape[1] ** 0.5
+        return logits + projection(features, self.embed, label) / math.sqrt(features.shape[1])
 
 
 class Block(nn.Module):

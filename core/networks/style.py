@@ -142,7 +142,7 @@ class StyleDiscriminator(Discriminator):
     def score(self, features: Tensor, label: Tensor | None = None) -> Tensor:
         """``(n, widest)`` to logits ``(n,)``."""
         logits: Tensor = self.last(features).flatten()
-        return logits + projection(features, self.classes, label) / features.shape[1] ** 0.5
+        return logits + projection(features, self.classes, label) / math.sqrt(features.shape[1])
 
 
 class HalvingBlock(nn.Module):

