@@ -22,13 +22,13 @@ class About:
 ABOUT: dict[str, About] = {
     "acgan": About("Odena et al. 2017", "28x28", "classes, by a discriminator that has to name them", minutes=7),
     "biggan-lite": About("Brock et al. 2019", "28x28", "classes, with truncation for cleaner samples", minutes=10),
-    "cgan": About("Mirza and Osindero 2014", "28x28", "classes, the simplest way", minutes=6, gpu=5600),
+    "cgan": About("Mirza and Osindero 2014", "28x28", "classes, the simplest way", minutes=6),
     "dcgan": About("Radford et al. 2016", "64x64", "the reference; a GPU", gpu=5000),
     "dcgan-28": About("Radford et al. 2016", "28x28", "digits, and anything of that size", minutes=5),
     "dcgan-cpu": About("Radford et al. 2016", "32x32", "sprites in minutes without a GPU", minutes=7, gpu=2400),
     "dcgan-keras": About("Radford et al. 2016", "64x64", "faces as in the many programs in Keras"),
     "infogan": About("Chen et al. 2016", "28x28", "knobs that nobody had to label", minutes=12),
-    "lsgan": About("Mao et al. 2017", "28x28", "a steady loss where the logistic one saturates", minutes=4),
+    "lsgan": About("Mao et al. 2017", "28x28", "a steady loss where the logistic one saturates", minutes=5),
     "mlp-gan": About("Goodfellow et al. 2014", "28x28", "to see what a GAN is, in minutes", minutes=3),
     "progressive": About("Karras et al. 2018", "64x64", "large images, grown; a GPU", gpu=760),
     "progressive-cpu": About("Karras et al. 2018", "32x32", "to see growing at work", minutes=19, gpu=590),
@@ -40,6 +40,6 @@ ABOUT: dict[str, About] = {
         "Karras et al. 2020", "32x32", "styles to mix and edit, in twenty minutes", minutes=20, gpu=470
     ),
     "upconv-gan": About("Odena, Dumoulin and Olah 2016", "28x28", "images without checkerboards", minutes=9),
-    "wgan": About("Arjovsky et al. 2017", "28x28", "a critic whose loss means something", minutes=5),
-    "wgan-gp": About("Gulrajani et al. 2017", "28x28", "the same, without clipped weights", minutes=3, gpu=3100),
+    "wgan": About("Arjovsky et al. 2017", "28x28", "a critic whose loss means something", minutes=10),
+    "wgan-gp": About("Gulrajani et al. 2017", "28x28", "the same, without clipped weights", minutes=8, gpu=3100),
 }
