@@ -185,3 +185,17 @@ def test_a_projection_is_the_one_hot_class_times_its_matrix_times_the_features()
     one_hot = torch.eye(3)[label]  # y of Miyato and Koyama 2018: f(x, y) = yᵀ V φ(x) + ψ(φ(x))
     expected = torch.einsum("nk,kd,nd->n", one_hot, embed.weight, features)
     torch.testing.assert_close(projection(features, embed, label), expected, atol=1e-6, rtol=0)
+
+
+def test_resized_maps_make_no_checkerboard_where_transposed_convolutions_do():
+    """The power at a period of two pixels beside that of the next two periods, in images of fresh networks."""
+
+    def checkerboard(family):
+        network = seeded(build_generator, GeneratorSpec(family, 32, 32, 1, 64))
+        images = network(torch.randn(64, 64)).detach()[:, 0]
+        power = torch.fft.fft2(images).abs().square().mean(dim=0)  # (32, 32)
+        along = power.sum(dim=0) + power.sum(dim=1)
+        return float(along[16] / along[14:16].mean())
+
+    assert checkerboard("upconv") < 1  # falling towards high frequencies, as in photographs
+    assert checkerboard("dcgan") > 2
