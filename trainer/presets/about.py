@@ -27,7 +27,7 @@ ABOUT: dict[str, About] = {
     "dcgan-28": About("Radford et al. 2016", "28x28", "digits, and anything of that size", minutes=5),
     "dcgan-cpu": About("Radford et al. 2016", "32x32", "sprites in minutes without a GPU", minutes=7, gpu=2400),
     "dcgan-keras": About("Radford et al. 2016", "64x64", "faces as in the many programs in Keras"),
-    "infogan": About("Chen et al. 2016", "28x28", "knobs that nobody had to label", minutes=12),
+    "infogan": About("Chen et al. 2016", "28x28", "knobs that nobody had to label", minutes=10),
     "lsgan": About("Mao et al. 2017", "28x28", "a steady loss where the logistic one saturates", minutes=5),
     "mlp-gan": About("Goodfellow et al. 2014", "28x28", "to see what a GAN is, in minutes", minutes=3),
     "progressive": About("Karras et al. 2018", "64x64", "large images, grown; a GPU", gpu=760),

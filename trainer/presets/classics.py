@@ -176,7 +176,7 @@ def infogan() -> TrainConfig:
         learning_rate_g=1e-3,
         learning_rate_d=2e-4,
         batch=32,
-        kimg=300.0,
+        kimg=250.0,
     )
 
 
