@@ -73,9 +73,10 @@ def test_what_a_crash_of_everything_left_in_shared_memory_is_deleted_by_the_next
         _, prefix = processes_of(server.pid)
         for process in children:  # the guard too, which would clean up
             process.send_signal(signal.SIGSTOP)
+        # Looked at before they die: a server that another test starts in that moment would clean up after them, too.
+        assert list(SHARED_MEMORY.glob(f"{prefix}*"))
         for process in (psutil.Process(program.pid), *children):
             process.kill()
         psutil.wait_procs(children, timeout=30)  # until then they hold their lock
-    assert list(SHARED_MEMORY.glob(f"{prefix}*"))
     with Supervisor(repository, free_ports()):
         assert not list(SHARED_MEMORY.glob(f"{prefix}*"))
