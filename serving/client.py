@@ -210,20 +210,32 @@ class Sampler:
 
     def _find(self) -> tuple[str, ModelConfig]:
         """The newest version of the model that is ready, and its configuration."""
+        version = self._newest()
+        while True:
+            try:
+                answer = self._client.get_model_config(self.model, version, client_timeout=CONTROL_SECONDS)
+                return version, from_message(answer.config)
+            except InferenceServerException as error:
+                gone, version = version, self._newest()
+                if version == gone:  # and so it was not taken back between the two questions
+                    raise self._why_not_found(error) from None
+
+    def _newest(self) -> str:
         try:
             metadata = self._client.get_model_metadata(self.model, client_timeout=CONTROL_SECONDS)
-            version = max(metadata.versions, key=int)
-            answer = self._client.get_model_config(self.model, version, client_timeout=CONTROL_SECONDS)
-            return version, from_message(answer.config)
         except InferenceServerException as error:
-            ours = translated(error, self.model)
+            raise self._why_not_found(error) from None
+        return max(metadata.versions, key=int)
+
+    def _why_not_found(self, error: InferenceServerException) -> ServingError:
+        ours = translated(error, self.model)
         if isinstance(ours, ServerUnavailable):
-            raise ServerUnavailable(f"{self.url}: {ours}")
+            return ServerUnavailable(f"{self.url}: {ours}")
         if isinstance(ours, (ModelNotFound, RequestRefused)):
-            raise ModelNotFound(
+            return ModelNotFound(
                 f"the server at {self.url} has no model '{self.model}': 'models' lists those of a repository"
             )
-        raise ours
+        return ours
 
 
 def _spec_of(model: str, config: ModelConfig) -> GeneratorSpec:

@@ -12,6 +12,7 @@ from tritonclient.utils import InferenceServerException
 from core.bundle import GRAPH, MOST_LEVELS, levels_apart
 from core.errors import ModelNotFound, RequestRefused, ServerUnavailable, ServingError
 from core.latents import LAST_SEED, latents
+from serving import client
 from serving.client import Sampler
 from serving.launching import free_ports
 from serving.wire import ask, connect, translated
@@ -160,6 +161,37 @@ def test_settings_that_cannot_be_are_refused(server, setting):
 def test_an_unknown_model_is_named_with_who_knows_the_others(server):
     with pytest.raises(ModelNotFound, match="has no model 'tinny': 'models' lists those"):
         Sampler("tinny", server.url)
+
+
+class TakenBack:
+    """A client of a real server that was asked for its versions when it had one more, which since is going or gone."""
+
+    def __init__(self, client, said):
+        self.client, self.said, self.asked = client, said, []
+
+    def __getattr__(self, name):
+        return getattr(self.client, name)
+
+    def get_model_metadata(self, model, **how):
+        metadata = self.client.get_model_metadata(model, **how)
+        if not self.asked:
+            metadata.versions.append("9")
+        return metadata
+
+    def get_model_config(self, model, version, **how):
+        self.asked.append(version)
+        if version == "9" and self.said:
+            raise InferenceServerException(self.said, "StatusCode.UNAVAILABLE")
+        return self.client.get_model_config(model, version, **how)
+
+
+@pytest.mark.parametrize("said", ["", "Request for unknown model: 'tiny' version 9 is not at ready state"])
+def test_a_version_that_is_taken_back_while_a_sampler_looks_for_the_newest_is_not_missed(server, monkeypatch, said):
+    found = []
+    monkeypatch.setattr(client, "connect", lambda *given: found.append(TakenBack(connect(*given), said)) or found[0])
+    with Sampler("tiny", server.url) as sampler:
+        assert (sampler.version, found[0].asked) == ("2", ["9", "2"])
+        assert len(list(sampler.sample([1]))) == 1
 
 
 @pytest.mark.parametrize("url", ["", "nonsense", "127.0.0.1:{}"])
