@@ -1,4 +1,4 @@
-"""The classic GANs on real digits and clothes: trained, judged by who never saw a generator, and shown.
+"""The classic GANs on real digits, clothes and emoji: trained, judged by who never saw a generator, and shown.
 
     python benchmarks/classics train --out runs/classics [--only cgan acgan] [--device auto]
     python benchmarks/classics judge --out runs/classics
@@ -6,7 +6,8 @@
 
 ``train`` runs them one after the other; the same command again goes on where it stopped. ``judge`` prints one table and
 keeps each run's figures in its folder. ``gallery`` writes docs/gallery.md and its pictures. For runs on Fashion-MNIST
-give ``--fashion FOLDER`` with its idx files.
+give ``--fashion FOLDER`` with its idx files, for those on OpenMoji ``--emoji PACK``, made by ``cli.py data openmoji
+--size 32 --groups emoji-test.txt``.
 
 What the figures are:
 
@@ -28,7 +29,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from digits import Data, fashion, mnist
+from data import Data, emoji, fashion, mnist
 from gallery import write_gallery
 from judging import judge_all
 from runs import RUNS, Classic
@@ -45,6 +46,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--only", nargs="+", default=list(RUNS), choices=list(RUNS), metavar="RUN")
     parser.add_argument("--fashion", type=Path, help="the folder of Fashion-MNIST's idx files")
+    parser.add_argument("--emoji", type=Path, help="a pack of OpenMoji with its groups as classes")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--kimg", type=float, help="instead of each run's own length")
     parser.add_argument("--samples", type=int, default=5000)
@@ -52,6 +54,8 @@ def main() -> None:
     data: dict[str, Callable[[], Data]] = {"mnist": lambda: mnist(args.out)}
     if args.fashion:
         data["fashion"] = lambda: fashion(args.out, args.fashion)
+    if args.emoji:
+        data["emoji"] = lambda: emoji(args.emoji)
     chosen = {name: RUNS[name] for name in args.only if RUNS[name].data in data}
     used = {name: data[name]() for name in {run.data for run in chosen.values()}}
     if args.do == "train":
@@ -65,7 +69,9 @@ def main() -> None:
 
 def train_one(out: Path, run: Classic, pack: Pack, device: str, kimg: float | None) -> None:
     """Train as far as is left to train, with KID on the way."""
-    config = resolve(run.preset, run.settings, kimg=kimg, optimiser=run.optimiser, device=device)
+    config = resolve(
+        run.preset, run.settings, kimg=kimg, optimiser=run.optimiser, conditional=run.conditional, device=device
+    )
     config = replace(config, metric_kimg=config.kimg / 10)
     if train(plan(config, pack), out, report=lambda line: tell(out.name, line)) is Outcome.STOPPED:
         raise SystemExit(f"stopped; {out} is saved: run the same command to go on")

@@ -64,6 +64,7 @@ OPTIMISERS = """## One game, three optimisers
 def entry(name: str, run: Classic, found: Figures, kinds: list[str]) -> str:
     about = ABOUT[run.preset]
     flags = f" --optimiser {run.optimiser}" if run.optimiser else ""
+    flags += " --conditional" if run.conditional else ""
     flags += "".join(f" --set {setting}" for setting in run.settings)
     said = ", ".join(f"{key} {value}" for key, value in found.items() if value != "")
     more = "".join(f"\n![{kind} of {name}](gallery/{name}-{kind}.png)\n" for kind in kinds)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from digits import Data, Judge, Labels, classes_of, judge_of, learn, outputs_of
+from data import Data, Judge, Labels, classes_of, judge_of, learn, outputs_of
 from runs import Classic
 from scipy.optimize import linear_sum_assignment
 from scipy.stats import spearmanr
@@ -116,11 +116,11 @@ def codes_of(generator: Generator) -> tuple[list[float], float]:
     inputs["codes"] = np.random.RandomState(1).uniform(-1, 1, inputs["codes"].shape).astype(np.float32)
     images, codes = images_of(generator, inputs), inputs["codes"]
     known = slice(0, REGRESSOR_IMAGES), slice(REGRESSOR_IMAGES, None)
-    regressor = Judge(spec.codes, spec.height, spec.width)
+    regressor = Judge(spec.codes, spec.height, spec.width, spec.channels)
     learn(regressor, images[known[0]], codes[known[0]], images_seen=60_000)
     read = outputs_of(regressor, images[known[1]])
     correlations = [abs(float(np.corrcoef(a, b)[0, 1])) for a, b in zip(read.T, codes[known[1]].T, strict=True)]
-    teller = Judge(len(spec.classes), spec.height, spec.width)
+    teller = Judge(len(spec.classes), spec.height, spec.width, spec.channels)
     learn(teller, images[known[0]], inputs["label"][known[0], 0], images_seen=60_000)
     told = classes_of(teller, images[known[1]])
     return [round(c, 3) for c in correlations], round(float((told == inputs["label"][known[1], 0]).mean()), 4)

@@ -11,6 +11,7 @@ class Classic:
     data: str = "mnist"
     settings: tuple[str, ...] = ()
     optimiser: str | None = None
+    conditional: bool | None = None
     says: str = ""  # in the gallery, beside what the preset says of itself
     whole: bool = False  # show its losses in the gallery, too, and how its samples became what they are
 
@@ -37,4 +38,5 @@ RUNS: dict[str, Classic] = {
     "biggan-lite": Classic("biggan-lite"),
     "cgan-fashion": Classic("cgan", "fashion"),
     "biggan-lite-fashion": Classic("biggan-lite", "fashion"),
+    "dcgan-cpu-emoji": Classic("dcgan-cpu", "emoji", conditional=True),
 }
