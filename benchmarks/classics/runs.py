@@ -33,7 +33,7 @@ RUNS: dict[str, Classic] = {
     "wgan-gp": Classic("wgan-gp"),
     "cgan": Classic("cgan"),
     "acgan": Classic("acgan"),
-    "infogan": Classic("infogan", settings=("kimg=300",), says="A little longer than the preset's 250 kimg."),
+    "infogan": Classic("infogan"),
     "stackedgan": Classic("stackedgan"),
     "biggan-lite": Classic("biggan-lite"),
     "cgan-fashion": Classic("cgan", "fashion"),
