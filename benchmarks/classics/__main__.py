@@ -29,12 +29,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from data import Data, emoji, fashion, mnist
 from gallery import write_gallery
 from judging import judge_all
 from runs import RUNS, Classic
 
 from core.errors import GanfoundryError
+from data import Data, emoji, fashion, mnist
 from trainer.data.pack import Pack
 from trainer.presets import resolve
 from trainer.training import Outcome, plan, train
