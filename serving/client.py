@@ -225,7 +225,8 @@ class Sampler:
             metadata = self._client.get_model_metadata(self.model, client_timeout=CONTROL_SECONDS)
         except InferenceServerException as error:
             raise self._why_not_found(error) from None
-        return max(metadata.versions, key=int)
+        newest: str = max(metadata.versions, key=int)
+        return newest
 
     def _why_not_found(self, error: InferenceServerException) -> ServingError:
         ours = translated(error, self.model)

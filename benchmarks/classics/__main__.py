@@ -31,10 +31,10 @@ from typing import Any
 
 from gallery import write_gallery
 from judging import judge_all
+from real import Data, emoji, fashion, mnist
 from runs import RUNS, Classic
 
 from core.errors import GanfoundryError
-from data import Data, emoji, fashion, mnist
 from trainer.data.pack import Pack
 from trainer.presets import resolve
 from trainer.training import Outcome, plan, train

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from real import Data, Judge, Labels, classes_of, judge_of, learn, outputs_of
 from runs import Classic
 from scipy.optimize import linear_sum_assignment
 from scipy.stats import spearmanr
@@ -17,7 +18,6 @@ from core.contract import sample_inputs
 from core.files import write_atomic
 from core.images import Images
 from core.networks.base import Generator
-from data import Data, Judge, Labels, classes_of, judge_of, learn, outputs_of
 from trainer.metrics.extractor import Extractor, lite0
 from trainer.metrics.features import inputs_like, real_features
 from trainer.metrics.kid import kid
