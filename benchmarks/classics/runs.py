@@ -38,5 +38,5 @@ RUNS: dict[str, Classic] = {
     "biggan-lite": Classic("biggan-lite"),
     "cgan-fashion": Classic("cgan", "fashion"),
     "biggan-lite-fashion": Classic("biggan-lite", "fashion"),
-    "dcgan-cpu-emoji": Classic("dcgan-cpu", "emoji", conditional=True),
+    "dcgan-cpu-emoji": Classic("dcgan-cpu", "emoji", conditional=True, says="It learned from OpenMoji (CC BY-SA 4.0)."),
 }
