@@ -40,6 +40,6 @@ ABOUT: dict[str, About] = {
         "Karras et al. 2020", "32x32", "styles to mix and edit, in twenty minutes", minutes=20, gpu=470
     ),
     "upconv-gan": About("Odena, Dumoulin and Olah 2016", "28x28", "images without checkerboards", minutes=10),
-    "wgan": About("Arjovsky et al. 2017", "28x28", "a critic whose loss means something", minutes=10),
+    "wgan": About("Arjovsky et al. 2017", "28x28", "a critic whose loss means something", minutes=11),
     "wgan-gp": About("Gulrajani et al. 2017", "28x28", "the same, without clipped weights", minutes=8, gpu=3100),
 }
