@@ -27,10 +27,23 @@ import pytest
 from tests.mutation.mutants import Mutant
 
 ROOT = Path(__file__).parent.parent.parent
-FOREIGN = (
-    "PIL.Image numpy hypothesis matplotlib.pyplot onnx onnxruntime onnxscript rich safetensors.torch torch torch._dynamo "
-    "torch.onnx torchmetrics tritonclient.grpc typer"
-).split()
+FOREIGN = [
+    "PIL.Image",
+    "numpy",
+    "hypothesis",
+    "matplotlib.pyplot",
+    "onnx",
+    "onnxruntime",
+    "onnxscript",
+    "rich",
+    "safetensors.torch",
+    "torch",
+    "torch._dynamo",
+    "torch.onnx",
+    "torchmetrics",
+    "tritonclient.grpc",
+    "typer",
+]
 REWRITTEN = "ignore::pytest.PytestAssertRewriteWarning"  # of plugins that the parent has imported
 QUIET = ("-q", "--no-header", "--tb=no", "-p", "no:cacheprovider", "-p", "no:xdist", "-W", REWRITTEN)
 AT_IMPORT = "import"
