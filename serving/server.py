@@ -35,6 +35,8 @@ _ERROR = re.compile(
 _FROM_OUTSIDE = (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT)  # no line of the log is the reason of these
 _GOLDEN_SECONDS = 120.0  # a first run may compile kernels
 _LOAD_SECONDS = 600.0  # an engine may be built
+_IDLE = b"All models are stopped, unloading models"  # what Triton logs once no request is in flight any more
+_ANSWER_SECONDS = 0.3  # for the last answers to leave
 
 
 class Server:
@@ -108,8 +110,7 @@ class Server:
         """``find_models`` when everything is loaded: from then on every process must live and answer."""
         try:
             self.find_models()
-            with suppress(OSError):
-                self._got_over = self._workplace.log.stat().st_size
+            self._got_over = max(self._got_over, self._log_size())
         finally:
             self.changing = False
 
@@ -155,12 +156,12 @@ class Server:
         return finished
 
     def end(self, grace: float) -> None:
-        """End every process: ask, wait ``grace`` seconds, then kill; and clean up the shared memory."""
+        """End every process: ask, wait at most ``grace`` seconds, then kill; and clean up the shared memory."""
         self.client.close()
         if grace > 0 and self._process.poll() is None:
+            asked_at = self._log_size()
             self._process.terminate()
-            with suppress(subprocess.TimeoutExpired):
-                self._process.wait(grace)
+            self._wait_until_idle(grace, asked_at)
         children = self._children() or list(self.stubs)
         kill_group(self.pid)
         self._process.wait()
@@ -168,13 +169,31 @@ class Server:
         wait_for(children, 5)
         clean_shared_memory(self._workplace.shm_prefix, keep="lock")
 
+    def _wait_until_idle(self, grace: float, asked_at: int) -> None:
+        """Wait until the server has ended, or until nothing is left to do for it but to free memory.
+
+        For that each stub takes a second, one after the other: somebody who presses Ctrl-C would wait for all of them.
+        """
+        limit = time.monotonic() + grace
+        while self._process.poll() is None and time.monotonic() < limit:
+            if self.stubs and _IDLE in self._log_from(asked_at):
+                limit = min(limit, time.monotonic() + _ANSWER_SECONDS)
+            time.sleep(0.02)
+
+    def _log_size(self) -> int:
+        with suppress(OSError):
+            return self._workplace.log.stat().st_size
+        return 0
+
+    def _log_from(self, start: int) -> bytes:
+        """What the log holds from byte ``start`` on; nothing where someone emptied the temporary directory."""
+        with suppress(OSError):
+            return self._workplace.log.read_bytes()[start:]
+        return b""
+
     def _reason(self) -> str:
         """Why the server says it failed, from its log, in one line; empty if it does not say."""
-        try:
-            log = self._workplace.log.read_bytes()[self._got_over :]
-        except OSError:  # someone emptied the temporary directory
-            return ""
-        return reason_in(log.decode(errors="replace"))
+        return reason_in(self._log_from(self._got_over).decode(errors="replace"))
 
     def _answered(self) -> int:
         try:

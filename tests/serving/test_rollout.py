@@ -23,6 +23,7 @@ from serving.config import Instances
 from serving.golden import images_in
 from serving.launching import free_ports
 from serving.publishing import rollback
+from serving.processes import DEAD, state_of
 from serving.repository import CONFIG, check_servable, list_models, versions_of
 from serving.rollout import EVERY
 from serving.supervisor import Supervisor
@@ -309,7 +310,7 @@ def test_a_server_that_dies_while_it_loads_takes_no_version_back(served):
     assert served.told("lost") == ["tritonserver ended by signal SIGKILL"]
     assert served.newest == version
     assert served.serves(5)
-    assert not any(process.is_running() for process in processes)
+    assert all(state_of(process) in DEAD for process in processes)
 
 
 def test_what_is_published_while_a_server_starts_is_not_missed(served, monkeypatch):

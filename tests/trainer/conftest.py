@@ -30,9 +30,9 @@ def blobs(count: int = 40, height: int = 16, width: int = 16, channels: int = 4,
     return images
 
 
-@pytest.fixture(autouse=True)
-def empty_plots(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Runs leave an empty file where their curves would be: drawing them would take longer than these runs."""
+@pytest.fixture
+def no_curves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs leave an empty file where their curves would be. For those who train by the dozen: drawing takes longer."""
     monkeypatch.setattr(training, "plot_losses", lambda lines, path: path.touch())
 
 

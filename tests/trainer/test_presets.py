@@ -28,6 +28,7 @@ def shrunk(preset: str, kimg: float) -> object:
     return resolve(preset, [*TINY, *SHORT.get(system, [])], kimg=kimg, **often)
 
 
+@pytest.mark.usefixtures("no_curves")
 @pytest.mark.parametrize("preset", PRESETS)
 def test_a_run_that_is_cut_goes_on_bit_for_bit(preset: str, pack: Pack, tmp_path: Path) -> None:
     whole, cut = tmp_path / "whole", tmp_path / "cut"

@@ -120,9 +120,12 @@ def test_training_teaches_the_networks_something(undisturbed: Path) -> None:
     assert log[-1]["discriminator/real"] > log[-1]["discriminator/fake"]
 
 
-KILL_TWENTY_TIMES = """
+KILLS = int(os.environ.get("KILLS", "5"))  # scripts/soak sets twenty
+
+KILL_AGAIN_AND_AGAIN = """
 import os, random, signal, sys, time
 from pathlib import Path
+import matplotlib.figure, torch._dynamo  # what a first round and a first picture import
 from tests.trainer.conftest import tiny_config
 from trainer import state
 from trainer.data.pack import Pack
@@ -132,7 +135,7 @@ from trainer.training import plan, train
 pack, out = Pack.open(Path(sys.argv[1])), Path(sys.argv[2])
 config = tiny_config(kimg=1000.0, checkpoint_kimg=0.016, preview_kimg=0.08)
 moments = random.Random(0)
-for _ in range(20):
+for _ in range(int(sys.argv[3])):
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
@@ -149,17 +152,18 @@ for _ in range(20):
 """
 
 
-def test_kill_9_at_twenty_moments_always_leaves_a_whole_state(pack: Pack, out: Path) -> None:
+@pytest.mark.timeout(60 * KILLS)
+def test_kill_9_at_any_moment_leaves_a_whole_state(pack: Pack, out: Path) -> None:
     """The child does little but save. Each time the next one goes on from the newest state, which is whole."""
-    command = [sys.executable, "-c", KILL_TWENTY_TIMES, pack.path, out]
-    printed = subprocess.run(command, check=True, capture_output=True, text=True, timeout=200).stdout
+    command = [sys.executable, "-c", KILL_AGAIN_AND_AGAIN, pack.path, out, str(KILLS)]
+    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     lives = [tuple(map(int, line.split())) for line in printed.splitlines()]
-    assert len(lives) == 20
+    assert len(lives) == KILLS
     reached = 0
     for first, newest in lives:
         assert first == reached + 8
         reached = newest
-    assert reached > 160
+    assert reached > 8 * KILLS
     assert state.load_latest(out / "checkpoints")[1] == []
 
 
