@@ -3,7 +3,6 @@
 import re
 import signal
 import socket
-import subprocess
 import threading
 import time
 from collections import Counter

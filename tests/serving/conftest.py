@@ -16,8 +16,8 @@ from core.contract import latent_inputs
 from core.files import write_atomic
 from core.latents import ALGORITHM, latents
 from core.spec import GeneratorSpec, Provenance
-from serving import pieces, publishing
-from serving.config import Queue, render
+from serving import publishing
+from serving.config import Instances, Queue, render
 from serving.launching import Access, Ports, free_ports
 from serving.repository import CONFIG, read_config
 from serving.server import Server
@@ -25,13 +25,12 @@ from serving.supervisor import Supervisor
 from serving.triton import find_triton
 from serving.workplace import make_workplace, remove_workplace
 
-pieces.UNSTALLED = 1  # a process less for every model; tests of two instances ask for them
-
 SPEC = GeneratorSpec("tiny", 8, 12, 4, latent_dim=8, provenance=Provenance(data_name="noise", data_licence="CC0-1.0"))
 CLASSES = ("cat", "dog", "bird")
 LAYERS, STYLE_DIM = 6, 5
 NOISY = replace(SPEC, noise=7)
 CODED = replace(SPEC, codes=2)
+ONE = Instances()  # who shares a batch, or waits in a queue, is known where a single instance takes requests
 
 
 def publish(bundle: Path, name: str, repository: Path) -> publishing.Published:
@@ -244,7 +243,7 @@ def server(tmp_path_factory, bundle, labelled_bundle) -> Iterator[Supervisor]:
     publish(labelled_bundle, "animals", repository)
     publish(bundle, "gathering", repository)
     configure(repository / "tiny", max_batch_size=16)
-    configure(repository / "gathering", max_batch_size=4, queue=Queue(delay_us=1_000_000))
+    configure(repository / "gathering", max_batch_size=4, queue=Queue(delay_us=1_000_000), instances=ONE)
     with Supervisor(repository, free_ports()) as supervisor:
         yield supervisor
 
@@ -277,7 +276,7 @@ def thin_server(tmp_path_factory, bundle, labelled_bundle) -> Iterator[Superviso
     publishing.publish(bundle, "tiny", repository)
     publishing.publish(labelled_bundle, "animals", repository)
     publish(bundle, "gathering", repository)
-    configure(repository / "gathering", max_batch_size=4, queue=Queue(delay_us=1_000_000))
+    configure(repository / "gathering", max_batch_size=4, queue=Queue(delay_us=1_000_000), instances=ONE)
     with Supervisor(repository, free_ports(), on_event=events.append) as supervisor:
         supervisor.events = events
         yield supervisor
@@ -291,7 +290,7 @@ def limited_ports(tmp_path_factory, bundle) -> Iterator[Ports]:
     """A Triton that nobody watches: few may wait for its model ``limited``, each for as long as it says itself."""
     repository = tmp_path_factory.mktemp("limited") / "repository"
     publish(bundle, "limited", repository)
-    configure(repository / "limited", queue=Queue(700_000, QUEUE_LIMIT, 60_000_000, preferred=(64,)))
+    configure(repository / "limited", queue=Queue(700_000, QUEUE_LIMIT, 60_000_000, preferred=(64,)), instances=ONE)
     ports, workplace = free_ports(), make_workplace(find_triton())
     server = Server(find_triton(), repository, ports, Access(), "", workplace)
     try:

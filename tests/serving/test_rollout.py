@@ -22,8 +22,8 @@ from serving.client import Sampler
 from serving.config import Instances
 from serving.golden import images_in
 from serving.launching import free_ports
-from serving.publishing import rollback
 from serving.processes import DEAD, state_of
+from serving.publishing import rollback
 from serving.repository import CONFIG, check_servable, list_models, versions_of
 from serving.rollout import EVERY
 from serving.supervisor import Supervisor
@@ -269,9 +269,9 @@ def test_a_changed_configuration_is_taken_up_under_load(served):
 
 def test_more_instances_are_more_processes(served):
     other = served.repository / "other"
-    configure(other, instances=Instances(count=2))
+    configure(other, instances=Instances(count=3))
     served.wait_for("loaded", "'other': its changed configuration of other")
-    eventually(lambda: [name for name, _ in served.server.stubs.values()].count("other") == 2)
+    eventually(lambda: [name for name, _ in served.server.stubs.values()].count("other") == 3)
     configure(other, instances=Instances())
     eventually(lambda: [name for name, _ in served.server.stubs.values()].count("other") == 1)
 

@@ -18,7 +18,6 @@ import pytest
 from core.bundle import GOLDEN, MOST_LEVELS, Golden, levels_apart
 from core.errors import MissingDependency, ServerUnavailable, ServingError
 from serving.client import Sampler
-from serving.config import Instances
 from serving.files import save_samples
 from serving.golden import Reference, Watched
 from serving.launching import HOST, free_ports
@@ -28,7 +27,7 @@ from serving.repository import CONFIG, seal
 from serving.server import reason_in
 from serving.supervisor import Supervisor, serve
 from serving.workplace import SHARED_MEMORY
-from tests.serving.conftest import SPEC, configure, make_bundle, publish
+from tests.serving.conftest import SPEC, make_bundle, publish
 
 PATIENCE = 60  # seconds for anything, on a machine that is busy with something else
 
@@ -71,7 +70,6 @@ def supervisor(tmp_path_factory, bundle):
     """A server that the tests harm, one after the other. ``events`` are what it told."""
     repository = tmp_path_factory.mktemp("harmed") / "repository"
     publish(bundle, "tiny", repository)
-    configure(repository / "tiny", instances=Instances(count=2))  # as it is published, outside these tests
     events = []
     supervisor = Supervisor(repository, free_ports(), on_event=events.append, steady_seconds=0)
     with supervisor:
