@@ -1,6 +1,7 @@
 # Two commands: `make demo` walks the whole road, `make test` proves it. Both set everything up first.
 PYTHON ?= python3
 BIN := .venv/bin
+EXTRAS ?= train,export,tensorrt,serve,dev
 
 .PHONY: demo test setup clean
 
@@ -16,7 +17,7 @@ setup: .venv/installed
 # Installed again whenever what is asked for changes.
 .venv/installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[train,export,tensorrt,serve,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[$(EXTRAS)]'
 	touch $@
 
 clean:
