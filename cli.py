@@ -175,7 +175,9 @@ def data_info(
 def train(
     data: Annotated[Path, typer.Argument(help="A pack.")],
     out: Annotated[Path, typer.Option(help="The run's folder. If it holds this run already, it goes on.")],
-    preset: Annotated[str, typer.Option(help="A recipe; 'presets' lists them.")] = "dcgan",
+    preset: Annotated[
+        str | None, typer.Option(help="A recipe; 'presets' lists them. The run's own if there is one, else dcgan.")
+    ] = None,
     kimg: Annotated[float | None, typer.Option(help="Length in thousands of images seen.")] = None,
     batch: Annotated[int | None, typer.Option(help="Images a step.")] = None,
     seed: Annotated[int | None, typer.Option(help="Fixes every random draw.")] = None,
@@ -189,24 +191,29 @@ def train(
         str | None, typer.Option(help="On the discriminator, alone: none, r1, r1-r2, gradient-penalty or clip.")
     ] = None,
     optimiser: Annotated[str | None, typer.Option(help="adam, rmsprop or sgd.")] = None,
-    settings: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any setting.")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Any setting; of a run that goes on, rates and penalties."),
+    ] = None,
     metric_every: Annotated[
         float | None, typer.Option(help="Take KID and keep the best generator every so many thousand images; 0: never.")
     ] = None,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Also write for TensorBoard.")] = False,
-    resume: Annotated[bool, typer.Option("--resume/--no-resume", help="--no-resume starts afresh.")] = True,
+    resume: Annotated[
+        bool, typer.Option("--resume/--no-resume", help="--no-resume deletes what the run wrote, and starts afresh.")
+    ] = True,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print settings and networks; train nothing.")] = False,
 ) -> None:
-    """Train a generator on a pack. Run the same command again to go on."""
+    """Train a generator on a pack. Run the same command again to go on; --preset and --set need not be repeated."""
     from trainer.data.pack import Pack
-    from trainer.presets import resolve
+    from trainer.resuming import settings_for
     from trainer.training import Outcome, plan
     from trainer.training import train as run
 
     changes = {"kimg": kimg, "batch": batch, "seed": seed, "device": device, "precision": precision}
     changes |= {"conditional": conditional or None, "metric_kimg": metric_every, "tensorboard": tensorboard or None}
     changes |= {"loss": loss, "penalty": penalty, "optimiser": optimiser}
-    planned = plan(resolve(preset, settings or (), **changes), Pack.open(data))
+    planned = plan(settings_for(out, preset, settings or (), **changes), Pack.open(data))
     if dry_run:
         _print_plan(planned)
         return
@@ -216,6 +223,8 @@ def train(
     if outcome is Outcome.STOPPED:
         _say(f"stopped; the state is saved in {out}: run the same command to go on")
         raise typer.Exit(STOPPED)
+    if outcome is Outcome.CUT_OFF:
+        raise typer.Exit(128 + signal.SIGINT)
     if outcome is Outcome.ALREADY_DONE:
         _say(f"{out} is already trained to {planned.config.kimg:g} kimg: raise --kimg to go on")
         return

@@ -149,7 +149,7 @@ def _locked_temporary(path: Path) -> tuple[int, Path]:
 
 @contextmanager
 def _workshop(parent: Path, name: str) -> Iterator[Path]:
-    """A hidden directory of ours in ``parent`` that says so in a file, locked while in use; gone when the block ends."""
+    """A hidden directory in ``parent`` with a file that says it is ours, locked while in use; gone after the block."""
     workshop, mark = _begun_workshop(parent, name)
     try:
         with mark:
@@ -174,13 +174,13 @@ def _begun_workshop(parent: Path, name: str) -> tuple[Path, BinaryIO]:
 
 def _sweep_workshop(left: Path) -> None:
     """Clear away a workshop that nobody uses; leave alone what is none."""
-    if not os.listdir(left):
+    if not _names(left):
         left.rmdir()  # killed before the mark
         return
     with (left / _MARK).open("r+b") as mark:
         fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
         said = mark.read()
-        if said != _MARKED and not (said == b"" and os.listdir(left) == [_MARK]):  # killed in the middle of the mark
+        if said != _MARKED and not (said == b"" and _names(left) == {_MARK}):  # killed in the middle of the mark
             return
         target = left.with_name(left.name[1 : -len(".12345678.tmp")])
         if (left / _OLD).exists() and not os.path.lexists(target):
@@ -194,7 +194,7 @@ def _clear(workshop: Path) -> None:
     """Delete a workshop, its mark last: a half that is left is still known to be ours."""
     for place in (workshop / _NEW, workshop / _OLD, workshop / _READY):
         shutil.rmtree(place, ignore_errors=True)
-    if set(os.listdir(workshop)) <= {_MARK}:
+    if _names(workshop) <= {_MARK}:
         (workshop / _MARK).unlink(missing_ok=True)
         workshop.rmdir()
 
@@ -221,11 +221,11 @@ def _move_in(workshop: Path, path: Path) -> None:
     """Move what is in the new directory of ``workshop`` into the empty folder ``path``: all of it, or nothing."""
     ready = workshop / _READY
     (workshop / _NEW).rename(ready)
-    names = os.listdir(ready)
+    names = _names(ready)
     try:
         _fill(ready, path)
     except BaseException:
-        for name in set(names) - set(os.listdir(ready)):
+        for name in names - _names(ready):
             (path / name).rename(ready / name)
         raise
 
@@ -243,6 +243,10 @@ def _keep_litter(old: Path, new: Path) -> None:
         kept = new / left.relative_to(old)
         if kept.parent.is_dir() and not kept.exists():
             left.rename(kept)
+
+
+def _names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
 
 
 def _umask() -> int:

@@ -10,7 +10,7 @@ LITTER = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})  # what desktops l
 
 def held(folder: Path) -> list[str]:
     """The names in ``folder`` that someone put there, in order: what a desktop leaves by itself is not among them."""
-    return sorted(name for name in os.listdir(folder) if name not in LITTER)
+    return sorted(path.name for path in folder.iterdir() if path.name not in LITTER)
 
 
 def is_free(path: Path) -> bool:
@@ -26,7 +26,7 @@ def why_not(path: Path, whole: bool = True) -> str:
     """
     for place in (path, *path.absolute().parents):
         if place.is_symlink() and not place.exists():
-            return f"{place} is a link to {os.readlink(place)}, which is not there: make that, or delete the link"
+            return f"{place} is a link to {place.readlink()}, which is not there: make that, or delete the link"
     above = next(place for place in path.absolute().parents if place.exists())
     if not above.is_dir():
         return f"{above} is a file, so nothing can be made in it: choose another place"

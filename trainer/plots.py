@@ -8,7 +8,9 @@ import numpy as np
 from PIL import Image
 
 from core.errors import TrainingError
+from core.files import new_file
 from core.images import from_pillow, over_checkerboard
+from core.ours import software
 from trainer.run import KID, Run
 
 Lines = Sequence[Mapping[str, Any]]  # of a log
@@ -101,10 +103,8 @@ def _show_samples(figure: Any, samples: Mapping[str, tuple[int, Path]]) -> None:
 
 
 def _save(figure: Any, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    figure.savefig(temporary, format="png")
-    temporary.replace(path)
+    with new_file(path) as file:
+        figure.savefig(file, format="png", metadata={"Software": software()})
 
 
 def _points(log: Lines, name: str) -> tuple[list[float], list[float]]:
