@@ -24,6 +24,7 @@ from core.files import new_directory
 from core.images import encode_png
 from core.networks.base import Generator
 from core.networks.style_layers import settle
+from core.places import shown
 from core.spec import GeneratorSpec
 from export.bundling import Progress, check_destination, golden_images, sample_sheet, serialised
 from export.card import render_card
@@ -77,7 +78,8 @@ def export_run(
     try:
         with new_directory(destination, replace=overwrite) as bundle:
             origin = Origin.of(checkpoint, generator.spec)
-            manifest = _fill(bundle, generator, name or destination.name, origin, extras, tell)
+            manifest = _fill(bundle, generator, name or shown(destination.absolute().name), origin, extras, tell)
+            check_destination(destination, overwrite)  # once more: this takes its time
     except BundleError as error:  # what verification calls the bundle's fault is, here, the export's
         raise ExportError(f"{error}; nothing was exported") from error
     except OSError as error:

@@ -10,7 +10,8 @@ from PIL import Image
 from core.errors import TrainingError
 from core.files import new_file
 from core.images import from_pillow, over_checkerboard
-from core.ours import software
+from core.ours import may_write, software
+from core.places import why_not
 from trainer.run import KID, Run
 
 Lines = Sequence[Mapping[str, Any]]  # of a log
@@ -67,6 +68,14 @@ def plot_runs(runs: Sequence[Path], path: Path) -> None:
             row.set_ylim(bottom=min(0, row.get_ylim()[0]))
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=min(len(logs), 3))
     _save(figure, path)
+
+
+def check_place(path: Path) -> None:
+    """Raise TrainingError unless a plot may be written to ``path``."""
+    if problem := why_not(path, whole=False):
+        raise TrainingError(problem)
+    if not may_write(path):
+        raise TrainingError(f"{path} is there, and Ganfoundry did not make it: move it, or choose another --out")
 
 
 def _figure(panels: Sequence[str], pictures: Sequence[str] = ()) -> tuple[Any, list[Any]]:

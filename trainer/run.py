@@ -23,6 +23,7 @@ from typing import Any
 
 from core.errors import TrainingError
 from core.files import write_atomic
+from core.ours import is_ours
 from trainer.mark import MARK, PREVIEW, check_out, delete_state, holds_a_state, is_by_us, note, states, written
 
 # What every run writes, or may, under names that do not change; and the folders for all else.
@@ -107,6 +108,9 @@ class Run:
         """Delete what an earlier run wrote here, and nothing else."""
         for name in self.written():
             (self.root / name).unlink(missing_ok=True)
+        for name in ("evaluation.json", "evaluation.png"):  # by 'evaluate', which leaves no note
+            if is_ours(self.root / name):
+                (self.root / name).unlink()
         aside = [path for path in self.checkpoints.glob("*.damaged") if holds_a_state(path)]
         for state in (*states(self.checkpoints), *aside):
             delete_state(state)
