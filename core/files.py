@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -61,7 +61,7 @@ def sweep(path: Path) -> None:
 
 
 @contextmanager
-def new_directory(path: Path, replace: bool = False) -> Iterator[Path]:
+def new_directory(path: Path, replace: bool = False, check: Callable[[], None] = lambda: None) -> Iterator[Path]:
     """Yield an empty directory that becomes ``path`` when the block ends well.
 
     If the block raises, nothing is left. What is at ``path`` is an error (FileExistsError) unless it is an empty
@@ -69,6 +69,9 @@ def new_directory(path: Path, replace: bool = False) -> Iterator[Path]:
     two names, there is no ``path`` for a moment; whoever is killed in it leaves the old one to be put back by the next
     ``new_directory`` or ``sweep_around``. An empty folder that must stay, such as a mount, is filled entry by entry,
     what was written last at the end; they finish that, too. What desktops leave in folders is kept.
+
+    ``check`` is called just before anything is replaced, and may raise: what was there to be replaced at first may have
+    become more in the meantime.
     """
     path = path.resolve()  # "." has no name to stand beside, and a link stays a link
     sweep_around(path)
@@ -85,6 +88,7 @@ def new_directory(path: Path, replace: bool = False) -> Iterator[Path]:
         if inside:
             _move_in(workshop, path)
         else:
+            check()
             _move_into_place(workshop, path)
     sync_directory(path.parent)
 

@@ -1,6 +1,7 @@
 """A run in, a verified bundle out, or nothing at all."""
 
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,8 @@ def export_run(
     ``overwrite``), the run has no such level or noise, or a check fails, with its figure.
     """
     tell = progress or (lambda _: None)
-    check_destination(destination, overwrite)
+    check = partial(check_destination, destination, overwrite)
+    check()
     extras.check()
     checkpoint = source / CHECKPOINT if source.is_dir() else source
     tell("loading the generator")
@@ -76,10 +78,9 @@ def export_run(
     settle(generator)
     generator.spec = replace(generator.spec, noise=_noise(generator) if noise_input else 0)
     try:
-        with new_directory(destination, replace=overwrite) as bundle:
+        with new_directory(destination, overwrite, check) as bundle:
             origin = Origin.of(checkpoint, generator.spec)
             manifest = _fill(bundle, generator, name or shown(destination.absolute().name), origin, extras, tell)
-            check_destination(destination, overwrite)  # once more: this takes its time
     except BundleError as error:  # what verification calls the bundle's fault is, here, the export's
         raise ExportError(f"{error}; nothing was exported") from error
     except OSError as error:

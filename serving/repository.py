@@ -217,10 +217,14 @@ def staging_prefix(repository: Path) -> str:
 
 
 def staged(repository: Path, *places: Path) -> Iterator[Path]:
-    """What publishers to ``repository`` are making in ``places``, or have left there: it is marked, or empty."""
+    """What publishers to ``repository`` are making in ``places``, or have left there: it is marked, or holds no file."""
     ours = re.compile(re.escape(staging_prefix(repository)) + "[a-z0-9_]+")  # what tempfile adds
     named = (path for place in places for path in place.iterdir() if ours.fullmatch(path.name) and path.is_dir())
-    return (path for path in named if (path / STAGED).is_file() or not any(path.iterdir()))
+    return (path for path in named if (path / STAGED).is_file() or not _files(path))
+
+
+def _files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()]
 
 
 def sweep(repository: Path, *more: Path) -> None:

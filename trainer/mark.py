@@ -17,7 +17,7 @@ from PIL import Image
 from core.errors import CheckpointError, ConfigError, TrainingError
 from core.files import sha256, write_atomic
 from core.ours import is_ours
-from core.places import held, why_not
+from core.places import held, shown, why_not
 from trainer.config import TrainConfig
 
 MARK = "ganfoundry-run.json"
@@ -52,6 +52,10 @@ def check_out(root: Path) -> None:
     """Raise TrainingError unless a run may be written to ``root``: a new or empty folder, or a run of ours."""
     if problem := why_not(root, whole=False):
         raise TrainingError(problem)
+    if shown(str(root.absolute())) != str(root.absolute()):
+        raise TrainingError(
+            f"{root} is not written in UTF-8, and weights cannot be read from there: rename that folder"
+        )
     if root.exists() and not root.is_dir():
         raise TrainingError(f"{root} is a file: choose another --out")
     if not root.exists() or written(root) is not None:

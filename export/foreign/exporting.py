@@ -55,16 +55,15 @@ def export_foreign(
     numbers inside, and for a check that fails, with its figure.
     """
     tell = progress or (lambda _: None)
-    check_destination(destination, overwrite)
+    check = partial(check_destination, destination, overwrite)
+    check()
     extras.check()
     try:
         tell("reading the graph")
         source = read_source(path)
         foreign = _understood(source, told, Provenance(data_licence=licence, data_attribution=attribution))
-        with new_directory(destination, replace=overwrite) as bundle:
-            manifest = _fill(bundle, source, foreign, name or shown(destination.absolute().name), extras, tell)
-            check_destination(destination, overwrite)  # once more: this takes its time
-        return manifest
+        with new_directory(destination, overwrite, check) as bundle:
+            return _fill(bundle, source, foreign, name or shown(destination.absolute().name), extras, tell)
     except (BundleError, SpecError) as error:
         raise ExportError(f"{error}; nothing was exported") from error
     except OSError as error:

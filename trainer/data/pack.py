@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -150,8 +151,9 @@ def write_pack(
     The pack appears whole or not at all. An existing ``destination`` is a DataError unless ``overwrite``, which
     replaces packs only.
     """
-    check_destination(destination, overwrite)
-    with writing(destination), new_directory(destination, replace=overwrite) as directory:
+    check = partial(check_destination, destination, overwrite)
+    check()
+    with writing(destination), new_directory(destination, overwrite, check) as directory:
         digest = sha256()
         with (directory / IMAGES).open("wb") as file:
             count = _write_images(file, _hashed(images, info, digest), info)
@@ -161,7 +163,6 @@ def write_pack(
             np.save(directory / LABELS, array, allow_pickle=False)
         info = replace(info, fingerprint=_fingerprint(digest, info, array))
         write_atomic(directory / INFO, info.to_json())
-        check_destination(destination, overwrite)  # once more: reading images takes its time
     return Pack.open(destination)
 
 
