@@ -217,9 +217,10 @@ def staging_prefix(repository: Path) -> str:
 
 
 def staged(repository: Path, *places: Path) -> Iterator[Path]:
-    """What publishers to ``repository`` are making in ``places``, or have left there: it is marked, or holds no file."""
+    """What publishers to ``repository`` make in ``places``, or have left there: it is marked, or holds no file."""
     ours = re.compile(re.escape(staging_prefix(repository)) + "[a-z0-9_]+")  # what tempfile adds
-    named = (path for place in places for path in place.iterdir() if ours.fullmatch(path.name) and path.is_dir())
+    found = (path for place in places for path in place.iterdir())
+    named = (path for path in found if ours.fullmatch(path.name) and path.is_dir())
     return (path for path in named if (path / STAGED).is_file() or not _files(path))
 
 
