@@ -5,7 +5,6 @@ ours in one line, 2 bad usage, 3 stopped by Ctrl-C or SIGTERM with everything sa
 nothing to save.
 """
 
-import io
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -21,7 +20,8 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
-from core.errors import ExportError, GanfoundryError
+from core.errors import DataError, ExportError, GanfoundryError
+from core.places import shown
 
 if TYPE_CHECKING:
     from core.bundle import Manifest
@@ -159,14 +159,18 @@ def data_info(
 ) -> None:
     """Show what a pack holds, and write a contact sheet of it."""
     from core.files import write_atomic
+    from core.ours import may_write, signed_png
+    from core.places import why_not
     from trainer.data.pack import Pack
     from trainer.data.summary import contact_sheet
 
     opened = Pack.open(pack)
     sheet = sheet or pack / "sheet.png"
-    picture = io.BytesIO()
-    contact_sheet(opened).save(picture, "PNG")
-    write_atomic(sheet, picture.getvalue())
+    if problem := why_not(sheet, whole=False):
+        raise DataError(problem)
+    if not may_write(sheet):
+        raise DataError(f"{sheet} is there, and Ganfoundry did not make it: move it, or choose another --sheet")
+    write_atomic(sheet, signed_png(contact_sheet(opened)))
     _print_pack(opened, pack)
     _say(f"contact sheet: {sheet}")
 
@@ -175,7 +179,9 @@ def data_info(
 def train(
     data: Annotated[Path, typer.Argument(help="A pack.")],
     out: Annotated[Path, typer.Option(help="The run's folder. If it holds this run already, it goes on.")],
-    preset: Annotated[str, typer.Option(help="A recipe; 'presets' lists them.")] = "dcgan",
+    preset: Annotated[
+        str | None, typer.Option(help="A recipe; 'presets' lists them. The run's own if there is one, else dcgan.")
+    ] = None,
     kimg: Annotated[float | None, typer.Option(help="Length in thousands of images seen.")] = None,
     batch: Annotated[int | None, typer.Option(help="Images a step.")] = None,
     seed: Annotated[int | None, typer.Option(help="Fixes every random draw.")] = None,
@@ -189,24 +195,29 @@ def train(
         str | None, typer.Option(help="On the discriminator, alone: none, r1, r1-r2, gradient-penalty or clip.")
     ] = None,
     optimiser: Annotated[str | None, typer.Option(help="adam, rmsprop or sgd.")] = None,
-    settings: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any setting.")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Any setting; of a run that goes on, rates and penalties."),
+    ] = None,
     metric_every: Annotated[
         float | None, typer.Option(help="Take KID and keep the best generator every so many thousand images; 0: never.")
     ] = None,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Also write for TensorBoard.")] = False,
-    resume: Annotated[bool, typer.Option("--resume/--no-resume", help="--no-resume starts afresh.")] = True,
+    resume: Annotated[
+        bool, typer.Option("--resume/--no-resume", help="--no-resume deletes what the run wrote, and starts afresh.")
+    ] = True,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print settings and networks; train nothing.")] = False,
 ) -> None:
-    """Train a generator on a pack. Run the same command again to go on."""
+    """Train a generator on a pack. Run the same command again to go on; --preset and --set need not be repeated."""
     from trainer.data.pack import Pack
-    from trainer.presets import resolve
+    from trainer.resuming import settings_for
     from trainer.training import Outcome, plan
     from trainer.training import train as run
 
     changes = {"kimg": kimg, "batch": batch, "seed": seed, "device": device, "precision": precision}
     changes |= {"conditional": conditional or None, "metric_kimg": metric_every, "tensorboard": tensorboard or None}
     changes |= {"loss": loss, "penalty": penalty, "optimiser": optimiser}
-    planned = plan(resolve(preset, settings or (), **changes), Pack.open(data))
+    planned = plan(settings_for(out, preset, settings or (), **changes), Pack.open(data))
     if dry_run:
         _print_plan(planned)
         return
@@ -216,6 +227,8 @@ def train(
     if outcome is Outcome.STOPPED:
         _say(f"stopped; the state is saved in {out}: run the same command to go on")
         raise typer.Exit(STOPPED)
+    if outcome is Outcome.CUT_OFF:
+        raise typer.Exit(128 + signal.SIGINT)
     if outcome is Outcome.ALREADY_DONE:
         _say(f"{out} is already trained to {planned.config.kimg:g} kimg: raise --kimg to go on")
         return
@@ -281,8 +294,9 @@ def plot(
     out: Annotated[Path, typer.Option(help="The PNG file to write.")],
 ) -> None:
     """Draw KID and losses of several runs over one another."""
-    from trainer.plots import plot_runs
+    from trainer.plots import check_place, plot_runs
 
+    check_place(out)
     plot_runs(runs, out)
     _say(f"curves: {out}")
 
@@ -372,7 +386,7 @@ def verify(bundle: Annotated[Path, typer.Argument(help="A bundle made by export.
     """Re-check a bundle: hashes, graph rules, golden images. Needs no torch."""
     from export.verify import verify_bundle
 
-    table = Table("check", "found", title=Text(str(bundle)), title_justify="left")
+    table = Table("check", "found", title=Text(shown(str(bundle))), title_justify="left")
     for finding in verify_bundle(bundle):
         table.add_row(finding.check, finding.figure)
     console.print(table)
@@ -502,13 +516,23 @@ def tune(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Measure, and leave the configuration as it is.")] = False,
 ) -> None:
     """Measure how a model is best batched and threaded on this machine, under load, and configure it so."""
+    from serving.files import make_places
     from serving.tuning.bench import Effort
     from serving.tuning.command import tune as find
     from serving.tuning.report import save, table, verdict
 
-    tuned = find(name, repository, Effort(seconds, images, seed), p99_ms, dry_run=dry_run, tell=_say)
+    picture = out or Path("tuning", f"{name}.png")
+    tuned = find(
+        name,
+        repository,
+        Effort(seconds, images, seed),
+        p99_ms,
+        dry_run=dry_run,
+        tell=_say,
+        ready=lambda: make_places(picture.parent, picture, json),
+    )
     console.print(table(tuned.found))
-    for path in save(tuned, name, out or Path("tuning", f"{name}.png"), json):
+    for path in save(tuned, name, picture, json):
         _say(f"written: {path}")
     _say(verdict(tuned))
 
@@ -730,7 +754,7 @@ def demo(
 
 def _say(text: str) -> None:
     """One line, whole, however narrow the terminal: it may hold a path that someone copies."""
-    console.print(text, soft_wrap=True, highlight=False, markup=False)
+    console.print(shown(text), soft_wrap=True, highlight=False, markup=False)
 
 
 def _step(title: str) -> None:
@@ -948,7 +972,7 @@ def _print_evaluation(evaluation: "Evaluation") -> None:
 def _print_pack(pack: "Pack", path: Path) -> None:
     from trainer.data.summary import describe
 
-    table = Table(title=Text(str(path)), show_header=False, title_justify="left")
+    table = Table(title=Text(shown(str(path))), show_header=False, title_justify="left")
     table.add_column()
     table.add_column(overflow="fold")
     for label, value in describe(pack):
@@ -991,12 +1015,14 @@ def main() -> None:
         _fail(
             f"this command needs the Python package {error.name}, which is not installed: 'doctor' says what brings it"
         )
+    except UnicodeEncodeError as error:
+        _fail(f"a name is not written in UTF-8 ({error.object}): rename that file or folder")
     except OSError as error:
         _fail(f"{error.filename or 'the system'}: {error.strerror or error}")
 
 
 def _fail(message: str) -> None:
-    line = Text("error: ", "bold red").append(" ".join(message.split()), "default not bold")
+    line = Text("error: ", "bold red").append(shown(" ".join(message.split())), "default not bold")
     Console(stderr=True).print(line, soft_wrap=True)
     sys.exit(1)
 

@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 from onnx import ModelProto
 
-from core.bundle import MANIFEST, SUMS, Golden, read_manifest
+from core.bundle import CARD, MANIFEST, SUMS, Golden, Manifest, read_manifest
 from core.contract import Inputs, sample_inputs, sheet_inputs
 from core.errors import BundleError, ExportError
+from core.files import sha256, sweep_around
 from core.images import Images, sheet
+from core.places import LITTER, is_free, why_not
 from core.spec import GeneratorSpec
 from export.card import SHEET_SEEDS
 from export.trial import TRUNCATIONS
@@ -26,19 +28,35 @@ Progress = Callable[[str], None]  # hears what is being done, a few words at a t
 
 def check_destination(destination: Path, overwrite: bool) -> None:
     """Raise ExportError where a bundle cannot go. Overwriting replaces a bundle, and never deletes anything else."""
-    if not destination.exists():
+    if problem := why_not(destination):
+        raise ExportError(f"cannot write {destination}: {problem}")
+    sweep_around(destination)
+    if is_free(destination):
         return
     if not overwrite:
         raise ExportError(f"{destination} exists: choose another --out or add --overwrite")
     try:
-        known = {MANIFEST, SUMS, *read_manifest(destination).files}
+        manifest = read_manifest(destination)
     except BundleError:
-        known = set()
-    held = {path.relative_to(destination).as_posix() for path in destination.rglob("*") if not path.is_dir()}
-    if held - known or not known:
         raise ExportError(
             f"{destination} is not a bundle and nothing else: it is not overwritten; choose another --out"
+        ) from None
+    if foreign := _foreign(destination, manifest):
+        raise ExportError(
+            f"{destination} is not a bundle and nothing else ({foreign}): it is not overwritten; move that, or choose "
+            "another --out"
         )
+
+
+def _foreign(bundle: Path, manifest: Manifest) -> str:
+    """Something in a bundle that would be lost with it, as a few words; empty if there is nothing but what we wrote."""
+    files = [path for path in bundle.rglob("*") if not path.is_dir() and path.name not in LITTER]
+    names = {path.relative_to(bundle).as_posix() for path in files}
+    if others := sorted(names - {MANIFEST, SUMS, *manifest.files}):
+        return f"there is also {others[0]}"
+    if CARD in names & manifest.files.keys() and sha256(bundle / CARD) != manifest.files[CARD]:
+        return f"somebody wrote in {CARD}"
+    return ""
 
 
 def serialised(model: ModelProto) -> bytes:

@@ -1,6 +1,7 @@
 """A run in, a verified bundle out, or nothing at all."""
 
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from core.files import new_directory
 from core.images import encode_png
 from core.networks.base import Generator
 from core.networks.style_layers import settle
+from core.places import shown
 from core.spec import GeneratorSpec
 from export.bundling import Progress, check_destination, golden_images, sample_sheet, serialised
 from export.card import render_card
@@ -63,7 +65,8 @@ def export_run(
     ``overwrite``), the run has no such level or noise, or a check fails, with its figure.
     """
     tell = progress or (lambda _: None)
-    check_destination(destination, overwrite)
+    check = partial(check_destination, destination, overwrite)
+    check()
     extras.check()
     checkpoint = source / CHECKPOINT if source.is_dir() else source
     tell("loading the generator")
@@ -75,9 +78,9 @@ def export_run(
     settle(generator)
     generator.spec = replace(generator.spec, noise=_noise(generator) if noise_input else 0)
     try:
-        with new_directory(destination, replace=overwrite) as bundle:
+        with new_directory(destination, overwrite, check) as bundle:
             origin = Origin.of(checkpoint, generator.spec)
-            manifest = _fill(bundle, generator, name or destination.name, origin, extras, tell)
+            manifest = _fill(bundle, generator, name or shown(destination.absolute().name), origin, extras, tell)
     except BundleError as error:  # what verification calls the bundle's fault is, here, the export's
         raise ExportError(f"{error}; nothing was exported") from error
     except OSError as error:

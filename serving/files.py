@@ -1,7 +1,6 @@
 """Sampled images as PNG files that say where they come from, and a sheet of them."""
 
 import errno
-import importlib.metadata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +12,8 @@ from core.errors import RequestRefused, ServingError
 from core.files import write_atomic
 from core.images import Images, encode_png
 from core.images import sheet as sheet_of
+from core.ours import may_write, software
+from core.places import why_not
 from core.spec import GeneratorSpec
 
 MOST_ON_A_SHEET = 4096
@@ -62,7 +63,7 @@ def save_pictures(
     kept: list[Images] = []
     for name, image, more in pictures:
         path = out / f"{name}.png"
-        write_file(path, encode_png(image, {**facts, **more}), out)
+        write_picture(path, encode_png(image, {**facts, **more}), out)
         paths.append(path)
         if len(kept) < keep:
             kept.append(image)
@@ -74,7 +75,7 @@ def save_sheet(
 ) -> None:
     """Write the images in rows of ``columns`` as one PNG, if there are any and there is a ``path`` to write to."""
     if path is not None and images:
-        write_file(path, encode_png(sheet_of(np.stack(images), columns), facts))
+        write_picture(path, encode_png(sheet_of(np.stack(images), columns), facts))
 
 
 def write_file(path: Path, data: bytes, named: Path | None = None) -> None:
@@ -83,12 +84,24 @@ def write_file(path: Path, data: bytes, named: Path | None = None) -> None:
         write_atomic(path, data)
 
 
+def write_picture(path: Path, data: bytes, named: Path | None = None) -> None:
+    """``write_file`` for a picture of ours. Raises RequestRefused where one is that somebody else made."""
+    check_free(path)
+    write_file(path, data, named)
+
+
+def check_free(path: Path) -> None:
+    """Raise RequestRefused if writing ``path`` would replace what Ganfoundry did not make."""
+    if not may_write(path):
+        raise RequestRefused(f"{path} is there, and Ganfoundry did not make it: move it, or choose another place")
+
+
 def describe(
     spec: GeneratorSpec, model: str, version: str, truncation: str | float = 1.0, label: str | None = None
 ) -> dict[str, str]:
     """The text chunks that every image of a run shares; ``truncation`` as text is taken as it is."""
     facts = {
-        "Software": f"Ganfoundry {importlib.metadata.version('ganfoundry')}",
+        "Software": software(),
         "Model": model,
         "Version": version,
         "Truncation": truncation if isinstance(truncation, str) else f"{truncation:g}",
@@ -101,11 +114,16 @@ def describe(
 
 
 def make_places(out: Path, *files: Path | None) -> None:
-    """Make ``out`` and the folders of ``files``. Raises RequestRefused if a file or a folder is in the way."""
+    """Make ``out`` and the folders of ``files``. Raises RequestRefused if something is in the way."""
     named = [file for file in files if file is not None]
+    for place in (out, *named):
+        if problem := why_not(place, whole=False):
+            raise RequestRefused(problem)
     for file in named:
         if file.is_dir():
             raise RequestRefused(f"{file} is a folder: write the name of a file, like {file / 'sheet.png'}")
+    for file in named:
+        check_free(file)
     for folder in [out, *(file.parent for file in named)]:
         try:
             folder.mkdir(parents=True, exist_ok=True)

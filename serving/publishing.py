@@ -16,6 +16,7 @@ from pathlib import Path
 from core.bundle import MANIFEST
 from core.errors import RepositoryError
 from core.files import sha256, sync_directory, sync_tree, write_atomic
+from core.places import why_not
 from serving.config import PART, WHOLE, ModelConfig, part_name, render
 from serving.pieces import Piece, pieces_of
 from serving.release import Release, listed, of_bundle, of_version
@@ -23,6 +24,7 @@ from serving.repository import (
     BESIDE,
     CONFIG,
     CONFIGS,
+    STAGED,
     alone,
     check_name,
     delete,
@@ -64,6 +66,8 @@ def publish(bundle: Path, name: str, repository: Path, *, thin: bool = True, tri
     """
     for part in ("", *BESIDE):
         check_name(part_name(name, part) if part else name)
+    if problem := why_not(repository, whole=False):
+        raise RepositoryError(f"{repository} cannot be written: {problem}")
     release = of_bundle(bundle)
     with _writing(repository, bundle):
         repository.mkdir(parents=True, exist_ok=True)
@@ -249,6 +253,7 @@ def _staging(repository: Path) -> Iterator[Path]:
     # Triton takes every directory in the repository for a model, hidden and half-written ones too: build it beside.
     where, prefix = _beside(repository), staging_prefix(repository)
     with tempfile.TemporaryDirectory(dir=where, prefix=prefix, ignore_cleanup_errors=True) as staging:
+        (Path(staging) / STAGED).touch()
         yield Path(staging)
 
 

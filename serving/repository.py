@@ -16,7 +16,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from serving.thin import THIN
 
 CONFIG, CONFIGS = "config.pbtxt", "configs"
 SUMS = "SHA256SUMS"
+STAGED = ".ganfoundry"  # in a directory in which a publisher makes a version: the proof that all of it is ours
 BESIDE = (*PARTS, *THIN)  # which parts of a generator are models beside it
 _NEEDED = (*PARTS, "latents", "encoder")  # those that appear before the whole
 _REFUSED = re.compile(r"\.([0-9]+)\.refused")
@@ -174,10 +175,40 @@ def unfinished(repository: Path) -> Iterator[Path]:
             yield from [beside] if len(newer) == len(versions) else (beside / str(version) for version in newer)
 
 
-def delete(directories: Iterable[Path]) -> None:
-    """Delete all of them, whatever is in them."""
-    for path in list(directories):
-        shutil.rmtree(path, ignore_errors=True)
+def delete(places: Iterable[Path]) -> None:
+    """Delete models and versions: what was published there, and their folders unless somebody put more into them.
+
+    A version in which something is left is hidden from servers.
+    """
+    for path in list(places):
+        with suppress(OSError):
+            if path.name.isdecimal():
+                _delete_version(path)
+            else:
+                _delete_model(path)
+
+
+def _delete_model(model: Path) -> None:
+    for version in [path for path in model.iterdir() if path.name.isdecimal() or _REFUSED.fullmatch(path.name)]:
+        _delete_version(version)
+    for config in (*(model / CONFIGS).glob("*.pbtxt"), model / CONFIG):
+        config.unlink(missing_ok=True)
+    for folder in (model / CONFIGS, model):
+        with suppress(OSError):
+            folder.rmdir()
+
+
+def _delete_version(version: Path) -> None:
+    """Delete the files that the version's seal names."""
+    seal = version / SUMS
+    names = [line.partition("  ")[2] for line in seal.read_text("ascii").splitlines()] if seal.is_file() else []
+    for name in (*names, SUMS):
+        (version / Path(name).name).unlink(missing_ok=True)
+    try:
+        version.rmdir()
+    except OSError:
+        if version.name.isdecimal():
+            version.rename(version.with_name(f".{version.name}.refused"))
 
 
 def staging_prefix(repository: Path) -> str:
@@ -186,14 +217,21 @@ def staging_prefix(repository: Path) -> str:
 
 
 def staged(repository: Path, *places: Path) -> Iterator[Path]:
-    """What publishers to ``repository`` are making in ``places``, or have left there."""
+    """What publishers to ``repository`` make in ``places``, or have left there: it is marked, or holds no file."""
     ours = re.compile(re.escape(staging_prefix(repository)) + "[a-z0-9_]+")  # what tempfile adds
-    return (path for place in places for path in place.iterdir() if ours.fullmatch(path.name))
+    found = (path for place in places for path in place.iterdir())
+    named = (path for path in found if ours.fullmatch(path.name) and path.is_dir())
+    return (path for path in named if (path / STAGED).is_file() or not _files(path))
+
+
+def _files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()]
 
 
 def sweep(repository: Path, *more: Path) -> None:
     """Delete what publishers that were killed left. Only whoever holds the repository's lock may call it."""
-    delete(staged(repository, *{repository, *more}))
+    for path in list(staged(repository, *{repository, *more})):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from serving.files import (
     save_pictures,
     save_samples,
     save_sheet,
-    write_file,
+    write_picture,
 )
 from serving.interpolation import Place, follow, lerp, slerp, walk
 from serving.styles import mixed, parse_layers
@@ -205,7 +205,7 @@ def draw_interpolation(
         for index, image in enumerate(images)
     )
     _, shown = save_pictures(pictures, order.out, facts, frames)
-    write_file(animation, encode_animation(np.stack(shown), kind, fps, facts))
+    write_picture(animation, encode_animation(np.stack(shown), kind, fps, facts))
     save_sheet(shown[:MOST_ON_A_SHEET], order.sheet, facts)
     return f"{_said(order, frames, 'frames', MOST_ON_A_SHEET)}, animation in {animation}"
 

@@ -6,6 +6,7 @@ from PIL import Image
 from core.errors import MissingDependency
 from core.images import from_pillow, over_checkerboard
 from trainer.loop import Training
+from trainer.mark import note
 from trainer.run import Run
 
 
@@ -20,8 +21,10 @@ class Board:
                 "--tensorboard needs the package tensorboard: pip install tensorboard, or do without"
             ) from None
         self.run, self.moment, self.lines = run, images_seen, len(run.read_log())
+        there = set(run.board.glob("*"))
         # What a run that is continued makes again replaces what was there.
         self.writer = SummaryWriter(str(run.board), purge_step=images_seen + 1)
+        note(run.root, (path.relative_to(run.root).as_posix() for path in {*run.board.glob("*")} - there))
 
     def __call__(self, training: Training) -> None:
         """Show what is new."""

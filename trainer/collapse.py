@@ -24,7 +24,7 @@ SAMPLES = 16
 class CollapseGuard:
     """A hook that runs after the log's: it notes a discriminator that is saturated, and samples that are one picture.
 
-    Each note comes once, for what it says to do is to start again.
+    Each note comes once, for what it says to do is to stop.
     """
 
     def __init__(self, log: Log, pack: Pack, config: TrainConfig, report: Report) -> None:
@@ -33,7 +33,8 @@ class CollapseGuard:
         self.natural = spread(pack.gather(np.unique(chosen)))
         self.lines: deque[Mapping[str, float]] = deque(maxlen=PATIENCE)
         self.shares: deque[float] = deque(maxlen=PATIENCE)
-        self.remedy = f"start again (--no-resume) with --set r1_gamma={10 * config.r1_gamma or 1:g}"
+        now = config.adjusted()
+        self.remedy = f"stop and go on, or begin again in another --out, with --set r1_gamma={10 * now.r1_gamma or 1:g}"
         self.said: set[str] = set()
 
     def __call__(self, training: Training) -> None:

@@ -31,7 +31,9 @@ OF_SYSTEMS: dict[str, tuple[str, Callable[[dict[str, Any]], object]]] = {
     "regularise": ("style", Regularisation.of),
     "stack": ("stacked", Stack.of),
 }
+# What a run may change on its way, by ``final`` or by hand: it is looked up in every round and shapes no network.
 SCHEDULED = ("learning_rate_g", "learning_rate_d", "beta2", "r1_gamma", "r2_gamma", "augment_p")
+ADJUSTABLE = (*SCHEDULED, "beta1", "gradient_penalty", "drift", "orthogonal")
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,8 @@ class TrainConfig:
     ema_ramp: float = 0.05
     schedule_kimg: float = 0.0  # when the settings in ``final`` have their last values; 0: nothing moves
     final: dict[str, float] = field(default_factory=dict)
+    # By hand: {"25000": {"learning_rate_d": 1e-4}} since 25,000 images were seen; what is above is how it began.
+    changed: dict[str, dict[str, float]] = field(default_factory=dict)
     growth: dict[str, Any] = field(default_factory=dict)  # of the progressive system: trainer/growth.py
     heads: dict[str, Any] = field(default_factory=dict)  # of the system with heads: trainer/heads.py
     regularise: dict[str, float] = field(default_factory=dict)  # of the style system: trainer/regularise.py
@@ -116,6 +120,7 @@ class TrainConfig:
         _at_least("metric_kimg", self.metric_kimg, 0)
         _at_least("metric_samples", self.metric_samples, 16)
         self._check_final()
+        self._check_changed()
         for name, (system, settings_of) in OF_SYSTEMS.items():
             settings_of(getattr(self, name))
             if getattr(self, name) and self.system != system:
@@ -144,6 +149,18 @@ class TrainConfig:
             ends: dict[str, Any] = {**self.final}
             replace(self, final={}, **ends)
 
+    def _check_changed(self) -> None:
+        """Raise ConfigError unless what was changed by hand may be, and to values that it could start with."""
+        for moment, values in self.changed.items():
+            if not (str(moment).isdecimal() and isinstance(values, dict)):
+                raise ConfigError(f"changed.{moment} is {values!r}: it must be settings by images seen")
+            for name, value in values.items():
+                one_of("changed", name, ADJUSTABLE)
+                if not isinstance(value, int | float) or isinstance(value, bool):
+                    raise ConfigError(f"changed.{moment}.{name} is {value!r}: it must be a number")
+            standing: dict[str, Any] = {**values}
+            replace(self, changed={}, final={}, **standing)
+
     @property
     def images(self) -> int:
         """The length of the run in images."""
@@ -151,11 +168,36 @@ class TrainConfig:
 
     def at(self, images_seen: int) -> "TrainConfig":
         """The settings as they stand after ``images_seen`` images: those in ``final`` follow a cosine."""
-        if not (self.final and self.schedule_kimg):
+        now = self.adjusted(images_seen)
+        if not (now.final and now.schedule_kimg):
+            return now
+        done = images_seen / (now.schedule_kimg * 1000)
+        moved: dict[str, Any] = {name: cosine(getattr(now, name), end, done) for name, end in now.final.items()}
+        return replace(now, final={}, **moved)
+
+    def adjusted(self, images_seen: float = math.inf) -> "TrainConfig":
+        """These settings with what was changed by hand until ``images_seen`` images as if they had always been so."""
+        if not self.changed:
             return self
-        done = images_seen / (self.schedule_kimg * 1000)
-        moved: dict[str, Any] = {name: cosine(getattr(self, name), end, done) for name, end in self.final.items()}
-        return replace(self, final={}, **moved)
+        values: dict[str, Any] = {}
+        for moment in sorted(self.changed, key=int):
+            values |= self.changed[moment] if int(moment) <= images_seen else {}
+        return replace(self, changed={}, **values)
+
+    def continued(self, wanted: "TrainConfig", images_seen: int) -> "TrainConfig":
+        """``wanted`` for a run that began with these settings and goes on after ``images_seen`` images.
+
+        What differs and is ADJUSTABLE is changed by hand from there on; earlier moments stay as they were.
+        """
+        standing, changed = self.adjusted(), {moment: dict(values) for moment, values in self.changed.items()}
+        new = {name: getattr(wanted, name) for name in ADJUSTABLE if getattr(wanted, name) != getattr(standing, name)}
+        for moment, values in changed.items():
+            if int(moment) >= images_seen:  # of a part of the run that is made again
+                changed[moment] = {name: value for name, value in values.items() if name not in new}
+        if new:
+            changed[str(images_seen)] = {**changed.get(str(images_seen), {}), **new}
+        began: dict[str, Any] = {name: getattr(self, name) for name in ADJUSTABLE}
+        return replace(wanted, changed={moment: values for moment, values in changed.items() if values}, **began)
 
     def settled(self, images: int) -> "TrainConfig":
         """These settings for a pack of so many ``images``: augmentation that is left to decide is on for small ones."""
@@ -192,11 +234,8 @@ FREE_TO_CHANGE = frozenset(
 def differences(ours: TrainConfig, theirs: TrainConfig) -> list[str]:
     """What two configs disagree on that a continued run may not change, as ``"batch: 64, was 32"``."""
     now, before = asdict(ours), asdict(theirs)
-    return [
-        f"{name}: {now[name]}, was {before[name]}"
-        for name in now
-        if name not in FREE_TO_CHANGE and now[name] != before[name]
-    ]
+    may = FREE_TO_CHANGE | {*ADJUSTABLE, "changed"}
+    return [f"{name}: {now[name]}, was {before[name]}" for name in now if name not in may and now[name] != before[name]]
 
 
 def like(example: Any, value: Any) -> Any:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from core.errors import TrainingError
+from trainer.mark import LOCK
 from trainer.run import Run
 
 
@@ -15,7 +16,7 @@ def only_one(run: Run) -> Iterator[None]:
     """Hold the run's lock, so that two trainings never write to one run."""
     try:
         run.root.mkdir(parents=True, exist_ok=True)
-        lock = (run.root / ".lock").open("w")
+        lock = (run.root / LOCK).open("a")
     except OSError as error:
         raise TrainingError(f"cannot write to {run.root} ({error.strerror}): choose another --out") from None
     with lock:
@@ -30,7 +31,7 @@ def only_one(run: Run) -> Iterator[None]:
 
 @contextmanager
 def stop_signals() -> Iterator[Callable[[], bool]]:
-    """A function that says whether Ctrl-C or SIGTERM came. A second Ctrl-C interrupts at once."""
+    """A function that says whether Ctrl-C or SIGTERM came. Another Ctrl-C after it raises KeyboardInterrupt at once."""
     came: list[int] = []
 
     def note(number: int, _frame: FrameType | None) -> None:

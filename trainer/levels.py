@@ -1,10 +1,14 @@
 """The smaller generators a run finishes on its way, such as the levels of one that grows, kept to be exported."""
 
+import re
+
 from core.checkpoint import read_spec, save_generator
 from core.errors import CheckpointError
 from trainer.log import Report
 from trainer.loop import Training
 from trainer.run import Run
+
+_LEVEL = re.compile(r"[0-9]+x[0-9]+")
 
 
 class Levels:
@@ -17,7 +21,8 @@ class Levels:
         self.run, self.report = run, report
         for path in run.levels.glob("*.safetensors"):
             try:
-                if read_spec(path).provenance.images_seen > images_seen:
+                later = read_spec(path).provenance.images_seen > images_seen
+                if later and _LEVEL.fullmatch(path.stem):  # others were put here by somebody
                     path.unlink()
             except CheckpointError as error:  # training needs none of them
                 report({"note": f"{error}: export cannot use it"})
@@ -27,5 +32,6 @@ class Levels:
         seen = training.images_seen
         for name, generator in training.system.finished(training.average, seen).items():
             path = self.run.levels / f"{name}.safetensors"
+            self.run.claim(path)
             save_generator(path, generator, generator.spec.with_provenance(images_seen=seen))
             self.report({"note": f"level {name} finished after {seen:,} images: 'export --level {name}' exports it"})

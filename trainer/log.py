@@ -7,7 +7,9 @@ from typing import Any
 import torch
 
 from core.errors import DivergedError
+from trainer.config import TrainConfig
 from trainer.loop import Training
+from trainer.mark import states
 from trainer.run import Run
 
 Report = Callable[[dict[str, Any]], None]
@@ -32,7 +34,7 @@ class Log:
         rate = (training.images_seen - self.images) / (perf_counter() - self.moment)
         line = {"images": training.images_seen, "images_per_second": round(rate, 1)}
         line |= {name: round(value, 6) for name, value in means.items()}
-        self._stop_if_diverged(means, training.images_seen)
+        self._stop_if_diverged(means, training.images_seen, training.config)
         self.line = line
         self.run.append_log(line)
         self.report(line)
@@ -51,14 +53,18 @@ class Log:
 
         return timed
 
-    def _stop_if_diverged(self, means: dict[str, float], images_seen: int) -> None:
+    def _stop_if_diverged(self, means: dict[str, float], images_seen: int, config: TrainConfig) -> None:
         for name, value in means.items():
             if not abs(value) < float("inf"):
-                kept = any(self.run.checkpoints.glob("[0-9]*"))
-                where = f"the last good state is kept in {self.run.checkpoints}" if kept else "no state was saved yet"
+                kept = [int(path.name) for path in states(self.run.checkpoints)]
+                where = (
+                    f"goes on from the last good state, of {max(kept):,}" if kept else "begins anew, none being saved"
+                )
+                now = config.at(images_seen)
+                rates = (f"--set {each}={getattr(now, each) / 2:g}" for each in ("learning_rate_g", "learning_rate_d"))
                 raise DivergedError(
-                    f"{name} became {value} within {images_seen:,} images: {where}; lower the learning rates "
-                    "(--set learning_rate_d=1e-4) and use --no-resume"
+                    f"{name} became {value} within {images_seen:,} images: the same command with lower rates "
+                    f"({' '.join(rates)}) {where}"
                 )
 
 

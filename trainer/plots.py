@@ -8,7 +8,10 @@ import numpy as np
 from PIL import Image
 
 from core.errors import TrainingError
+from core.files import new_file
 from core.images import from_pillow, over_checkerboard
+from core.ours import may_write, software
+from core.places import why_not
 from trainer.run import KID, Run
 
 Lines = Sequence[Mapping[str, Any]]  # of a log
@@ -67,6 +70,14 @@ def plot_runs(runs: Sequence[Path], path: Path) -> None:
     _save(figure, path)
 
 
+def check_place(path: Path) -> None:
+    """Raise TrainingError unless a plot may be written to ``path``."""
+    if problem := why_not(path, whole=False):
+        raise TrainingError(problem)
+    if not may_write(path):
+        raise TrainingError(f"{path} is there, and Ganfoundry did not make it: move it, or choose another --out")
+
+
 def _figure(panels: Sequence[str], pictures: Sequence[str] = ()) -> tuple[Any, list[Any]]:
     """A figure with a row of axes for each panel, named at its side; below them room for some ``pictures``."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -101,10 +112,8 @@ def _show_samples(figure: Any, samples: Mapping[str, tuple[int, Path]]) -> None:
 
 
 def _save(figure: Any, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    figure.savefig(temporary, format="png")
-    temporary.replace(path)
+    with new_file(path) as file:
+        figure.savefig(file, format="png", metadata={"Software": software()})
 
 
 def _points(log: Lines, name: str) -> tuple[list[float], list[float]]:

@@ -1,14 +1,16 @@
 """Pictures of a run: a sheet on fixed seeds at set moments, and the animations and strips made of these sheets."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from core.contract import Inputs, sample_inputs, sheet_inputs
-from core.files import write_atomic
-from core.images import Images, encode_png, from_pillow, over_checkerboard, sheet, to_pillow
+from core.files import new_file, write_atomic
+from core.images import Images, from_pillow, over_checkerboard, sheet, to_pillow
 from core.networks.base import Generator
+from core.ours import signed_png, software
 from trainer.metrics.features import maker, take
 from trainer.run import Run
 
@@ -34,7 +36,8 @@ def images_of(generator: Generator, inputs: Inputs) -> Images:
 def write_preview(run: Run, generator: Generator, count: int, images_seen: int) -> None:
     """The sheet of at most ``count`` images on fixed seeds after ``images_seen`` images, a row for each class."""
     inputs, columns = sheet_inputs(generator.spec, count)
-    write_atomic(run.preview(images_seen), encode_png(sheet(images_of(generator, inputs), columns)))
+    run.claim(run.preview(images_seen))
+    write_atomic(run.preview(images_seen), signed_png(to_pillow(sheet(images_of(generator, inputs), columns))))
 
 
 def write_animation(run: Run) -> None:
@@ -44,18 +47,10 @@ def write_animation(run: Run) -> None:
         return
     frames = [_visible(path) for _, path in previews]
     durations = [200] * (len(frames) - 1) + [2000]
-    temporary = run.root / ".samples.gif.tmp"
-    frames[0].save(
-        temporary,
-        "GIF",
-        save_all=True,
-        append_images=frames[1:],
-        duration=durations,
-        loop=0,
-        disposal=1,
-        optimize=False,
-    )
-    temporary.replace(run.root / "samples.gif")
+    more: dict[str, Any] = {"append_images": frames[1:], "duration": durations}
+    run.claim(run.root / "samples.gif")
+    with new_file(run.root / "samples.gif") as file:
+        frames[0].save(file, "GIF", save_all=True, loop=0, disposal=1, optimize=False, comment=software(), **more)
 
 
 def write_strip(run: Run, height: int, width: int) -> None:
@@ -73,9 +68,8 @@ def write_strip(run: Run, height: int, width: int) -> None:
         draw.text((8, top + row.height // 2), f"{moment:,} images", "black", label, anchor="lm")
         page.paste(row, (margin, top))
         top += row.height + gap
-    temporary = run.root / ".progress.png.tmp"
-    page.save(temporary, "PNG")
-    temporary.replace(run.root / "progress.png")
+    run.claim(run.root / "progress.png")
+    write_atomic(run.root / "progress.png", signed_png(page))
 
 
 def _visible(path: Path) -> Image.Image:

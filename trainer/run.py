@@ -1,6 +1,7 @@
 """The run directory: what a training run leaves, and where.
 
 runs/NAME/
+  ganfoundry-run.json    the mark: whose folder this is, and what we wrote into it (trainer/mark.py)
   config.json            the settings, resolved
   log.jsonl              one line per log interval
   samples/000010000.png  previews on fixed seeds, named by images seen
@@ -13,19 +14,24 @@ runs/NAME/
 """
 
 import json
-import shutil
+import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from core.errors import TrainingError
 from core.files import write_atomic
+from core.ours import is_ours
+from trainer.mark import MARK, PREVIEW, check_out, delete_state, holds_a_state, is_by_us, note, states, written
 
+# What every run writes, or may, under names that do not change; and the folders for all else.
 _FILES = (
     *("config.json", "log.jsonl", "samples.gif", "progress.png", "losses.png"),
-    *("generator.safetensors", "generator.best.safetensors", "evaluation.json", "evaluation.png"),
+    *("generator.safetensors", "generator.best.safetensors"),
 )
+_FOLDERS = ("samples", "checkpoints", "levels", "tensorboard")
 KID = "KID-lite0"  # under this name in the log
 
 
@@ -75,17 +81,49 @@ class Run:
         """The averaged generator as it was when its KID was least."""
         return self.root / "generator.best.safetensors"
 
-    def clear(self) -> None:
-        """Delete what an earlier run left here, and nothing else."""
-        for folder in (self.samples, self.checkpoints, self.levels, self.board):
-            shutil.rmtree(folder, ignore_errors=True)
-        for file in _FILES:
-            (self.root / file).unlink(missing_ok=True)
+    def check(self) -> None:
+        """Raise TrainingError unless the folder is ours, or new, or empty."""
+        check_out(self.root)
 
     def prepare(self) -> None:
-        """Make the folders of the run, so that what stands in their way is found before the work."""
+        """Mark the folder and make those in it, so that what stands in their way is found before the work."""
+        self.claim(*(self.root / name for name in _FILES))
         for folder in (self.samples, self.checkpoints):
             folder.mkdir(parents=True, exist_ok=True)
+
+    def claim(self, *paths: Path) -> None:
+        """Note that we write ``paths``. Raises TrainingError for one that is there and is not ours."""
+        ours, names = self.written(), {path.relative_to(self.root).as_posix(): path for path in paths}
+        for name in names.keys() - ours:
+            if os.path.lexists(names[name]) and not is_by_us(names[name]):
+                raise TrainingError(f"{names[name]} is in the way, and this run did not write it: move it elsewhere")
+        if not names.keys() <= ours or not (self.root / MARK).exists():
+            note(self.root, {*ours, *names})
+
+    def written(self) -> set[str]:
+        """The names of what this run wrote, relative to its folder, whether or not they are still there."""
+        return written(self.root) or set()
+
+    def clear(self) -> None:
+        """Delete what an earlier run wrote here, and nothing else."""
+        for name in self.written():
+            (self.root / name).unlink(missing_ok=True)
+        for name in ("evaluation.json", "evaluation.png"):  # by 'evaluate', which leaves no note
+            if is_ours(self.root / name):
+                (self.root / name).unlink()
+        aside = [path for path in self.checkpoints.glob("*.damaged") if holds_a_state(path)]
+        for state in (*states(self.checkpoints), *aside):
+            delete_state(state)
+        for folder in _FOLDERS:
+            with suppress(OSError):  # it is not there, or holds what is not ours
+                (self.root / folder).rmdir()
+
+    def contents(self) -> str:
+        """What ``clear`` would delete, in a few words."""
+        there = sum((self.root / name).is_file() for name in self.written())
+        kept = [int(state.name) for state in states(self.checkpoints)]
+        newest = f", the newest after {max(kept):,} images" if kept else ""
+        return f"{len(kept)} saved states{newest}, and {there} files"
 
     def append_log(self, line: Mapping[str, Any]) -> None:
         """Add one line to the log."""
@@ -107,13 +145,19 @@ class Run:
         return whole
 
     def rewind(self, images_seen: int) -> None:
-        """Forget the log lines and previews made after ``images_seen``: a continued run makes them again."""
+        """Forget the log lines and previews made after ``images_seen``: a continued run makes them again.
+
+        Raises TrainingError, with nothing forgotten, for a preview of later that is not of this run.
+        """
+        later, ours = [picture for moment, picture in self.previews() if moment > images_seen], self.written()
+        for picture in later:
+            if picture.relative_to(self.root).as_posix() not in ours:
+                raise TrainingError(f"{picture} is in the way, and this run did not write it: move it elsewhere")
         kept = [line for line in self.read_log() if line["images"] <= images_seen]
         if self.log.exists():
             write_atomic(self.log, "".join(json.dumps(line) + "\n" for line in kept))
-        for moment, picture in self.previews():
-            if moment > images_seen:
-                picture.unlink()
+        for picture in later:
+            picture.unlink()
 
     def preview(self, images_seen: int) -> Path:
         """Where the preview of that moment lies."""
@@ -121,7 +165,7 @@ class Run:
 
     def previews(self) -> list[tuple[int, Path]]:
         """The previews there are as (images seen, path), oldest first."""
-        return sorted((int(path.stem), path) for path in self.samples.glob("*.png") if path.stem.isdecimal())
+        return sorted((int(path.stem), path) for path in self.samples.glob("*.png") if PREVIEW.fullmatch(path.stem))
 
 
 def _entry(line: str) -> dict[str, Any] | None:

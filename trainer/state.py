@@ -11,7 +11,7 @@ A state is written beside its place, flushed, and renamed: it is there whole or 
 
 import errno
 import json
-import shutil
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,6 +27,7 @@ from core.errors import CheckpointError, ConfigError, DivergedError
 from core.files import new_directory, sha256
 from trainer.config import TrainConfig
 from trainer.loop import Training
+from trainer.mark import delete_state, holds_a_state, states
 
 FORMAT_VERSION = 1
 KEPT = 2
@@ -58,14 +59,16 @@ def save(folder: Path, training: Training, fingerprint: str) -> Path:
     if broken:
         raise DivergedError(f"the weights {broken[0]} are no longer finite after {training.images_seen} images")
     path = folder / f"{training.images_seen:09d}"
+    if os.path.lexists(path) and path not in states(folder):
+        raise CheckpointError(f"{path} is in the way, and holds no state of training alone: move it elsewhere")
     try:
         with new_directory(path, replace=True) as new:
             _write(new, training, networks, fingerprint)
     except OSError as error:
         reason = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else error.strerror
         raise CheckpointError(f"could not save to {path} ({reason}): the earlier states are whole; make room") from None
-    for old in [state for state in _states(folder) if state != path][KEPT - 1 :]:
-        shutil.rmtree(old, ignore_errors=True)
+    for old in [state for state in states(folder) if state != path][KEPT - 1 :]:
+        delete_state(old)
     return path
 
 
@@ -75,16 +78,14 @@ def load_latest(folder: Path) -> tuple[Saved | None, list[str]]:
     Once a whole one is found, those that are not are set aside as ``NAME.damaged``: they must not count as kept.
     """
     problems: dict[Path, str] = {}
-    for path in _states(folder):
+    for path in states(folder):
         try:
             saved = load(path)
         except CheckpointError as error:
             problems[path] = str(error)
             continue
         for damaged in problems:
-            aside = damaged.with_name(f"{damaged.name}.damaged")
-            shutil.rmtree(aside, ignore_errors=True)
-            damaged.rename(aside)
+            _set_aside(damaged)
         return saved, list(problems.values())
     return None, list(problems.values())
 
@@ -165,9 +166,15 @@ def _write(folder: Path, training: Training, networks: Mapping[str, Tensor], fin
     (folder / "manifest.json").write_text(json.dumps(hashes), encoding="utf-8")
 
 
-def _states(folder: Path) -> list[Path]:
-    """The states under ``folder``, newest first."""
-    return sorted((path for path in folder.glob("*") if path.name.isdecimal()), reverse=True)
+def _set_aside(damaged: Path) -> None:
+    """Rename a damaged state; one of the same moment that was set aside before makes room if it is nothing more."""
+    aside = damaged.with_name(f"{damaged.name}.damaged")
+    if holds_a_state(aside):
+        delete_state(aside)
+    if not os.path.lexists(aside):
+        damaged.rename(aside)
+    else:  # somebody put something beside it
+        delete_state(damaged)
 
 
 @torch.no_grad()

@@ -1,9 +1,9 @@
 """A training run from pack to generator: everything is put together here, and in this order."""
 
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from enum import Enum
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -20,7 +20,7 @@ from core.spec import GeneratorSpec, Provenance
 from trainer import ema, loop, state
 from trainer.board import Board
 from trainer.collapse import CollapseGuard
-from trainer.config import TrainConfig, differences
+from trainer.config import TrainConfig
 from trainer.data.pack import Pack, PackInfo
 from trainer.guard import only_one, stop_signals
 from trainer.heads import Heads
@@ -29,8 +29,10 @@ from trainer.layers import Layer, layers
 from trainer.levels import Levels
 from trainer.log import Log, Report
 from trainer.loop import Hook, Training
+from trainer.mark import states
 from trainer.plots import plot_losses
 from trainer.preview import write_animation, write_preview, write_strip
+from trainer.resuming import find_state
 from trainer.run import Run
 from trainer.stream import Stream
 from trainer.systems import build_system
@@ -43,6 +45,7 @@ class Outcome(Enum):
     DONE = "done"
     ALREADY_DONE = "already done"
     STOPPED = "stopped"
+    CUT_OFF = "cut off"  # before a state was saved
 
 
 @dataclass(frozen=True)
@@ -151,24 +154,57 @@ def train(
     images seen after every round.
     Raises TrainingError and its kinds; the last good state is kept whatever happens.
     """
-    planned.pack.verify()
     run = Run(out)
-    with only_one(run), _writing(run):
-        if not resume:
-            run.clear()
-        run.prepare()
-        training = _start(planned)
-        _resume(training, planned, run, report)
-        if training.images_seen >= planned.config.images:
-            return Outcome.ALREADY_DONE
-        write_atomic(run.config, planned.config.to_json())
+    with _writing(run):
+        run.check()
+        planned.pack.verify()
+        with only_one(run):
+            if not resume:
+                run.clear()
+            run.prepare()
+            training, planned = _resumed(planned, run, report)
+            if training.images_seen >= planned.config.images:
+                return Outcome.ALREADY_DONE
+            write_atomic(run.config, planned.config.to_json())
+            with stop_signals() as stopping:
+                return _until_stopped(training, planned, run, report, tick, stopping)
+
+
+def _until_stopped(
+    training: Training,
+    planned: Plan,
+    run: Run,
+    report: Report,
+    tick: Callable[[int], None],
+    stopping: Callable[[], bool],
+) -> Outcome:
+    """Train and save; whoever interrupts that twice is told what is lost."""
+    try:
         stream = Stream(planned.pack, planned.spec, planned.config.seed, planned.device)
         hooks = _hooks(planned, run, training.images_seen, report, tick)
-        with stop_signals() as stopping:
-            finished = loop.run(training, stream, hooks, stopping)
-        if not finished:
-            _save(training, planned, run, report)
-        return Outcome.DONE if finished else Outcome.STOPPED
+        if loop.run(training, stream, hooks, stopping):
+            return Outcome.DONE
+        report({"note": f"saving after {training.images_seen:,} images: another Ctrl-C ends at once, without saving"})
+        _save(training, planned, run, report)
+        return Outcome.STOPPED
+    except KeyboardInterrupt:
+        if last_saved(run) == training.images_seen:
+            return Outcome.STOPPED
+        report({"note": f"stopped after {training.images_seen:,} images without saving: {_kept(run)}"})
+        return Outcome.CUT_OFF
+
+
+def last_saved(run: Run) -> int | None:
+    """How many images the newest state of ``run`` has seen; None if there is none."""
+    return max((int(path.name) for path in states(run.checkpoints)), default=None)
+
+
+def _kept(run: Run) -> str:
+    """What there is to go on from."""
+    if (images := last_saved(run)) is None:
+        return "no state was saved before, so the same command begins anew"
+    moment = datetime.fromtimestamp((run.checkpoints / f"{images:09d}").stat().st_mtime, UTC).astimezone()
+    return f"the same command goes on from {images:,} images, saved at {moment:%H:%M:%S}"
 
 
 @contextmanager
@@ -188,28 +224,18 @@ def _start(planned: Plan) -> Training:
     return Training(planned.config, system, ema.average_of(system.generator), planned.device)
 
 
-def _resume(training: Training, planned: Plan, run: Run, report: Report) -> None:
-    """Load the newest whole state, if there is one and it is of this very run."""
-    for leftover in run.checkpoints.glob(".*.tmp"):
-        shutil.rmtree(leftover, ignore_errors=True)
-    saved, problems = state.load_latest(run.checkpoints)
-    for problem in problems:
-        report({"note": f"{problem}: going back to the state before it"})
-    if saved is None:
-        if problems:
-            raise TrainingError(f"no state in {run.checkpoints} is whole: start again with --no-resume")
+def _resumed(planned: Plan, run: Run, report: Report) -> tuple[Training, Plan]:
+    """The training as it was when the newest whole state was saved, if there is one, and the settings it goes on by."""
+    found = find_state(run, planned.config, planned.pack.info.fingerprint, report)
+    planned = replace(planned, config=found.config)
+    training = _start(planned)
+    if found.saved is None:
         run.rewind(0)  # a run that ended before its first state left a log and previews
-        return
-    if saved.fingerprint != planned.pack.info.fingerprint:
-        raise TrainingError(
-            f"{run.root} was trained on other images (fingerprint {saved.fingerprint[:12]}, this pack has "
-            f"{planned.pack.info.fingerprint[:12]}): use another --out, or --no-resume to start again"
-        )
-    if changed := differences(planned.config, saved.config):
-        raise TrainingError(f"{run.root} has other settings ({'; '.join(changed)}): use another --out, or --no-resume")
-    state.restore(training, saved)
-    run.rewind(saved.images_seen)
-    report({"note": f"continuing after {saved.images_seen:,} images"})
+        return training, planned
+    run.rewind(found.saved.images_seen)
+    state.restore(training, found.saved)
+    report({"note": f"continuing after {training.images_seen:,} images"})
+    return training, planned
 
 
 def _hooks(planned: Plan, run: Run, images_seen: int, report: Report, tick: Callable[[int], None]) -> list[Hook]:

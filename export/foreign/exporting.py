@@ -15,6 +15,7 @@ from core.errors import BundleError, ExportError, SpecError
 from core.files import new_directory
 from core.images import Images, encode_png
 from core.latents import latents
+from core.places import shown
 from core.spec import CHANNELS, FOREIGN, GeneratorSpec, Provenance
 from export.bundling import Progress, check_destination, golden_images, sample_sheet, serialised
 from export.card import render_card
@@ -54,14 +55,15 @@ def export_foreign(
     numbers inside, and for a check that fails, with its figure.
     """
     tell = progress or (lambda _: None)
-    check_destination(destination, overwrite)
+    check = partial(check_destination, destination, overwrite)
+    check()
     extras.check()
     try:
         tell("reading the graph")
         source = read_source(path)
         foreign = _understood(source, told, Provenance(data_licence=licence, data_attribution=attribution))
-        with new_directory(destination, replace=overwrite) as bundle:
-            return _fill(bundle, source, foreign, name or destination.name, extras, tell)
+        with new_directory(destination, overwrite, check) as bundle:
+            return _fill(bundle, source, foreign, name or shown(destination.absolute().name), extras, tell)
     except (BundleError, SpecError) as error:
         raise ExportError(f"{error}; nothing was exported") from error
     except OSError as error:

@@ -9,8 +9,11 @@ import yaml
 
 from core.errors import DeployError
 from core.files import write_atomic
+from core.places import why_not
 from serving.deploy import compose, kserve, kubernetes
 from serving.deploy.plan import Deployment
+
+_HEAD = "# Written by Ganfoundry's 'deploy'"  # what proves that a file may be replaced
 
 Files = dict[str, list[dict[str, Any]]]
 TARGETS: dict[str, Callable[[Deployment], Files]] = {
@@ -23,12 +26,19 @@ TARGETS: dict[str, Callable[[Deployment], Files]] = {
 def write(plan: Deployment, target: str, out: Path, overwrite: bool = False) -> list[Path]:
     """Write the files of ``target`` into the folder ``out``. Returns their paths.
 
-    Raises DeployError, with nothing written, for a file that is there and different, unless ``overwrite``.
+    Raises DeployError, with nothing written, for a file that is there and different, unless ``overwrite`` and its first
+    line says that it is of ours.
     """
+    if problem := why_not(out, whole=False):
+        raise DeployError(problem)
     texts = {out / name: to_yaml(documents) for name, documents in TARGETS[target](plan).items()}
     for path, text in texts.items():
-        if path.exists() and not overwrite and path.read_bytes() != text.encode():
+        if not path.exists() or path.read_bytes() == text.encode():
+            continue
+        if not overwrite:
             raise DeployError(f"{path} is there and differs: give --overwrite to replace it, or another --out")
+        if not path.read_bytes().startswith(_HEAD.encode()):
+            raise DeployError(f"{path} is there, and 'deploy' did not write it: move it, or give another --out")
     for path, text in texts.items():
         write_atomic(path, text)
     return list(texts)
@@ -37,7 +47,7 @@ def write(plan: Deployment, target: str, out: Path, overwrite: bool = False) -> 
 def to_yaml(documents: list[dict[str, Any]]) -> str:
     """The text of one file: the documents one after the other, every value written out where it stands."""
     text = yaml.dump_all(documents, Dumper=_Plain, sort_keys=False, width=math.inf)
-    return f"# Written by Ganfoundry's 'deploy'; docs/deploying.md says how to use it.\n{text}"
+    return f"{_HEAD}; docs/deploying.md says how to use it.\n{text}"
 
 
 class _Plain(yaml.SafeDumper):

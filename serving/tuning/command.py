@@ -1,5 +1,6 @@
 """``tune``: measures how a published model is best run on this machine, and has it run so."""
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,14 +32,17 @@ def tune(
     *,
     dry_run: bool = False,
     tell: Tell = lambda _: None,
+    ready: Callable[[], None] = lambda: None,
 ) -> Tuned:
     """Measure settings for the newest version of ``name`` and write the best, unless it is no better than the present.
 
-    ``limit_ms`` is what 99 in 100 requests must be answered within. ``tell`` hears how long it will take, and of each
+    ``ready`` may still refuse, once the model is known and before anything is measured. ``limit_ms`` is what 99 in 100
+    requests must be answered within. ``tell`` hears how long it will take, and of each
     setting. Raises RepositoryError for a model that is not there or is not one to tune, ServingError if it cannot be
     served or keeps to no limit, and MissingDependency without a server.
     """
     model, version, config = _model(name, repository)
+    ready()
     cores = usable_cores()
     present = Setting.of(config, cores)
     tell(

@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from core.files import new_file, write_atomic
+from core.ours import software
 from serving.load import Point
 from serving.triton import find_triton
 from serving.tuning.command import Tuned
@@ -76,6 +77,7 @@ def to_json(tuned: Tuned, model: str) -> dict[str, Any]:
     """Everything that was measured; null for a latency that never ended."""
     found = tuned.found
     return {
+        "software": software(),
         "model": model,
         "machine": {"processor": platform.processor() or platform.machine(), "cores": usable_cores()},
         "onnxruntime": onnxruntime.__version__,
@@ -112,7 +114,7 @@ def plot(found: Found, model: str, path: Path) -> None:
     axes.grid(alpha=0.3, which="both")
     figure.legend(loc="outside lower left", ncols=2, frameon=False)
     with new_file(path) as file:
-        figure.savefig(file, format="png")
+        figure.savefig(file, format="png", metadata={"Software": software()})
 
 
 def _draw(axes: Any, curve: Curve, name: str, colour: str) -> None:

@@ -139,6 +139,71 @@ def test_the_working_directory_can_be_replaced_and_leaves_nothing_beside_it(
     assert os.listdir(tmp_path / "made") == ["new"]
 
 
+def test_what_is_not_marked_as_ours_is_not_swept(tmp_path: Path) -> None:
+    for name, file in ((".made.abcdefgh.tmp", "mine"), (".made.12345678.tmp", ".ganfoundry"), (".made.old", "mine")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / file).write_text("mine")
+    (tmp_path / ".made.87654321.tmp").mkdir()
+    (tmp_path / ".made.87654321.tmp" / ".ganfoundry").touch()
+    (tmp_path / ".made.87654321.tmp" / "new").write_text("mine")
+    before = sorted(tmp_path.rglob("*"))
+    with new_directory(tmp_path / "made"):
+        pass
+    assert sorted(tmp_path.rglob("*")) == sorted([*before, tmp_path / "made"])
+
+
+def test_what_another_is_making_is_not_swept(tmp_path: Path) -> None:
+    with new_directory(tmp_path / "made") as first:
+        (first / "one").write_text("x")
+        with new_directory(tmp_path / "made") as second:
+            (second / "two").write_text("x")
+        (tmp_path / "made" / "two").unlink()
+    assert os.listdir(tmp_path / "made") == ["one"]
+    assert os.listdir(tmp_path) == ["made"]
+
+
+def test_an_empty_folder_becomes_the_directory_and_keeps_what_a_desktop_left(tmp_path: Path) -> None:
+    target = tmp_path / "made"
+    target.mkdir(0o750)
+    (target / ".DS_Store").write_text("where icons are")
+    with new_directory(target) as new:
+        (new / "inside").touch()
+    assert sorted(os.listdir(target)) == [".DS_Store", "inside"]
+    assert (target / ".DS_Store").read_text() == "where icons are"
+    assert target.stat().st_mode & 0o777 == 0o750
+
+
+def test_a_folder_that_someone_stands_in_is_filled_and_stays_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = tmp_path.stat().st_ino
+    with new_directory(Path()) as new:
+        (new / "inside").touch()
+    assert os.listdir() == ["inside"]
+    assert tmp_path.stat().st_ino == before
+    with pytest.raises(RuntimeError), new_directory(tmp_path / "other"):
+        raise RuntimeError
+    assert os.listdir() == ["inside"]
+
+
+def test_a_link_to_an_empty_folder_stays_a_link(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    with new_directory(tmp_path / "link") as new:
+        (new / "inside").touch()
+    assert (tmp_path / "link").is_symlink()
+    assert os.listdir(tmp_path / "real") == ["inside"]
+
+
+@pytest.mark.parametrize("can", [True, False])
+def test_a_file_is_never_replaced_by_a_directory(tmp_path: Path, can: bool) -> None:
+    (tmp_path / "made").write_text("mine")
+    with pytest.raises(FileExistsError), new_directory(tmp_path / "made", replace=can):
+        pass
+    assert (tmp_path / "made").read_text() == "mine"
+
+
 def test_sha256_is_the_standard_one(tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(b"abc" * 1000)
     assert sha256(tmp_path / "f") == hashlib.sha256(b"abc" * 1000).hexdigest()

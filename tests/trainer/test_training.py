@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -316,9 +317,10 @@ def test_damaged_states_do_not_push_whole_ones_out(pack: Pack, out: Path) -> Non
 
 
 def test_what_a_run_left_that_died_before_its_first_state_is_forgotten(pack: Pack, out: Path) -> None:
-    (out / "samples").mkdir(parents=True)
-    Image.new("RGBA", (32, 32)).save(out / "samples" / "000012000.png")
-    (out / "log.jsonl").write_text('{"images": 4000}\n{"images": 80')
+    train(plan(tiny_config(kimg=0.16), pack), out)
+    shutil.rmtree(out / "checkpoints")
+    with (out / "log.jsonl").open("a") as log:
+        log.write('{"images": 200')
     train(plan(tiny_config(kimg=0.08), pack), out)
     assert [moment for moment, _ in Run(out).previews()] == [80]
     assert [line["images"] for line in Run(out).read_log()] == [40, 80]
@@ -344,7 +346,8 @@ def test_a_damaged_picture_does_not_stop_a_run(pack: Pack, out: Path, content: b
 
 @pytest.mark.parametrize("folder", ["checkpoints", "samples"])
 def test_a_file_in_the_way_is_found_before_the_work(pack: Pack, out: Path, folder: str) -> None:
-    out.mkdir()
+    Run(out).prepare()
+    (out / folder).rmdir()
     (out / folder).write_text("mine")
     rounds: list[int] = []
     with pytest.raises(TrainingError, match=f"{folder}.*mend that"):

@@ -7,9 +7,11 @@ data/NAME/
 """
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -18,8 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import DataError
-from core.files import new_directory, write_atomic
+from core.files import new_directory, sweep_around, write_atomic
 from core.images import Images, clear_hidden_colour
+from core.ours import is_ours
+from core.places import LITTER, is_free, why_not
 from core.spec import CHANNELS
 
 if TYPE_CHECKING:
@@ -31,6 +35,7 @@ IMAGES = "images.npy"
 LABELS = "labels.npy"
 SHEET = "sheet.png"  # the contact sheet, if it was asked for
 FEATURES = "features"  # what judging a generator keeps
+_FEATURES = re.compile(rf"{FEATURES}/[\w-]+-[0-9a-f]{{16}}\.safetensors")
 
 Labels = NDArray[np.int64]
 
@@ -146,8 +151,9 @@ def write_pack(
     The pack appears whole or not at all. An existing ``destination`` is a DataError unless ``overwrite``, which
     replaces packs only.
     """
-    check_destination(destination, overwrite)
-    with writing(destination), new_directory(destination, replace=overwrite) as directory:
+    check = partial(check_destination, destination, overwrite)
+    check()
+    with writing(destination), new_directory(destination, overwrite, check) as directory:
         digest = sha256()
         with (directory / IMAGES).open("wb") as file:
             count = _write_images(file, _hashed(images, info, digest), info)
@@ -162,26 +168,33 @@ def write_pack(
 
 def check_destination(destination: Path, overwrite: bool) -> None:
     """Raise DataError if a pack may not be written there: found out before the work, not after it."""
-    if not destination.exists():
+    if problem := why_not(destination):
+        raise DataError(f"cannot write {destination}: {problem}")
+    sweep_around(destination)
+    if is_free(destination):
         return
     if not overwrite:
         raise DataError(f"{destination} exists: choose another name, or add --overwrite to replace that pack")
-    if not destination.is_dir() or not _holds_only_a_pack(destination):
+    if not destination.is_dir() or not _is_a_pack(destination):
         raise DataError(f"{destination} is not a pack and nothing else, so it is not overwritten: choose another name")
+    if foreign := _foreign(destination):
+        raise DataError(f"{destination} is a pack, but {foreign} in it is not of it: move that, or choose another name")
 
 
-def _holds_only_a_pack(folder: Path) -> bool:
-    """Whether deleting the folder loses nothing but a pack of ours, whole or damaged, or nothing at all."""
-    held = {path.name for path in folder.iterdir()}
-    if not held <= {INFO, IMAGES, LABELS, SHEET, FEATURES}:
-        return False
-    if INFO not in held:
-        return not held
+def _is_a_pack(folder: Path) -> bool:
+    """Whether the folder says that it is a pack, whole or damaged."""
     try:
         PackInfo.from_json((folder / INFO).read_text(encoding="utf-8"))
     except (DataError, OSError, UnicodeDecodeError):
         return False
     return True
+
+
+def _foreign(folder: Path) -> str:
+    """Something in a pack that we did not write; empty if deleting it loses nothing but a pack."""
+    names = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.name not in LITTER]
+    ours = {INFO, IMAGES, LABELS, FEATURES, *([SHEET] if is_ours(folder / SHEET) else [])}
+    return next((name for name in sorted(names) if name not in ours and not _FEATURES.fullmatch(name)), "")
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """A generator's images against a pack's: every figure, the ground it stands on, and how it was measured."""
 
-import io
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -14,6 +13,8 @@ from core.bundle import MANIFEST
 from core.errors import ConfigError, DataError
 from core.files import write_atomic
 from core.latents import LAST_SEED
+from core.ours import may_write, signed_png, software
+from core.places import why_not
 from core.spec import GeneratorSpec
 from trainer.data.pack import Pack
 from trainer.metrics.extractor import Extractor
@@ -69,6 +70,7 @@ class Evaluation:
                     "percentiles_of_distances_between_nearest_real_images": copies.between,
                 },
                 **self.facts,
+                "software": software(),
             },
             indent=2,
             ensure_ascii=False,
@@ -106,7 +108,7 @@ def evaluate(
 def results_path(source: Path, asked: Path | None = None) -> Path:
     """Where the figures of ``source`` go: into a run, but beside a bundle, whose files are sealed.
 
-    Raises ConfigError for a place inside a bundle.
+    Raises ConfigError for a place inside a bundle, or one at which there is what we did not write.
     """
     source, bundle = source.resolve(), (source / MANIFEST).is_file()
     path = asked.resolve() if asked else source / "evaluation.json"
@@ -114,14 +116,17 @@ def results_path(source: Path, asked: Path | None = None) -> Path:
         path = source.with_name(f"{source.name if bundle else source.stem}.evaluation.json")
     if bundle and path.is_relative_to(source):
         raise ConfigError(f"--json {asked} is inside the bundle, which is sealed: write beside it")
+    for place in (path, path.with_suffix(".png")):
+        if problem := why_not(place, whole=False):
+            raise ConfigError(problem)
+        if not may_write(place):
+            raise ConfigError(f"{place} is there, and Ganfoundry did not make it: move it, or give another --json")
     return path
 
 
 def save_results(evaluation: Evaluation, picture: Image.Image, path: Path) -> None:
     """The figures as JSON at ``path``, the picture beside it as PNG."""
-    drawn = io.BytesIO()
-    picture.save(drawn, "PNG")
-    write_atomic(path.with_suffix(".png"), drawn.getvalue())
+    write_atomic(path.with_suffix(".png"), signed_png(picture))
     write_atomic(path, evaluation.to_json() + "\n")
 
 

@@ -1,0 +1,58 @@
+"""What proves that a file is ours: pictures say so inside, data by what they hold. Nothing else is ever replaced."""
+
+import io
+import json
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from PIL import Image, PngImagePlugin
+
+_NAME = "Ganfoundry"
+_DESCRIPTION = 0x010E  # in Exif
+_LARGEST = 1 << 26  # bytes of JSON: ours are smaller by far
+
+
+def software() -> str:
+    """What our files say they were made by."""
+    try:
+        return f"{_NAME} {version('ganfoundry')}"
+    except PackageNotFoundError:
+        return _NAME
+
+
+def signed_png(picture: Image.Image) -> bytes:
+    """The PNG file of a picture, with our name in a text chunk as other programs write theirs."""
+    info = PngImagePlugin.PngInfo()
+    info.add_itxt("Software", software())
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", pnginfo=info)
+    return buffer.getvalue()
+
+
+def is_ours(path: Path) -> bool:
+    """Whether the file at ``path`` says that we made it: a PNG, GIF or WebP, or JSON with a "software" of ours."""
+    try:
+        return _is_our_json(path) if path.suffix == ".json" else _is_our_picture(path)
+    except (OSError, SyntaxError, ValueError, RecursionError):
+        return False
+
+
+def may_write(path: Path) -> bool:
+    """Whether writing ``path`` loses nothing of anyone's: nothing is there, or something that is ours."""
+    return not path.exists() or (path.is_file() and is_ours(path))
+
+
+def _is_our_json(path: Path) -> bool:
+    if path.stat().st_size > _LARGEST:
+        return False
+    values = json.loads(path.read_text(encoding="utf-8"))
+    return isinstance(values, dict) and str(values.get("software", "")).startswith(_NAME)
+
+
+def _is_our_picture(path: Path) -> bool:
+    with Image.open(path, formats=["PNG", "GIF", "WEBP"]) as picture:
+        said = picture.info.get("comment", b"")  # of a GIF
+        comment = said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
+        described = str(picture.getexif().get(_DESCRIPTION, "")) if picture.format == "WEBP" else ""
+        texts = [str(picture.info.get("Software", "")), *comment.split("; "), *described.split("; ")]
+    return any(text.removeprefix("Software: ").startswith(_NAME) for text in texts)

@@ -1,0 +1,146 @@
+"""Going on with a run by its own settings, and changing on the way what may be changed."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from core.errors import ConfigError, TrainingError
+from tests.trainer.conftest import tiny_config
+from tests.trainer.test_training import assert_same, final_tensors
+from trainer import training
+from trainer.config import TrainConfig
+from trainer.data.pack import Pack
+from trainer.resuming import settings_for
+from trainer.run import Run
+from trainer.training import Outcome, plan, train
+
+
+def test_a_new_folder_is_of_the_preset_that_is_named_or_the_usual_one(out: Path) -> None:
+    assert settings_for(out, None).preset == "dcgan"
+    assert settings_for(out, "wgan").preset == "wgan"
+
+
+def test_a_run_goes_on_by_its_own_settings(pack: Pack, out: Path) -> None:
+    train(plan(tiny_config(kimg=0.04, batch=4, r1_gamma=0.5), pack), out)
+    for preset in (None, "dcgan"):
+        assert settings_for(out, preset) == tiny_config(kimg=0.04, batch=4, r1_gamma=0.5).settled(40)
+    assert settings_for(out, None, ["seed=3"], kimg=9.0).kimg == 9
+    assert settings_for(out, None, ["seed=3"], kimg=9.0).seed == 3
+
+
+def test_another_preset_hears_the_remedy_first_and_few_differences(pack: Pack, out: Path) -> None:
+    train(plan(tiny_config(kimg=0.04), pack), out)
+    with pytest.raises(TrainingError) as told:
+        train(plan(settings_for(out, "stylegan-lite", kimg=0.08), pack), out)
+    said = str(told.value)
+    assert "it is a run of dcgan, which goes on without --preset; for stylegan-lite use another --out (" in said
+    assert said.count(", was ") == 3
+    assert "--no-resume would begin anew, and delete 1 saved states, the newest after 40 images, and" in said
+
+
+def test_what_shapes_a_network_cannot_change_on_the_way(pack: Pack, out: Path) -> None:
+    train(plan(tiny_config(kimg=0.04), pack), out)
+    with pytest.raises(TrainingError, match=r"leave those out to go on, or use another --out \(batch: 4, was 8\)"):
+        train(plan(settings_for(out, None, ["batch=4"]), pack), out)
+
+
+def test_a_rate_that_is_lowered_is_noted_with_its_moment_and_all_else_stays_exact(pack: Pack, tmp_path: Path) -> None:
+    begun = tiny_config(kimg=0.16, r1_gamma=1.0, schedule_kimg=0.4, final={"learning_rate_g": 1e-5})
+    whole, parts, untouched = (tmp_path / name for name in ("whole", "parts", "untouched"))
+    for out in (whole, parts, untouched):
+        train(plan(begun, pack), out)
+    notes: list[str] = []
+    lowered = settings_for(whole, None, ["learning_rate_d=5e-5", "r1_gamma=2"], kimg=0.4)
+    train(plan(lowered, pack), whole, report=lambda line: notes.append(line.get("note", "")))
+    assert "learning_rate_d is 5e-05 from 160 images on" in notes
+    assert TrainConfig.from_json(Run(whole).config.read_text()).changed == {
+        "160": {"learning_rate_d": 5e-5, "r1_gamma": 2.0}
+    }
+
+    train(plan(settings_for(parts, None, ["learning_rate_d=5e-5", "r1_gamma=2"], kimg=0.24), pack), parts)
+    train(plan(settings_for(parts, None, kimg=0.4), pack), parts)  # said once is enough
+    assert_same(final_tensors(parts), final_tensors(whole))
+
+    train(plan(settings_for(untouched, None, kimg=0.4), pack), untouched)
+    differs = [name for name, value in final_tensors(untouched).items() if (value != final_tensors(whole)[name]).any()]
+    assert differs
+
+
+def test_a_change_outlives_a_kill_and_a_damaged_state(pack: Pack, tmp_path: Path) -> None:
+    """Whoever falls back to a state of before the change makes it again at its moment."""
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    for out in (whole, cut):
+        train(plan(tiny_config(kimg=0.16, checkpoint_kimg=0.08), pack), out)
+    lowered = settings_for(whole, None, ["learning_rate_g=1e-5"], kimg=0.32)
+    train(plan(lowered, pack), whole)
+
+    def kill(images: int) -> None:
+        if images == 200:
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        train(plan(settings_for(cut, None, ["learning_rate_g=1e-5"], kimg=0.32), pack), cut, tick=kill)
+    (cut / "checkpoints" / "000000160" / "state.json").write_text("{")
+    train(plan(settings_for(cut, None), pack), cut)
+    assert_same(final_tensors(cut), final_tensors(whole))
+
+
+def test_settings_as_they_stood_at_each_moment() -> None:
+    config = tiny_config(learning_rate_d=4e-4).continued(tiny_config(learning_rate_d=2e-4), 100)
+    config = config.continued(tiny_config(learning_rate_d=1e-4), 200)
+    assert [config.at(images).learning_rate_d for images in (0, 99, 100, 199, 200, 999)] == [
+        *(4e-4, 4e-4, 2e-4, 2e-4, 1e-4, 1e-4)
+    ]
+    assert TrainConfig.from_json(config.to_json()) == config
+    again = config.continued(tiny_config(learning_rate_d=3e-4), 150)  # what came later is of a part made again
+    assert again.changed == {"100": {"learning_rate_d": 2e-4}, "150": {"learning_rate_d": 3e-4}}
+    assert config.continued(config.adjusted(), 500) == config
+
+
+@pytest.mark.parametrize("changed", [{"x": {"beta1": 0.1}}, {"1": 5}, {"1": {"batch": 4}}, {"1": {"beta1": 2}}])
+def test_changes_that_cannot_be_are_refused(changed: dict) -> None:
+    with pytest.raises(ConfigError):
+        tiny_config(changed=changed)
+
+
+def stopped_at_200(pack: Pack, out: Path) -> tuple[Outcome, list[str]]:
+    """Ctrl-C after 200 images, in a run that saves nothing by itself; and what it said."""
+    notes: list[str] = []
+
+    def tick(images: int) -> None:
+        if images == 200:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    config = tiny_config(checkpoint_kimg=1.0)
+    outcome = train(plan(config, pack), out, report=lambda line: notes.append(line.get("note", "")), tick=tick)
+    return outcome, [note for note in notes if note]
+
+
+def ctrl_c(*_: object) -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+@pytest.mark.parametrize("before", [None, 0.16])
+def test_ctrl_c_twice_says_that_nothing_was_saved_and_what_there_is(
+    pack: Pack, out: Path, monkeypatch: pytest.MonkeyPatch, before: float | None
+) -> None:
+    if before:
+        train(plan(tiny_config(kimg=before), pack), out)
+    monkeypatch.setattr(training.state, "save", ctrl_c)
+    outcome, notes = stopped_at_200(pack, out)
+    assert outcome is Outcome.CUT_OFF
+    assert notes[-2] == "saving after 200 images: another Ctrl-C ends at once, without saving"
+    there = "the same command goes on from 160 images, saved at" if before else "no state was saved before"
+    assert notes[-1].startswith(f"stopped after 200 images without saving: {there}")
+
+
+def test_ctrl_c_once_more_after_the_state_is_saved_loses_nothing(
+    pack: Pack, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "write_strip", ctrl_c)
+    outcome, notes = stopped_at_200(pack, out)
+    assert outcome is Outcome.STOPPED
+    assert not any("without saving:" in note for note in notes)
+    assert settings_for(out, None).preset == "dcgan"
