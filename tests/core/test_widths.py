@@ -33,10 +33,17 @@ def spec_of(family, size=16, channels=3, latent=6, classes=(), **options):
         pytest.param(spec_of("upconv", width=4), [(64, 6), (4, 4, 3, 3), (4, 4, 3, 3), (3, 4, 3, 3)], id="upconv"),
         pytest.param(
             spec_of("progressive", width=4, widest=8),
-            [(128, 6), (8, 8, 3, 3)]  # a base of 4x4
-            + [(8, 8, 3, 3), (8, 8, 3, 3)]
-            + [(4, 8, 3, 3), (4, 4, 3, 3)]
-            + [(3, 8, 1, 1), (3, 8, 1, 1), (3, 4, 1, 1)],
+            [
+                (128, 6),
+                (8, 8, 3, 3),
+                (8, 8, 3, 3),
+                (8, 8, 3, 3),
+                (4, 8, 3, 3),
+                (4, 4, 3, 3),
+                (3, 8, 1, 1),
+                (3, 8, 1, 1),
+                (3, 4, 1, 1),
+            ],
             id="progressive",
         ),
         pytest.param(
