@@ -98,6 +98,7 @@ def test_a_fresh_weight_is_orthogonal_and_its_direction_is_a_singular_vector(nam
     assert (layer.spectral.direction @ rows).norm().item() == pytest.approx(1, rel=1e-5)
     assert getattr(layer, "bias", None) is None or torch.equal(layer.bias, torch.zeros_like(layer.bias))
     assert set(layer.spectral.state_dict()) == {"direction", "norm"}
+    assert layer.spectral.direction.untyped_storage().nbytes() == 4 * len(rows)  # not a view that keeps all of U
 
 
 @pytest.mark.parametrize("kernel", [1, 3])
