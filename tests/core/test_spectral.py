@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from core.networks.spectral import SpectralConv2d, SpectralEmbedding, SpectralLinear
+from core.networks.spectral import Spectral, SpectralConv2d, SpectralEmbedding, SpectralLinear
 
 
 def largest(weight: torch.Tensor) -> float:
@@ -112,3 +112,12 @@ def test_a_convolution_keeps_the_size_and_may_have_no_bias(kernel: int) -> None:
     torch.testing.assert_close(layer(x), expected, rtol=0, atol=1e-5)
     assert SpectralConv2d(2, 3, kernel, bias=False).bias is None
     assert SpectralLinear(2, 3, bias=False).bias is None
+
+
+def test_the_norm_of_a_weight_that_is_not_orthogonal_is_exact_at_once() -> None:
+    weight = torch.tensor([[0.0, 3.0], [4.0, 0.0]])
+    spectral = Spectral(weight)
+    assert spectral.norm.item() == pytest.approx(4)
+    assert spectral.direction.abs().tolist() == pytest.approx([0, 1])
+    assert spectral.norm.untyped_storage().nbytes() == 4
+    torch.testing.assert_close(spectral.eval()(weight), weight / 4)
