@@ -72,13 +72,27 @@ def test_path_lengths_of_a_diagonal_generator_row_by_row() -> None:
 
 def test_path_lengths_with_a_style_for_each_layer_average_the_layers() -> None:
     # g(w) = a₁·w₁ + a₂·w₂: the mean of the squared lengths |y|²‖a₁‖² and |y|²‖a₂‖².
-    scales = torch.tensor([[3.0, 4.0], [0.0, 1.0]])
-    w = torch.randn(6, 2, 2, requires_grad=True)
+    scales = torch.tensor([[3.0, 0.0, 4.0], [0.0, 1.0, 0.0]])
+    w = torch.randn(6, 2, 3, requires_grad=True)
     torch.manual_seed(5)
     lengths = path_lengths((w * scales).sum(dim=(1, 2)).reshape(6, 1, 1, 1), w)
     torch.manual_seed(5)
     y = torch.randn(6, 1, 1, 1).flatten()
     torch.testing.assert_close(lengths, math.sqrt((25 + 1) / 2) * y.abs())
+
+
+def test_a_generator_that_ignores_its_style_has_no_path_and_a_finite_gradient() -> None:
+    scale, w = torch.zeros(2, requires_grad=True), torch.randn(3, 2, requires_grad=True)
+    lengths = path_lengths((w @ scale).reshape(3, 1, 1, 1), w)
+    lengths.sum().backward()
+    torch.testing.assert_close(lengths, torch.full((3,), 1e-6))
+    assert scale.grad is not None
+    assert torch.equal(scale.grad, torch.zeros(2))
+
+
+def test_path_lengths_are_summed_in_full_precision() -> None:
+    w = torch.randn(2, 4, dtype=torch.bfloat16, requires_grad=True)
+    assert path_lengths((2 * w).sum(dim=1).reshape(2, 1, 1, 1), w).dtype == torch.float32
 
 
 def test_path_lengths_of_a_quadratic_generator_give_its_own_gradient() -> None:
