@@ -1,0 +1,340 @@
+"""The adversarial system with networks small enough to compute by hand: every term of both losses with its weight."""
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from core.networks import DISCRIMINATORS, GENERATORS
+from core.spec import GeneratorSpec
+from tests.trainer.toys import A, B, C, Critic, Painter
+from trainer import losses
+from trainer.augment import AUGMENTATIONS
+from trainer.config import TrainConfig
+from trainer.losses import Loss
+from trainer.systems import build_system
+from trainer.systems.adversarial import Adversarial
+from trainer.systems.players import Batch
+
+CPU = torch.device("cpu")
+SPEC = GeneratorSpec("dcgan", 8, 8, 1, 3, classes=("a", "b", "c"))
+LABELS = torch.tensor([0, 1, 2, 1])
+
+
+@pytest.fixture(autouse=True)
+def by_hand(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setitem(GENERATORS, "dcgan", Painter)
+    monkeypatch.setitem(DISCRIMINATORS, "dcgan", Critic)
+    yield
+
+
+def system_of(**changes: object) -> Adversarial:
+    config = TrainConfig("by hand", **{"loss": "wasserstein", "augment": (), "latent_dim": 3, **changes})
+    system = build_system(config, SPEC, CPU)
+    assert isinstance(system, Adversarial)
+    system.begin(0)
+    return system
+
+
+def batch(step: int = 0, labels: Tensor | None = LABELS) -> Batch:
+    return Batch(torch.rand(4, 1, 8, 8, generator=torch.Generator().manual_seed(step)) * 2 - 1, labels, step)
+
+
+def score(images: Tensor, labels: Tensor | None = LABELS) -> Tensor:
+    x = images.detach().flatten(1)
+    return A * x.sum(dim=1) + B * x.square().sum(dim=1) / 2 + (0.0 if labels is None else C * labels)
+
+
+def slopes(images: Tensor) -> Tensor:
+    """‖∇D‖² of each image, ``(n,)``."""
+    return (A + B * images.detach().flatten(1)).square().sum(dim=1)
+
+
+WEIGHTS = {"r1_gamma": 0.5, "r2_gamma": 0.3, "gradient_penalty": 7.0, "drift": 0.11}
+
+
+@pytest.mark.parametrize("every", [1, 3])
+def test_every_term_of_the_discriminator_s_loss_with_its_weight(every: int) -> None:
+    system = system_of(**WEIGHTS, penalty_every=every)
+    played = batch()
+    loss, stats = system.discriminator_loss(played)
+    real, fake, between = (shown.detach() for shown in system.discriminator.shown)
+    assert torch.equal(real, played.images)
+
+    share = ((between - fake) / (real - fake)).flatten(1).median(dim=1).values  # of an image: all its pixels'
+    torch.testing.assert_close(between, torch.lerp(fake, real, share[:, None, None, None]), rtol=1e-4, atol=1e-5)
+    assert ((share > 0) & (share < 1)).all()
+
+    r1, r2 = slopes(real).mean(), slopes(fake).mean()
+    penalty, drift = (slopes(between).sqrt() - 1).square().mean(), score(real).square().mean()
+    lazy = 0.5 / 2 * every * r1 + 0.3 / 2 * every * r2 + 7 * every * penalty
+    expected = score(fake).mean() - score(real).mean() + lazy + 0.11 * drift
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
+    found = {name: value.item() for name, value in stats.items()}
+    means = {"real": score(real).mean(), "fake": score(fake).mean()}
+    named = {**means, "r1": r1, "r2": r2, "penalty": penalty, "drift": drift}
+    assert found == pytest.approx({name: value.item() for name, value in named.items()}, rel=1e-5)
+
+
+@pytest.mark.parametrize("weights", [{name: value} for name, value in WEIGHTS.items()])
+def test_each_penalty_alone_moves_the_critic_by_the_derivative_of_its_closed_form(weights: dict[str, float]) -> None:
+    system = system_of(**weights, penalty_every=2)
+    system.discriminator_loss(batch())[0].backward()
+    real, fake, *between = (shown.detach().flatten(1) for shown in system.discriminator.shown)
+    ((name, weight),) = weights.items()
+    a, b, c = (torch.tensor(number, requires_grad=True) for number in (A, B, C))
+
+    def slope(x: Tensor) -> Tensor:
+        return (a + b * x).square().sum(dim=1)
+
+    def judged(x: Tensor) -> Tensor:
+        return a * x.sum(dim=1) + b * x.square().sum(dim=1) / 2 + c * LABELS
+
+    loss = judged(fake).mean() - judged(real).mean()
+    if name == "r1_gamma":
+        loss = loss + weight / 2 * 2 * slope(real).mean()
+    elif name == "r2_gamma":
+        loss = loss + weight / 2 * 2 * slope(fake).mean()
+    elif name == "gradient_penalty":
+        loss = loss + weight * 2 * (slope(between[0]).sqrt() - 1).square().mean()
+    else:
+        loss = loss + weight * judged(real).square().mean()
+    loss.backward()
+    critic = system.discriminator
+    found = [critic.a.grad, critic.b.grad, critic.c.grad]
+    for ours, expected in zip(found, (a.grad, b.grad, c.grad), strict=True):
+        torch.testing.assert_close(ours, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_between_the_lazy_rounds_drift_alone_is_left() -> None:
+    system = system_of(**WEIGHTS, penalty_every=3)
+    for step in (0, 1, 2, 3):
+        system.discriminator.shown.clear()
+        loss, stats = system.discriminator_loss(batch(step))
+        assert ({"r1", "r2", "penalty"} <= stats.keys()) == (step in (0, 3))
+        if step in (1, 2):
+            real, fake = system.discriminator.shown
+            expected = score(fake).mean() - score(real).mean() + 0.11 * score(real).square().mean()
+            assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
+            assert stats.keys() == {"real", "fake", "drift"}
+
+
+def test_without_penalties_the_loss_is_the_game() -> None:
+    system = system_of()
+    loss, stats = system.discriminator_loss(batch())
+    real, fake = system.discriminator.shown
+    assert loss.item() == pytest.approx((score(fake) - score(real)).mean().item(), rel=1e-5)
+    assert stats.keys() == {"real", "fake"}
+    assert not fake.requires_grad  # the generator learns nothing from it
+
+
+def test_the_generator_s_loss_is_the_game_and_its_orthogonal_term() -> None:
+    system = system_of(orthogonal=0.01)
+    loss, _ = system.generator_loss(batch())
+    (fake,) = system.discriminator.shown
+    rows = system.generator.weight.detach()
+    products = rows @ rows.T
+    expected = -score(fake).mean() + 0.01 * (products - products.diagonal().diag()).square().sum()
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
+    plain = system_of()
+    assert plain.generator_loss(batch())[0].item() == pytest.approx(-score(plain.discriminator.shown[0]).mean().item())
+
+
+def test_fakes_are_the_generator_s_of_normal_latents_limited_and_of_the_round_s_classes() -> None:
+    system = system_of()
+    torch.manual_seed(8)
+    played = batch()
+    system.discriminator_loss(played)
+    system.generator_loss(played)
+    torch.manual_seed(8)
+    z = torch.randn(4, 3)
+    expected = (z @ system.generator.weight.T + LABELS[:, None] / 10).clamp(-1, 1).view(4, 1, 8, 8)
+    for shown in system.discriminator.shown[1:]:
+        torch.testing.assert_close(shown, expected)
+    assert all(torch.equal(told, LABELS) for told in system.discriminator.told)
+    assert len(system.discriminator.told) == 3
+
+
+def test_classes_are_told_at_the_penalty_s_images_and_to_pairs() -> None:
+    system = system_of(loss="relativistic", gradient_penalty=1.0)
+    loss = system.discriminator_loss(batch())[0]
+    real, fake, between = system.discriminator.shown
+    penalty = (slopes(between).sqrt() - 1).square().mean()
+    assert loss.item() == pytest.approx((F.softplus(score(fake) - score(real)).mean() + penalty).item(), rel=1e-5)
+    system.discriminator.shown.clear()
+    found = system.generator_loss(batch())[0]
+    fake, real = system.discriminator.shown
+    assert torch.equal(real, batch().images)
+    assert found.item() == pytest.approx(F.softplus(score(real) - score(fake)).mean().item(), rel=1e-5)
+    assert all(torch.equal(told, LABELS) for told in system.discriminator.told)
+    assert len(system.discriminator.told) == 5
+
+
+def test_only_the_discriminator_learns_from_its_loss_and_only_the_generator_from_its_own() -> None:
+    system = system_of(loss="relativistic", augment=("flip",), augment_target=0.6)
+    system.discriminator_loss(batch())
+    system.generator_loss(batch())
+    assert system.discriminator.learning == [True, True, False, False]
+    assert all(parameter.requires_grad for parameter in system.discriminator.parameters())
+
+
+def test_fakes_of_rounds_in_which_the_generator_rests_cost_no_graph() -> None:
+    system = system_of(critic_steps=3)
+    assert [player.every for player in system.players] == [1, 3]
+    made: list[bool] = []
+    system.generator.register_forward_hook(lambda *given: made.append(given[2].requires_grad))
+    for step in range(4):
+        system.discriminator_loss(batch(step))
+    assert made == [True, False, False, True]
+
+
+def test_a_round_of_its_own_has_fakes_of_its_own() -> None:
+    system = system_of()
+    system.discriminator_loss(batch(0))
+    system.discriminator_loss(batch(1))
+    _, first, _, second = system.discriminator.shown
+    assert not torch.equal(first, second)
+    system.generator_loss(batch(1))
+    assert torch.equal(system.discriminator.shown[-1], second)
+    system.generator_loss(batch(1))  # they are let go once the generator has moved: they hold its graph
+    assert not torch.equal(system.discriminator.shown[-1], second)
+
+
+def spied(monkeypatch: pytest.MonkeyPatch, **changes: object) -> tuple[Tensor, Tensor]:
+    """The targets that a discriminator's loss is given for 2000 real images and as many fakes."""
+    given: list[Tensor] = []
+
+    def discriminator(real: Tensor, fake: Tensor, real_target: Tensor, fake_target: Tensor) -> Tensor:
+        given.extend((real_target, fake_target))
+        return real.mean() + fake.mean()
+
+    monkeypatch.setitem(losses.LOSSES, "hinge", lambda: Loss(discriminator, lambda fake, _: fake.mean()))
+    system = system_of(loss="hinge", **changes)
+    torch.manual_seed(0)
+    system.discriminator_loss(Batch(torch.zeros(2000, 1, 8, 8), None, 0))
+    return given[0], given[1]
+
+
+def test_targets_are_1_and_0_or_what_labels_are_smoothed_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    for changes, ends in (({}, (1, 0)), ({"real_labels": (0.9, 0.9), "fake_labels": (0.2, 0.2)}, (0.9, 0.2))):
+        real, fake = spied(monkeypatch, **changes)
+        torch.testing.assert_close(real, torch.full((2000,), float(ends[0])))
+        torch.testing.assert_close(fake, torch.full((2000,), float(ends[1])))
+
+
+def test_noisy_targets_are_uniform_between_their_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    for target, low, high in zip(spied(monkeypatch, real_labels=(0.8, 1), fake_labels=(0, 0.4)), (0.8, 0), (1, 0.4)):  # noqa: B905
+        assert low <= target.min() < low + 0.01
+        assert high - 0.01 < target.max() <= high
+        assert target.mean().item() == pytest.approx((low + high) / 2, abs=0.01)
+
+
+@pytest.mark.parametrize("optimiser", ["adam", "rmsprop", "sgd"])
+def test_each_player_has_its_own_rate_and_both_have_the_betas_of_the_moment(optimiser: str) -> None:
+    final = {"learning_rate_g": 0.001, "learning_rate_d": 0.004, "beta2": 0.5}
+    system = system_of(
+        optimiser=optimiser, learning_rate_g=0.003, learning_rate_d=0.002, beta1=0.25, beta2=0.75,
+        schedule_kimg=1.0, final=final, batch=4,
+    )  # fmt: skip
+    for images, share in ((0, 0.0), (500, 0.5), (1000, 1.0), (5000, 1.0)):
+        assert system.begin(images) == 4
+        beta2 = 0.75 + share * (0.5 - 0.75)
+        betas = {"adam": {"betas": (0.25, beta2)}, "rmsprop": {"alpha": beta2, "momentum": 0.25}}
+        for player, rate in zip(system.players, (0.002 + 0.002 * share, 0.003 - 0.002 * share), strict=True):
+            (group,) = player.optimiser.param_groups
+            assert group["lr"] == pytest.approx(rate)
+            for name, value in betas.get(optimiser, {"momentum": 0.25}).items():
+                assert group[name] == pytest.approx(value)
+
+
+def test_the_penalty_s_weight_is_that_of_the_moment() -> None:
+    system = system_of(r1_gamma=2.0, r2_gamma=4.0, schedule_kimg=1.0, final={"r1_gamma": 1.0, "r2_gamma": 0.0})
+    system.begin(500)
+    loss = system.discriminator_loss(batch())[0]
+    real, fake = system.discriminator.shown
+    penalties = 1.5 / 2 * slopes(real).mean() + 2 / 2 * slopes(fake).mean()
+    expected = score(fake).mean() - score(real).mean() + penalties
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
+    system.begin(1000)
+    assert "r2" not in system.discriminator_loss(batch())[1]
+
+
+@pytest.mark.parametrize("player", ["discriminator", "generator"])
+def test_both_players_see_every_image_augmented_and_penalties_go_through_it(
+    player: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(AUGMENTATIONS, "flip", lambda images: images / 2)
+    system = system_of(augment=("flip",), r1_gamma=1.0, loss="relativistic")
+    torch.manual_seed(2)
+    _, stats = getattr(system, f"{player}_loss")(batch())
+    torch.manual_seed(2)
+    made = system.generator(torch.randn(4, 3), LABELS).clamp(-1, 1)
+    judged = {"discriminator": (batch().images, made), "generator": (made, batch().images)}[player]
+    for shown, whole in zip(system.discriminator.shown, judged, strict=True):
+        torch.testing.assert_close(shown, whole / 2)
+    if player == "discriminator":  # the slope by the whole image is half of that by what was shown
+        assert stats["r1"].item() == pytest.approx(slopes(batch().images / 2).mean().item() / 4, rel=1e-5)
+
+
+@pytest.mark.parametrize(("share", "adaptive"), [(0.25, False), (0.25, True), (0.0, False), (1.0, True)])
+def test_the_share_of_augmented_images_is_the_config_s_or_the_adapted_one(
+    share: float, adaptive: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(AUGMENTATIONS, "flip", lambda images: images / 2)
+    changes = {"augment_target": 0.6, "augment_p": 1.0} if adaptive else {"augment_p": share}
+    system = system_of(augment=("flip",), **changes)
+    if adaptive:
+        system.share.p.fill_(share)
+    system.discriminator_loss(Batch(torch.ones(4000, 1, 8, 8), None, 0))
+    halved = (system.discriminator.shown[0][:, 0, 0, 0] == 0.5).float().mean().item()
+    assert halved == pytest.approx(share, abs=0.03)
+
+
+def adapted(loss: str, real: float, fake: float, rounds: int, *, target: float = 0.6, most: float = 1.0) -> list[float]:
+    """p after each round in which D is ``real`` at all real images and ``fake`` at all fakes; it starts at 0.001."""
+    system = system_of(loss=loss, augment=("translation",), augment_target=target, augment_p=most)
+    with torch.no_grad():
+        system.generator.weight.zero_()
+        system.discriminator.b.zero_()
+        system.discriminator.a.fill_((real - fake) / 64)
+        system.discriminator.c.zero_()
+    plain = system.discriminator.score
+    system.discriminator.score = lambda features, label=None: plain(features, label) + fake
+    system.share.p.fill_(0.001)
+    shares = []
+    for step in range(rounds):
+        _, stats = system.discriminator_loss(Batch(torch.ones(50, 1, 8, 8), None, step))
+        shares.append(stats["augment_p"].item())
+    return shares
+
+
+STEP = 4 * 50 / 500_000  # the share of 500 thousand images that four rounds show
+
+
+@pytest.mark.parametrize(("loss", "real", "fake", "direction"), [
+    ("non-saturating", 3.0, 2.0, 1), ("non-saturating", -2.0, -3.0, -1), ("hinge", 3.0, 2.0, 1),
+    # Where only differences count, what lies above the middle of both is called real.
+    ("relativistic", -2.0, -3.0, 1), ("wasserstein", -2.0, -3.0, 1), ("wasserstein", 2.0, 3.0, -1),
+    ("least-squares", 0.9, 0.8, 1), ("least-squares", 0.8, 0.9, -1),
+])  # fmt: skip
+def test_the_share_moves_every_fourth_round_by_the_images_seen(
+    loss: str, real: float, fake: float, direction: int
+) -> None:
+    shares = adapted(loss, real, fake, 9)
+    expected = [0.001] * 3 + [0.001 + direction * STEP] * 4 + [0.001 + 2 * direction * STEP] * 2
+    assert shares == pytest.approx(expected, abs=1e-8)
+
+
+def test_the_share_stays_within_0_and_augment_p() -> None:
+    assert adapted("hinge", 2.0, 1.0, 8, most=0.0012)[-1] == pytest.approx(0.0012)
+    assert adapted("hinge", -2.0, -1.0, 16)[-1] == 0
+
+
+def test_a_clipped_critic_is_clipped_at_its_own_bound_after_its_step() -> None:
+    system = system_of(clip=0.05)
+    critic = system.discriminator
+    critic.a.grad, critic.b.grad, critic.c.grad = (torch.zeros(()) for _ in range(3))
+    system.players[0].optimiser.step()
+    assert [critic.a.item(), critic.b.item(), critic.c.item()] == pytest.approx([A, 0.05, 0.05])
