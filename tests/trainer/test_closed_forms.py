@@ -121,6 +121,12 @@ def test_between_the_lazy_rounds_drift_alone_is_left() -> None:
             assert stats.keys() == {"real", "fake", "drift"}
 
 
+def test_the_round_s_images_stay_as_they_were_given() -> None:
+    played = batch()
+    system_of(r1_gamma=1.0).discriminator_loss(played)
+    assert not played.images.requires_grad
+
+
 def test_without_penalties_the_loss_is_the_game() -> None:
     system = system_of()
     loss, stats = system.discriminator_loss(batch())

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 from core.spec import GeneratorSpec
 from trainer.augment import AUGMENTATIONS
 from trainer.config import TrainConfig
+from trainer.stack import Stack
 from trainer.systems import build_system
 from trainer.systems.players import Batch
 from trainer.systems.stacked import ENCODER, LOWER_D, LOWER_G, UPPER_D, UPPER_G, Stacked
@@ -181,6 +182,21 @@ def test_generators_and_the_others_have_their_own_rates() -> None:
             (group,) = player.optimiser.param_groups
             assert group["lr"] == pytest.approx(generators if player.name in (UPPER_G, LOWER_G) else others)
             assert group["betas"] == pytest.approx((0.25, beta2))
+
+
+def test_the_encoder_is_as_wide_as_the_discriminator() -> None:
+    for options, width in (({"width": 4}, 4), ({}, 32)):
+        system = system_of(discriminator=options)
+        widths = [
+            next(p for p in each.parameters() if p.ndim == 4).shape[0]
+            for each in (system.encoder, system.discriminator)
+        ]
+        assert widths == [width, width]
+
+
+def test_weights_that_are_left_out_are_the_published_ones() -> None:
+    assert Stack.of({"features": 2.0}) == Stack(10.0, 20.0, conditional=1.0, features=2.0, entropy=1.0)
+    assert Stack.of({}).features == 10.0
 
 
 def test_the_encoder_learns_its_statistics_alone() -> None:

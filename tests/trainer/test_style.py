@@ -142,6 +142,46 @@ def test_the_path_length_loss_is_the_weighted_squared_distance_from_the_mean(mon
     assert stats["length"].item() == pytest.approx(3)
 
 
+@pytest.mark.parametrize("count", [1, 2, 7])
+def test_path_lengths_are_taken_of_half_the_batch_from_latents_of_its_own(count: int) -> None:
+    spec = GeneratorSpec("style", 8, 8, 1, 8, classes=("a", "b"), options=TINY)
+    system = build_system(
+        style_config(regularise={"mixing": 0.0, "path_length": 0.5, "path_length_every": 6}), spec, CPU
+    )
+    labels = torch.arange(count) % 2
+    torch.manual_seed(3)
+    loss, stats = system.path_length_loss(Batch(torch.zeros(count, 1, 8, 8), labels, 0))
+    torch.manual_seed(3)
+    half = max(count // 2, 1)
+    w = system.generator.mapping(torch.randn(half, 8), labels[:half])
+    styles = w[:, None].expand(-1, system.generator.style_layers, -1)
+    lengths = path_lengths(system.generator.synthesis(styles, labels[:half]), styles)
+    assert stats["length"].item() == pytest.approx(lengths.mean().item(), rel=1e-4)
+    assert loss.item() == pytest.approx(0.5 * 6 * lengths.var(unbiased=False).item(), rel=1e-4, abs=1e-9)
+
+
+def test_both_players_judge_images_of_mixed_styles_of_the_round_s_classes() -> None:
+    spec = GeneratorSpec("style", 8, 8, 1, 8, classes=("a", "b"), options=TINY)
+    system = build_system(style_config(regularise={"mixing": 0.5}, augment=()), spec, CPU)
+    labels = torch.arange(64) % 2
+    given: list[torch.Tensor] = []
+    synthesis = system.generator.synthesis
+    system.generator.synthesis = lambda styles, *more: given.append(styles) or synthesis(styles, *more)
+    torch.manual_seed(3)
+    system.discriminator_loss(Batch(torch.zeros(64, 1, 8, 8), labels, 0))
+    torch.manual_seed(3)
+    layers, mapping = system.generator.style_layers, system.generator.mapping
+    z = torch.randn(64, 8)
+    first = mapping(z, labels)[:, None].expand(-1, layers, -1)
+    second = mapping(torch.randn(64, 8), labels)[:, None].expand(-1, layers, -1)
+    from_layer = torch.randint(1, layers, (64,))
+    mixed = torch.rand(64) < 0.5
+    for row in range(64):
+        late = from_layer[row] if mixed[row] else layers
+        expected = torch.cat([first[row, :late], second[row, late:]])
+        torch.testing.assert_close(given[0][row], expected)
+
+
 def test_without_path_length_there_is_no_third_player_and_no_correction() -> None:
     system = style_system(regularise={"path_length": 0.0})
     system.begin(0)

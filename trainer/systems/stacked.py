@@ -53,7 +53,7 @@ class Stacked:
             raise ConfigError(f"the loss {config.loss} pairs images, and features have no pairs: choose another --loss")
         self.generator: Generator = generator
         self.whole = generator
-        features, width = generator.upper.last.out_features, int(config.discriminator.get("width", 32))
+        features, width = generator.upper.last.out_features, config.discriminator.get("width", 32)
         self.encoder = placed(Encoder(spec, width, features), config, device)
         self.discriminator = placed(build_discriminator(config.family, spec, config.discriminator), config, device)
         self.features_discriminator = FeatureDiscriminator(features, 2 * features, len(spec.classes)).to(device)
