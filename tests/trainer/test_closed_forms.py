@@ -59,13 +59,14 @@ WEIGHTS = {"r1_gamma": 0.5, "r2_gamma": 0.3, "gradient_penalty": 7.0, "drift": 0
 def test_every_term_of_the_discriminator_s_loss_with_its_weight(every: int) -> None:
     system = system_of(**WEIGHTS, penalty_every=every)
     played = batch()
+    torch.manual_seed(9)
     loss, stats = system.discriminator_loss(played)
     real, fake, between = (shown.detach() for shown in system.discriminator.shown)
     assert torch.equal(real, played.images)
 
-    share = ((between - fake) / (real - fake)).flatten(1).median(dim=1).values  # of an image: all its pixels'
-    torch.testing.assert_close(between, torch.lerp(fake, real, share[:, None, None, None]), rtol=1e-4, atol=1e-5)
-    assert ((share > 0) & (share < 1)).all()
+    torch.manual_seed(9)
+    torch.randn(4, 3)  # the latents
+    torch.testing.assert_close(between, torch.lerp(fake, real, torch.rand(4, 1, 1, 1)))
 
     r1, r2 = slopes(real).mean(), slopes(fake).mean()
     penalty, drift = (slopes(between).sqrt() - 1).square().mean(), score(real).square().mean()

@@ -94,6 +94,12 @@ def test_what_cannot_be_is_refused_in_the_user_s_words(setting: str, says: str) 
     assert says in str(error.value)
 
 
+def test_what_the_schedule_leaves_out_is_as_published() -> None:
+    # Karras et al. 2018, section A.1: 600 thousand images to fade in and 600 to settle.
+    assert Growth.of({"batch": 2}) == Growth((600.0,), (600.0,), batch=(2.0,), rate=(1.0,))
+    assert Growth.of({"rate": 2}) == Growth((600.0,), (600.0,), batch=(1.0,), rate=(2.0,))
+
+
 def test_growth_of_a_system_that_does_not_grow_is_refused() -> None:
     with pytest.raises(ConfigError, match="growth is of the progressive system, and this run's is adversarial"):
         resolve("dcgan", ["growth.fade_kimg=3"])

@@ -96,6 +96,10 @@ def test_a_code_is_learnt_from_scratch(pack: Pack, out: Path) -> None:
     assert load_generator(Run(out).generator).spec.codes == 1
 
 
+def test_heads_that_are_not_asked_for_are_not_there() -> None:
+    assert Heads.of({}) == Heads(label=0.0, fakes=1.0, categories=0, codes=0, category=1.0, code=0.5)
+
+
 @pytest.mark.parametrize(
     ("settings", "said"),
     [

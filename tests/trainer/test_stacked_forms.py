@@ -187,11 +187,9 @@ def test_generators_and_the_others_have_their_own_rates() -> None:
 def test_the_encoder_is_as_wide_as_the_discriminator() -> None:
     for options, width in (({"width": 4}, 4), ({}, 32)):
         system = system_of(discriminator=options)
-        widths = [
-            next(p for p in each.parameters() if p.ndim == 4).shape[0]
-            for each in (system.encoder, system.discriminator)
-        ]
-        assert widths == [width, width]
+        for network in (system.encoder, system.discriminator):
+            assert next(p for p in network.parameters() if p.ndim == 4).shape[0] == width
+    assert system.features_discriminator.feature_dim == 12  # twice as many as there are features
 
 
 def test_weights_that_are_left_out_are_the_published_ones() -> None:

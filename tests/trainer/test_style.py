@@ -14,6 +14,7 @@ from trainer.config import TrainConfig
 from trainer.data.pack import Pack
 from trainer.penalties import path_lengths
 from trainer.presets import resolve
+from trainer.regularise import Regularisation
 from trainer.run import Run
 from trainer.systems import build_system
 from trainer.systems.players import Batch
@@ -240,6 +241,11 @@ def test_labels_reach_mapping_and_paths() -> None:
         loss.backward()
     assert system.generator.map.embedding.weight.grad.abs().sum() > 0
     assert system.discriminator.classes.weight.grad.abs().sum() > 0
+
+
+def test_regularisation_is_as_published_unless_it_is_set() -> None:
+    # Karras et al. 2019, section 3.1, and 2020, section 3.2 and appendix B.
+    assert Regularisation.of({}) == Regularisation(mixing=0.9, path_length=2.0, path_length_every=4)
 
 
 def test_other_networks_have_no_styles() -> None:
