@@ -1,56 +1,14 @@
 """The adversarial system with networks small enough to compute by hand: every term of both losses with its weight."""
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from core.networks import DISCRIMINATORS, GENERATORS
-from core.spec import GeneratorSpec
-from tests.trainer.toys import A, B, C, Critic, Painter
+from tests.trainer.toys import LABELS, A, B, C, batch, score, slopes, system_of
 from trainer import losses
-from trainer.augment import AUGMENTATIONS
-from trainer.config import TrainConfig
 from trainer.losses import Loss
-from trainer.systems import build_system
-from trainer.systems.adversarial import Adversarial
 from trainer.systems.players import Batch
-
-CPU = torch.device("cpu")
-SPEC = GeneratorSpec("dcgan", 8, 8, 1, 3, classes=("a", "b", "c"))
-LABELS = torch.tensor([0, 1, 2, 1])
-
-
-@pytest.fixture(autouse=True)
-def by_hand(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setitem(GENERATORS, "dcgan", Painter)
-    monkeypatch.setitem(DISCRIMINATORS, "dcgan", Critic)
-    yield
-
-
-def system_of(**changes: object) -> Adversarial:
-    config = TrainConfig("by hand", **{"loss": "wasserstein", "augment": (), "latent_dim": 3, **changes})
-    system = build_system(config, SPEC, CPU)
-    assert isinstance(system, Adversarial)
-    system.begin(0)
-    return system
-
-
-def batch(step: int = 0, labels: Tensor | None = LABELS) -> Batch:
-    return Batch(torch.rand(4, 1, 8, 8, generator=torch.Generator().manual_seed(step)) * 2 - 1, labels, step)
-
-
-def score(images: Tensor, labels: Tensor | None = LABELS) -> Tensor:
-    x = images.detach().flatten(1)
-    return A * x.sum(dim=1) + B * x.square().sum(dim=1) / 2 + (0.0 if labels is None else C * labels)
-
-
-def slopes(images: Tensor) -> Tensor:
-    """‖∇D‖² of each image, ``(n,)``."""
-    return (A + B * images.detach().flatten(1)).square().sum(dim=1)
-
 
 WEIGHTS = {"r1_gamma": 0.5, "r2_gamma": 0.3, "gradient_penalty": 7.0, "drift": 0.11}
 
@@ -266,77 +224,6 @@ def test_the_penalty_s_weight_is_that_of_the_moment() -> None:
     assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
     system.begin(1000)
     assert "r2" not in system.discriminator_loss(batch())[1]
-
-
-@pytest.mark.parametrize("player", ["discriminator", "generator"])
-def test_both_players_see_every_image_augmented_and_penalties_go_through_it(
-    player: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(AUGMENTATIONS, "flip", lambda images: images / 2)
-    system = system_of(augment=("flip",), r1_gamma=1.0, loss="relativistic")
-    torch.manual_seed(2)
-    _, stats = getattr(system, f"{player}_loss")(batch())
-    torch.manual_seed(2)
-    made = system.generator(torch.randn(4, 3), LABELS).clamp(-1, 1)
-    judged = {"discriminator": (batch().images, made), "generator": (made, batch().images)}[player]
-    for shown, whole in zip(system.discriminator.shown, judged, strict=True):
-        torch.testing.assert_close(shown, whole / 2)
-    if player == "discriminator":  # the slope by the whole image is half of that by what was shown
-        assert stats["r1"].item() == pytest.approx(slopes(batch().images / 2).mean().item() / 4, rel=1e-5)
-
-
-@pytest.mark.parametrize(("share", "adaptive"), [(0.25, False), (0.25, True), (0.0, False), (1.0, True)])
-def test_the_share_of_augmented_images_is_the_config_s_or_the_adapted_one(
-    share: float, adaptive: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(AUGMENTATIONS, "flip", lambda images: images / 2)
-    changes = {"augment_target": 0.6, "augment_p": 1.0} if adaptive else {"augment_p": share}
-    system = system_of(augment=("flip",), **changes)
-    if adaptive:
-        system.share.p.fill_(share)
-    system.discriminator_loss(Batch(torch.ones(4000, 1, 8, 8), None, 0))
-    halved = (system.discriminator.shown[0][:, 0, 0, 0] == 0.5).float().mean().item()
-    assert halved == pytest.approx(share, abs=0.03)
-
-
-def adapted(loss: str, real: float, fake: float, rounds: int, *, target: float = 0.6, most: float = 1.0) -> list[float]:
-    """p after each round in which D is ``real`` at all real images and ``fake`` at all fakes; it starts at 0.001."""
-    system = system_of(loss=loss, augment=("translation",), augment_target=target, augment_p=most)
-    with torch.no_grad():
-        system.generator.weight.zero_()
-        system.discriminator.b.zero_()
-        system.discriminator.a.fill_((real - fake) / 64)
-        system.discriminator.c.zero_()
-    plain = system.discriminator.score
-    system.discriminator.score = lambda features, label=None: plain(features, label) + fake
-    system.share.p.fill_(0.001)
-    shares = []
-    for step in range(rounds):
-        _, stats = system.discriminator_loss(Batch(torch.ones(50, 1, 8, 8), None, step))
-        shares.append(stats["augment_p"].item())
-    return shares
-
-
-STEP = 4 * 50 / 500_000  # the share of 500 thousand images that four rounds show
-
-
-@pytest.mark.parametrize(("loss", "real", "fake", "direction"), [
-    ("non-saturating", 3.0, 2.0, 1), ("non-saturating", -2.0, -3.0, -1), ("hinge", 3.0, 2.0, 1),
-    # Where only differences count, what lies above the middle of both is called real.
-    ("relativistic", -2.0, -3.0, 1), ("wasserstein", -2.0, -3.0, 1), ("wasserstein", 2.0, 3.0, -1),
-    ("least-squares", 0.9, 0.8, 1), ("least-squares", 0.8, 0.9, -1),
-])  # fmt: skip
-def test_the_share_moves_every_fourth_round_by_the_images_seen(
-    loss: str, real: float, fake: float, direction: int
-) -> None:
-    shares = adapted(loss, real, fake, 9)
-    expected = [0.001] * 3 + [0.001 + direction * STEP] * 4 + [0.001 + 2 * direction * STEP] * 2
-    assert shares == pytest.approx(expected, abs=1e-8)
-
-
-def test_the_share_stays_within_0_and_augment_p() -> None:
-    assert adapted("hinge", 2.0, 1.0, 8, most=0.0012)[-1] == pytest.approx(0.0012)
-    assert adapted("hinge", -2.0, -1.0, 16)[-1] == 0
 
 
 def test_a_clipped_critic_is_clipped_at_its_own_bound_after_its_step() -> None:
