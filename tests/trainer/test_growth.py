@@ -42,6 +42,11 @@ def test_the_phases_by_hand(images: int, level: float) -> None:
     assert SCHEDULE.grown(images, 3) == int(level * LEVEL)
 
 
+def test_a_level_without_a_fade_is_there_at_once() -> None:
+    growth = Growth.of({"stable_kimg": 0.1, "fade_kimg": 0})
+    assert [growth.grown(images, 2) // LEVEL for images in (99, 100, 199, 200)] == [0, 1, 1, 2]
+
+
 @given(GROWTHS, st.integers(1, 6))
 def test_growth_never_shrinks_and_covers_every_level(growth: Growth, doublings: int) -> None:
     moments = [growth.grown(images, doublings) for images in range(700)]

@@ -213,11 +213,19 @@ def test_path_length_steps_make_the_paths_even() -> None:
     assert unevenness() < 0.85 * before
 
 
+def styles_of(system: Style, count: int) -> torch.Tensor:
+    """The styles ``(n, layers, style_dim)`` that the fakes of one round are made of."""
+    given: list[torch.Tensor] = []
+    system.generator.synthesis = lambda styles, *_: given.append(styles) or torch.zeros(count, 4, 16, 16)
+    system.discriminator_loss(Batch(torch.zeros(count, 4, 16, 16), None, 0))
+    return given[0]
+
+
 @pytest.mark.parametrize(("mixing", "low", "high"), [(0.0, 0, 0), (0.5, 400, 600), (1.0, 1000, 1000)])
 def test_the_share_of_images_with_two_styles(mixing: float, low: int, high: int) -> None:
     torch.manual_seed(0)
     system = style_system(regularise={"mixing": mixing})
-    styles = system._styles(torch.randn(1000, 8), None)
+    styles = styles_of(system, 1000)
     layers = system.generator.style_layers
     assert styles.shape == (1000, layers, 8)
     assert low <= int((styles[:, 0] != styles[:, -1]).any(dim=1).sum()) <= high
@@ -228,9 +236,10 @@ def test_the_share_of_images_with_two_styles(mixing: float, low: int, high: int)
 
 def test_mixing_starts_with_the_style_of_its_own_latent() -> None:
     system = style_system(regularise={"mixing": 1.0})
-    system.generator.eval()
-    z = torch.randn(50, 8)
-    torch.testing.assert_close(system._styles(z, None)[:, 0], system.generator.mapping(z))
+    torch.manual_seed(0)
+    styles = styles_of(system, 50)
+    torch.manual_seed(0)
+    torch.testing.assert_close(styles[:, 0], system.generator.mapping(torch.randn(50, 8)))
 
 
 def test_labels_reach_mapping_and_paths() -> None:
