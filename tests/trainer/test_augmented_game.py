@@ -53,8 +53,8 @@ def adapted(loss: str, real: float, fake: float, rounds: int, *, target: float =
     shares = []
     for step in range(rounds):
         _, stats = system.discriminator_loss(Batch(torch.ones(50, 1, 8, 8), None, step))
-        shares.append(stats["augment_p"].item())
-    return shares
+        shares.append(stats["augment_p"])
+    return [share.item() for share in shares]  # each as it was then, though p has moved on
 
 
 STEP = 4 * 50 / 500_000  # the share of 500 thousand images that four rounds show
