@@ -91,6 +91,9 @@ def test_a_run_goes_on_where_it_stopped_and_its_generator_makes_the_cpu_s_images
             config = replace(tiny(preset, precision=precision, device=str(accelerator())), kimg=kimg)
             assert train(plan(config, pack), tmp_path / out) is Outcome.DONE
     whole, parts = (load_file(tmp_path / out / "generator.safetensors") for out in ("whole", "parts"))
+    # Not to the bit: on CUDA convolutions add up their gradients in whatever order threads finish, and Adam makes a
+    # whole step out of a gradient near 0, whichever sign rounding gave it. A hundredth is a few such steps of these
+    # presets' rates. That a run goes on exactly is what tests/trainer holds, to the bit, on the CPU.
     for name, ours in whole.items():
         assert ours.isfinite().all()
         torch.testing.assert_close(parts[name], ours, rtol=1e-2, atol=1e-2)

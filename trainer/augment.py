@@ -52,8 +52,8 @@ def translation(images: Tensor) -> Tensor:
     lefts = torch.randint(2 * reach_w + 1, (n, 1, 1, 1), device=images.device)
     pad = (reach_w, reach_w, reach_h, reach_h)
     padded = F.pad(images, pad, value=-1.0) if c == 4 else F.pad(images, pad, mode="replicate")
-    rows = (torch.arange(h, device=images.device).view(1, 1, h, 1) + tops).expand(n, c, h, padded.shape[3])
-    columns = (torch.arange(w, device=images.device).view(1, 1, 1, w) + lefts).expand(n, c, h, w)
+    rows = (torch.arange(h, device=images.device)[:, None] + tops).expand(n, c, h, padded.shape[3])
+    columns = (torch.arange(w, device=images.device) + lefts).expand(n, c, h, w)
     return padded.gather(2, rows).gather(3, columns)
 
 
@@ -133,7 +133,6 @@ class AdaptiveShare(nn.Module):
         self.signs += logits.float().sign().sum()
         self.count += len(logits)
 
-    @torch.no_grad()
     def adapt(self, target: float, most: float = 1.0) -> None:
         """Move p within 0 … ``most`` by what was counted since the last time."""
         direction = (self.signs - target * self.count).sign()

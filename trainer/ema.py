@@ -1,6 +1,7 @@
 """The exponential moving average of the generator's weights: the generator that is previewed, saved and exported."""
 
 import copy
+import math
 
 import torch
 
@@ -19,14 +20,13 @@ def decay(batch: int, images_seen: int, half_life: float, ramp: float) -> float:
     forgets its random start.
     """
     memory = min(half_life, ramp * images_seen) if ramp > 0 else half_life
-    return float(0.5 ** (batch / max(memory, 1e-8)))
+    return math.pow(0.5, batch / max(memory, 1e-8))
 
 
-@torch.no_grad()
 def update(average: Generator, generator: Generator, keep: float) -> None:
     """average ← keep * average + (1 - keep) * generator, for weights and for batch norm's running statistics."""
     ours, theirs = average.state_dict(), generator.state_dict()
     moving = [name for name, value in ours.items() if value.is_floating_point()]
     torch._foreach_lerp_([ours[name] for name in moving], [theirs[name] for name in moving], 1 - keep)
-    for name in ours.keys() - set(moving):
+    for name in ours.keys() - moving:
         ours[name].copy_(theirs[name])

@@ -122,7 +122,7 @@ def least_squares(a: float = 0.0, b: float = 1.0, c: float = 1.0, sigmoid: bool 
         targets = a + (b - a) * real_target, a + (b - a) * fake_target  # 1 and 0, where labels are not smoothed
         return least_squares_discriminator(seen(real), seen(fake), *targets)
 
-    return Loss(discriminator, lambda fake, _: least_squares_generator(seen(fake), c), anchored=sigmoid)
+    return Loss(discriminator, lambda fake, _: least_squares_generator(seen(fake), target=c), anchored=sigmoid)
 
 
 LOSSES: dict[str, Callable[..., Loss]] = {

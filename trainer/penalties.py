@@ -63,7 +63,7 @@ def orthogonal(network: nn.Module) -> Tensor:
     """
     total = torch.zeros((), device=next(network.parameters()).device)
     for weight in network.parameters():
-        if weight.ndim < 2 or len(weight) < 2:
+        if weight.ndim < 2:  # a bias
             continue
         rows = weight.flatten(1)  # (outputs, …)
         if len(rows) > rows.shape[1]:

@@ -73,29 +73,6 @@ def test_every_system_adapts_by_being_asked(preset: str) -> None:
     }
 
 
-@pytest.mark.parametrize(("loss", "offset", "rises"), [
-    ("non-saturating", 0.0, True), ("non-saturating", -9.0, False),
-    ("relativistic", 0.0, True), ("relativistic", -9.0, True), ("wasserstein", -9.0, True),
-])  # fmt: skip
-def test_only_losses_that_fix_the_level_of_logits_are_judged_by_their_sign(
-    loss: str, offset: float, rises: bool
-) -> None:
-    """Reals that all lie well above all fakes; the whole scale shifted by ``offset``."""
-    system = build_system(tiny_config(**ADAPTIVE, loss=loss), SPEC, CPU)
-    real, fake = torch.linspace(2, 3, 8) + offset, torch.linspace(-3, -2, 8) + offset
-    for step in range(4):
-        system._adapt(system.share, real, fake, step)
-    assert (system.share.p > 0) == rises
-
-
-def test_the_share_starts_at_0_and_never_passes_augment_p() -> None:
-    system = build_system(tiny_config(**ADAPTIVE, augment_p=1e-4), SPEC, CPU)
-    assert system.share.p == 0
-    for step in range(40):
-        system._adapt(system.share, torch.ones(8), -torch.ones(8), step)
-    assert system.share.p.item() == pytest.approx(1e-4)
-
-
 def big_pack(folder: Path) -> Pack:
     info = PackInfo("many", 8, 8, 1)
     return write_pack(folder / "many", np.random.RandomState(0).randint(0, 256, (SMALL, 8, 8, 1), np.uint8), None, info)

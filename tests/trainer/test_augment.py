@@ -41,6 +41,47 @@ def test_colour_leaves_alpha_alone_and_transparent_pixels_transparent() -> None:
     assert not torch.allclose(changed[:, :3], images[:, :3], atol=0.05)
 
 
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_colour_against_a_pixel_by_pixel_reference(channels: int) -> None:
+    images = premultiplied(n=5, c=channels, size=4)
+    if channels == 4:
+        images[0] = -1
+        images[0, :, 1, 1] = torch.tensor([-0.4, -0.6, -0.7, -0.4])  # less than one pixel's worth is seen at all
+    torch.manual_seed(7)
+    changed = colour(images)
+    torch.manual_seed(7)
+    draws = torch.rand(3, 5).tolist()
+    for image, found, light, saturation, contrast in zip(images, changed, *draws, strict=True):
+        assert torch.allclose(found, _coloured(image, light - 0.5, 2 * saturation, contrast + 0.5), atol=1e-5)
+
+
+def _coloured(image: torch.Tensor, light: float, saturation: float, contrast: float) -> torch.Tensor:
+    """The slow way: each pixel's colours nearer to or further from its grey, and that from the mean visible tone."""
+    channels, height, width = image.shape
+    places = [(y, x) for y in range(height) for x in range(width)]
+    pixels = {place: [(value.item() + 1) / 2 for value in image[:, place[0], place[1]]] for place in places}
+    alpha = {place: pixel[3] if channels == 4 else 1.0 for place, pixel in pixels.items()}
+    lit = {place: [value + light * alpha[place] for value in pixel[:3]] for place, pixel in pixels.items()}
+    grey = {place: sum(values) / len(values) for place, values in lit.items()}
+    tone = sum(grey.values()) / max(sum(alpha.values()), 1)
+    changed = image.clone()
+    for (y, x), values in lit.items():
+        for channel, value in enumerate(values):
+            vivid = grey[y, x] + saturation * (value - grey[y, x])
+            middle = alpha[y, x] * tone
+            changed[channel, y, x] = 2 * (middle + contrast * (vivid - middle)) - 1
+    return changed
+
+
+def test_translation_reaches_an_eighth_of_each_side() -> None:
+    torch.manual_seed(0)
+    rows, columns = torch.linspace(0, 1, 64)[:, None].expand(64, 24), torch.linspace(0, 1, 24).expand(64, 24)
+    moved = translation(torch.stack([rows, columns, columns]).expand(600, 3, 64, 24))
+    down, right = (moved[:, 0, 32, 12] * 63).round() - 32, (moved[:, 1, 32, 12] * 23).round() - 12
+    assert set(down.int().tolist()) == set(range(-8, 9))
+    assert set(right.int().tolist()) == set(range(-3, 4))
+
+
 def test_translation_moves_whole_pictures_by_whole_pixels() -> None:
     images = premultiplied(n=40)
     moved = translation(images)
@@ -79,6 +120,16 @@ def test_augment_applies_nothing_unless_asked() -> None:
     assert augment(images, ()) is images
 
 
+def test_augmenting_all_images_draws_no_lots() -> None:
+    images = premultiplied(n=3)
+    torch.manual_seed(0)
+    found = augment(images, ["flip"])
+    after = torch.rand(())
+    torch.manual_seed(0)
+    assert torch.equal(found, flip(images))
+    assert torch.equal(torch.rand(()), after)
+
+
 def _shifted(image: torch.Tensor, dy: int, dx: int) -> torch.Tensor:
     """The slow way: copy pixel by pixel, transparent where nothing comes from."""
     _, h, w = image.shape
@@ -104,16 +155,22 @@ def test_cutout_greys_a_box_in_proportion_to_alpha_and_nothing_else() -> None:
     assert (touched & ~transparent).flatten(1).any(dim=1).all()
 
 
-@pytest.mark.parametrize("channels", [1, 3])
-def test_cutout_of_opaque_pictures_is_mid_grey_and_everywhere_equally_often(channels: int) -> None:
+@pytest.mark.parametrize(("channels", "height", "width"), [(1, 8, 8), (3, 10, 6)])
+def test_cutout_of_opaque_pictures_is_mid_grey_and_everywhere_equally_often(
+    channels: int, height: int, width: int
+) -> None:
     torch.manual_seed(0)
-    cut = cutout(torch.ones(20_000, channels, 8, 8))
+    cut = cutout(torch.ones(20_000, channels, height, width))
     assert set(cut.unique().tolist()) == {0.0, 1.0}
     assert (cut == cut[:, :1]).all()
     often = (cut[:, 0] == 0).float().mean(dim=0)  # (h, w)
-    # Of the 9 centres along each side, 4 cover a pixel that is 4 or more from one border, fewer none.
-    covering = torch.tensor([sum(c - 2 <= place < c + 2 for c in range(9)) for place in range(8)]) / 9
-    torch.testing.assert_close(often, covering[:, None] * covering, atol=0.012, rtol=0)
+    # The centre of a box of 4 pixels is one of 9 edges of 8, that of a box of 5 or 3 one of 10 or 6 pixels.
+    starts = {8: (range(-2, 7), 4), 10: (range(-2, 8), 5), 6: (range(-1, 5), 3)}
+    covering = []
+    for side in (height, width):
+        begin, length = starts[side]
+        covering.append(torch.tensor([sum(s <= at < s + length for s in begin) for at in range(side)]) / len(begin))
+    torch.testing.assert_close(often, covering[0][:, None] * covering[1], atol=0.012, rtol=0)
 
 
 def test_flip_mirrors_whole_pictures_or_leaves_them() -> None:
@@ -173,3 +230,18 @@ def test_the_adaptive_share_goes_from_0_to_its_most_in_that_share_of_500_kimg_an
         share.observe(-torch.ones(1000))
         share.adapt(0.6, most=0.3)
     assert share.p == 0
+
+
+def test_the_adaptive_share_counts_exactly_and_holds_no_graph() -> None:
+    share = AdaptiveShare()
+    share.observe(torch.ones(301, dtype=torch.bfloat16, requires_grad=True))  # a number that bfloat16 lacks
+    assert (share.signs.item(), share.count.item()) == (301, 301)
+    assert not share.signs.requires_grad
+
+
+def test_the_adaptive_share_is_a_share() -> None:
+    share = AdaptiveShare()
+    share.p.fill_(0.9999)
+    share.observe(torch.ones(1000))
+    share.adapt(0.6)
+    assert share.p == 1

@@ -21,6 +21,10 @@ def test_a_young_average_has_a_short_memory() -> None:
     assert ema.decay(10, 1000, 10_000, 0) == pytest.approx(0.5 ** (10 / 10_000))
 
 
+def test_without_memory_the_average_is_the_generator() -> None:
+    assert ema.decay(10, 1000, half_life=0, ramp=0.05) == 0
+
+
 def test_update_is_the_weighted_mean_of_weights_and_running_statistics() -> None:
     torch.manual_seed(0)
     generator = build_generator(SPEC)

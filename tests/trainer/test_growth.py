@@ -42,6 +42,11 @@ def test_the_phases_by_hand(images: int, level: float) -> None:
     assert SCHEDULE.grown(images, 3) == int(level * LEVEL)
 
 
+def test_a_level_without_a_fade_is_there_at_once() -> None:
+    growth = Growth.of({"stable_kimg": 0.1, "fade_kimg": 0})
+    assert [growth.grown(images, 2) // LEVEL for images in (99, 100, 199, 200)] == [0, 1, 1, 2]
+
+
 @given(GROWTHS, st.integers(1, 6))
 def test_growth_never_shrinks_and_covers_every_level(growth: Growth, doublings: int) -> None:
     moments = [growth.grown(images, doublings) for images in range(700)]
@@ -92,6 +97,12 @@ def test_what_cannot_be_is_refused_in_the_user_s_words(setting: str, says: str) 
     with pytest.raises(ConfigError) as error:
         resolve("progressive-cpu", [setting])
     assert says in str(error.value)
+
+
+def test_what_the_schedule_leaves_out_is_as_published() -> None:
+    # Karras et al. 2018, section A.1: 600 thousand images to fade in and 600 to settle.
+    assert Growth.of({"batch": 2}) == Growth((600.0,), (600.0,), batch=(2.0,), rate=(1.0,))
+    assert Growth.of({"rate": 2}) == Growth((600.0,), (600.0,), batch=(1.0,), rate=(2.0,))
 
 
 def test_growth_of_a_system_that_does_not_grow_is_refused() -> None:

@@ -63,18 +63,19 @@ def test_categories_come_equally_often_and_codes_fill_their_range(pack: Pack) ->
 
 @pytest.mark.parametrize("share", [1.0, 0.1, 0.0])
 def test_the_class_error_is_cross_entropy_of_real_and_a_share_of_that_of_fakes(pack: Pack, share: float) -> None:
-    system = system_of("acgan", pack, "heads.label=0.7", f"heads.fakes={share}")
+    system = system_of("acgan", pack, "augment=", "heads.label=0.7", f"heads.fakes={share}")
     labels = torch.tensor([0, 1] * 4)
     batch = batch_of(pack, labels)
-    torch.manual_seed(0)
+    made: list[torch.Tensor] = []
+    system.generator.register_forward_hook(lambda *given: made.append(given[2].detach()))
     discriminator, stats = system.discriminator_loss(batch)
-    fakes = system._fakes
     generator, _ = system.generator_loss(batch)
-    real, fake = (system._judge(x, None) for x in (batch.images, fakes.images.detach()))
-    errors = [F.cross_entropy(system.classes(judged.features), labels) for judged in (real, fake)]
-    game = system.loss.discriminator(real.logits, fake.logits, torch.ones(8), torch.zeros(8))
+    features = [system.discriminator.features(images) for images in (batch.images, *made)]
+    errors = [F.cross_entropy(system.classes(each), labels) for each in features]
+    real, fake = (system.discriminator.score(each) for each in features)
+    game = F.softplus(-real).mean() + F.softplus(fake).mean()
     assert discriminator.item() == pytest.approx((game + 0.7 * (errors[0] + share * errors[1])).item(), rel=1e-4)
-    convinced = system.loss.generator(fake.logits, None)
+    convinced = F.softplus(-fake).mean()
     assert generator.item() == pytest.approx((convinced + 0.7 * errors[1]).item(), rel=1e-4)  # all of it, always
     assert stats["class_error"].item() == pytest.approx(errors[1].item(), rel=1e-4)
 
@@ -94,6 +95,10 @@ def test_a_code_is_learnt_from_scratch(pack: Pack, out: Path) -> None:
     log = [line["generator/code_error"] for line in Run(out).read_log() if "generator/code_error" in line]
     assert np.mean(log[-5:]) < 0.5 * np.mean(log[:5])
     assert load_generator(Run(out).generator).spec.codes == 1
+
+
+def test_heads_that_are_not_asked_for_are_not_there() -> None:
+    assert Heads.of({}) == Heads(label=0.0, fakes=1.0, categories=0, codes=0, category=1.0, code=0.5)
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,10 @@
 """Losses and penalties against closed forms."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from core.errors import ConfigError
 from trainer.losses import (
@@ -142,6 +144,27 @@ def test_interpolates_lie_between_their_ends_by_one_uniform_draw_an_image() -> N
     assert weights[:, 0].var().item() == pytest.approx(1 / 12, abs=0.01)
 
 
+def test_interpolates_by_hand_of_images_that_require_gradients() -> None:
+    # Of type double, as both ends are then: a weight of another type could not be mixed in.
+    real, fake = (torch.randn(3, 2, 2, 2, dtype=torch.double, requires_grad=True) for _ in range(2))
+    torch.manual_seed(4)
+    between = interpolates(real, fake)
+    torch.manual_seed(4)
+    share = torch.rand(3, 1, 1, 1, dtype=torch.double)
+    torch.testing.assert_close(between, share * real + (1 - share) * fake, rtol=1e-12, atol=1e-12)
+    assert between.is_leaf
+    assert interpolates(real, fake.float()).dtype == torch.double
+
+
+@pytest.mark.parametrize("penalty", [squared_gradient, gradient_penalty])
+def test_penalties_are_summed_in_full_precision(penalty: Callable[[Tensor, Tensor], Tensor]) -> None:
+    # 4096 slopes of 0.125 each: 64 in all, a length of 8. A sum in bfloat16 would be of its type.
+    images = torch.randn(2, 1, 64, 64).bfloat16().requires_grad_()
+    found = penalty((images * 0.125).sum(dim=(1, 2, 3)), images)
+    assert found.dtype == torch.float32
+    assert found.item() == (64 if penalty is squared_gradient else 49)
+
+
 def test_drift_is_the_mean_square_of_the_real_scores() -> None:
     assert drift(torch.tensor([3.0, -1.0])).item() == 5
 
@@ -176,7 +199,37 @@ def test_hinge_by_hand() -> None:
 
 
 def test_code_distance_by_hand() -> None:
-    assert code_distance(torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 2.0]])).item() == pytest.approx((1 + 4) / 4)
+    seen, codes = torch.tensor([[1.0, 0.5]]), torch.tensor([[0.25, 2.0]])
+    assert code_distance(seen, codes).item() == pytest.approx((0.75**2 + 1.5**2) / 2 / 2)
+
+
+def test_what_a_loss_needs_and_what_its_logits_mean() -> None:
+    facts = {name: (loss_of(name, {}).pairs, loss_of(name, {}).anchored) for name in LOSSES}
+    assert facts == {
+        "hinge": (False, True),
+        "least-squares": (False, False),  # an undecided score is halfway between a and b
+        "non-saturating": (False, True),
+        "relativistic": (True, False),
+        "wasserstein": (False, False),
+    }
+    assert loss_of("least-squares", {"sigmoid": True}).anchored
+
+
+def test_least_squares_of_probabilities() -> None:
+    real, fake = torch.tensor([2.0, -1.0]), torch.tensor([0.5, -3.0])
+    loss = loss_of("least-squares", {"sigmoid": True})
+    p, q = ((1 / (1 + torch.exp(-logits))).tolist() for logits in (real, fake))
+    wanted = ((p[0] - 1) ** 2 + (p[1] - 1) ** 2) / 4 + (q[0] ** 2 + q[1] ** 2) / 4
+    assert loss.discriminator(real, fake, torch.ones(2), torch.zeros(2)).item() == pytest.approx(wanted, rel=1e-6)
+    wanted = ((q[0] - 1) ** 2 + (q[1] - 1) ** 2) / 4
+    assert loss.generator(fake, None).item() == pytest.approx(wanted, rel=1e-6)
+
+
+def test_least_squares_as_they_come_send_reals_to_1_and_fakes_to_0_and_the_generator_to_1() -> None:
+    loss, ends = loss_of("least-squares", {}), (torch.ones(1), torch.zeros(1))
+    assert loss.discriminator(torch.ones(1), torch.zeros(1), *ends).item() == 0
+    assert loss.discriminator(torch.tensor([3.0]), torch.tensor([1.0]), *ends).item() == pytest.approx((4 + 1) / 2)
+    assert loss.generator(torch.tensor([3.0]), None).item() == pytest.approx(2)
 
 
 @pytest.mark.parametrize("loss", ["non-saturating", "least-squares"])
@@ -204,6 +257,10 @@ def test_who_still_learns_far_on_the_right_side_of_separable_data(loss: str) -> 
         ("hinge", {"a": 1.0}, "it has none"),
         ("least-squares", {"d": 1.0}, "it has a, b, c, sigmoid"),
         ("least-squares", {"a": "low"}, "must look like 0.0"),
+        ("least-squares", {"a": 1e6}, "must look like 0.0"),
+        ("least-squares", {"a": -2e6}, "must look like 0.0"),
+        ("least-squares", {"a": float("nan")}, "must look like 0.0"),
+        ("least-squares", {"a": True}, "must look like 0.0"),
         ("least-squares", {"sigmoid": 1}, "must look like False"),
     ],
 )
@@ -226,6 +283,15 @@ def test_orthogonal_is_the_squared_products_of_different_filters(filters: int) -
     rows = layer.weight.detach().flatten(1)
     expected = sum((rows[i] @ rows[j]) ** 2 for i in range(filters) for j in range(filters) if i != j)
     assert orthogonal(layer).item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_orthogonal_adds_up_all_layers_and_leaves_biases_out() -> None:
+    network = nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 5), nn.Linear(5, 1), nn.Conv2d(1, 2, 2))
+    expected = 0.0
+    for layer in network:
+        rows = layer.weight.detach().flatten(1)
+        expected += sum((a @ b).item() ** 2 for i, a in enumerate(rows) for j, b in enumerate(rows) if i != j)
+    assert orthogonal(network).item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_orthogonal_filters_of_any_length_cost_nothing() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.nn import functional as F
 
 from core.checkpoint import load_generator
 from core.errors import ConfigError
@@ -82,6 +83,32 @@ def test_both_players_work_at_the_current_size(
     for player in system.players:
         player.loss(batch())[0].backward()
     assert judged == [(8, 4, side, side)] * 4  # real, fake, between them, and the generator's fake
+
+
+@pytest.mark.parametrize(
+    ("images", "level", "alpha"), [(0, 0, 0), (100, 0, 0.5), (160, 1, 0), (230, 1, 0.25), (320, 2, 0)]
+)
+def test_real_images_and_fakes_are_those_of_the_networks_age(
+    images: int, level: int, alpha: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system = build_system(tiny(augment=(), gradient_penalty=0.0), SPEC, CPU)
+    system.begin(images)
+    shown: list[torch.Tensor] = []
+    features = system.discriminator.features
+    monkeypatch.setattr(system.discriminator, "features", lambda x, labels: shown.append(x) or features(x, labels))
+    torch.manual_seed(1)
+    system.discriminator_loss(batch())
+    _, stats = system.generator_loss(batch())
+    assert stats["level"].item() == level + alpha
+
+    torch.manual_seed(1)
+    made = system.generator.paint(system.generator.mapping(torch.randn(8, 8))).clamp(-1, 1)
+    real = F.avg_pool2d(batch().images, 2 ** (2 - level - (alpha > 0))) if level < 2 else batch().images
+    if alpha:  # the smaller level's pixels, each a block of four, fade to the larger one's
+        blocks = F.avg_pool2d(real, 2).repeat_interleave(2, 2).repeat_interleave(2, 3)
+        real = (1 - alpha) * blocks + alpha * real
+    for found, expected in zip(shown, (real, made, made), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_the_loss_is_wgan_gp_with_drift() -> None:

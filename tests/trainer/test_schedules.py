@@ -4,6 +4,7 @@ import pytest
 
 from core.errors import ConfigError
 from tests.trainer.conftest import tiny_config
+from trainer.config import SCHEDULED
 from trainer.schedules import cosine
 
 
@@ -19,6 +20,18 @@ def test_a_config_moves_what_is_in_final_and_nothing_else() -> None:
     assert config.at(10**6).beta2 == pytest.approx(0.99)
     assert config.at(500).learning_rate_g == config.learning_rate_g
     assert tiny_config().at(500) == tiny_config()
+
+
+def test_every_setting_that_may_move_does_so_by_the_share_of_the_schedule_that_is_done() -> None:
+    start = dict.fromkeys(SCHEDULED, 0.5)
+    config = tiny_config(schedule_kimg=2.0, final=dict.fromkeys(SCHEDULED, 0.1), **start)
+    for images, share in ((0, 0.0), (500, 0.1464466), (1000, 0.5), (2000, 1.0), (9000, 1.0)):
+        now = config.at(images)
+        assert {name: getattr(now, name) for name in SCHEDULED} == pytest.approx(
+            dict.fromkeys(SCHEDULED, 0.5 - 0.4 * share), abs=1e-6
+        )
+    still = tiny_config(schedule_kimg=0.0, final={"r1_gamma": 1.0})
+    assert still.at(10**6) == still
 
 
 def test_what_cannot_move_is_refused() -> None:

@@ -70,20 +70,6 @@ def test_features_have_mean_0_and_mean_square_1(pack: Pack) -> None:
     torch.testing.assert_close(features.square().mean(dim=1), torch.ones(8), atol=0.01, rtol=0)  # ε of the norm
 
 
-def test_apart_the_lower_level_starts_from_the_encoders_features_together_from_made_ones(pack: Pack) -> None:
-    system = system_of(pack)
-    system.begin(80)
-    torch.manual_seed(0)
-    apart, _ = system._given(batch())
-    system.begin(160)
-    torch.manual_seed(0)
-    together, _ = system._given(batch())
-    torch.manual_seed(0)
-    images = batch().images
-    assert torch.allclose(apart, system.encoder(images), atol=1e-5)
-    assert not torch.allclose(together, apart, atol=1e-2)
-
-
 def test_images_are_painted_once_a_round_for_both_who_look_at_them(pack: Pack, monkeypatch) -> None:
     system, painted = system_of(pack), []
     paint = system.whole.paint

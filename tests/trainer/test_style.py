@@ -14,6 +14,7 @@ from trainer.config import TrainConfig
 from trainer.data.pack import Pack
 from trainer.penalties import path_lengths
 from trainer.presets import resolve
+from trainer.regularise import Regularisation
 from trainer.run import Run
 from trainer.systems import build_system
 from trainer.systems.players import Batch
@@ -72,13 +73,27 @@ def test_path_lengths_of_a_diagonal_generator_row_by_row() -> None:
 
 def test_path_lengths_with_a_style_for_each_layer_average_the_layers() -> None:
     # g(w) = a₁·w₁ + a₂·w₂: the mean of the squared lengths |y|²‖a₁‖² and |y|²‖a₂‖².
-    scales = torch.tensor([[3.0, 4.0], [0.0, 1.0]])
-    w = torch.randn(6, 2, 2, requires_grad=True)
+    scales = torch.tensor([[3.0, 0.0, 4.0], [0.0, 1.0, 0.0]])
+    w = torch.randn(6, 2, 3, requires_grad=True)
     torch.manual_seed(5)
     lengths = path_lengths((w * scales).sum(dim=(1, 2)).reshape(6, 1, 1, 1), w)
     torch.manual_seed(5)
     y = torch.randn(6, 1, 1, 1).flatten()
     torch.testing.assert_close(lengths, math.sqrt((25 + 1) / 2) * y.abs())
+
+
+def test_a_generator_that_ignores_its_style_has_no_path_and_a_finite_gradient() -> None:
+    scale, w = torch.zeros(2, requires_grad=True), torch.randn(3, 2, requires_grad=True)
+    lengths = path_lengths((w @ scale).reshape(3, 1, 1, 1), w)
+    lengths.sum().backward()
+    torch.testing.assert_close(lengths, torch.full((3,), 1e-6))
+    assert scale.grad is not None
+    assert torch.equal(scale.grad, torch.zeros(2))
+
+
+def test_path_lengths_are_summed_in_full_precision() -> None:
+    w = torch.randn(2, 4, dtype=torch.bfloat16, requires_grad=True)
+    assert path_lengths((2 * w).sum(dim=1).reshape(2, 1, 1, 1), w).dtype == torch.float32
 
 
 def test_path_lengths_of_a_quadratic_generator_give_its_own_gradient() -> None:
@@ -128,6 +143,46 @@ def test_the_path_length_loss_is_the_weighted_squared_distance_from_the_mean(mon
     assert stats["length"].item() == pytest.approx(3)
 
 
+@pytest.mark.parametrize("count", [1, 2, 7])
+def test_path_lengths_are_taken_of_half_the_batch_from_latents_of_its_own(count: int) -> None:
+    spec = GeneratorSpec("style", 8, 8, 1, 8, classes=("a", "b"), options=TINY)
+    system = build_system(
+        style_config(regularise={"mixing": 0.0, "path_length": 0.5, "path_length_every": 6}), spec, CPU
+    )
+    labels = torch.arange(count) % 2
+    torch.manual_seed(3)
+    loss, stats = system.path_length_loss(Batch(torch.zeros(count, 1, 8, 8), labels, 0))
+    torch.manual_seed(3)
+    half = max(count // 2, 1)
+    w = system.generator.mapping(torch.randn(half, 8), labels[:half])
+    styles = w[:, None].expand(-1, system.generator.style_layers, -1)
+    lengths = path_lengths(system.generator.synthesis(styles, labels[:half]), styles)
+    assert stats["length"].item() == pytest.approx(lengths.mean().item(), rel=1e-4)
+    assert loss.item() == pytest.approx(0.5 * 6 * lengths.var(unbiased=False).item(), rel=1e-4, abs=1e-9)
+
+
+def test_both_players_judge_images_of_mixed_styles_of_the_round_s_classes() -> None:
+    spec = GeneratorSpec("style", 8, 8, 1, 8, classes=("a", "b"), options=TINY)
+    system = build_system(style_config(regularise={"mixing": 0.5}, augment=()), spec, CPU)
+    labels = torch.arange(64) % 2
+    given: list[torch.Tensor] = []
+    synthesis = system.generator.synthesis
+    system.generator.synthesis = lambda styles, *more: given.append(styles) or synthesis(styles, *more)
+    torch.manual_seed(3)
+    system.discriminator_loss(Batch(torch.zeros(64, 1, 8, 8), labels, 0))
+    torch.manual_seed(3)
+    layers, mapping = system.generator.style_layers, system.generator.mapping
+    z = torch.randn(64, 8)
+    first = mapping(z, labels)[:, None].expand(-1, layers, -1)
+    second = mapping(torch.randn(64, 8), labels)[:, None].expand(-1, layers, -1)
+    from_layer = torch.randint(1, layers, (64,))
+    mixed = torch.rand(64) < 0.5
+    for row in range(64):
+        late = from_layer[row] if mixed[row] else layers
+        expected = torch.cat([first[row, :late], second[row, late:]])
+        torch.testing.assert_close(given[0][row], expected)
+
+
 def test_without_path_length_there_is_no_third_player_and_no_correction() -> None:
     system = style_system(regularise={"path_length": 0.0})
     system.begin(0)
@@ -158,11 +213,19 @@ def test_path_length_steps_make_the_paths_even() -> None:
     assert unevenness() < 0.85 * before
 
 
+def styles_of(system: Style, count: int) -> torch.Tensor:
+    """The styles ``(n, layers, style_dim)`` that the fakes of one round are made of."""
+    given: list[torch.Tensor] = []
+    system.generator.synthesis = lambda styles, *_: given.append(styles) or torch.zeros(count, 4, 16, 16)
+    system.discriminator_loss(Batch(torch.zeros(count, 4, 16, 16), None, 0))
+    return given[0]
+
+
 @pytest.mark.parametrize(("mixing", "low", "high"), [(0.0, 0, 0), (0.5, 400, 600), (1.0, 1000, 1000)])
 def test_the_share_of_images_with_two_styles(mixing: float, low: int, high: int) -> None:
     torch.manual_seed(0)
     system = style_system(regularise={"mixing": mixing})
-    styles = system._styles(torch.randn(1000, 8), None)
+    styles = styles_of(system, 1000)
     layers = system.generator.style_layers
     assert styles.shape == (1000, layers, 8)
     assert low <= int((styles[:, 0] != styles[:, -1]).any(dim=1).sum()) <= high
@@ -173,9 +236,10 @@ def test_the_share_of_images_with_two_styles(mixing: float, low: int, high: int)
 
 def test_mixing_starts_with_the_style_of_its_own_latent() -> None:
     system = style_system(regularise={"mixing": 1.0})
-    system.generator.eval()
-    z = torch.randn(50, 8)
-    torch.testing.assert_close(system._styles(z, None)[:, 0], system.generator.mapping(z))
+    torch.manual_seed(0)
+    styles = styles_of(system, 50)
+    torch.manual_seed(0)
+    torch.testing.assert_close(styles[:, 0], system.generator.mapping(torch.randn(50, 8)))
 
 
 def test_labels_reach_mapping_and_paths() -> None:
@@ -186,6 +250,11 @@ def test_labels_reach_mapping_and_paths() -> None:
         loss.backward()
     assert system.generator.map.embedding.weight.grad.abs().sum() > 0
     assert system.discriminator.classes.weight.grad.abs().sum() > 0
+
+
+def test_regularisation_is_as_published_unless_it_is_set() -> None:
+    # Karras et al. 2019, section 3.1, and 2020, section 3.2 and appendix B.
+    assert Regularisation.of({}) == Regularisation(mixing=0.9, path_length=2.0, path_length_every=4)
 
 
 def test_other_networks_have_no_styles() -> None:

@@ -80,6 +80,39 @@ def test_the_seed_decides_the_networks() -> None:
     assert not torch.equal(first.project[0].weight, other.project[0].weight)
 
 
+@pytest.mark.parametrize("channels_last", [True, False])
+@pytest.mark.parametrize("preset", ["acgan", "dcgan", "stackedgan"])
+def test_networks_are_laid_out_in_memory_as_asked(preset: str, channels_last: bool) -> None:
+    config = resolve(preset, ["width=4", "latent_dim=8"], channels_last=channels_last)
+    system = build_system(config, spec_for(config), CPU)
+    for name, network in system.networks.items():
+        filters = [p for p in network.parameters() if p.ndim == 4 and min(p.shape) > 1]
+        assert filters or name not in ("generator", "discriminator", "encoder")
+        layout = torch.channels_last if channels_last else torch.contiguous_format
+        assert all(p.is_contiguous(memory_format=layout) for p in filters)
+
+
+def test_networks_and_players_are_saved_and_logged_by_these_names() -> None:
+    found = {}
+    for preset in ("acgan", "dcgan", "infogan", "progressive", "stackedgan", "stylegan-lite"):
+        config = resolve(preset, ["width=4", "latent_dim=8"])
+        system = build_system(config, spec_for(config), CPU)
+        found[preset] = [*system.networks], [player.name for player in system.players]
+    game = ["discriminator", "generator"]
+    both = ["generator", "discriminator"]
+    levels = ["encoder", "features_discriminator", "features_generator", "discriminator", "generator"]
+    parts = ["encoder", "features_discriminator", "read_above", "read_below"]
+    assert found == {
+        "acgan": ([*both, "classes"], game),
+        "dcgan": (both, game),
+        "infogan": ([*both, "classes", "codes"], game),
+        "progressive": (both, game),
+        "stackedgan": ([*both, *parts], levels),
+        "stylegan-lite": ([*both, "path_mean"], [*game, "path_length"]),
+    }
+    assert [*build_system(tiny_config(augment=("flip",), augment_target=0.6), SPEC, CPU).networks] == [*both, "augment"]
+
+
 def test_unknown_systems_are_refused() -> None:
     with pytest.raises(ConfigError, match="choose from adversarial"):
         build_system(tiny_config(system="solitaire"), SPEC, CPU)

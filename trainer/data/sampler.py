@@ -31,6 +31,4 @@ def indices(count: int, seed: int, start: int, length: int) -> Order:
 def _permutation(count: int, seed: int, epoch: int) -> Order:
     # NumPy guarantees the stream of the legacy RandomState (NEP 19): a run resumed next year goes on as it began.
     state = np.random.SeedSequence((seed, epoch)).generate_state(4)
-    order = np.random.RandomState(state).permutation(count).astype(np.int64)
-    order.setflags(write=False)
-    return order
+    return np.random.RandomState(state).permutation(count).astype(np.int64)

@@ -14,7 +14,6 @@ from core.networks.stacked import Encoder, FeatureDiscriminator, StackedGenerato
 from core.spec import GeneratorSpec
 from trainer.augment import augment
 from trainer.config import TrainConfig
-from trainer.limits import limited
 from trainer.losses import code_distance, loss_of
 from trainer.optimisers import set_rates
 from trainer.stack import Stack
@@ -54,7 +53,7 @@ class Stacked:
             raise ConfigError(f"the loss {config.loss} pairs images, and features have no pairs: choose another --loss")
         self.generator: Generator = generator
         self.whole = generator
-        features, width = generator.upper.last.out_features, int(config.discriminator.get("width", 32))
+        features, width = generator.upper.last.out_features, config.discriminator.get("width", 32)
         self.encoder = placed(Encoder(spec, width, features), config, device)
         self.discriminator = placed(build_discriminator(config.family, spec, config.discriminator), config, device)
         self.features_discriminator = FeatureDiscriminator(features, 2 * features, len(spec.classes)).to(device)
@@ -125,7 +124,7 @@ class Stacked:
                 error = F.cross_entropy(self.encoder.classify(made), batch.labels)
                 loss = loss + self.stack.conditional * error
             if self.together:
-                seen = self.discriminator.features(self._augmented(self._limited(made, below)))
+                seen = self.discriminator.features(self._augmented(self.whole.paint(made, below)))
                 loss = loss + self.loss.generator(self.discriminator.score(seen).float(), None)
         return loss, said
 
@@ -148,7 +147,7 @@ class Stacked:
         """This round's images. Their generator moves last, so both players can judge one forward pass."""
         if self._round is None or self._round.step != batch.step:
             features, noise = self._given(batch)
-            self._round = Painted(batch.step, self._limited(features, noise), features, noise)
+            self._round = Painted(batch.step, self.whole.paint(features, noise), features, noise)
         return self._round
 
     def _given(self, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -166,9 +165,6 @@ class Stacked:
     def _noise(self, batch: Batch) -> list[Tensor]:
         z = torch.randn(len(batch.images), self.spec.latent_dim, device=batch.images.device)
         return list(torch.split(z, self.whole.parts, dim=1))
-
-    def _limited(self, features: Tensor, noise: Tensor) -> Tensor:
-        return limited(self.whole.paint(features, noise), *self.spec.value_range)
 
     def _augmented(self, images: Tensor) -> Tensor:
         return augment(images, self.now.augment, self.now.augment_p)
