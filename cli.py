@@ -89,7 +89,7 @@ def doctor() -> None:
 def data_import(
     source: Annotated[Path, typer.Argument(help="A folder of images, a sprite sheet, or an idx file.")],
     destination: Annotated[Path, typer.Argument(help="The pack to make.")],
-    size: Annotated[str, typer.Option(help="64, or HEIGHTxWIDTH: 96x64.")],
+    size: Annotated[str, typer.Option(help="64, or WIDTHxHEIGHT: 64x96 is 64 wide and 96 high.")],
     fit: Annotated[Literal["pad", "crop", "stretch"], typer.Option(help="How other shapes become this one.")] = "pad",
     resample: Annotated[
         Literal["lanczos", "area", "nearest"], typer.Option(help="nearest keeps a palette exactly.")
@@ -129,7 +129,7 @@ def data_import(
 @data_app.command("openmoji")
 def data_openmoji(
     destination: Annotated[Path, typer.Argument(help="The pack to make.")],
-    size: Annotated[str, typer.Option(help="64, or HEIGHTxWIDTH: 96x64.")] = "64",
+    size: Annotated[str, typer.Option(help="64, or WIDTHxHEIGHT: 64x96 is 64 wide and 96 high.")] = "64",
     skin_tones: Annotated[bool, typer.Option("--skin-tones", help="Keep the skin tone variants.")] = False,
     groups: Annotated[Path | None, typer.Option(help="Unicode's emoji-test.txt: its groups become classes.")] = None,
     overwrite: Overwrite = False,
@@ -294,7 +294,9 @@ def export(
     onnx: Annotated[bool, typer.Option("--onnx", help="Export to ONNX: the default, and so far the only one.")] = True,
     level: Annotated[
         str | None,
-        typer.Option(help="Of a run that grows: a level it has finished, such as 16x16, instead of the whole."),
+        typer.Option(
+            help="Of a run that grows: a level it has finished, WIDTHxHEIGHT such as 16x16, instead of the whole."
+        ),
     ] = None,
     noise: Annotated[
         Literal["fixed", "input"],

@@ -18,7 +18,7 @@ def describe(pack: Pack) -> list[tuple[str, str]]:
     rows = [
         ("name", info.name),
         ("images", f"{info.count:,}"),
-        ("size", f"{info.height}x{info.width} (height x width)"),
+        ("size", f"{info.width}x{info.height} ({info.width} wide, {info.height} high)"),
         ("channels", f"{info.channels} ({_CHANNEL_NAMES[info.channels]})"),
         ("classes", _classes(pack)),
         ("source", info.source),
