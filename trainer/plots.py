@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from core.errors import TrainingError
-from core.images import from_pillow, over_checkerboard
+from core.images import MADE_BY, from_pillow, over_checkerboard
 from trainer.run import KID, Run
 
 Lines = Sequence[Mapping[str, Any]]  # of a log
@@ -103,7 +103,7 @@ def _show_samples(figure: Any, samples: Mapping[str, tuple[int, Path]]) -> None:
 def _save(figure: Any, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.tmp")
-    figure.savefig(temporary, format="png")
+    figure.savefig(temporary, format="png", metadata={"Software": MADE_BY})
     temporary.replace(path)
 
 

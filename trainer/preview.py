@@ -7,7 +7,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from core.contract import Inputs, sample_inputs, sheet_inputs
 from core.files import write_atomic
-from core.images import Images, encode_png, from_pillow, over_checkerboard, sheet, to_pillow
+from core.images import MADE_BY, Images, encode_png, from_pillow, over_checkerboard, provenance, sheet, to_pillow
 from core.networks.base import Generator
 from trainer.metrics.features import maker, take
 from trainer.run import Run
@@ -34,7 +34,9 @@ def images_of(generator: Generator, inputs: Inputs) -> Images:
 def write_preview(run: Run, generator: Generator, count: int, images_seen: int) -> None:
     """The sheet of at most ``count`` images on fixed seeds after ``images_seen`` images, a row for each class."""
     inputs, columns = sheet_inputs(generator.spec, count)
-    write_atomic(run.preview(images_seen), encode_png(sheet(images_of(generator, inputs), columns)))
+    write_atomic(
+        run.preview(images_seen), encode_png(sheet(images_of(generator, inputs), columns), {"Software": MADE_BY})
+    )
 
 
 def write_animation(run: Run) -> None:
@@ -54,6 +56,7 @@ def write_animation(run: Run) -> None:
         loop=0,
         disposal=1,
         optimize=False,
+        comment=MADE_BY,
     )
     temporary.replace(run.root / "samples.gif")
 
@@ -74,7 +77,7 @@ def write_strip(run: Run, height: int, width: int) -> None:
         page.paste(row, (margin, top))
         top += row.height + gap
     temporary = run.root / ".progress.png.tmp"
-    page.save(temporary, "PNG")
+    page.save(temporary, "PNG", pnginfo=provenance())
     temporary.replace(run.root / "progress.png")
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from core.bundle import MANIFEST
 from core.errors import ConfigError, DataError
 from core.files import write_atomic
+from core.images import provenance
 from core.latents import LAST_SEED
 from core.spec import GeneratorSpec
 from trainer.data.pack import Pack
@@ -121,7 +122,7 @@ def results_path(source: Path, asked: Path | None = None) -> Path:
 def save_results(evaluation: Evaluation, picture: Image.Image, path: Path) -> None:
     """The figures as JSON at ``path``, the picture beside it as PNG."""
     drawn = io.BytesIO()
-    picture.save(drawn, "PNG")
+    picture.save(drawn, "PNG", pnginfo=provenance())
     write_atomic(path.with_suffix(".png"), drawn.getvalue())
     write_atomic(path, evaluation.to_json() + "\n")
 
@@ -166,7 +167,7 @@ def _facts(
             "distinct_real_images": own,
             "kid": "unbiased MMD², kernel (x·y/d + 1)³, over all images at once",
             "kid_mean_and_std": f"over {SUBSETS} subsets of {_subset_size(min(samples, reals))}",
-            "precision_and_recall": f"k = {NEIGHBOUR}, on {min(samples, own)} images of each, distinct ones of the real",
+            "precision_and_recall": f"k = {NEIGHBOUR}, on {min(samples, own)} of each, the real ones distinct",
         },
         "generator": {"preset": origin.preset, "images_seen": origin.images_seen, "trained_on": origin.data_name},
         "data": {

@@ -47,9 +47,9 @@ def find_copies(fakes: Tensor, reals: Tensor) -> Memorisation:
     if len(kept) < 2:
         raise DataError("all real images look the same: judging by them needs at least two that differ")
     own = reals[kept]
-    near, rows = neighbours(fakes, own, min(NEAREST, len(own)))  # (m, 4)
+    nearest = neighbours(fakes, own, min(NEAREST, len(own)))  # distances and rows, (m, 4)
     among = np.sort(neighbours(own, own, 1, same=True)[0][:, 0].numpy())  # (k,)
-    near, rows = near.numpy(), kept[rows].numpy()
+    near, rows = nearest[0].numpy(), kept[nearest[1]].numpy()
     first = np.argsort(near[:, 0], kind="stable")[:SAMPLES]
     between = {percent: float(np.percentile(among, percent)) for percent in _PERCENTS}
     return Memorisation(

@@ -24,9 +24,8 @@ def distinct(features: Tensor) -> Tensor:
     centred = features.double() - features.double().mean(dim=0)
     spread = float(centred.square().sum(dim=1).mean().sqrt())
     nearest = _SAME * spread + 1e-9 * float(features.abs().max())
-    first = []
-    for rows in torch.split(centred, _ROWS):
-        first.append((torch.cdist(rows, centred) <= nearest).byte().argmax(dim=1))  # of several, the first
+    parts = torch.split(centred, _ROWS)
+    first = [(torch.cdist(rows, centred) <= nearest).byte().argmax(dim=1) for rows in parts]  # of several, the first
     return torch.nonzero(torch.cat(first) == torch.arange(len(features))).flatten()
 
 

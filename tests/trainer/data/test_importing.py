@@ -81,10 +81,14 @@ def test_the_fingerprint_does_not_depend_on_the_place_or_the_time(tmp_path, fold
     assert load(moved, tmp_path).info.fingerprint != first.fingerprint
 
 
-def test_the_same_picture_twice_is_kept(tmp_path):
+def test_the_same_picture_twice_is_counted_and_dropped_unless_it_is_to_be_kept(tmp_path):
     for name in ("a.png", "b.png"):
         save(tmp_path / "in" / name, noise(0))
-    assert len(load(tmp_path / "in", tmp_path)) == 2
+    info = load(tmp_path / "in", tmp_path).info
+    assert (info.count, info.duplicates, info.distinct) == (1, 1, 1)
+    info = load(tmp_path / "in", tmp_path, duplicates="keep").info
+    assert (info.count, info.duplicates, info.distinct) == (2, 1, 1)
+    assert info.options["duplicates"] == "keep"
 
 
 def test_one_image_is_a_pack_too(tmp_path):
@@ -181,7 +185,7 @@ def test_a_sheet_is_cut_and_empty_and_duplicate_cells_dropped(tmp_path):
     options = ImportOptions(plan_size(8, 12), grid=(12, 8))
     pack = import_images(source, tmp_path / "pack", options)
     assert np.array_equal(pack.images, [one, two])
-    assert (pack.info.empty_cells, pack.info.duplicate_cells) == (2, 2)
+    assert (pack.info.empty, pack.info.duplicates) == (2, 2)
     assert pack.info.options["grid"] == "12x8"
 
 
@@ -212,7 +216,7 @@ def test_nothing_usable_is_an_error_that_leaves_nothing(tmp_path):
     with pytest.raises(DataError, match=r"no usable image .*1 skipped.*notes.txt \(not an image\)"):
         load(source, tmp_path)
     save(source / "sheet.png", np.zeros((32, 32, 3), np.uint8))
-    with pytest.raises(DataError, match=r"no usable image .*4 empty cells"):
+    with pytest.raises(DataError, match=r"no usable image .*4 empty or flat\): --empty keep"):
         load(source / "sheet.png", tmp_path, grid=(16, 16))
     assert [path.name for path in tmp_path.iterdir()] == ["in"]
 
@@ -261,7 +265,7 @@ def test_names_no_terminal_can_print_are_made_printable(tmp_path):
     save(tmp_path / "in" / "a.png", noise(0))
     Path(os.fsdecode(bytes(tmp_path / "in") + b"/\xff\n.txt")).write_text("x")
     (skipped,) = load(tmp_path / "in", tmp_path).info.skipped
-    assert skipped == ("��.txt", "not an image")
+    assert skipped == ("\\xff\\n.txt", "not an image")
 
 
 @pytest.mark.parametrize(
@@ -269,8 +273,12 @@ def test_names_no_terminal_can_print_are_made_printable(tmp_path):
     [
         ({"fit": "squash"}, "--fit must be pad or crop or stretch, not squash"),
         ({"resample": "cubic"}, "--resample must be lanczos or area or nearest"),
+        ({"duplicates": "some"}, "--duplicates must be drop or keep, not some"),
+        ({"empty": "some"}, "--empty must be drop or keep"),
+        ({"frames": "last"}, "--frames must be first or all"),
+        ({"spacing": (2, 2)}, "give --grid too"),
         ({"channels": 2}, "--channels must be 1 or 3 or 4, not 2"),
-        ({"labels": "names"}, "--labels must be folders"),
+        ({"labels": "names"}, "--labels names: write folders, a list"),
         ({"grid": (0, 8)}, "--grid 0x8"),
     ],
 )
@@ -287,4 +295,4 @@ def test_sizes_no_network_can_make_are_refused_with_the_nearest():
 def test_what_was_asked_is_kept(tmp_path, folder):
     info = load(folder, tmp_path, name="mine", licence="CC0-1.0", attribution="by me", fit="crop").info
     assert (info.name, info.licence, info.attribution) == ("mine", "CC0-1.0", "by me")
-    assert info.options == {"fit": "crop", "resample": "lanczos", "channels": None, "grid": None}
+    assert info.options == {"fit": "crop", "resample": "auto", "channels": None, "grid": None}

@@ -172,11 +172,11 @@ def reason(path, data):
     return str(caught.value)
 
 
-@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("form", sorted(set(FORMATS) - {"PSD"}))  # which Pillow does not write
 @pytest.mark.parametrize("kept", [0.05, 0.5, 0.9])
 def test_a_truncated_file_is_refused(tmp_path, form, kept):
     data = encoded(form)
-    assert "damaged" in reason(tmp_path / f"a.{form}", data[: int(len(data) * kept)])
+    assert "damaged" in reason(tmp_path / f"a.{form.replace('JPEG2000', 'jp2')}", data[: int(len(data) * kept)])
 
 
 @pytest.mark.parametrize("position", range(60, 700, 40))
@@ -189,9 +189,11 @@ def test_a_flipped_byte_in_a_png_is_found(tmp_path, position):
 def test_what_is_no_image_is_refused(tmp_path):
     assert reason(tmp_path / "a.png", b"") == "empty file"
     assert reason(tmp_path / "readme.txt", b"buy milk") == "not an image"
-    assert reason(tmp_path / "a.svg", b"<svg xmlns='http://www.w3.org/2000/svg'/>") == "not an image"
+    assert reason(tmp_path / "a.svg", b"<svg xmlns='http://www.w3.org/2000/svg'/>").startswith(
+        "vector graphics: render it"
+    )
     assert reason(tmp_path / "a.png", b"buy milk") == "damaged, or not the image it is named"
-    assert reason(tmp_path / "a.eps", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n") == "not an image"
+    assert reason(tmp_path / "a.eps", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n").startswith("vector")
 
 
 def test_a_bomb_is_refused_before_it_is_decoded(tmp_path, monkeypatch):

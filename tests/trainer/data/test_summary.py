@@ -9,7 +9,7 @@ from trainer.data.summary import contact_sheet, describe
 def pack(tmp_path):
     images = np.random.default_rng(0).integers(1, 256, (30, 16, 24, 4), np.uint8)
     skipped = tuple((f"{number}.txt", "not an image") for number in range(7))
-    info = PackInfo("some", 16, 24, 4, ("cat", "dog", "cow"), "folder", "CC0-1.0", skipped=skipped, empty_cells=3)
+    info = PackInfo("some", 16, 24, 4, ("cat", "dog", "cow"), "folder", "CC0-1.0", skipped=skipped, empty=3)
     return write_pack(tmp_path / "pack", images, [0] * 20 + [1] * 10, info)
 
 
