@@ -15,7 +15,9 @@ Pair = tuple[int, int]  # of the width and the height, in pixels
 Grid = Pair
 
 _WIDEST_SPACING = 8  # that is looked for where none was given
+_ALIKE = 24  # levels: two pixels of one thing
 _BLEEDING = 0.25  # of the borders between cells: below, sprites that fill their cell touch now and then
+_GOES_ON = 0.6  # of what lies across any other line: sprites that fill their cells only touch at their borders
 _BACKGROUND = 0.05  # of a sheet: a tile set without any has no sprites to be cut through
 
 
@@ -77,7 +79,7 @@ def doubts(sheet: Image.Image, layout: Layout) -> str | None:
     if shown is None:
         return None
     crossed, borders = _crossings(shown, layout, sheet)
-    if not borders or crossed <= _BLEEDING * borders:
+    if not borders or crossed <= _BLEEDING * borders or not _goes_on(sheet, shown, layout):
         return None
     said = f"sprites go over {crossed} of {borders} borders between its cells"
     better = _better(sheet, shown, layout)
@@ -123,6 +125,22 @@ def _crossings(shown: NDArray[np.bool_], layout: Layout, sheet: Image.Image) -> 
         across = shown[top - layout.spacing[1] - 1 : top + 1].all(axis=0)
         crossed += sum(bool(across[left : left + width].any()) for left in columns)
     return crossed, (len(columns) - 1) * len(rows) + (len(rows) - 1) * len(columns)
+
+
+def _goes_on(sheet: Image.Image, shown: NDArray[np.bool_], layout: Layout) -> bool:
+    """Whether the drawing goes on in its colours over the borders of cells nearly as it does inside them."""
+    if any(layout.spacing):
+        return True
+    pixels = from_pillow(sheet, 4).astype(np.int16)
+    at_borders, elsewhere = list[float](), list[float]()
+    for axis, starts in zip((1, 0), layout.starts(sheet), strict=True):
+        near = np.abs(np.diff(pixels, axis=axis)).max(axis=-1) <= _ALIKE
+        both = np.delete(shown, 0, axis) & np.delete(shown, -1, axis) & near
+        lines = both.sum(axis=1 - axis)  # of what lies across the line before each pixel but the first
+        borders = np.array(starts[1:], np.int64) - 1
+        at_borders += lines[borders].tolist()
+        elsewhere += np.delete(lines, borders).tolist()
+    return float(np.mean(at_borders)) > _GOES_ON * float(np.mean(elsewhere or [0]))
 
 
 def _better(sheet: Image.Image, shown: NDArray[np.bool_], layout: Layout) -> str:

@@ -24,9 +24,8 @@ def test_the_table_says_what_matters(pack):
     assert table["fingerprint"] == pack.info.fingerprint
     assert table["skipped files"] == "7"
     assert table["on disk"].endswith(" kB") and float(table["on disk"].split()[0]) > 30 * 16 * 24 * 4 / 1000
-    assert table["dropped cells"] == "3 empty, 0 duplicate"
-    assert ("", "4.txt: not an image") in rows and ("", "5.txt: not an image") not in rows
-    assert "2 more" in rows[-1][1]
+    assert table["empty"] == "3 are empty or of a single colour: dropped"
+    assert rows[-1] == ("", "7 not an image (.txt 7)")
 
 
 def test_the_contact_sheet_is_spread_over_the_pack(pack):
@@ -47,3 +46,31 @@ def test_any_number_and_size_makes_a_sheet_of_a_few_hundred_pixels(tmp_path, cou
     page = contact_sheet(pack)
     assert page.mode == "RGB"
     assert 64 <= max(page.size) <= 300
+
+
+def test_skipped_files_are_grouped_and_the_damaged_ones_come_first(tmp_path):
+    """One damaged picture among hundreds of scripts is what a person has to see."""
+    skipped = [(f"scripts/{number}.lua", "not an image") for number in range(700)]
+    skipped += [("a.txt", "not an image"), ("icon.svg", "vector graphics: render it to PNG")]
+    skipped += [("art/hero.png", "damaged or unreadable: broken data stream"), ("b.png", "empty file")]
+    skipped += [(f"{number}.jpg", "damaged: its data ends too early") for number in range(7)]
+    info = PackInfo("some", 8, 8, 1, skipped=tuple(skipped))
+    rows = describe(write_pack(tmp_path / "pack", np.full((2, 8, 8, 1), 9, np.uint8), None, info))
+    said = [value for _, value in rows[[label for label, _ in rows].index("skipped files") :]]
+    assert said[0] == "711"
+    assert said[1:7] == ["7 damaged", *(f"{number}.jpg: damaged: its data ends too early" for number in range(5))]
+    assert said[7] == "… and 2 more, all in dataset.json"
+    assert said[8:] == [
+        "art/hero.png: damaged or unreadable: broken data stream",
+        "b.png: empty file",
+        "icon.svg: vector graphics: render it to PNG",
+        "701 not an image (.lua 700, .txt 1)",
+    ]
+
+
+def test_what_was_found_is_said_whether_it_was_dropped_or_kept(tmp_path):
+    info = PackInfo("some", 8, 8, 1, duplicates=12, distinct=2, notes=(("animations", "3, of each the first"),))
+    table = dict(describe(write_pack(tmp_path / "pack", np.full((3, 8, 8, 1), 9, np.uint8), None, info)))
+    assert table["images"] == "3, 2 of them distinct"
+    assert table["duplicates"] == "12 look exactly like an earlier one: dropped"
+    assert (table["empty"], table["animations"]) == ("none", "3, of each the first")
