@@ -27,15 +27,14 @@ def is_whole(data: bytes) -> bool:
         return False
     if not parts:
         return True
-    seen = _glance(data)
-    if _glance(_spliced(data, [(end, end, _MORE) for _, end in parts])) != seen:
+    seen = _pixels(data)
+    if _pixels(_spliced(data, [(end, end, _MORE) for _, end in parts])) != seen:
         return False
     start, end = parts[-1]
     if len(parts) > 1 or end - start < 4 * _LAST or set(data[end - _LAST : end]) <= {0x00, 0xFF}:
         return True  # of a progressive file the last scan may refine what nobody sees; others end in padding
-    whole = _glance(data, scale=1)
     changed = (_spliced(data, [(end - _LAST, end, bytes([byte] * _LAST))]) for byte in _OTHERS)
-    return any(_glance(other, scale=1) != whole for other in changed)
+    return any(_pixels(other) != seen for other in changed)
 
 
 def _scans(data: bytes) -> Iterator[tuple[int, int]]:
@@ -86,11 +85,10 @@ def _spliced(data: bytes, changes: list[tuple[int, int, bytes]]) -> bytes:
     return b"".join([*parts, data[done:]])
 
 
-def _glance(data: bytes, scale: int = 8) -> bytes | None:
-    """The pixels at an eighth of the size, for which every bit is read but little computed; None if it fails."""
+def _pixels(data: bytes) -> bytes | None:
+    """The pixels, None if there are none to be had."""
     try:
         with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
-            image.draft(image.mode, (image.width // scale, image.height // scale))
             return image.tobytes()
     except (OSError, SyntaxError, ValueError):
         return None

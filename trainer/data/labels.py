@@ -41,7 +41,7 @@ def no_labels() -> Labels:
 
 def check_labels(way: str) -> None:
     """Raise ConfigError unless ``way`` is one of the ways to label."""
-    if way != FOLDERS and "{class}" not in way and Path(way).suffix.lower() not in LISTS:
+    if way != FOLDERS and way.count("{class}") != 1 and Path(way).suffix.lower() not in LISTS:
         raise ConfigError(
             f"--labels {way}: write folders, a list (dataset.json, labels.csv), or a pattern of file names "
             "with {class} in it: '{class}_{number}'"

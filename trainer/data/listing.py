@@ -66,7 +66,7 @@ def list_zip(path: Path) -> Listing:
     except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError) as error:
         raise DataError(f"{path} cannot be read as a ZIP archive ({error}): make or fetch it again") from None
     for info in archive.infolist():
-        parts = tuple(part for part in _name_of(info).replace("\\", "/").split("/") if part not in ("", "."))
+        parts = tuple(part for part in _name_of(info).replace("\\", "/").split("/") if part not in ("", ".", ".."))
         if info.is_dir() or not parts or not all(map(_shown, parts)):
             continue
         found.files.append(File(parts, partial(_unpacked, archive, info)))
@@ -145,8 +145,8 @@ def _unpacked(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> BinaryIO:
 def _open(path: Path) -> BinaryIO:
     """A file of the disk. Raises DataError for what is none, such as a pipe, and for what cannot be opened."""
     try:
-        if path.exists() and not path.is_file():
-            raise DataError("not a file")
+        if not path.is_file():
+            raise DataError("a link that leads nowhere" if path.is_symlink() else "not a file")
         return path.open("rb")
     except OSError as error:
         raise DataError(f"damaged or unreadable: {error.strerror}") from None

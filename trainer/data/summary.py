@@ -23,7 +23,7 @@ def describe(pack: Pack) -> list[tuple[str, str]]:
     rows = [
         ("name", info.name),
         ("images", _images(info)),
-        ("size", f"{info.width}x{info.height} ({info.width} wide, {info.height} high)"),
+        ("size", _size(info)),
         ("channels", f"{info.channels} ({_CHANNEL_NAMES[info.channels]})"),
         ("classes", _classes(pack)),
         ("source", info.source),
@@ -57,6 +57,12 @@ def _classes(pack: Pack) -> str:
 
 def _bytes(count: int) -> str:
     return f"{count / 1e6:,.1f} MB" if count >= 1e6 else f"{count / 1e3:,.1f} kB"
+
+
+def _size(info: PackInfo) -> str:
+    """Which side is which is said where it matters: packs and scripts from before had the height first."""
+    size = f"{info.width}x{info.height}"
+    return size if info.width == info.height else f"{size} ({info.width} wide, {info.height} high)"
 
 
 def _images(info: PackInfo) -> str:

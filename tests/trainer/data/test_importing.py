@@ -58,7 +58,7 @@ def test_what_cannot_be_used_is_listed_with_reasons(tmp_path, folder):
     assert reasons["empty.png"] == "empty file"
     assert reasons["notes.txt"] == "not an image"
     assert reasons["cut.png"].startswith("damaged")
-    assert reasons["b/gone.png"] == "damaged or unreadable: No such file or directory"
+    assert reasons["b/gone.png"] == "a link that leads nowhere"
 
 
 def test_strict_names_the_first_file_and_the_count_and_leaves_nothing(tmp_path, folder):
@@ -296,3 +296,57 @@ def test_what_was_asked_is_kept(tmp_path, folder):
     info = load(folder, tmp_path, name="mine", licence="CC0-1.0", attribution="by me", fit="crop").info
     assert (info.name, info.licence, info.attribution) == ("mine", "CC0-1.0", "by me")
     assert info.options == {"fit": "crop", "resample": "auto", "channels": None, "grid": None}
+
+
+def test_pixel_art_keeps_its_pixels_unless_another_way_is_asked_for(tmp_path):
+    art = np.array([[0, 0, 0], [255, 0, 77], [41, 173, 255]], np.uint8)[np.random.default_rng(0).integers(0, 3, (8, 8))]
+    source = save(tmp_path / "in" / "a.png", art)
+    pack = load(source, tmp_path)
+    assert np.array_equal(pack.images[0], art.repeat(2, axis=0).repeat(2, axis=1))
+    assert pack.info.notes[0][0] == "pixel art" and "nearest" in pack.info.notes[0][1]
+    smooth = load(source, tmp_path, resample="lanczos")
+    assert not np.array_equal(smooth.images, pack.images) and smooth.info.notes == ()
+
+
+@pytest.mark.parametrize("channels", [None, 4, 1])
+def test_empty_and_flat_pictures_are_counted_and_dropped_unless_they_are_to_be_kept(tmp_path, channels):
+    save(tmp_path / "in" / "a.png", noise(0))
+    save(tmp_path / "in" / "clear.png", np.dstack([noise(1), np.zeros((16, 16), np.uint8)]))
+    save(tmp_path / "in" / "red.png", np.full((8, 16, 3), (255, 0, 0), np.uint8))
+    info = load(tmp_path / "in", tmp_path, channels=channels).info
+    assert (info.count, info.empty, info.duplicates, info.distinct) == (1, 2, 0, 1)
+    info = load(tmp_path / "in", tmp_path, channels=channels, empty="keep").info
+    assert (info.count, info.empty, info.distinct) == (3, 2, 3)
+
+
+def test_twins_are_found_as_they_are_in_the_pack(tmp_path):
+    """Another file, another size or another colour may be the same picture to a network."""
+    save(tmp_path / "in" / "a.png", GREY)
+    Image.fromarray(GREY).save(tmp_path / "in" / "b.bmp")
+    save(tmp_path / "in" / "c.png", GREY.repeat(2, axis=0).repeat(2, axis=1))
+    assert load(tmp_path / "in", tmp_path, resample="area").info.duplicates == 2
+    shade = np.array(luma_twin(GREY[..., 0]), np.uint8)
+    save(tmp_path / "in" / "d.png", shade)
+    assert load(tmp_path / "in", tmp_path, resample="area").info.duplicates == 2
+    assert load(tmp_path / "in", tmp_path, resample="area", channels=1).info.duplicates == 3
+
+
+def luma_twin(grey):
+    """A picture in colour whose grey is ``grey``: blue weighs so little that one level of it does not count."""
+    colour = np.repeat(grey[..., None], 3, axis=2).astype(int)
+    colour[..., 2] += np.where(grey < 255, 1, -1)
+    return colour
+
+
+def test_a_sheet_cut_in_the_wrong_places_is_said(tmp_path):
+    page = np.zeros((52, 52, 4), np.uint8)
+    for row in range(3):
+        for column in range(3):
+            page[18 * row : 18 * row + 16, 18 * column : 18 * column + 16] = [9 * row, 9 * column, 99, 255]
+    source = save(tmp_path / "sheet.png", page)
+    said = dict(load(source, tmp_path, grid=(13, 13)).info.notes)["look at"]
+    assert said.startswith("sheet.png: sprites go over") and said.endswith("check --grid, --margin and --spacing")
+    with pytest.raises(DataError, match=r"no usable image .*9 empty or flat"):
+        load(source, tmp_path, grid=(16, 16), spacing=(2, 2))
+    info = load(source, tmp_path, grid=(16, 16), spacing=(2, 2), empty="keep").info
+    assert (info.count, info.empty, info.options["spacing"]) == (9, 9, "2x2") and info.notes == ()
