@@ -118,7 +118,7 @@ def _spooled(found: Source, options: ImportOptions, file: IO[bytes]) -> Spool:
 def _info(found: Source, options: ImportOptions, channels: int, choice: Choice) -> PackInfo:
     origin = printable(found.path.resolve().name)  # the name alone: where it lay is nobody's business
     return PackInfo(
-        name=options.name or origin,
+        name=options.name or origin.removesuffix(".zip"),
         height=options.size.height,
         width=options.size.width,
         channels=channels,

@@ -97,7 +97,7 @@ def _checked(file: BinaryIO, head: bytes, name: str) -> int:
     if form == "PNG":
         with _complaints(head, name), _opened(file, name) as image:
             image.verify()  # decoding alone does not look at checksums
-    if form == "JPEG":
+    if form in ("JPEG", "MPO"):  # what cameras call a JPEG with more pictures behind it
         with _complaints(head, name):
             _check_jpeg(file)
     if count > MOST_FRAMES:

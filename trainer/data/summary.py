@@ -40,12 +40,17 @@ def describe(pack: Pack) -> list[tuple[str, str]]:
 
 
 def contact_sheet(pack: Pack, count: int = 64) -> Image.Image:
-    """``count`` images spread evenly over the pack, in rows over a checkerboard, as an RGB picture."""
+    """``count`` images spread evenly over the pack, in rows over a checkerboard, as an RGBA picture.
+
+    What is no image, gaps and unused cells, is transparent: it is not taken for an empty one.
+    """
     chosen = pack.gather(np.linspace(0, len(pack) - 1, min(count, len(pack))).round().astype(np.int64))
     longest = max(pack.info.height, pack.info.width)
     enlarge, reduce = max(_THUMBNAIL // longest, 1), max(longest // _THUMBNAIL, 1)
-    page = sheet(chosen.repeat(enlarge, axis=1).repeat(enlarge, axis=2), gap=4 * reduce)
-    return to_pillow(over_checkerboard(page, square=8 * reduce)).reduce(reduce)
+    large = chosen.repeat(enlarge, axis=1).repeat(enlarge, axis=2)
+    page = over_checkerboard(sheet(large, gap=4 * reduce), square=8 * reduce)
+    used = sheet(np.full((*large.shape[:3], 1), 255, np.uint8), gap=4 * reduce)
+    return to_pillow(np.dstack([page, used])).reduce(reduce)
 
 
 def _classes(pack: Pack) -> str:

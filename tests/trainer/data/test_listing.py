@@ -64,6 +64,7 @@ def test_a_zip_is_read_like_a_folder_and_nothing_is_written(tmp_path):
     pack = load(source, tmp_path)
     assert np.array_equal(pack.images, [picture(1), picture(2)])
     assert pack.info.skipped == (("cat/notes.txt", "not an image"),)
+    assert (pack.info.name, pack.info.source) == ("set", "set.zip")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["pack", "set.zip"]
 
 

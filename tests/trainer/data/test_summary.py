@@ -31,11 +31,20 @@ def test_the_table_says_what_matters(pack):
 def test_the_contact_sheet_is_spread_over_the_pack(pack):
     page = np.asarray(contact_sheet(pack, 9))
     scale = 4  # 24 pixels become 96
-    assert page.shape == (3 * (16 * scale + 4) - 4, 3 * (24 * scale + 4) - 4, 3)
+    assert page.shape == (3 * (16 * scale + 4) - 4, 3 * (24 * scale + 4) - 4, 4)
     last = pack.images[-1].astype(float)
     shown = page[-16 * scale :: scale, -24 * scale :: scale]
     opaque = last[..., 3] == 255
-    assert np.array_equal(shown[opaque], last[opaque][:, :3])
+    assert np.array_equal(shown[opaque][:, :3], last[opaque][:, :3])
+
+
+def test_unused_cells_of_the_contact_sheet_are_transparent(pack):
+    alpha = np.asarray(contact_sheet(pack, 7))[..., 3]
+    cells = [
+        alpha[68 * row : 68 * row + 64, 100 * column : 100 * column + 96] for row in range(3) for column in range(3)
+    ]
+    assert [np.unique(cell).tolist() for cell in cells] == [[255]] * 7 + [[0]] * 2
+    assert (alpha[64:68] == 0).all()
 
 
 @pytest.mark.parametrize(("count", "side"), [(1, 8), (2, 8), (3, 512)])
@@ -44,7 +53,7 @@ def test_any_number_and_size_makes_a_sheet_of_a_few_hundred_pixels(tmp_path, cou
         tmp_path / "pack", np.full((count, side, side, 1), 9, np.uint8), None, PackInfo("a", side, side, 1)
     )
     page = contact_sheet(pack)
-    assert page.mode == "RGB"
+    assert page.mode == "RGBA"
     assert 64 <= max(page.size) <= 300
 
 
