@@ -324,6 +324,30 @@ def test_linear_light_becomes_srgb(tmp_path):
     assert np.asarray(image).tolist() == [[[128] * 3]] and not notes
 
 
+PRIMARIES = {  # white, red, green, blue; gamma; a colour of theirs and what it is in sRGB
+    "sRGB": ((0.3127, 0.329, 0.64, 0.33, 0.3, 0.6, 0.15, 0.06), (200, 100, 50), (200, 100, 50)),
+    "Adobe RGB": ((0.3127, 0.329, 0.64, 0.33, 0.21, 0.71, 0.15, 0.06), (128, 128, 128), (128, 128, 128)),
+    "Adobe RGB green": ((0.3127, 0.329, 0.64, 0.33, 0.21, 0.71, 0.15, 0.06), (144, 255, 60), (0, 255, 0)),
+    "ProPhoto's white": (
+        (0.3457, 0.3585, 0.7347, 0.2653, 0.1596, 0.8404, 0.0366, 0.0001),
+        (255, 255, 255),
+        (255, 255, 255),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PRIMARIES)
+def test_primaries_of_a_png_are_looked_at(tmp_path, name):
+    """Greys and white stay what they are; sRGB's purest green is a paler one in the wider Adobe RGB."""
+    primaries, stored, shown = PRIMARIES[name]
+    values = b"".join(round(100_000 * value).to_bytes(4) for value in primaries)
+    data = small_png(1, 8, 2, b"\0" + bytes(stored), gAMA=(45_455).to_bytes(4), cHRM=values)
+    (tmp_path / "a.png").write_bytes(data)
+    (image,), notes = counted(tmp_path / "a.png")
+    assert np.abs(np.asarray(image)[0, 0].astype(int) - shown).max() <= 2
+    assert notes == ({} if name == "sRGB" else {COLOUR: 1})
+
+
 def test_colour_profiles_are_converted(tmp_path):
     """A profile of light itself, with sRGB's primaries: its levels are those of linear light."""
     levels = np.array([[[0, 0, 0, 255], [128, 64, 255, 9], [255, 255, 255, 0]]], np.uint8)
