@@ -162,7 +162,7 @@ def _level(checkpoint: Path, generator: Generator, wanted: str) -> Path:
 
 
 def _level_name(path: Path) -> str:
-    """The size of the generator in ``path``, WIDTHxHEIGHT, whatever the file is called: names were once the other way."""
+    """The size of the generator in ``path``, WIDTHxHEIGHT. Names of older files were the other way round."""
     try:
         return str(read_spec(path).size)
     except CheckpointError:

@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from core.files import new_file, write_atomic
+from core.images import MADE_BY
 from serving.load import Point
 from serving.triton import find_triton
 from serving.tuning.command import Tuned
@@ -112,7 +113,7 @@ def plot(found: Found, model: str, path: Path) -> None:
     axes.grid(alpha=0.3, which="both")
     figure.legend(loc="outside lower left", ncols=2, frameon=False)
     with new_file(path) as file:
-        figure.savefig(file, format="png")
+        figure.savefig(file, format="png", metadata={"Software": MADE_BY})
 
 
 def _draw(axes: Any, curve: Curve, name: str, colour: str) -> None:

@@ -36,7 +36,7 @@ def choose(
     ``keep``. The same picture in two classes belongs to both: it is kept in each.
     """
     kept: list[int] = []
-    seen: dict[bytes, set[str]] = {}
+    seen: dict[bytes, tuple[str, ...]] = {}  # the classes that a picture is in, by its digest
     counts = {"empty": 0, "duplicates": 0, "elsewhere": 0}
     for row, picture in enumerate(pictures):
         label, clean = labels[row] if labels else "", clear_hidden_colour(picture)
@@ -45,12 +45,13 @@ def choose(
             if flat == "drop":
                 continue
         digest = blake2b(np.ascontiguousarray(clean).data, digest_size=16).digest()
-        before = seen.setdefault(digest, set())
+        before = seen.get(digest, ())
         counts["duplicates"] += label in before
         counts["elsewhere"] += bool(before) and label not in before
         if label not in before or duplicates == "keep":
             kept.append(row)
-        before.add(label)
+        if label not in before:
+            seen[digest] = (*before, label)
     return Choice(tuple(kept), distinct=len(seen), **counts)
 
 
