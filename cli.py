@@ -87,16 +87,38 @@ def doctor() -> None:
 
 @data_app.command("import")
 def data_import(
-    source: Annotated[Path, typer.Argument(help="A folder of images, a sprite sheet, or an idx file.")],
+    source: Annotated[
+        Path, typer.Argument(help="A folder or ZIP of images, a sprite sheet, an atlas with its JSON, or an idx file.")
+    ],
     destination: Annotated[Path, typer.Argument(help="The pack to make.")],
-    size: Annotated[str, typer.Option(help="64, or HEIGHTxWIDTH: 96x64.")],
+    size: Annotated[str, typer.Option(help="64, or WIDTHxHEIGHT: 64x96 is 64 wide and 96 high.")],
     fit: Annotated[Literal["pad", "crop", "stretch"], typer.Option(help="How other shapes become this one.")] = "pad",
     resample: Annotated[
-        Literal["lanczos", "area", "nearest"], typer.Option(help="nearest keeps a palette exactly.")
-    ] = "lanczos",
+        Literal["lanczos", "area", "nearest"] | None,
+        typer.Option(
+            help="nearest keeps a palette exactly. Unless given: lanczos, but nearest for pixel art that grows by a "
+            "whole factor."
+        ),
+    ] = None,
     channels: Annotated[int | None, typer.Option(help="1, 3 or 4; found by looking unless given.")] = None,
     grid: Annotated[str | None, typer.Option(help="Cut sprite sheets into cells of WIDTHxHEIGHT pixels.")] = None,
-    labels: Annotated[Literal["folders"] | None, typer.Option(help="folders: each sub-folder is a class.")] = None,
+    margin: Annotated[str, typer.Option(help="Pixels around all cells of a sheet: 1, or WIDTHxHEIGHT.")] = "0",
+    spacing: Annotated[str, typer.Option(help="Pixels between two cells of a sheet: 2, or WIDTHxHEIGHT.")] = "0",
+    frames: Annotated[Literal["first", "all"], typer.Option(help="Which of an animation are taken.")] = "first",
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            metavar="folders|LIST|PATTERN",
+            help="What the classes are. folders: each sub-folder is one. A list: a CSV with file names and classes, or "
+            "StyleGAN's dataset.json. A pattern of file names: '{class}_{number}'.",
+        ),
+    ] = None,
+    duplicates: Annotated[
+        Literal["drop", "keep"], typer.Option(help="What becomes of pictures that look exactly like one before.")
+    ] = "drop",
+    empty: Annotated[
+        Literal["drop", "keep"], typer.Option(help="What becomes of pictures of nothing or of a single colour.")
+    ] = "drop",
     strict: Annotated[bool, typer.Option("--strict", help="Fail if any file cannot be read.")] = False,
     name: Annotated[str, typer.Option(help="The pack's name; the source's unless given.")] = "",
     licence: Annotated[str, typer.Option(help="The images' licence; it travels with the generator.")] = "",
@@ -105,7 +127,7 @@ def data_import(
 ) -> None:
     """Turn images into a pack: one size, one format, ready to train on."""
     from core.sizes import parse_size
-    from trainer.data.grid import parse_grid
+    from trainer.data.grid import parse_gap, parse_grid
     from trainer.data.importing import ImportOptions, import_images
 
     options = ImportOptions(
@@ -114,7 +136,12 @@ def data_import(
         resample=resample,
         channels=channels,
         grid=parse_grid(grid) if grid else None,
+        margin=parse_gap("--margin", margin),
+        spacing=parse_gap("--spacing", spacing),
+        frames=frames,
         labels=labels,
+        duplicates=duplicates,
+        empty=empty,
         strict=strict,
         name=name,
         licence=licence,
@@ -129,7 +156,7 @@ def data_import(
 @data_app.command("openmoji")
 def data_openmoji(
     destination: Annotated[Path, typer.Argument(help="The pack to make.")],
-    size: Annotated[str, typer.Option(help="64, or HEIGHTxWIDTH: 96x64.")] = "64",
+    size: Annotated[str, typer.Option(help="64, or WIDTHxHEIGHT: 64x96 is 64 wide and 96 high.")] = "64",
     skin_tones: Annotated[bool, typer.Option("--skin-tones", help="Keep the skin tone variants.")] = False,
     groups: Annotated[Path | None, typer.Option(help="Unicode's emoji-test.txt: its groups become classes.")] = None,
     overwrite: Overwrite = False,
@@ -188,6 +215,9 @@ def train(
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, mps …")] = None,
     precision: Annotated[Literal["fp32", "bf16"] | None, typer.Option(help="bf16 is autocast.")] = None,
     conditional: Annotated[bool, typer.Option("--conditional", help="Learn the pack's classes.")] = False,
+    balance: Annotated[
+        bool, typer.Option("--balance", help="Show every class equally often, however many images it has.")
+    ] = False,
     loss: Annotated[
         str | None, typer.Option(help="non-saturating, least-squares, wasserstein, hinge or relativistic.")
     ] = None,
@@ -215,7 +245,12 @@ def train(
     from trainer.training import train as run
 
     changes = {"kimg": kimg, "batch": batch, "seed": seed, "device": device, "precision": precision}
-    changes |= {"conditional": conditional or None, "metric_kimg": metric_every, "tensorboard": tensorboard or None}
+    changes |= {
+        "conditional": conditional or None,
+        "balance": balance or None,
+        "metric_kimg": metric_every,
+        "tensorboard": tensorboard or None,
+    }
     changes |= {"loss": loss, "penalty": penalty, "optimiser": optimiser}
     planned = plan(settings_for(out, preset, settings or (), **changes), Pack.open(data))
     if dry_run:
@@ -308,7 +343,9 @@ def export(
     onnx: Annotated[bool, typer.Option("--onnx", help="Export to ONNX: the default, and so far the only one.")] = True,
     level: Annotated[
         str | None,
-        typer.Option(help="Of a run that grows: a level it has finished, such as 16x16, instead of the whole."),
+        typer.Option(
+            help="Of a run that grows: a level it has finished, WIDTHxHEIGHT such as 16x16, instead of the whole."
+        ),
     ] = None,
     noise: Annotated[
         Literal["fixed", "input"],
@@ -964,9 +1001,12 @@ def _print_evaluation(evaluation: "Evaluation") -> None:
     _say("No generator can be expected to do better than the right column: the Fréchet distance has a floor, which")
     _say("falls with more images, so compare it only between equal numbers of them. KID has none.")
     _say(
-        f"{evaluation.copies.suspicious:.1%} of the samples are nearer to a real image than 99 % of the real images "
-        "are to each other: far more than 1 % means copies"
+        f"{evaluation.copies.suspicious:.1%} of the samples are nearer to a real image than 99 % of the distinct "
+        "real images are to each other: far more than 1 % means copies"
     )
+    looked_at, distinct = (evaluation.facts["protocol"][name] for name in ("real_images", "distinct_real_images"))
+    if distinct < looked_at:
+        _say(f"of the {looked_at:,} real images {distinct:,} are distinct: the others look exactly like one of these")
 
 
 def _print_pack(pack: "Pack", path: Path) -> None:
@@ -981,12 +1021,16 @@ def _print_pack(pack: "Pack", path: Path) -> None:
 
 
 def _print_settings(planned: "Plan") -> None:
+    from trainer.data.classes import class_warning
+
     spec, config = planned.spec, planned.config
     _say(
         f"{config.preset} on {spec.provenance.data_name}: {len(planned.pack):,} images of {spec.size} with "
         f"{spec.channels} channels, {config.kimg:g} kimg in batches of {config.batch}, {planned.device}, "
         f"{config.precision}"
     )
+    if config.conditional and (warning := class_warning(planned.pack, config.balance)):
+        _say(f"warning: {warning}")
 
 
 def _print_plan(planned: "Plan") -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PIL import Image, PngImagePlugin
 
-_NAME = "Ganfoundry"
+_NAME = "Ganfoundry"  # what the text "Software" of every file of ours begins with
 _DESCRIPTION = 0x010E  # in Exif
 _LARGEST = 1 << 26  # bytes of JSON: ours are smaller by far
 
@@ -49,10 +49,15 @@ def _is_our_json(path: Path) -> bool:
     return isinstance(values, dict) and str(values.get("software", "")).startswith(_NAME)
 
 
+def signed(picture: Image.Image) -> bool:
+    """Whether an opened picture says that we made it, by the text in it: people call their pictures sheet.png too."""
+    said = picture.info.get("comment", b"")  # of a GIF
+    comment = said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
+    described = str(picture.getexif().get(_DESCRIPTION, "")) if picture.format == "WEBP" else ""
+    texts = [str(picture.info.get("Software", "")), *comment.split("; "), *described.split("; ")]
+    return any(text.removeprefix("Software: ").startswith(_NAME) for text in texts)
+
+
 def _is_our_picture(path: Path) -> bool:
     with Image.open(path, formats=["PNG", "GIF", "WEBP"]) as picture:
-        said = picture.info.get("comment", b"")  # of a GIF
-        comment = said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
-        described = str(picture.getexif().get(_DESCRIPTION, "")) if picture.format == "WEBP" else ""
-        texts = [str(picture.info.get("Software", "")), *comment.split("; "), *described.split("; ")]
-    return any(text.removeprefix("Software: ").startswith(_NAME) for text in texts)
+        return signed(picture)

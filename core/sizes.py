@@ -1,4 +1,7 @@
-"""Which image sizes a generator can reach: a small base, doubled a whole number of times."""
+"""Which image sizes a generator can reach: a small base, doubled a whole number of times.
+
+People read and write WIDTHxHEIGHT, as image tools do; arrays and arguments have the height first, as NumPy does.
+"""
 
 import math
 from dataclasses import dataclass
@@ -23,7 +26,7 @@ class Size:
     doublings: int
 
     def __str__(self) -> str:
-        return f"{self.height}x{self.width}"
+        return f"{self.width}x{self.height}"
 
 
 def plan_size(height: int, width: int) -> Size:
@@ -33,18 +36,18 @@ def plan_size(height: int, width: int) -> Size:
     """
     size = _reach(height, width)
     if size is None:
-        near = " or ".join(f"{h}x{w}" for h, w in nearest_sizes(height, width))
-        raise SpecError(f"no network can make {height}x{width} images by doubling from a small base: use {near}")
+        near = " or ".join(f"{w}x{h}" for h, w in nearest_sizes(height, width))
+        raise SpecError(f"no network can make {width}x{height} images by doubling from a small base: use {near}")
     return size
 
 
 def parse_size(text: str) -> Size:
-    """``"64"`` (square) or ``"96x64"`` (height x width), as an allowed size."""
+    """``"64"`` (square) or ``"64x96"`` (64 wide, 96 high), as an allowed size."""
     parts = text.lower().split("x")
     if len(parts) > 2 or not all(part.strip().isdecimal() for part in parts):
-        raise SpecError(f"'{text}' is not a size: write a side in pixels, 64, or HEIGHTxWIDTH, 96x64")
+        raise SpecError(f"'{text}' is not a size: write a side in pixels, 64, or WIDTHxHEIGHT, 64x96")
     sides = [int(part) for part in parts]
-    return plan_size(sides[0], sides[-1])
+    return plan_size(height=sides[-1], width=sides[0])
 
 
 def nearest_sizes(height: int, width: int, count: int = 2) -> list[tuple[int, int]]:

@@ -72,7 +72,7 @@ class GeneratorSpec:
         if not -LARGEST_VALUE <= low < high <= LARGEST_VALUE:
             raise SpecError(f"the value range {low} … {high} is empty or infinite")
         if not (1 <= self.height <= LARGEST_SIDE and 1 <= self.width <= LARGEST_SIDE):
-            raise SpecError(f"images have sides of 1 to {LARGEST_SIDE} pixels, not {self.height}x{self.width}")
+            raise SpecError(f"images have sides of 1 to {LARGEST_SIDE} pixels, not {self.width}x{self.height}")
 
     @property
     def size(self) -> Size:

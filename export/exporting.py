@@ -18,9 +18,9 @@ from core.bundle import (
     Manifest,
     write_manifest,
 )
-from core.checkpoint import load_generator
+from core.checkpoint import load_generator, read_spec
 from core.contract import OPSET
-from core.errors import BundleError, ExportError
+from core.errors import BundleError, CheckpointError, ExportError
 from core.files import new_directory
 from core.images import encode_png
 from core.networks.base import Generator
@@ -150,18 +150,26 @@ def _level(checkpoint: Path, generator: Generator, wanted: str) -> Path:
     size = generator.spec.size
     if generator.grown_to is None:
         raise ExportError(f"the family '{generator.spec.family}' does not grow level by level: omit --level")
-    finished = {path.stem: path for path in (checkpoint.parent / LEVELS).glob("*.safetensors")}
+    finished = {_level_name(path): path for path in sorted((checkpoint.parent / LEVELS).glob("*.safetensors"))}
     if generator.grown_to == (size.height, size.width):
         finished[str(size)] = checkpoint
     name = wanted.lower() if "x" in wanted.lower() else f"{wanted}x{wanted}"
     if name in finished:
         return finished[name]
     there = ", ".join(sorted(finished, key=lambda name: (len(name), name))) or "none yet"
-    if name == f"{size.base_height}x{size.base_width}":
+    if name == f"{size.base_width}x{size.base_height}":
         raise ExportError(
             f"level {name} is the base that levels double, and no generator of its own: choose from {there}"
         )
     raise ExportError(f"{checkpoint.parent} has not finished a level {name}: choose from {there}")
+
+
+def _level_name(path: Path) -> str:
+    """The size of the generator in ``path``, WIDTHxHEIGHT. Names of older files were the other way round."""
+    try:
+        return str(read_spec(path).size)
+    except CheckpointError:
+        return path.stem
 
 
 def _noise(generator: Generator) -> int:

@@ -43,7 +43,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for index, image in enumerate(pictures.images):
         (place / "sprites" / f"{index:02d}.png").write_bytes(encode_png(image))
     (place / "sprites" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nnothing")
-    ganfoundry("data", "import", place / "sprites", place / "pack", "--size", "40x32", "--licence", "CC BY-SA 4.0")
+    ganfoundry("data", "import", place / "sprites", place / "pack", "--size", "32x40", "--licence", "CC BY-SA 4.0")
     settings = ("--set", "width=8", "--set", "latent_dim=16", "--kimg", 0.2, "--batch", 8)
     ganfoundry("train", place / "pack", "--preset", "dcgan-cpu", "--out", place / "run", *settings)
     ganfoundry("export", place / "run", "--onnx", "--out", place / "bundle")

@@ -47,6 +47,7 @@ class TrainConfig:
     discriminator: dict[str, Any] = field(default_factory=dict)
     latent_dim: int = 100
     conditional: bool = False
+    balance: bool = False  # show every class equally often
     loss: str = "non-saturating"
     loss_options: dict[str, Any] = field(default_factory=dict)  # of that loss: trainer/losses.py
     real_labels: tuple[float, float] = (1.0, 1.0)  # (0.9, 0.9): one-sided smoothing; (0.8, 1): noisy

@@ -1,31 +1,38 @@
-"""The pack as an endless stream of batches whose order is a function of (seed, images seen)."""
+"""The pack as an endless stream of batches whose order is a function of (seed, images seen) alone."""
 
 import numpy as np
 import torch
 
 from core.pixels import to_values
 from core.spec import GeneratorSpec
+from trainer.data.classes import members
 from trainer.data.pack import Pack
-from trainer.data.sampler import indices
+from trainer.data.sampler import Order, balanced, indices
 from trainer.systems.players import Batch
 
 
 class Stream:
     """Real images in training order, on the training device."""
 
-    def __init__(self, pack: Pack, spec: GeneratorSpec, seed: int, device: torch.device) -> None:
+    def __init__(self, pack: Pack, spec: GeneratorSpec, seed: int, device: torch.device, balance: bool = False) -> None:
         self.pack = pack
         self.spec = spec
         self.seed = seed
         self.device = device
+        self.members = members(pack) if balance else None
 
     def read(self, images_seen: int, count: int, step: int) -> Batch:
         """The ``count`` images that follow ``images_seen`` images, for round ``step``."""
-        chosen = indices(len(self.pack), self.seed, images_seen, count)
+        chosen = self._chosen(images_seen, count)
         images = self._place(self.pack.gather(chosen))  # (n, h, w, c)
         labels = self.pack.labels if self.spec.classes and not self.spec.found_its_classes else None
         shown = None if labels is None else self._place(np.asarray(labels[chosen]))
         return Batch(to_values(images, self.spec.value_range), shown, step)
+
+    def _chosen(self, start: int, length: int) -> Order:
+        if self.members is None:
+            return indices(len(self.pack), self.seed, start, length)
+        return balanced(self.members, self.seed, start, length)
 
     def _place(self, array: np.ndarray) -> torch.Tensor:  # type: ignore[type-arg]
         tensor = torch.from_numpy(array)

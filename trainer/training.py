@@ -62,12 +62,14 @@ def plan(config: TrainConfig, pack: Pack) -> Plan:
     """Everything that follows from a config and a pack. Raises ConfigError or DataError if they do not fit."""
     if len(pack) < 2:
         raise DataError(f"the pack {pack.info.name} has {len(pack)} image: training needs at least 2")
-    info, config = pack.info, config.settled(len(pack))
+    info, config = pack.info, config.settled(pack.info.distinct or len(pack))
     _check_conditions(config, Heads.of(config.heads))
     if config.conditional and pack.labels is None:
         raise ConfigError(
             f"the pack {info.name} has no labels: import it with --labels folders, or do without --conditional"
         )
+    if config.balance and not config.conditional:
+        raise ConfigError("--balance is of classes, and this run learns none: add --conditional, or leave it out")
     spec = spec_of(config, info)
     return Plan(config, spec, pick_device(config.device), pack)
 
@@ -180,7 +182,7 @@ def _until_stopped(
 ) -> Outcome:
     """Train and save; whoever interrupts that twice is told what is lost."""
     try:
-        stream = Stream(planned.pack, planned.spec, planned.config.seed, planned.device)
+        stream = Stream(planned.pack, planned.spec, planned.config.seed, planned.device, planned.config.balance)
         hooks = _hooks(planned, run, training.images_seen, report, tick)
         if loop.run(training, stream, hooks, stopping):
             return Outcome.DONE

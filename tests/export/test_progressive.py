@@ -1,5 +1,7 @@
 """Generators that have not finished growing: what ships is the level they are at, and nothing of the others."""
 
+import shutil
+
 import pytest
 import torch
 from PIL import Image
@@ -43,9 +45,9 @@ def convolutions(model):
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """A run that finished 12x8 and 24x16 on its way to 48x32, each time with other weights."""
+    """A run that finished 8x12 and 16x24 on its way to 32x48, each time with other weights."""
     root = tmp_path_factory.mktemp("grown")
-    for seed, name in enumerate(("levels/12x8", "levels/24x16", "generator"), 1):
+    for seed, name in enumerate(("levels/8x12", "levels/16x24", "generator"), 1):
         generator = lively(tiny_spec("progressive", SIZES["tall RGB"]), seed)
         generator.grow(seed * LEVEL)
         save_generator(root / f"{name}.safetensors", generator if name == "generator" else generator.standing())
@@ -53,11 +55,11 @@ def run(tmp_path_factory):
 
 
 def test_a_finished_level_exports_at_its_own_size(run, tmp_path):
-    manifest = export_run(run, tmp_path / "bundle", level="24x16")
+    manifest = export_run(run, tmp_path / "bundle", level="16x24")
     assert (manifest.spec.height, manifest.spec.width) == (24, 16)
-    assert manifest.checkpoint_sha256 == sha256(run / "levels" / "24x16.safetensors")
+    assert manifest.checkpoint_sha256 == sha256(run / "levels" / "16x24.safetensors")
     verify_bundle(tmp_path / "bundle")
-    generator = load_generator(run / "levels" / "24x16.safetensors")
+    generator = load_generator(run / "levels" / "16x24.safetensors")
     golden = Golden.read(tmp_path / "bundle" / GOLDEN)
     with torch.no_grad():
         values = generator(torch.from_numpy(golden.inputs["z"][:8]))  # those with truncation 1
@@ -67,16 +69,16 @@ def test_a_finished_level_exports_at_its_own_size(run, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("level", "file"), [("12X8", "levels/12x8"), ("24x16", "levels/24x16"), ("48x32", "generator")]
+    ("level", "file"), [("8X12", "levels/8x12"), ("16x24", "levels/16x24"), ("32x48", "generator")]
 )
 def test_the_levels_of_a_run(run, level, file):
     checkpoint = run / "generator.safetensors"
     assert _level(checkpoint, load_generator(checkpoint), level) == run / f"{file}.safetensors"
 
 
-@pytest.mark.parametrize("level", ["16", "16x24", "", "x", "../generator", "96x64"])
+@pytest.mark.parametrize("level", ["16", "24x16", "", "x", "../generator", "64x96"])
 def test_a_level_the_run_has_not_finished(run, tmp_path, level):
-    with pytest.raises(ExportError, match=r"choose from 12x8, 24x16, 48x32$") as error:
+    with pytest.raises(ExportError, match=r"choose from 8x12, 16x24, 32x48$") as error:
         export_run(run, tmp_path / "bundle", level=level)
     assert "\n" not in str(error.value)
     assert not (tmp_path / "bundle").exists()
@@ -84,20 +86,31 @@ def test_a_level_the_run_has_not_finished(run, tmp_path, level):
 
 def test_the_base_is_no_generator_of_its_own(run, tmp_path):
     with pytest.raises(
-        ExportError, match=r"level 6x4 is the base that levels double.*: choose from 12x8, 24x16, 48x32$"
+        ExportError, match=r"level 4x6 is the base that levels double.*: choose from 8x12, 16x24, 32x48$"
     ):
-        export_run(run, tmp_path / "bundle", level="6x4")
+        export_run(run, tmp_path / "bundle", level="4x6")
 
 
 def test_the_last_level_is_not_finished_before_the_run_has_grown_to_it(run, tmp_path):
     generator = load_generator(run / "generator.safetensors")
     generator.grow(3 * LEVEL - 1)
     save_generator(tmp_path / "generator.safetensors", generator)
-    with pytest.raises(ExportError, match="has not finished a level 48x32: choose from none yet"):
-        export_run(tmp_path, tmp_path / "bundle", level="48x32")
+    with pytest.raises(ExportError, match="has not finished a level 32x48: choose from none yet"):
+        export_run(tmp_path, tmp_path / "bundle", level="32x48")
 
 
 def test_other_families_have_no_levels(tmp_path):
     save_generator(tmp_path / "generator.safetensors", lively(tiny_spec("dcgan", SIZES["square RGBA"])))
     with pytest.raises(ExportError, match="the family 'dcgan' does not grow level by level: omit --level"):
         export_run(tmp_path, tmp_path / "bundle", level="32x32")
+
+
+def test_levels_of_an_older_run_whose_files_are_named_the_other_way(run, tmp_path):
+    """They were HEIGHTxWIDTH once: what counts is the size that the file says itself."""
+    shutil.copytree(run, tmp_path / "older")
+    for old, new in (("8x12", "12x8"), ("16x24", "24x16")):
+        (tmp_path / "older" / "levels" / f"{old}.safetensors").rename(
+            tmp_path / "older" / "levels" / f"{new}.safetensors"
+        )
+    manifest = export_run(tmp_path / "older", tmp_path / "bundle", level="16x24")
+    assert (manifest.spec.width, manifest.spec.height) == (16, 24)

@@ -13,6 +13,8 @@ RESAMPLINGS = {
     "nearest": Image.Resampling.NEAREST,
 }
 
+_FEW_COLOURS = 64  # of pixel art: more is a picture with soft edges
+
 
 def fit(image: Image.Image, size: Size, mode: str, resample: str) -> Images:
     """An L, RGB or RGBA picture as uint8 RGBA ``(height, width, 4)``, straight alpha.
@@ -31,6 +33,20 @@ def fit(image: Image.Image, size: Size, mode: str, resample: str) -> Images:
     inner = _inner_size(image, size, whole_steps=resample == "nearest")
     picture = from_pillow(image.resize(inner, filtering), 4)
     return picture if inner == whole else _centred(picture, size, _margin(image))
+
+
+def resampling_for(image: Image.Image, size: Size, mode: str) -> str:
+    """How to resample a picture that nobody said it of: nearest for pixel art that grows by a whole factor."""
+    across, down = size.width / image.width, size.height / image.height
+    scale = {"pad": min(across, down), "crop": max(across, down)}.get(mode, across)
+    whole = scale >= 2 and scale == int(scale) and (mode != "stretch" or down == int(down))
+    return "nearest" if whole and _is_pixel_art(image) else "lanczos"
+
+
+def _is_pixel_art(image: Image.Image) -> bool:
+    """Whether it has few colours, for so many pixels that this is no accident. It is small: it grows."""
+    most = min(_FEW_COLOURS, max(image.width * image.height // 4, 2))
+    return image.getcolors(most) is not None
 
 
 def _centre(image: Image.Image, size: Size) -> tuple[float, float, float, float]:

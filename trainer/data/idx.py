@@ -65,7 +65,7 @@ def read_images(path: Path) -> tuple[int, Iterator[Images]]:
     """
     count, height, width = _header(path, 3)
     if height * width > MOST_PIXELS:
-        raise DataError(f"{path} claims images of {height}x{width} pixels: it is damaged, fetch it again")
+        raise DataError(f"{path} claims images of {width}x{height} pixels: it is damaged, fetch it again")
     return count, _pictures(path, count, height, width)
 
 

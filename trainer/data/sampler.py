@@ -1,5 +1,6 @@
 """The order in which a run sees its images, as a pure function: nothing to save, nothing to restore."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 from core.errors import DataError
 
 Order = NDArray[np.int64]
+_CLASSES = 1 << 32  # in the seed of the order of classes, where others have the number of a class
 
 
 def indices(count: int, seed: int, start: int, length: int) -> Order:
@@ -27,8 +29,27 @@ def indices(count: int, seed: int, start: int, length: int) -> Order:
     return chosen
 
 
+def balanced(members: Sequence[Order], seed: int, start: int, length: int) -> Order:
+    """The images at positions ``start`` … of an order in which every class comes equally often, int64 ``(length,)``.
+
+    ``members`` are the rows of each class, none empty. Every stretch of as many positions as there are classes shows
+    each of them once, in an order of its own; a class shows its images in epochs like those of ``indices``.
+    """
+    chosen = np.empty(length, np.int64)
+    for place in range(length):
+        turn, slot = divmod(start + place, len(members))
+        label = int(_of_class(len(members), seed, turn, _CLASSES)[slot])
+        epoch, offset = divmod(turn, len(members[label]))
+        chosen[place] = members[label][_of_class(len(members[label]), seed, epoch, label)[offset]]
+    return chosen
+
+
 @lru_cache(maxsize=2)
-def _permutation(count: int, seed: int, epoch: int) -> Order:
+def _permutation(count: int, seed: int, epoch: int, *of: int) -> Order:
     # NumPy guarantees the stream of the legacy RandomState (NEP 19): a run resumed next year goes on as it began.
-    state = np.random.SeedSequence((seed, epoch)).generate_state(4)
+    state = np.random.SeedSequence((seed, epoch, *of)).generate_state(4)
     return np.random.RandomState(state).permutation(count).astype(np.int64)
+
+
+# Every class is somewhere in an epoch of its own, and most of these permutations are short.
+_of_class = lru_cache(maxsize=1024)(_permutation.__wrapped__)

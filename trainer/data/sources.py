@@ -1,7 +1,8 @@
-"""Where pictures come from: folders of images, sprite sheets, idx sets. And what was left out on the way."""
+"""Where pictures come from: folders and archives of images, sheets, atlases, idx sets. And what was left out."""
 
-import os
+import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,38 +10,50 @@ from PIL import Image
 
 from core.errors import ConfigError, DataError
 from core.images import to_pillow
-from trainer.data.grid import Grid, cells, check_grid, identity, is_empty
+from trainer.data.atlas import Frame, cut_frames, frames_of
+from trainer.data.grid import Layout, doubts
 from trainer.data.idx import IdxSet, find_idx, read_images, read_labels
-from trainer.data.reading import read_image
+from trainer.data.labels import Labels, NoLabel, labels_by, no_labels
+from trainer.data.listing import File, Listing, file_of, list_folder, list_zip, printable
+from trainer.data.notes import ATLASES, OURS
+from trainer.data.reading import MadeByUs, read_pictures
 
 Progress = Callable[[int, int], None]  # files (of an idx set: images) done, and in all
+_LARGEST_JSON = 1 << 26  # bytes of an atlas
 
 
 @dataclass
 class Source:
-    """The pictures of a folder, file or idx set, and a record that grows while they are read."""
+    """The pictures of a folder, archive, file or idx set, and a record that grows while they are read."""
 
     path: Path
-    grid: Grid | None
-    by_folder: bool
-    progress: Progress
+    layout: Layout | None = None
+    labelled: str | None = None  # the way, as --labels has it
+    frames: str = "first"
+    progress: Progress = lambda *_: None
     labels: list[str] = field(default_factory=list)  # the class of each picture so far, or empty
-    skipped: list[tuple[str, str]] = field(default_factory=list)  # (relative path, reason)
-    empty_cells: int = 0
-    duplicate_cells: int = 0
-    _seen: set[tuple[str, bytes]] = field(default_factory=set)
+    listing: Listing = field(default_factory=Listing)
+    classes_said: str = ""
+    doubted: list[tuple[str, str]] = field(default_factory=list)  # sheets that may be cut in the wrong places
+    _atlases: dict[tuple[str, ...], list[Frame]] = field(default_factory=dict)
+    _labelling: Labels = field(default_factory=no_labels)
+
+    @property
+    def skipped(self) -> list[tuple[str, str]]:
+        """The files that were not used, each with the reason, in the order of their names."""
+        return self.listing.skipped
 
     def pictures(self) -> Iterator[Image.Image]:
         """Every picture in L, RGB or RGBA, in the order of the file names, then row by row of the sheet."""
         idx = find_idx(self.path)
         return self._from_files() if idx is None else self._from_idx(idx)
 
-    def classes(self) -> tuple[str, ...]:
-        """The classes that have pictures: numbers by value, then names."""
-        return tuple(sorted(set(self.labels), key=_rank))
+    def classes(self, labels: list[str]) -> tuple[str, ...]:
+        """The classes among ``labels``: numbers by value, then names."""
+        return tuple(sorted(set(labels), key=_rank))
 
     def _from_idx(self, idx: IdxSet) -> Iterator[Image.Image]:
-        if self.grid or self.by_folder:
+        if self.layout or self.labelled:
             raise ConfigError(f"{idx.images} is an idx file: leave out --grid and --labels, it has its own labels")
         total, images = read_images(idx.images)
         if idx.labels:
@@ -50,71 +63,100 @@ class Source:
             self.progress(done, total)
 
     def _from_files(self) -> Iterator[Image.Image]:
-        if self.by_folder and not self.path.is_dir():
-            raise ConfigError(f"--labels folders needs a folder of class folders, and {self.path} is a file")
-        root = self.path if self.path.is_dir() else self.path.parent
-        files = self._listed() if self.path.is_dir() else [self.path]
-        for done, path in enumerate(files, 1):
-            name = printable(path.relative_to(root).as_posix())
-            image = self._read(path, name)
-            if image is not None:
-                yield from self._cut(image, self._class_of(name))
+        self.listing = self._listed()
+        files = self._find_atlases(self.listing.files)
+        if self.labelled:
+            self._labelling = labels_by(self.labelled, self.path, files)
+            self.classes_said = self._labelling.said
+        files = [file for file in files if file.parts not in self._labelling.used]
+        for done, file in enumerate(files, 1):
+            yield from self._from_file(file)
             self.progress(done, len(files))
 
-    def _listed(self) -> list[Path]:
-        """All files under the folder, sorted, without what begins with a dot. Linked folders are not followed."""
-        found: list[Path] = []
-        for folder, folders, names in os.walk(self.path, onerror=self._skip_folder):
-            folders[:] = [name for name in folders if not name.startswith(".")]
-            found += [Path(folder, name) for name in names if not name.startswith(".")]
-        return sorted(found, key=lambda path: path.parts)
+    def _listed(self) -> Listing:
+        if self.path.is_dir():
+            return list_folder(self.path)
+        if zipfile.is_zipfile(self.path):
+            return list_zip(self.path)
+        if self.labelled == "folders":
+            raise ConfigError(f"--labels folders needs a folder of class folders, and {self.path} is a file")
+        return Listing([file_of(self.path)])
 
-    def _skip_folder(self, error: OSError) -> None:
-        name = os.path.relpath(error.filename, self.path)
-        self.skipped.append((printable(name), f"cannot be read: {error.strerror}"))
+    def _from_file(self, file: File) -> Iterator[Image.Image]:
+        """The pictures of one file that have the class they need. What is wrong with the file alone is recorded."""
+        for name, picture in self._safely(file):
+            parts = (*file.parts[:-1], *name.split("/")) if name else file.parts
+            try:
+                label = self._labelling.of(parts)
+            except NoLabel as error:
+                self.skipped.append((printable("/".join(parts)), str(error)))
+                continue
+            if label is not None:
+                self.labels.append(label)
+            yield picture
 
-    def _read(self, path: Path, name: str) -> Image.Image | None:
+    def _safely(self, file: File) -> Iterator[tuple[str, Image.Image]]:
         try:
-            image = read_image(path)
-            if self.grid is not None:
-                check_grid(image, self.grid)
+            with closing(file.open()) as opened:
+                for image in read_pictures(opened, file.parts[-1], self.frames, self.listing.notes):
+                    yield from self._cut(image, file)
+        except MadeByUs:
+            self.listing.notes[OURS] += 1
         except DataError as error:
-            self.skipped.append((name, str(error)))
-            return None
-        return image
+            self.skipped.append((file.name, str(error)))
 
-    def _class_of(self, name: str) -> str | None:
-        if not self.by_folder:
-            return None
-        folder, inside, _ = name.partition("/")
-        if not inside:
-            raise DataError(f"{name} lies outside the class folders: move it into one, or leave out --labels folders")
-        return folder
+    def _cut(self, image: Image.Image, file: File) -> Iterator[tuple[str, Image.Image]]:
+        """The sprites of a sheet, with their names where they have any; else the picture itself."""
+        frames = self._atlases.get(file.parts)
+        if self.layout is not None:
+            for cell in self.layout.cells(image):
+                yield "", cell
+            if doubt := doubts(image, self.layout):
+                self.doubted.append((file.name, doubt))
+        elif frames:
+            self.listing.notes[ATLASES] += 1
+            yield from cut_frames(image, frames)
+        else:
+            yield "", image
 
-    def _cut(self, image: Image.Image, label: str | None) -> Iterator[Image.Image]:
-        for picture in [image] if self.grid is None else cells(image, self.grid):
-            if self.grid is None or self._is_new(picture, label or ""):
-                if label is not None:
-                    self.labels.append(label)
-                yield picture
+    def _find_atlases(self, files: list[File]) -> list[File]:
+        """Remember the frames of every sheet that has them in a JSON beside it; the files without these JSONs."""
+        if self.layout is not None:
+            return files
+        known = {file.parts for file in files}
+        beside = files if self.path.is_dir() or len(files) != 1 else [*files, *_json_beside(self.path)]
+        used: set[tuple[str, ...]] = set()
+        for file in beside:
+            if not file.parts[-1].lower().endswith((".json", ".atlas")):
+                continue
+            for sheet, frames in self._frames_in(file).items():
+                parts = _sheet_of(file.parts, sheet, known)
+                if parts is not None:
+                    self._atlases[parts] = frames
+                    used.add(file.parts)
+        return [file for file in files if file.parts not in used]
 
-    def _is_new(self, cell: Image.Image, label: str) -> bool:
-        """Whether a cell holds something not seen in its class yet; counts it if not."""
-        if is_empty(cell):
-            self.empty_cells += 1
-            return False
-        key = (label, identity(cell))
-        if key in self._seen:
-            self.duplicate_cells += 1
-            return False
-        self._seen.add(key)
-        return True
+    def _frames_in(self, file: File) -> dict[str, list[Frame]]:
+        try:
+            with closing(file.open()) as opened:
+                return frames_of(opened.read(_LARGEST_JSON).decode("utf-8-sig"))
+        except UnicodeDecodeError:
+            return {}
+        except DataError as error:
+            self.skipped.append((file.name, str(error)))
+            return {}
+
+
+def _sheet_of(parts: tuple[str, ...], sheet: str, known: set[tuple[str, ...]]) -> tuple[str, ...] | None:
+    """The sheet that the JSON at ``parts`` belongs to: the one it names, else the one of its own name."""
+    stem = parts[-1].rpartition(".")[0]
+    names = [sheet, *(f"{stem}{ending}" for ending in (".png", ".webp", ""))]
+    return next((found for name in names if name and (found := (*parts[:-1], name)) in known), None)
+
+
+def _json_beside(path: Path) -> list[File]:
+    return [file_of(path.with_suffix(".json"))] if path.with_suffix(".json").is_file() else []
 
 
 def _rank(name: str) -> tuple[int, int, str]:
     return (0, int(name), name) if name.isdecimal() else (1, 0, name)
-
-
-def printable(text: str) -> str:
-    """A file name fit for one line of UTF-8, whatever bytes it is made of."""
-    return "".join(letter if letter.isprintable() else "�" for letter in text)

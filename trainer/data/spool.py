@@ -18,16 +18,18 @@ class Spool:
         self._file = file
         self._shape = (height, width, 4)
         self._opaque: list[bool] = []
+        self.empty: list[bool] = []  # of each, whether nothing was in it before it was fitted
         self._coloured = False
 
     def __len__(self) -> int:
         return len(self._opaque)
 
-    def add(self, picture: Images, opaque: bool) -> None:
+    def add(self, picture: Images, opaque: bool, empty: bool = False) -> None:
         """Append a picture. Of an opaque one only the margins are transparent, with a colour to fall back on."""
         self._file.write(np.ascontiguousarray(picture).data)
         self._coloured = self._coloured or bool((picture[..., :2] != picture[..., 1:3]).any())
         self._opaque.append(opaque or bool((picture[..., 3] == 255).all()))
+        self.empty.append(empty)
 
     @property
     def channels(self) -> int:

@@ -1,12 +1,17 @@
 """A pack for people: a table of what it holds, and a picture of it."""
 
+import re
+from collections import Counter
+from pathlib import Path
+
 import numpy as np
 from PIL import Image
 
 from core.images import over_checkerboard, sheet, to_pillow
-from trainer.data.pack import Pack
+from trainer.data.pack import Pack, PackInfo
 
 _SKIPPED_SHOWN = 5
+_PLAIN = ("not an image",)  # of these files nobody wants the names, but the kinds
 _CHANNEL_NAMES = {1: "grey", 3: "RGB", 4: "RGBA"}
 # Thumbnails on a contact sheet are enlarged or reduced to about this many pixels.
 _THUMBNAIL = 96
@@ -17,15 +22,17 @@ def describe(pack: Pack) -> list[tuple[str, str]]:
     info = pack.info
     rows = [
         ("name", info.name),
-        ("images", f"{info.count:,}"),
-        ("size", f"{info.height}x{info.width} (height x width)"),
+        ("images", _images(info)),
+        ("size", _size(info)),
         ("channels", f"{info.channels} ({_CHANNEL_NAMES[info.channels]})"),
         ("classes", _classes(pack)),
         ("source", info.source),
         ("licence", info.licence or "not stated"),
         ("attribution", info.attribution),
         ("options", ", ".join(f"{name} {value}" for name, value in info.options.items() if value is not None)),
-        ("dropped cells", _dropped(pack)),
+        ("duplicates", _found(pack, info.duplicates, "duplicates", "look exactly like an earlier one")),
+        ("empty", _found(pack, info.empty, "empty", "are empty or of a single colour")),
+        *info.notes,
         ("fingerprint", info.fingerprint),
         ("on disk", _bytes(sum(p.stat().st_size for p in pack.path.rglob("*") if p.is_file()))),
     ]
@@ -33,12 +40,17 @@ def describe(pack: Pack) -> list[tuple[str, str]]:
 
 
 def contact_sheet(pack: Pack, count: int = 64) -> Image.Image:
-    """``count`` images spread evenly over the pack, in rows over a checkerboard, as an RGB picture."""
+    """``count`` images spread evenly over the pack, in rows over a checkerboard, as an RGBA picture.
+
+    What is no image, gaps and unused cells, is transparent: it is not taken for an empty one.
+    """
     chosen = pack.gather(np.linspace(0, len(pack) - 1, min(count, len(pack))).round().astype(np.int64))
     longest = max(pack.info.height, pack.info.width)
     enlarge, reduce = max(_THUMBNAIL // longest, 1), max(longest // _THUMBNAIL, 1)
-    page = sheet(chosen.repeat(enlarge, axis=1).repeat(enlarge, axis=2), gap=4 * reduce)
-    return to_pillow(over_checkerboard(page, square=8 * reduce)).reduce(reduce)
+    large = chosen.repeat(enlarge, axis=1).repeat(enlarge, axis=2)
+    page = over_checkerboard(sheet(large, gap=4 * reduce), square=8 * reduce)
+    used = sheet(np.full((*large.shape[:3], 1), 255, np.uint8), gap=4 * reduce)
+    return to_pillow(np.dstack([page, used])).reduce(reduce)
 
 
 def _classes(pack: Pack) -> str:
@@ -52,16 +64,46 @@ def _bytes(count: int) -> str:
     return f"{count / 1e6:,.1f} MB" if count >= 1e6 else f"{count / 1e3:,.1f} kB"
 
 
-def _dropped(pack: Pack) -> str:
-    empty, duplicate = pack.info.empty_cells, pack.info.duplicate_cells
-    return f"{empty:,} empty, {duplicate:,} duplicate" if empty or duplicate else ""
+def _size(info: PackInfo) -> str:
+    """Which side is which is said where it matters: packs and scripts from before had the height first."""
+    size = f"{info.width}x{info.height}"
+    return size if info.width == info.height else f"{size} ({info.width} wide, {info.height} high)"
+
+
+def _images(info: PackInfo) -> str:
+    twins = info.distinct and info.distinct < info.count
+    return f"{info.count:,}, {info.distinct:,} of them distinct" if twins else f"{info.count:,}"
+
+
+def _found(pack: Pack, count: int, option: str, what: str) -> str:
+    """How many pictures of the source were of a kind, and whether they are in the pack; nothing of older packs."""
+    if not pack.info.distinct and not count:
+        return ""
+    kept = pack.info.options.get(option) == "keep"
+    return f"{count:,} {what}: {'kept' if kept else 'dropped'}" if count else "none"
 
 
 def _skipped(pack: Pack) -> list[tuple[str, str]]:
-    """How many files were left out, and the first of them with their reasons."""
-    skipped = pack.info.skipped
-    rows = [("skipped files", f"{len(skipped):,}")]
-    rows += [("", f"{path}: {reason}") for path, reason in skipped[:_SKIPPED_SHOWN]]
-    if len(skipped) > _SKIPPED_SHOWN:
-        rows.append(("", f"… and {len(skipped) - _SKIPPED_SHOWN:,} more, all in dataset.json"))
+    """How many files were left out, by reason: damaged ones first and each by name, then the commonest."""
+    groups: dict[str, list[tuple[str, str]]] = {}
+    for path, reason in pack.info.skipped:
+        groups.setdefault(re.split(r"[:(]", reason)[0].strip(), []).append((path, reason))
+    rows = [("skipped files", f"{len(pack.info.skipped):,}")]
+    for kind, files in sorted(groups.items(), key=lambda group: (_harmless(group[0]), -len(group[1]), group[0])):
+        if len(files) > 1:
+            rows.append(("", f"{len(files):,} {kind}{_endings(files) if kind in _PLAIN else ''}"))
+        if kind not in _PLAIN or len(files) == 1:
+            rows += [("", f"{path}: {reason}") for path, reason in files[:_SKIPPED_SHOWN]]
+            if len(files) > _SKIPPED_SHOWN:
+                rows.append(("", f"… and {len(files) - _SKIPPED_SHOWN:,} more, all in dataset.json"))
     return rows
+
+
+def _harmless(kind: str) -> int:
+    """Damaged pictures come first: they are lost; then what could be had; last what never was a picture."""
+    return 0 if kind.startswith(("damaged", "empty file", "cannot be read")) else 2 if kind in _PLAIN else 1
+
+
+def _endings(files: list[tuple[str, str]]) -> str:
+    counts = Counter(Path(path).suffix.lower() or "no ending" for path, _ in files)
+    return f" ({', '.join(f'{ending} {count:,}' for ending, count in counts.most_common(_SKIPPED_SHOWN))})"

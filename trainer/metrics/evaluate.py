@@ -22,7 +22,7 @@ from trainer.metrics.features import Make, Progress, chosen_reals, fake_features
 from trainer.metrics.frechet import frechet_distance
 from trainer.metrics.kid import kid, kid_over_subsets
 from trainer.metrics.memorisation import Memorisation, draw, find_copies
-from trainer.metrics.precision_recall import precision_recall
+from trainer.metrics.precision_recall import distinct, precision_recall
 
 LEAST = 16  # images of a set: below, no figure means anything
 SUBSETS = 50
@@ -86,18 +86,19 @@ def evaluate(
     """
     if not LEAST <= samples <= LAST_SEED - seed:
         raise ConfigError(f"--samples {samples} --seed {seed}: at least {LEAST} samples, and seeds up to {LAST_SEED}")
-    if len(pack) < 2 * LEAST:
-        raise DataError(f"the pack {pack.info.name} has {len(pack)} images: judging by it needs at least {2 * LEAST}")
+    _check_enough(pack, len(pack))
     inputs = inputs_like(pack, spec, range(seed, seed + samples))
     reals = real_features(pack, extractor, step("reading real images"))
     fakes = fake_features(make, inputs, extractor, step("making images"))
     step("comparing")
-    half, copies = len(reals) // 2, find_copies(fakes, reals)
+    own = reals[distinct(reals)]  # a picture in both halves would bring them nearer than any generator can come
+    _check_enough(pack, len(own))
+    half, copies = len(own) // 2, find_copies(fakes, reals)
     evaluation = Evaluation(
         figures=compare(fakes, reals),
-        ground=compare(reals[:half], reals[half:]),
+        ground=compare(own[:half], own[half:]),
         extractor=extractor,
-        facts=_facts(spec, pack, extractor, samples, seed, len(reals)),
+        facts=_facts(spec, pack, extractor, samples, seed, (len(reals), len(own))),
         copies=copies,
     )
     chosen = chosen_reals(pack)
@@ -131,11 +132,23 @@ def save_results(evaluation: Evaluation, picture: Image.Image, path: Path) -> No
 
 
 def compare(fakes: Tensor, reals: Tensor) -> Figures:
-    """Every figure of features ``(m, d)`` against ``(n, d)``; precision and recall on equally many of both."""
+    """Every figure of features ``(m, d)`` against ``(n, d)``; precision and recall on equally many of both.
+
+    KID and the Fréchet distance compare distributions, where a picture that is there twice counts twice; precision
+    and recall compare sets, where it is one.
+    """
     fewer = min(len(fakes), len(reals))
     mean, deviation = kid_over_subsets(fakes, reals, _subset_size(fewer), SUBSETS)
-    precision, recall = precision_recall(fakes[:fewer], reals[:fewer], NEIGHBOUR)
+    own = reals[distinct(reals)]
+    even = min(len(fakes), len(own))
+    precision, recall = precision_recall(fakes[:even], own[:even], NEIGHBOUR)
     return Figures(kid(fakes, reals), mean, deviation, frechet_distance(fakes, reals), precision, recall)
+
+
+def _check_enough(pack: Pack, count: int) -> None:
+    if count < 2 * LEAST:
+        found = f"{len(pack)} images" if count == len(pack) else f"{count} distinct images"
+        raise DataError(f"the pack {pack.info.name} has {found}: judging by it needs at least {2 * LEAST}")
 
 
 def _subset_size(fewer: int) -> int:
@@ -144,9 +157,10 @@ def _subset_size(fewer: int) -> int:
 
 
 def _facts(
-    spec: GeneratorSpec, pack: Pack, extractor: Extractor, samples: int, seed: int, reals: int
+    spec: GeneratorSpec, pack: Pack, extractor: Extractor, samples: int, seed: int, counts: tuple[int, int]
 ) -> dict[str, Any]:
-    origin = spec.provenance
+    """``counts`` are how many real images were looked at, and how many of these are distinct."""
+    origin, (reals, own) = spec.provenance, counts
     return {
         "protocol": {
             **extractor.protocol,
@@ -154,9 +168,10 @@ def _facts(
             "seeds": [seed, seed + samples - 1],
             "labels": "as frequent as in the data" if spec.classes else None,
             "real_images": reals,
+            "distinct_real_images": own,
             "kid": "unbiased MMD², kernel (x·y/d + 1)³, over all images at once",
             "kid_mean_and_std": f"over {SUBSETS} subsets of {_subset_size(min(samples, reals))}",
-            "precision_and_recall": f"k = {NEIGHBOUR}, on {min(samples, reals)} images of each",
+            "precision_and_recall": f"k = {NEIGHBOUR}, on {min(samples, own)} of each, the real ones distinct",
         },
         "generator": {"preset": origin.preset, "images_seen": origin.images_seen, "trained_on": origin.data_name},
         "data": {

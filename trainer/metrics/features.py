@@ -74,8 +74,8 @@ def inputs_like(pack: Pack, spec: GeneratorSpec, seeds: Sequence[int]) -> Mappin
     info = pack.info
     if (spec.height, spec.width, spec.channels) != (info.height, info.width, info.channels):
         raise DataError(
-            f"the generator makes {spec.height}x{spec.width} images of {spec.channels} channels, the pack {info.name} "
-            f"holds {info.height}x{info.width} of {info.channels}: import the data again with --size and --channels"
+            f"the generator makes {spec.width}x{spec.height} images of {spec.channels} channels, the pack {info.name} "
+            f"holds {info.width}x{info.height} of {info.channels}: import the data again with --size and --channels"
         )
     inputs = sample_inputs(spec, seeds)
     if spec.codes:

@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from core.errors import DataError
 from core.images import Images, over_checkerboard, to_pillow
-from trainer.metrics.precision_recall import neighbours
+from trainer.metrics.precision_recall import distinct, neighbours
 
 SAMPLES = 16
 NEAREST = 4  # real images shown for each sample
@@ -25,7 +26,8 @@ class Memorisation:
     ``(16, 4)`` how far those are in feature space; ``percentiles`` ``(16,)`` says how many per cent of the real
     images have another one as near as that. ``between`` maps 1, 5, 25 and 50 to the percentile of distances from a
     real image to its nearest other one; ``suspicious`` is the share of all samples nearer to a real image than the
-    first of these: about 1 % is what images of the same kind, none of them copied, would give.
+    first of these: about 1 % is what images of the same kind, none of them copied, would give. A real image that is
+    there several times counts once in all of this: its twin, at distance 0, says nothing of how near two images are.
     """
 
     samples: NDArray[np.int64]
@@ -37,9 +39,17 @@ class Memorisation:
 
 
 def find_copies(fakes: Tensor, reals: Tensor) -> Memorisation:
-    """Look for copies among features ``(m, d)`` of samples, given those ``(n, d)`` of the real images."""
-    near, rows = (t.numpy() for t in neighbours(fakes, reals, min(NEAREST, len(reals))))  # (m, 4)
-    among = np.sort(neighbours(reals, reals, 1, same=True)[0][:, 0].numpy())  # (n,)
+    """Look for copies among features ``(m, d)`` of samples, given those ``(n, d)`` of the real images.
+
+    Raises DataError unless at least two of the real images are distinct.
+    """
+    kept = distinct(reals)  # (k,)
+    if len(kept) < 2:
+        raise DataError("all real images look the same: judging by them needs at least two that differ")
+    own = reals[kept]
+    nearest = neighbours(fakes, own, min(NEAREST, len(own)))  # distances and rows, (m, 4)
+    among = np.sort(neighbours(own, own, 1, same=True)[0][:, 0].numpy())  # (k,)
+    near, rows = nearest[0].numpy(), kept[nearest[1]].numpy()
     first = np.argsort(near[:, 0], kind="stable")[:SAMPLES]
     between = {percent: float(np.percentile(among, percent)) for percent in _PERCENTS}
     return Memorisation(

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from core.sizes import plan_size
-from trainer.data.fitting import FITS, RESAMPLINGS, fit
+from trainer.data.fitting import FITS, RESAMPLINGS, fit, resampling_for
 
 SIZE = plan_size(16, 24)
 PALETTE = np.array([[0, 0, 0], [255, 0, 77], [41, 173, 255], [255, 241, 232]], np.uint8)
@@ -97,3 +97,22 @@ def test_behind_the_margin_of_an_opaque_picture_lies_its_background():
     pixels[4:12, 4:12] = [255, 0, 0]
     pixels[0, 0] = 5
     assert (fit(Image.fromarray(pixels), SIZE, "pad", "area")[:, :4] == [200, 200, 200, 0]).all()
+
+
+SQUARE = plan_size(64, 64)
+
+
+def test_pixel_art_that_grows_by_a_whole_factor_is_enlarged_with_nearest():
+    art = palette_picture(16, 16)
+    assert [resampling_for(art, SQUARE, mode) for mode in FITS] == ["nearest"] * 3
+    assert resampling_for(palette_picture(8, 16), SQUARE, "pad") == "nearest"
+    assert resampling_for(palette_picture(24, 24), SQUARE, "pad") == "lanczos"  # 2⅔ times
+    assert resampling_for(palette_picture(64, 64), SQUARE, "pad") == "lanczos"  # as it is
+    assert resampling_for(palette_picture(128, 128), SQUARE, "pad") == "lanczos"  # smaller
+    assert resampling_for(palette_picture(16, 24), SQUARE, "stretch") == "lanczos"
+
+
+def test_pictures_with_soft_edges_are_not_pixel_art():
+    soft = np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8)
+    assert resampling_for(Image.fromarray(soft), SQUARE, "pad") == "lanczos"
+    assert resampling_for(Image.fromarray(soft[..., 0]), SQUARE, "pad") == "lanczos"

@@ -58,7 +58,7 @@ def test_what_cannot_be_used_is_listed_with_reasons(tmp_path, folder):
     assert reasons["empty.png"] == "empty file"
     assert reasons["notes.txt"] == "not an image"
     assert reasons["cut.png"].startswith("damaged")
-    assert reasons["b/gone.png"] == "damaged or unreadable: No such file or directory"
+    assert reasons["b/gone.png"] == "a link that leads nowhere"
 
 
 def test_strict_names_the_first_file_and_the_count_and_leaves_nothing(tmp_path, folder):
@@ -81,10 +81,14 @@ def test_the_fingerprint_does_not_depend_on_the_place_or_the_time(tmp_path, fold
     assert load(moved, tmp_path).info.fingerprint != first.fingerprint
 
 
-def test_the_same_picture_twice_is_kept(tmp_path):
+def test_the_same_picture_twice_is_counted_and_dropped_unless_it_is_to_be_kept(tmp_path):
     for name in ("a.png", "b.png"):
         save(tmp_path / "in" / name, noise(0))
-    assert len(load(tmp_path / "in", tmp_path)) == 2
+    info = load(tmp_path / "in", tmp_path).info
+    assert (info.count, info.duplicates, info.distinct) == (1, 1, 1)
+    info = load(tmp_path / "in", tmp_path, duplicates="keep").info
+    assert (info.count, info.duplicates, info.distinct) == (2, 1, 1)
+    assert info.options["duplicates"] == "keep"
 
 
 def test_one_image_is_a_pack_too(tmp_path):
@@ -181,7 +185,7 @@ def test_a_sheet_is_cut_and_empty_and_duplicate_cells_dropped(tmp_path):
     options = ImportOptions(plan_size(8, 12), grid=(12, 8))
     pack = import_images(source, tmp_path / "pack", options)
     assert np.array_equal(pack.images, [one, two])
-    assert (pack.info.empty_cells, pack.info.duplicate_cells) == (2, 2)
+    assert (pack.info.empty, pack.info.duplicates) == (2, 2)
     assert pack.info.options["grid"] == "12x8"
 
 
@@ -212,7 +216,7 @@ def test_nothing_usable_is_an_error_that_leaves_nothing(tmp_path):
     with pytest.raises(DataError, match=r"no usable image .*1 skipped.*notes.txt \(not an image\)"):
         load(source, tmp_path)
     save(source / "sheet.png", np.zeros((32, 32, 3), np.uint8))
-    with pytest.raises(DataError, match=r"no usable image .*4 empty cells"):
+    with pytest.raises(DataError, match=r"no usable image .*4 empty or flat\): --empty keep"):
         load(source / "sheet.png", tmp_path, grid=(16, 16))
     assert [path.name for path in tmp_path.iterdir()] == ["in"]
 
@@ -261,7 +265,7 @@ def test_names_no_terminal_can_print_are_made_printable(tmp_path):
     save(tmp_path / "in" / "a.png", noise(0))
     Path(os.fsdecode(bytes(tmp_path / "in") + b"/\xff\n.txt")).write_text("x")
     (skipped,) = load(tmp_path / "in", tmp_path).info.skipped
-    assert skipped == ("��.txt", "not an image")
+    assert skipped == ("\\xff\\n.txt", "not an image")
 
 
 @pytest.mark.parametrize(
@@ -269,8 +273,12 @@ def test_names_no_terminal_can_print_are_made_printable(tmp_path):
     [
         ({"fit": "squash"}, "--fit must be pad or crop or stretch, not squash"),
         ({"resample": "cubic"}, "--resample must be lanczos or area or nearest"),
+        ({"duplicates": "some"}, "--duplicates must be drop or keep, not some"),
+        ({"empty": "some"}, "--empty must be drop or keep"),
+        ({"frames": "last"}, "--frames must be first or all"),
+        ({"spacing": (2, 2)}, "give --grid too"),
         ({"channels": 2}, "--channels must be 1 or 3 or 4, not 2"),
-        ({"labels": "names"}, "--labels must be folders"),
+        ({"labels": "names"}, "--labels names: write folders, a list"),
         ({"grid": (0, 8)}, "--grid 0x8"),
     ],
 )
@@ -287,4 +295,58 @@ def test_sizes_no_network_can_make_are_refused_with_the_nearest():
 def test_what_was_asked_is_kept(tmp_path, folder):
     info = load(folder, tmp_path, name="mine", licence="CC0-1.0", attribution="by me", fit="crop").info
     assert (info.name, info.licence, info.attribution) == ("mine", "CC0-1.0", "by me")
-    assert info.options == {"fit": "crop", "resample": "lanczos", "channels": None, "grid": None}
+    assert info.options == {"fit": "crop", "resample": "auto", "channels": None, "grid": None}
+
+
+def test_pixel_art_keeps_its_pixels_unless_another_way_is_asked_for(tmp_path):
+    art = np.array([[0, 0, 0], [255, 0, 77], [41, 173, 255]], np.uint8)[np.random.default_rng(0).integers(0, 3, (8, 8))]
+    source = save(tmp_path / "in" / "a.png", art)
+    pack = load(source, tmp_path)
+    assert np.array_equal(pack.images[0], art.repeat(2, axis=0).repeat(2, axis=1))
+    assert pack.info.notes[0][0] == "pixel art" and "nearest" in pack.info.notes[0][1]
+    smooth = load(source, tmp_path, resample="lanczos")
+    assert not np.array_equal(smooth.images, pack.images) and smooth.info.notes == ()
+
+
+@pytest.mark.parametrize("channels", [None, 4, 1])
+def test_empty_and_flat_pictures_are_counted_and_dropped_unless_they_are_to_be_kept(tmp_path, channels):
+    save(tmp_path / "in" / "a.png", noise(0))
+    save(tmp_path / "in" / "clear.png", np.dstack([noise(1), np.zeros((16, 16), np.uint8)]))
+    save(tmp_path / "in" / "red.png", np.full((8, 16, 3), (255, 0, 0), np.uint8))
+    info = load(tmp_path / "in", tmp_path, channels=channels).info
+    assert (info.count, info.empty, info.duplicates, info.distinct) == (1, 2, 0, 1)
+    info = load(tmp_path / "in", tmp_path, channels=channels, empty="keep").info
+    assert (info.count, info.empty, info.distinct) == (3, 2, 3)
+
+
+def test_twins_are_found_as_they_are_in_the_pack(tmp_path):
+    """Another file, another size or another colour may be the same picture to a network."""
+    save(tmp_path / "in" / "a.png", GREY)
+    Image.fromarray(GREY).save(tmp_path / "in" / "b.bmp")
+    save(tmp_path / "in" / "c.png", GREY.repeat(2, axis=0).repeat(2, axis=1))
+    assert load(tmp_path / "in", tmp_path, resample="area").info.duplicates == 2
+    shade = np.array(luma_twin(GREY[..., 0]), np.uint8)
+    save(tmp_path / "in" / "d.png", shade)
+    assert load(tmp_path / "in", tmp_path, resample="area").info.duplicates == 2
+    assert load(tmp_path / "in", tmp_path, resample="area", channels=1).info.duplicates == 3
+
+
+def luma_twin(grey):
+    """A picture in colour whose grey is ``grey``: blue weighs so little that one level of it does not count."""
+    colour = np.repeat(grey[..., None], 3, axis=2).astype(int)
+    colour[..., 2] += np.where(grey < 255, 1, -1)
+    return colour
+
+
+def test_a_sheet_cut_in_the_wrong_places_is_said(tmp_path):
+    page = np.zeros((52, 52, 4), np.uint8)
+    for row in range(3):
+        for column in range(3):
+            page[18 * row : 18 * row + 16, 18 * column : 18 * column + 16] = [9 * row, 9 * column, 99, 255]
+    source = save(tmp_path / "sheet.png", page)
+    said = dict(load(source, tmp_path, grid=(13, 13)).info.notes)["look at"]
+    assert said.startswith("sheet.png: sprites go over") and said.endswith("check --grid, --margin and --spacing")
+    with pytest.raises(DataError, match=r"no usable image .*9 empty or flat"):
+        load(source, tmp_path, grid=(16, 16), spacing=(2, 2))
+    info = load(source, tmp_path, grid=(16, 16), spacing=(2, 2), empty="keep").info
+    assert (info.count, info.empty, info.options["spacing"]) == (9, 9, "2x2") and info.notes == ()

@@ -206,3 +206,13 @@ def test_opening_does_not_read_the_images(tmp_path):
     start = time.perf_counter()
     Pack.open(tmp_path / "pack")
     assert time.perf_counter() - start < 0.1
+
+
+def test_a_pack_from_before_is_read_with_its_counts(pack):
+    """Cells were counted under other names once, and nobody counted what is distinct."""
+    values = json.loads((pack.path / INFO).read_text())
+    for name in ("empty", "duplicates", "distinct", "notes"):
+        del values[name]
+    (pack.path / INFO).write_text(json.dumps({**values, "empty_cells": 3, "duplicate_cells": 4}))
+    info = Pack.open(pack.path).info
+    assert (info.empty, info.duplicates, info.distinct, info.notes) == (3, 4, 0, ())

@@ -9,7 +9,7 @@ from trainer.data.summary import contact_sheet, describe
 def pack(tmp_path):
     images = np.random.default_rng(0).integers(1, 256, (30, 16, 24, 4), np.uint8)
     skipped = tuple((f"{number}.txt", "not an image") for number in range(7))
-    info = PackInfo("some", 16, 24, 4, ("cat", "dog", "cow"), "folder", "CC0-1.0", skipped=skipped, empty_cells=3)
+    info = PackInfo("some", 16, 24, 4, ("cat", "dog", "cow"), "folder", "CC0-1.0", skipped=skipped, empty=3)
     return write_pack(tmp_path / "pack", images, [0] * 20 + [1] * 10, info)
 
 
@@ -17,26 +17,34 @@ def test_the_table_says_what_matters(pack):
     rows = describe(pack)
     table = dict(rows)
     assert table["images"] == "30"
-    assert table["size"].startswith("16x24")
+    assert table["size"] == "24x16 (24 wide, 16 high)"
     assert table["channels"] == "4 (RGBA)"
     assert table["classes"] == "cat 20, dog 10, cow 0"
     assert table["licence"] == "CC0-1.0"
     assert table["fingerprint"] == pack.info.fingerprint
     assert table["skipped files"] == "7"
     assert table["on disk"].endswith(" kB") and float(table["on disk"].split()[0]) > 30 * 16 * 24 * 4 / 1000
-    assert table["dropped cells"] == "3 empty, 0 duplicate"
-    assert ("", "4.txt: not an image") in rows and ("", "5.txt: not an image") not in rows
-    assert "2 more" in rows[-1][1]
+    assert table["empty"] == "3 are empty or of a single colour: dropped"
+    assert rows[-1] == ("", "7 not an image (.txt 7)")
 
 
 def test_the_contact_sheet_is_spread_over_the_pack(pack):
     page = np.asarray(contact_sheet(pack, 9))
     scale = 4  # 24 pixels become 96
-    assert page.shape == (3 * (16 * scale + 4) - 4, 3 * (24 * scale + 4) - 4, 3)
+    assert page.shape == (3 * (16 * scale + 4) - 4, 3 * (24 * scale + 4) - 4, 4)
     last = pack.images[-1].astype(float)
     shown = page[-16 * scale :: scale, -24 * scale :: scale]
     opaque = last[..., 3] == 255
-    assert np.array_equal(shown[opaque], last[opaque][:, :3])
+    assert np.array_equal(shown[opaque][:, :3], last[opaque][:, :3])
+
+
+def test_unused_cells_of_the_contact_sheet_are_transparent(pack):
+    alpha = np.asarray(contact_sheet(pack, 7))[..., 3]
+    cells = [
+        alpha[68 * row : 68 * row + 64, 100 * column : 100 * column + 96] for row in range(3) for column in range(3)
+    ]
+    assert [np.unique(cell).tolist() for cell in cells] == [[255]] * 7 + [[0]] * 2
+    assert (alpha[64:68] == 0).all()
 
 
 @pytest.mark.parametrize(("count", "side"), [(1, 8), (2, 8), (3, 512)])
@@ -45,5 +53,33 @@ def test_any_number_and_size_makes_a_sheet_of_a_few_hundred_pixels(tmp_path, cou
         tmp_path / "pack", np.full((count, side, side, 1), 9, np.uint8), None, PackInfo("a", side, side, 1)
     )
     page = contact_sheet(pack)
-    assert page.mode == "RGB"
+    assert page.mode == "RGBA"
     assert 64 <= max(page.size) <= 300
+
+
+def test_skipped_files_are_grouped_and_the_damaged_ones_come_first(tmp_path):
+    """One damaged picture among hundreds of scripts is what a person has to see."""
+    skipped = [(f"scripts/{number}.lua", "not an image") for number in range(700)]
+    skipped += [("a.txt", "not an image"), ("icon.svg", "vector graphics: render it to PNG")]
+    skipped += [("art/hero.png", "damaged or unreadable: broken data stream"), ("b.png", "empty file")]
+    skipped += [(f"{number}.jpg", "damaged: its data ends too early") for number in range(7)]
+    info = PackInfo("some", 8, 8, 1, skipped=tuple(skipped))
+    rows = describe(write_pack(tmp_path / "pack", np.full((2, 8, 8, 1), 9, np.uint8), None, info))
+    said = [value for _, value in rows[[label for label, _ in rows].index("skipped files") :]]
+    assert said[0] == "711"
+    assert said[1:7] == ["7 damaged", *(f"{number}.jpg: damaged: its data ends too early" for number in range(5))]
+    assert said[7] == "… and 2 more, all in dataset.json"
+    assert said[8:] == [
+        "art/hero.png: damaged or unreadable: broken data stream",
+        "b.png: empty file",
+        "icon.svg: vector graphics: render it to PNG",
+        "701 not an image (.lua 700, .txt 1)",
+    ]
+
+
+def test_what_was_found_is_said_whether_it_was_dropped_or_kept(tmp_path):
+    info = PackInfo("some", 8, 8, 1, duplicates=12, distinct=2, notes=(("animations", "3, of each the first"),))
+    table = dict(describe(write_pack(tmp_path / "pack", np.full((3, 8, 8, 1), 9, np.uint8), None, info)))
+    assert table["images"] == "3, 2 of them distinct"
+    assert table["duplicates"] == "12 look exactly like an earlier one: dropped"
+    assert (table["empty"], table["animations"]) == ("none", "3, of each the first")

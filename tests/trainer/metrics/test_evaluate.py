@@ -140,6 +140,37 @@ def test_planted_copies_are_found_and_originals_are_not(own_pack: Pack, extracto
     assert picture.width > picture.height > 16 * 8
 
 
+@pytest.mark.parametrize("twins", [0.01, 0.1, 0.6])
+def test_images_learned_by_heart_are_copies_however_many_of_the_pack_are_twins(twins: float) -> None:
+    torch.manual_seed(0)
+    originals = thumbnails(blobs(200))
+    doubled = originals[: round(200 * twins / (2 - twins) + 0.5)]  # so that this share of the whole has a twin
+    reals = torch.cat([originals, doubled])[torch.randperm(200 + len(doubled))]
+    by_heart = originals[torch.randperm(200)[:100]]
+    assert find_copies(by_heart, reals).suspicious == 1
+    fresh = thumbnails(blobs(200, seed=5))
+    assert find_copies(fresh, reals).suspicious == find_copies(fresh, originals).suspicious < 0.06
+    assert find_copies(fresh, reals).between == pytest.approx(find_copies(fresh, originals).between)
+
+
+def test_all_figures_of_a_pack_with_twins(tmp_path: Path, extractor: Extractor) -> None:
+    """Precision, recall and the ground are those of the pack without its twins; KID and Fréchet weigh them."""
+    once = write_pack(tmp_path / "once", blobs(80), None, PackInfo("discs", 16, 16, 4))
+    again = np.concatenate([blobs(80), blobs(80)[:40]])
+    twice = write_pack(tmp_path / "twice", again, None, PackInfo("discs", 16, 16, 4))
+    (good, _), (other, _) = (
+        evaluate(painter(blobs(60, seed=5)), SPEC, p, extractor, 60, 0, silent) for p in (once, twice)
+    )
+    assert other.facts["protocol"]["real_images"] == 120
+    assert other.facts["protocol"]["distinct_real_images"] == 80
+    assert other.figures.precision == pytest.approx(good.figures.precision, abs=0.15)
+    assert other.figures.recall == pytest.approx(good.figures.recall, abs=0.15)
+    assert other.ground.precision < 0.95  # twins in both halves would make it nearly 1
+    few = write_pack(tmp_path / "few", np.repeat(blobs(20), 2, axis=0), None, PackInfo("few", 16, 16, 4))
+    with pytest.raises(DataError, match="the pack few has 20 distinct images: judging by it needs at least 32"):
+        evaluate(painter(blobs(40)), SPEC, few, extractor, 40, 0, silent)
+
+
 def test_the_picture_shows_each_sample_beside_its_neighbours() -> None:
     fakes, reals = (torch.from_numpy(np.random.RandomState(s).rand(20, 3).astype(np.float32)) for s in (0, 1))
     found = find_copies(fakes, reals)
@@ -171,7 +202,7 @@ def test_classes_come_as_often_as_in_the_data(tmp_path: Path, extractor: Extract
 
 def test_refuses_what_cannot_be_compared(own_pack: Pack, extractor: Extractor, tmp_path: Path) -> None:
     make = painter(blobs(40))
-    with pytest.raises(DataError, match="makes 32x16 images of 4 channels, the pack discs holds 16x16 of 4"):
+    with pytest.raises(DataError, match="makes 16x32 images of 4 channels, the pack discs holds 16x16 of 4"):
         evaluate(make, replace(SPEC, height=32), own_pack, extractor, 40, 0, silent)
     with pytest.raises(DataError, match="--channels"):
         evaluate(make, replace(SPEC, channels=3), own_pack, extractor, 40, 0, silent)

@@ -11,7 +11,7 @@ from torchmetrics.image.kid import poly_mmd
 
 from trainer.metrics.frechet import frechet_between, frechet_distance
 from trainer.metrics.kid import kid, kid_over_subsets
-from trainer.metrics.precision_recall import neighbours, precision_recall
+from trainer.metrics.precision_recall import distinct, neighbours, precision_recall
 
 
 def draw(count: int, dimensions: int, seed: int, mean: float = 0.0, deviation: float = 1.0) -> Tensor:
@@ -116,6 +116,30 @@ def test_precision_and_recall_agree_with_a_slow_loop() -> None:
     expected = (inside(fakes, reals), inside(reals, fakes))
     assert 0 < min(expected) < max(expected) < 1
     assert precision_recall(torch.from_numpy(fakes), torch.from_numpy(reals)) == expected
+
+
+@pytest.mark.parametrize("twins", [1, 20, 120])
+def test_twins_do_not_change_precision_and_recall(twins: int) -> None:
+    fakes, reals = draw(80, 4, 0, mean=0.5), draw(60, 4, 1)
+    expected = precision_recall(fakes, reals)
+    assert 0.2 < min(expected) < max(expected) < 1
+    more = torch.cat([reals, reals.repeat(2, 1)[:twins]])
+    assert precision_recall(fakes, more)[0] == expected[0]  # the manifold of the reals is a set's
+    assert precision_recall(more, fakes)[1] == expected[0]
+
+
+def test_a_generator_of_one_picture_has_no_recall() -> None:
+    reals = draw(60, 4, 1)
+    assert precision_recall(reals[:1].repeat(40, 1), reals) == (1, 1 / 60)
+
+
+def test_the_first_of_each_picture_is_distinct(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trainer.metrics.precision_recall._ROWS", 4)
+    points = draw(12, 5, 0)
+    order = [0, 1, 1, 2, 3, 0, 4, 11, 3, 3, 5]
+    rounded = points[order] * (1 + 1e-7)  # another batch, another rounding
+    assert distinct(rounded).tolist() == [0, 1, 3, 4, 6, 7, 10]
+    assert distinct(torch.full((9, 5), 3.7)).tolist() == [0]
 
 
 def test_no_point_is_its_own_neighbour_in_any_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
