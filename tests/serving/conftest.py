@@ -25,6 +25,7 @@ from serving.supervisor import Supervisor
 from serving.triton import find_triton
 from serving.workplace import make_workplace, remove_workplace
 
+USUALLY_UNSTALLED = pieces.UNSTALLED
 pieces.UNSTALLED = 1  # a process less for every model; tests of two instances ask for them
 
 SPEC = GeneratorSpec("tiny", 8, 12, 4, latent_dim=8, provenance=Provenance(data_name="noise", data_licence="CC0-1.0"))
