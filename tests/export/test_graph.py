@@ -75,6 +75,15 @@ def test_what_is_not_an_input_is_left_out():
     assert SynthesisGraph(Line(plain))(w).unique().tolist() == [round(100 + 10 * (0.25 + 3))]
 
 
+def test_a_family_that_knows_of_no_noise_is_not_told_of_any():
+    class Quiet(Line):
+        def synthesis(self, style, label=None, codes=None):
+            return super().synthesis(style)
+
+    quiet, w = Quiet(GeneratorSpec("line", 2, 3, 1, latent_dim=3)), torch.zeros(1, 5, 4)
+    assert SynthesisGraph(quiet)(w).unique().tolist() == [100]
+
+
 def test_what_each_takes_and_gives_is_the_contracts():
     whole, mapping, synthesis = (kind(Line()) for kind in (ExportGraph, MappingGraph, SynthesisGraph))
     spec, styles = whole.generator.spec, style_port(5, 4)
