@@ -67,6 +67,11 @@ def test_styles_that_are_all_0():
     assert nothing.difference(np.full((3, 2), 1e-6, np.float32)).endswith("% off")
 
 
+def test_no_rows_are_no_difference():
+    for reference in (OF_IMAGES, OF_STYLES):
+        assert reference.difference(reference.values[:0]) == ""
+
+
 def test_styles_of_another_shape_or_type():
     assert OF_STYLES.difference(STYLES[:, :1]) == "float32 (3, 1) instead of float32 (3, 2)"
     assert OF_STYLES.difference(STYLES.astype(np.float64)) == "float64 (3, 2) instead of float32 (3, 2)"
@@ -83,6 +88,9 @@ def test_images_in_files():
     found = images_in(packed(*IMAGES), 3)
     assert found.dtype == np.uint8
     assert np.array_equal(found, IMAGES)
+    grey = IMAGES[:, :, :, 0]  # as Pillow has it, without a last axis
+    assert np.array_equal(images_in(packed(*grey), 1), grey[..., None])
+    assert np.array_equal(images_in(packed(*grey), 3), np.repeat(grey[..., None], 3, axis=-1))
     assert images_in(packed(IMAGES[0], IMAGES[1][:2]), 3).shape == (0, 0, 0, 3)
     assert images_in(np.array([[b"no file"]], object), 4).shape == (0, 0, 0, 4)
     assert images_in(np.empty((0, 1), object), 1).shape == (0, 0, 0, 1)
