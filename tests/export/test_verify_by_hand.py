@@ -243,6 +243,13 @@ def test_a_precision_that_is_too_far_off(bundle):
     assert refusal(bundle).startswith(f"{bundle / INT8}: against {GOLDEN}, its PSNR is ")
 
 
+@pytest.mark.parametrize(("name", "precision"), [(FP16, "fp16"), (INT8, "int8")])
+def test_a_precision_that_only_claims_to_be_one(bundle, name, precision):
+    save(bundle / name, whole())
+    reseal(bundle)
+    assert refusal(bundle) == f"{bundle / name} has no weights in {precision}: export again"
+
+
 def test_a_precision_that_cannot_be_run_is_named(bundle, monkeypatch):
     real = verify.open_session
 
