@@ -63,8 +63,8 @@ class ExportGraph(Graph):
     def images(self, inputs: Mapping[str, NDArray[Any]]) -> Images:
         """The images (n, h, w, c) PyTorch makes of the contract's inputs by name."""
         with torch.inference_mode():
-            pixels = self(**{name: torch.from_numpy(value) for name, value in inputs.items()})
-        return np.asarray(pixels.numpy(), np.uint8)
+            images: Images = self(**{name: torch.from_numpy(value) for name, value in inputs.items()}).numpy()
+        return images
 
 
 class MappingGraph(Graph):

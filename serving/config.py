@@ -208,8 +208,10 @@ def _message(text: str) -> Any:
     try:
         return text_format.Parse(text, model_config_pb2.ModelConfig())
     except text_format.ParseError as error:  # its own text quotes whole lines, and ours are long
-        line = f"line {error.GetLine()}" if error.GetLine() else "the end"
-        raise RepositoryError(f"Triton would not read this configuration, from {line} on: mend or delete it") from None
+        line = error.GetLine()
+        raise RepositoryError(
+            f"Triton would not read this configuration, from line {line} on: mend or delete it"
+        ) from None
 
 
 def _code(tensor: Tensor) -> int:

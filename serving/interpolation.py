@@ -74,7 +74,7 @@ def slerp(a: Array, b: Array, share: float) -> Array:
 
 
 def _dot(a: NDArray[Any], b: NDArray[Any]) -> float:
-    return float(np.dot(a.astype(np.float64), b.astype(np.float64)))
+    return float(np.dot(a.astype(np.float64), b))
 
 
 def _away(vector: NDArray[np.float64], direction: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -23,12 +22,12 @@ from export.exporting import export_run
 from export.extras import Extras
 from export.graph import ExportGraph
 from export.half import LARGEST, emulate, to_half
-from export.precision import DEVIATIONS, FAR, Distance, Limits, holds, kid_complaint, probe, stretched
+from export.precision import FAR, Distance, Limits, holds, probe
 from export.quantise import to_int8
 from export.rules import Contract, broken_rules
 from export.runtime import open_session, run
 from export.verify import verify_bundle
-from tests.export.conftest import SIZES, family_spec, graph_of, lively, reseal, ship, tiny_spec
+from tests.export.conftest import SIZES, graph_of, lively, reseal, ship, tiny_spec
 
 FLOAT, FLOAT16, INT = TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.INT8
 
@@ -224,52 +223,6 @@ def test_styles_that_grew_overflow_unless_they_are_settled(tmp_path):
     save_generator(tmp_path / "generator.safetensors", generator)
     export_run(tmp_path, tmp_path / "bundle", extras=Extras(("fp16",)))
     assert figures(tmp_path / "bundle")["fp16"]["written"]
-
-
-def test_the_probe_holds_256_seeds_and_4_sigma_among_them():
-    spec = family_spec("dcgan", "tall RGB")
-    z = probe(spec)["z"]
-    assert len(z) == 256
-    assert [list(np.flatnonzero(np.abs(row) == DEVIATIONS)) for row in z[-FAR:]] == [[i % 8] for i in range(FAR)]
-    assert np.abs(z[:-FAR]).max() < DEVIATIONS
-    assert {name: len(value) for name, value in probe(spec).items()} == dict.fromkeys(probe(spec), 256)
-    wide = probe(replace(spec, latent_dim=128))["z"][-FAR:]
-    assert len({int(np.abs(row).argmax()) for row in wide}) == FAR
-    assert stretched(spec)["z"].std() == pytest.approx(4, rel=0.15)
-
-
-def test_distance_is_that_of_what_is_seen():
-    clear = np.zeros((1, 2, 2, 4), np.uint8)
-    coloured = clear.copy()
-    coloured[..., 0] = 255  # under alpha 0: nobody sees it
-    assert Distance.between(coloured, clear) == Distance(0, 0, 100)
-    grey = np.full((1, 2, 2, 1), 10, np.uint8)
-    other = grey.copy()
-    other[0, 0, 0] = 14
-    found = Distance.between(other, grey)
-    assert (found.mean, found.most) == (1.0, 4.0)
-    assert found.psnr == pytest.approx(10 * np.log10(255**2 / 4), abs=0.01)
-    assert Distance.between(grey[:, :1], grey).complaint(Limits(most=4))
-
-
-@pytest.mark.parametrize(
-    ("distance", "limits", "says"),
-    [
-        (Distance(0.25, 4, 35), Limits(0.25, 4, 35), None),
-        (Distance(0.2501, 1, 60), Limits(0.25, 4), "mean error is 0.250"),
-        (Distance(0.1, 4.1, 60), Limits(0.25, 4), "4.1 of 255 levels off, 4 is allowed"),
-        (Distance(9, 99, 34.9), Limits(psnr=35.0), "34.9 dB, 35 is the least"),
-    ],
-)
-def test_limits_say_by_how_much(distance, limits, says):
-    complaint = distance.complaint(limits)
-    assert complaint is None if says is None else says in complaint
-
-
-@pytest.mark.parametrize(("kid", "fine"), [(0.1, True), (0.1099, True), (0.0901, True), (0.111, False), (0.089, False)])
-def test_kid_within_a_tenth(kid, fine):
-    assert (kid_complaint(kid, 0.1) is None) == fine
-    assert kid_complaint(0.0005, -0.0004) is None  # less than so few samples can tell
 
 
 def test_a_precision_that_fails_is_left_out_and_the_rest_is_there(run, converted, tmp_path, monkeypatch):

@@ -165,19 +165,48 @@ BREAKS = {
 }
 
 SPEC = tiny_spec("dcgan", SIZES["square RGBA"])
+FACTS = {CHECKPOINT_KEY: "c" * 64, TOOLS_KEY: "{}"}
+
+
+def sound():
+    """A graph that keeps every rule, by hand: z times truncation times a matrix is every pixel."""
+    size = SPEC.channels * SPEC.height * SPEC.width
+    shape = np.array([-1, SPEC.channels, SPEC.height, SPEC.width], np.int64)
+    constants = {"matrix": np.ones((SPEC.latent_dim, size), np.float32), "shape": shape}
+    nodes = [
+        helper.make_node("Mul", ["z", "truncation"], ["style"]),
+        helper.make_node("MatMul", ["style", "matrix"], ["sum"]),
+        helper.make_node("Abs", ["sum"], ["levels"]),
+        helper.make_node("Reshape", ["levels", "shape"], ["chw"]),
+        helper.make_node("Transpose", ["chw"], ["hwc"], perm=[0, 2, 3, 1]),
+        helper.make_node("Cast", ["hwc"], ["image"], to=TensorProto.UINT8),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "sound",
+        [helper.make_tensor_value_info(*port) for port in (("z", 1, ["batch", 8]), ("truncation", 1, ["batch", 1]))],
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["batch", SPEC.height, SPEC.width, 4])],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=10)
+    helper.set_model_props(model, {SPEC_KEY: SPEC.to_json(), **FACTS})
+    return model
 
 
 def complaints(model, **facts):
     return list(broken_rules(model, Contract(SPEC, OPSET, facts=facts)))
 
 
+def test_a_graph_that_is_exported_keeps_every_rule(exported):
+    assert complaints(graph_of(exported), **Origin.told_by(read_manifest(exported)).metadata()) == []
+
+
 @pytest.mark.parametrize(("rule", "spoil"), [(r, s) for r, spoils in BREAKS.items() for s in spoils])
-def test_a_broken_rule_is_noticed(exported, rule, spoil):
-    model = graph_of(exported)
-    facts = Origin.told_by(read_manifest(exported)).metadata()
-    assert complaints(model, **facts) == []
+def test_a_broken_rule_is_noticed(rule, spoil):
+    model = sound()
+    assert complaints(model, **FACTS) == []
     spoil(model)
-    found = complaints(model, **facts)
+    found = complaints(model, **FACTS)
     assert any(complaint.startswith(f"{rule}: ") for complaint in found), found
     assert all("\n" not in complaint for complaint in found)
 
@@ -186,15 +215,15 @@ def test_every_rule_is_tested():
     assert set(BREAKS) == set(RULES)
 
 
-def test_web_addresses_are_not_paths(exported):
-    model = graph_of(exported)
+def test_web_addresses_are_not_paths():
+    model = sound()
     model.metadata_props.add(key="licence", value="CC BY-SA 4.0, https://creativecommons.org/licenses/by-sa/4.0/")
     assert complaints(model) == []
 
 
 @pytest.mark.parametrize("name", [b"batch", b"image", b"Cast", b"ganfoundry_spec", b"Transpose"])
-def test_text_that_is_not_utf_8(exported, name):
-    data = graph_of(exported).SerializeToString().replace(name, b"\xff" * len(name))
+def test_text_that_is_not_utf_8(name):
+    data = sound().SerializeToString().replace(name, b"\xff" * len(name))
     assert all("\n" not in complaint for complaint in complaints(onnx.load_model_from_string(data)))
 
 

@@ -22,16 +22,28 @@ def test_a_way_has_both_ends_and_even_steps() -> None:
     assert parse_codes(["0=1..0:3"], 1, "digits").way.tolist() == [1, 0.5, 0]
 
 
+def test_a_way_has_8_steps_unless_told_and_256_at_most() -> None:
+    assert parse_codes(["0=-2..1.5"], 1, "digits").way.tolist() == [-2, -1.5, -1, -0.5, 0, 0.5, 1, 1.5]
+    assert parse_codes(["0=0..1:2"], 1, "digits").way.tolist() == [0, 1]
+    assert len(parse_codes(["0=0..255:256"], 1, "digits").way) == 256
+    assert parse_codes(["1=2:1", "0=0..1:2"], 2, "digits").values.tolist() == [0, 2]
+
+
 @pytest.mark.parametrize(
     ("texts", "said"),
     [
         (["2=1"], "has codes 0 to 1, not 2"),
         (["0=1", "0=2"], "given twice"),
-        (["0=0..1", "1=0..1"], "both go through values"),
+        (["0=0..1", "0=1"], "given twice"),
+        (["1=0..1", "0=0..1"], "codes 1 and 0 both go through values"),
         (["size=1"], "is no code"),
         (["0"], "is no code"),
         (["0="], "is no code"),
         (["0=nan"], "is no code"),
+        (["0=0..inf"], "is no code"),
+        (["0=0..1:x"], "is no code"),
+        (["0=0..1:0"], "is no code"),
+        (["=1"], "is no code"),
         (["0=1..2..3"], "is no code"),
         (["0=0..1:1"], "is no code"),
         (["0=0..1:257"], "at most 256"),

@@ -8,8 +8,17 @@ from tritonclient.grpc import model_config_pb2
 
 from core.errors import RepositoryError
 from serving.config import (
+    BUNDLE,
     DATA_TYPES,
+    ENSEMBLE,
     INSTANCE_KINDS,
+    ONNXRUNTIME,
+    PART,
+    PYTHON,
+    SPEC,
+    TENSORRT,
+    THREADS,
+    WHOLE,
     Accelerator,
     Instances,
     ModelConfig,
@@ -17,7 +26,9 @@ from serving.config import (
     Step,
     Tensor,
     from_message,
+    glance,
     parse,
+    part_name,
     render,
 )
 
@@ -98,3 +109,164 @@ def test_a_servers_answer_may_say_more():
     message.optimization.priority = 1
     message.instance_group[0].name = "tiny_0"
     assert from_message(message) == CONFIG
+
+
+# What each setting is called in Triton's own language, written by hand.
+EVERYTHING = (
+    ModelConfig(
+        "tiny",
+        (Tensor("z", "FP32", (8,)), Tensor("label", "INT64", (1,), optional=True)),
+        (Tensor("image", "UINT8", (8, 12, 4)),),
+        backend="tensorrt",
+        max_batch_size=32,
+        queue=Queue(500, 64, 9_000, (8, 16)),
+        instances=Instances("KIND_GPU", 3, ("0", "1")),
+        warmup=(1, 32),
+        versions=2,
+        filename="model.plan",
+        accelerator=Accelerator("cuda", {"use_tf32": "0"}),
+        parameters={"a": "b"},
+    ),
+    """
+    name: "tiny"
+    backend: "tensorrt"
+    max_batch_size: 32
+    default_model_filename: "model.plan"
+    version_policy { latest { num_versions: 2 } }
+    input { name: "z" data_type: TYPE_FP32 dims: 8 }
+    input { name: "label" data_type: TYPE_INT64 dims: 1 optional: true }
+    output { name: "image" data_type: TYPE_UINT8 dims: [8, 12, 4] }
+    dynamic_batching {
+      preferred_batch_size: [8, 16]
+      max_queue_delay_microseconds: 500
+      default_queue_policy { default_timeout_microseconds: 9000 allow_timeout_override: true max_queue_size: 64 }
+    }
+    instance_group { kind: KIND_GPU count: 3 profile: ["0", "1"] }
+    optimization { execution_accelerators { gpu_execution_accelerator {
+      name: "cuda" parameters { key: "use_tf32" value: "0" }
+    } } }
+    model_warmup {
+      name: "batch of 1" batch_size: 1
+      inputs { key: "z" value { data_type: TYPE_FP32 dims: 8 zero_data: true } }
+      inputs { key: "label" value { data_type: TYPE_INT64 dims: 1 zero_data: true } }
+    }
+    model_warmup {
+      name: "batch of 32" batch_size: 32
+      inputs { key: "z" value { data_type: TYPE_FP32 dims: 8 zero_data: true } }
+      inputs { key: "label" value { data_type: TYPE_INT64 dims: 1 zero_data: true } }
+    }
+    parameters { key: "a" value { string_value: "b" } }
+    """,
+)
+BARE = (
+    ModelConfig("m", (Tensor("z", "FP32", (1,)),), (Tensor("w", "FP16", (2,)),)),
+    """
+    name: "m"
+    backend: "onnxruntime"
+    max_batch_size: 64
+    input { name: "z" data_type: TYPE_FP32 dims: 1 }
+    output { name: "w" data_type: TYPE_FP16 dims: 2 }
+    dynamic_batching { default_queue_policy {
+      default_timeout_microseconds: 10000000 allow_timeout_override: true max_queue_size: 128
+    } }
+    instance_group { kind: KIND_AUTO count: 1 }
+    """,
+)
+UNLIMITED = (
+    ModelConfig("m", (), (), backend="python", queue=Queue(size=0, timeout_us=0), instances=None),
+    'name: "m" backend: "python" max_batch_size: 64 dynamic_batching {}',
+)
+WAITS_FOR_A_WHILE = (
+    ModelConfig("m", (), (), queue=Queue(size=0, timeout_us=7), instances=None),
+    """
+    name: "m" backend: "onnxruntime" max_batch_size: 64
+    dynamic_batching { default_queue_policy { default_timeout_microseconds: 7 allow_timeout_override: true } }
+    """,
+)
+TOGETHER = (
+    ModelConfig(
+        "both",
+        (Tensor("seed", "INT64", (1,)),),
+        (Tensor("png", "STRING", (1,)),),
+        backend="ensemble",
+        max_batch_size=0,
+        queue=None,
+        instances=None,
+        steps=(Step("first", 3, {"seed": "s"}, {"z": "drawn"}), Step("second", -1, {"z": "drawn"}, {"png": "png"})),
+    ),
+    """
+    name: "both"
+    platform: "ensemble"
+    input { name: "seed" data_type: TYPE_INT64 dims: 1 }
+    output { name: "png" data_type: TYPE_STRING dims: 1 }
+    ensemble_scheduling {
+      step {
+        model_name: "first" model_version: 3
+        input_map { key: "seed" value: "s" } output_map { key: "z" value: "drawn" }
+      }
+      step {
+        model_name: "second" model_version: -1
+        input_map { key: "z" value: "drawn" } output_map { key: "png" value: "png" }
+      }
+    }
+    """,
+)
+
+
+@pytest.mark.parametrize(("config", "text"), [EVERYTHING, BARE, UNLIMITED, WAITS_FOR_A_WHILE, TOGETHER])
+def test_every_setting_has_tritons_name_and_place(config, text):
+    written, by_hand = (text_format.Parse(each, model_config_pb2.ModelConfig()) for each in (render(config), text))
+    assert written == by_hand
+    assert parse(text) == config
+    assert glance(render(CONFIG)) == CONFIG
+
+
+def test_names_that_are_kept_for_clients_and_for_tritons_backends():
+    assert (SPEC, BUNDLE) == ("ganfoundry_spec", "ganfoundry_bundle_sha256")
+    assert (PART, WHOLE) == ("ganfoundry_part", "ganfoundry_part_of")
+    assert THREADS == "intra_op_thread_count"
+    assert (ONNXRUNTIME, PYTHON) == ("onnxruntime", "python")
+    assert (TENSORRT, ENSEMBLE) == ("tensorrt", "ensemble")
+    assert part_name("tiny", "mapping") == "tiny_mapping"
+
+
+def test_the_lists_of_types_and_kinds_are_tritons():
+    codes = [model_config_pb2.DataType.Value(f"TYPE_{name}") for name in DATA_TYPES]
+    assert len(set(codes)) == 6
+    kinds = {model_config_pb2.ModelInstanceGroup.Kind.Value(kind) for kind in INSTANCE_KINDS}
+    assert len(kinds) == 3
+
+
+def test_what_is_glanced_at_may_say_more_but_must_say_what_goes_in_and_out():
+    more = 'metric_tags { key: "a" value: "b" }'
+    assert glance(BARE[1] + more) == BARE[0]
+    for field in ("input", "output"):
+        message = text_format.Parse(BARE[1], model_config_pb2.ModelConfig())
+        message.ClearField(field)
+        with pytest.raises(RepositoryError, match="cut short"):
+            glance(text_format.MessageToString(message))
+    with pytest.raises(RepositoryError, match="from line 2 on"):
+        glance('name: "m"\nnonsense')
+
+
+def test_a_policy_of_no_newest_versions_serves_one():
+    assert glance(BARE[1] + "version_policy { latest {} }").versions == 1
+
+
+def test_what_is_set_for_a_machine_is_carried_over_and_the_model_stays_itself():
+    other = replace(EVERYTHING[0], parameters={"intra_op_thread_count": "3", "mine": "x"})
+    found = CONFIG.set_as(other)
+    assert found == replace(
+        CONFIG,
+        max_batch_size=32,
+        queue=other.queue,
+        instances=other.instances,
+        accelerator=other.accelerator,
+        parameters={**CONFIG.parameters, "intra_op_thread_count": "3"},
+    )
+    assert CONFIG.set_as(EVERYTHING[0]).parameters == CONFIG.parameters
+
+
+@pytest.mark.parametrize(("most", "batches"), [(64, (1, 64)), (2, (1, 2)), (1, (1,)), (0, (1,))])
+def test_a_model_is_warmed_at_its_smallest_and_largest_batch(most, batches):
+    assert replace(CONFIG, max_batch_size=most, warmup=()).warmed().warmup == batches

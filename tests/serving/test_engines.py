@@ -9,7 +9,7 @@ from tritonclient.grpc.model_config_pb2 import ModelConfig as Message
 from core.bundle import MOST_LEVELS, levels_apart
 from serving import publishing
 from serving.client import Sampler
-from serving.config import Queue, parse
+from serving.config import Accelerator, Instances, ModelConfig, Queue, Tensor, parse
 from serving.engines import engines_of
 from serving.launching import free_ports
 from serving.repository import CONFIG, read_config
@@ -79,6 +79,48 @@ def test_settings_of_this_machine_are_those_of_every_engine(repository):
     set_here = replace(read_config(repository / "tiny"), max_batch_size=9, queue=Queue(delay_us=77, preferred=(4,)))
     for config in engines_of(set_here, plan=True).values():
         assert (config.max_batch_size, config.queue) == (9, set_here.queue)
+
+
+CACHE = "/tmp/ganfoundry-engines"
+USUAL = ModelConfig(
+    "tiny",
+    (Tensor("z", "FP32", (8,)), Tensor("w", "FP32", (6, 5))),
+    (Tensor("image", "UINT8", (8, 12, 4)),),
+    instances=Instances(count=2),
+    accelerator=Accelerator("cuda", {"use_tf32": "0"}),
+)
+
+
+@pytest.mark.parametrize(("most", "usual"), [(64, 16), (16, 16), (4, 4)])
+def test_every_engine_by_hand(most, usual):
+    config = replace(USUAL, max_batch_size=most)
+    inside = {
+        "precision_mode": "FP32",
+        "trt_engine_cache_enable": "1",
+        "trt_engine_cache_path": CACHE,
+        "trt_engine_cache_prefix": "tiny",
+        "trt_timing_cache_enable": "1",
+        "trt_timing_cache_path": CACHE,
+        "trt_profile_min_shapes": "z:1x8,w:1x6x5",
+        "trt_profile_opt_shapes": f"z:{usual}x8,w:{usual}x6x5",
+        "trt_profile_max_shapes": f"z:{most}x8,w:{most}x6x5",
+    }
+    cpu = replace(config, instances=Instances("KIND_CPU", 2), accelerator=None)
+    gpu = replace(config, instances=Instances("KIND_GPU", 2), accelerator=Accelerator("tensorrt", inside))
+    plan = replace(
+        config,
+        backend="tensorrt",
+        filename="model.plan",
+        accelerator=None,
+        instances=Instances("KIND_GPU", 2, ("0", "1")),
+    )
+    assert engines_of(config, plan=False) == {"cpu": cpu, "ort_trt": gpu}
+    assert engines_of(config, plan=True) == {"cpu": cpu, "ort_trt": gpu, "tensorrt": plan}
+
+
+def test_a_model_without_instances_of_its_own_has_one_on_every_engine():
+    found = engines_of(replace(USUAL, instances=None), plan=True)
+    assert {config.instances.count for config in found.values()} == {1}
 
 
 def test_a_server_takes_the_engine_it_is_given(repository):

@@ -95,3 +95,68 @@ def test_one_dimension_and_zero_are_gone_through_on_the_line():
 def test_lerp_is_the_line():
     a, b = latents([1, 2], 8).reshape(2, 2, 4)
     assert lerp(a, b, 0.25) == pytest.approx(0.75 * a + 0.25 * b, abs=1e-6)
+
+
+def test_the_line_by_hand():
+    """In double precision on the way: in single, 100,000,000 + (1 - 100,000,000) is 0."""
+    far, near = np.array([1e8, 0, 2], np.float32), np.array([1, 4, -2], np.float32)
+    assert lerp(far, near, 1.0).tolist() == [1, 4, -2]
+    assert lerp(far, near, 0.0).tolist() == far.tolist()
+    assert lerp(far, near, 0.25)[1:].tolist() == [1, 1]
+    assert lerp(far, near, 0.25).dtype == np.float32
+
+
+def test_the_arc_by_hand():
+    """A right angle, of lengths 1 and 3: after a third of the way 30 degrees and a length of 5/3."""
+    a, b = np.array([1, 0], np.float32), np.array([0, 3], np.float32)
+    third = slerp(a, b, 1 / 3)
+    assert third.dtype == np.float32
+    assert third == pytest.approx(5 / 3 * np.array([np.cos(np.pi / 6), np.sin(np.pi / 6)]), rel=1e-7)
+    huge = slerp(a * np.float32(1e25), b * np.float32(1e25), 1 / 3)  # whose squares are too large for single precision
+    assert huge == pytest.approx(third.astype(np.float64) * 1e25, rel=1e-6)
+
+
+def test_between_opposite_latents_the_way_leads_along_the_shortest_axis():
+    a = np.array([-2, 0, 0], np.float32)
+    assert slerp(a, -a, 0.5) == pytest.approx([0, 2, 0], abs=1e-6)
+    slanted = np.array([-3, -4, 0], np.float32)
+    assert slerp(slanted, -slanted, 0.5) == pytest.approx([0, 0, 5], abs=1e-6)
+    assert slerp(slanted, -slanted, 0.25) == pytest.approx(np.array([-3, -4, 5]) / np.sqrt(2), abs=1e-6)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_only_the_result_is_rounded(share):
+    """To the same bits as the textbook's formula in double precision."""
+    a, b = latents([1, 2], 256)
+    lengths = [np.linalg.norm(v.astype(np.float64)) for v in (a, b)]
+    unit_a, unit_b = a.astype(np.float64) / lengths[0], b.astype(np.float64) / lengths[1]
+    omega = np.arccos(unit_a @ unit_b)
+    direction = (np.sin((1 - share) * omega) * unit_a + np.sin(share * omega) * unit_b) / np.sin(omega)
+    expected = direction * ((1 - share) * lengths[0] + share * lengths[1])
+    assert (slerp(a, b, share) == expected.astype(np.float32)).all()
+
+
+def test_one_end_that_is_0_is_met_on_the_line():
+    zero, one = np.zeros(2, np.float32), np.array([4, 8], np.float32)
+    assert slerp(one, zero, 0.25).tolist() == [3, 6]
+    assert slerp(zero, one, 0.25).tolist() == [1, 2]
+
+
+def test_what_is_followed_is_asked_for_in_order():
+    points = np.array([[0.0], [1.0], [5.0]], np.float32)
+    asked = []
+
+    def between(a, b, share):
+        asked.append((a.item(), b.item(), share))
+        return a + b
+
+    path = follow(points, [Place(0, 1, 0.0), Place(1, 2, 0.25), Place(2, 0, 0.5)], between)
+    assert path.tolist() == [[0], [6], [5]]
+    assert asked == [(1, 5, 0.25), (5, 0, 0.5)]
+
+
+def test_longer_walks_by_hand():
+    assert walk(3, 6, loop=True) == [Place(way, (way + 1) % 3, step / 2) for way in range(3) for step in range(2)]
+    assert walk(3, 5) == [*(Place(way, way + 1, step / 2) for way in range(2) for step in range(2)), Place(2, 2, 0.0)]
+    assert walk(2, 2, loop=True) == [Place(0, 1, 0.0), Place(1, 0, 0.0)]
+    assert walk(2, 2) == [Place(0, 1, 0.0), Place(1, 1, 0.0)]

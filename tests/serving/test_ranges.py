@@ -55,3 +55,10 @@ def test_ten_million_seeds_are_a_few_numbers():
     everything = ascending(parse_ranges(f"0-{MOST_SEEDS - 1}"))
     assert share(everything, 3, 64) == [range(468_750, 625_000)]
     assert count(everything) == MOST_SEEDS
+
+
+def test_by_hand():
+    assert written([range(4), range(9, 10), range(12, 14)]) == "0-3,9,12-13"
+    assert ascending([range(5, 7), range(3), range(3, 4)]) == [range(4), range(5, 7)]
+    halves = [share([range(4), range(9, 10)], index, 2) for index in range(2)]
+    assert halves == [[range(2)], [range(2, 4), range(9, 10)]]

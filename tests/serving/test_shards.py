@@ -1,6 +1,8 @@
 """Shards as files: the same bytes for the same order, and nothing taken for finished that is not."""
 
 import errno
+import hashlib
+import importlib.metadata
 import json
 import os
 import re
@@ -18,7 +20,19 @@ from PIL import Image
 from core.errors import RequestRefused, ServerUnavailable, ServingError
 from core.files import sha256
 from core.images import from_pillow
-from serving.shards import BulkOrder, Manifest, State, check_folder, read_manifest, state_of, write_shard
+from core.latents import ALGORITHM
+from serving.files import describe
+from serving.shards import (
+    FORMAT_VERSION,
+    MOST_SHARDS,
+    BulkOrder,
+    Manifest,
+    State,
+    check_folder,
+    read_manifest,
+    state_of,
+    write_shard,
+)
 from tests.serving.conftest import SPEC
 
 ORDER = BulkOrder("tiny", "3", "ab" * 32, "0-9,20-22", shards=4, truncation=0.7, label=None, batch=16)
@@ -77,6 +91,142 @@ def test_the_manifest_says_what_came(out):
     assert manifest["generator"]["licence"] == "CC0-1.0"
     assert (manifest["generator"]["height"], manifest["generator"]["width"]) == (8, 12)
     assert re.fullmatch(r"ganfoundry [\d.]+, pillow [\d.]+", manifest["software"])
+
+
+def test_the_manifest_by_hand(out):
+    """Its bytes too: people compare folders with diff."""
+    tar = (out / f"{NAME}.tar").read_bytes()
+    versions = [f"{name} {importlib.metadata.version(name)}" for name in ("ganfoundry", "pillow")]
+    expected = {
+        "count": 3,
+        "format_version": 1,
+        "generator": {
+            "attribution": "",
+            "channels": 4,
+            "family": "tiny",
+            "height": 8,
+            "licence": "CC0-1.0",
+            "seed_algorithm": ALGORITHM,
+            "trained_on": "noise",
+            "width": 12,
+        },
+        "order": {
+            "batch": 16,
+            "bundle_sha256": "ab" * 32,
+            "label": None,
+            "model": "tiny",
+            "seeds": "0-9,20-22",
+            "shards": 4,
+            "truncation": 0.7,
+            "version": "3",
+        },
+        "pixels_sha256": hashlib.sha256(b"".join(image_of(seed).tobytes() for seed in SEEDS)).hexdigest(),
+        "seeds": "3-5",
+        "shard": 1,
+        "software": ", ".join(versions),
+        "tar_bytes": len(tar),
+        "tar_sha256": hashlib.sha256(tar).hexdigest(),
+    }
+    assert (out / f"{NAME}.json").read_text() == json.dumps(expected, indent=2) + "\n"
+
+
+def test_names_that_are_not_plain_are_written_as_they_are():
+    manifest = Manifest(replace(ORDER, label="Käfer"), 1, "0-3", 4, 99, "aa", "bb", {}, "ganfoundry")
+    assert '"label": "Käfer"' in manifest.to_json()
+
+
+def test_every_member_is_whole_blocks_and_two_empty_ones_end_the_tar(out):
+    """By the format: a header of 512 bytes, then the data, filled up to a multiple of 512."""
+    data = (out / f"{NAME}.tar").read_bytes()
+    with tarfile.open(out / f"{NAME}.tar") as tar:
+        sizes = [member.size for member in tar.getmembers()]
+        assert tar.pax_headers == {}
+        assert all(member.size % 512 for member in tar.getmembers())
+    assert len(data) == sum(512 + size + -size % 512 for size in sizes) + 1024
+    assert data[-1024:] == bytes(1024)
+    assert data[257:265] == b"ustar\x0000"
+
+
+def test_data_of_whole_blocks_is_not_filled_up(tmp_path, monkeypatch):
+    monkeypatch.setattr("serving.shards.encode_png", lambda image, text: bytes(1024))
+    write_shard(ORDER, 1, tmp_path, SPEC, samples())
+    assert (tmp_path / f"{NAME}.tar").stat().st_size == 3 * (512 + 1024) + 1024
+
+
+def test_what_is_written_into_each_image(monkeypatch, tmp_path):
+    told = []
+    monkeypatch.setattr("serving.shards.encode_png", lambda image, text: told.append(text) or b"png")
+    labelled = replace(ORDER, label="cat")
+    write_shard(labelled, 1, tmp_path / "labelled", SPEC, samples())
+    facts = describe(SPEC, "tiny", "3", 0.7, "cat")
+    assert told == [{**facts, "Seed": str(seed)} for seed in SEEDS]
+
+
+def test_shares_and_names_of_an_order():
+    assert [list(ORDER.seeds_of(shard)) for shard in range(4)] == [
+        [range(3)],
+        [range(3, 6)],
+        [range(6, 9)],
+        [range(9, 10), range(20, 23)],
+    ]
+    assert ORDER.name(1) == NAME
+    assert (MOST_SHARDS, FORMAT_VERSION) == (99_999, 1)
+    assert replace(ORDER, shards=MOST_SHARDS).name(99_998) == "tiny-v3-99998-of-99999"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "[]",
+        "3",
+        "null",
+        "{}",
+        '{"format_version": 1}',
+        '{"format_version": 1, "order": 3}',
+        '{"format_version": 1, "order": {}}',
+        '{"format_version": 1, "order": {"colour": 1}}',
+        "[" * 100_000,
+        "\x00",
+    ],
+)
+def test_what_is_no_whole_manifest(tmp_path, content):
+    (tmp_path / "m.json").write_text(content)
+    assert read_manifest(tmp_path / "m.json") is None
+    assert read_manifest(tmp_path / "nowhere.json") is None
+
+
+def test_a_manifest_that_is_not_utf_8_is_none(tmp_path):
+    (tmp_path / "m.json").write_bytes(b'{"format_version": 1, "x": "\xff"}')
+    assert read_manifest(tmp_path / "m.json") is None
+
+
+def test_what_differs_is_said_in_forty_characters(out):
+    other = replace(ORDER, label="x" * 40, bundle_sha256="y" * 41)
+    with pytest.raises(RequestRefused) as refused:
+        check_folder(other, out)
+    ours = "ab" * 20 + "…"
+    assert f"(bundle_sha256 {ours}, not {'y' * 40}…; label none, not {'x' * 40})" in str(refused.value)
+
+
+def test_any_whole_manifest_of_the_folder_speaks_for_all(out):
+    """Those before it that are damaged, and other files, do not."""
+    (out / "a-v1-00000-of-00004.json").write_text("{")
+    (out / "z-of-z.json").write_text('{"format_version": 2}')  # after one that is whole, so not looked at
+    check_folder(ORDER, out)
+    (out / "b-of-b.json").write_text('{"format_version": 2}')
+    with pytest.raises(RequestRefused, match="another version"):
+        check_folder(ORDER, out)
+
+
+def test_a_folder_in_the_place_of_a_tar_is_damage(out):
+    (out / f"{NAME}.tar").unlink()
+    (out / f"{NAME}.tar").mkdir()
+    assert state_of(ORDER, 1, out) is State.DAMAGED
+
+
+def test_states_are_written_as_words():
+    assert list(map(str, State)) == ["absent", "damaged", "finished"]
 
 
 text = st.text(st.characters(codec="utf-8"), max_size=20)

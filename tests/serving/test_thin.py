@@ -13,19 +13,20 @@ from PIL import Image
 from tritonclient.utils import InferenceServerException
 
 from core.bundle import GOLDEN, Golden, levels_apart
-from core.contract import sample_inputs
+from core.contract import input_ports, output_port, sample_inputs
 from core.errors import BundleError
 from core.latents import LAST_SEED, latents
 from serving import models, publishing
 from serving.client import Sampler
-from serving.config import ENSEMBLE, PART, WHOLE, Tensor
+from serving.config import ENSEMBLE, PART, WHOLE, Instances, ModelConfig, Queue, Step, Tensor
 from serving.golden import Reference, images_in
+from serving.graph import tensors_from
 from serving.launching import free_ports
 from serving.publishing import rollback
-from serving.release import of_bundle
+from serving.release import Graph, Release, of_bundle
 from serving.repository import list_models, read_config
 from serving.supervisor import Supervisor
-from serving.thin import golden_seeds
+from serving.thin import THIN, golden_seeds, thin_models
 from serving.wire import connect, infer_inputs
 from tests.serving import conftest
 from tests.serving.conftest import CLASSES, NOISY, SPEC, make_bundle, make_style_bundle
@@ -132,6 +133,10 @@ def test_a_truncation_that_is_no_number_is_refused(served, value):
         ask(served, "tiny_from_seed", seed=column([1]), truncation=column([value], np.float32))
 
 
+def test_the_parts_for_thin_clients_are_named_once():
+    assert set(THIN) == set(BESIDE)
+
+
 def test_ensembles_name_the_version_of_every_step_and_are_there_once(served):
     model = {each.name: each for each in list_models(served.repository)}
     assert {name for name in model if name.startswith("tiny")} == {"tiny", *(f"tiny_{part}" for part in BESIDE)}
@@ -153,6 +158,112 @@ def test_seeds_of_golden_images_are_found_and_others_are_refused(bundle, tmp_pat
     strange = Reference({"z": np.ones((5, 8), np.float32)}, "image", release.whole.golden.values)
     with pytest.raises(BundleError, match="none of the seeds 0 to 63"):
         golden_seeds(release.spec, strange)
+
+
+@pytest.mark.parametrize(("classes", "codes", "noise"), [((), 0, 0), (CLASSES, 2, 7)])
+def test_the_four_models_by_hand(classes, codes, noise):
+    """``tiny`` as it is, and with all that a generator can take."""
+    release, whole = unpublished(replace(SPEC, classes=classes, codes=codes, noise=noise))
+    seed, png, z, image = (
+        Tensor("seed", "INT64", (1,)),
+        Tensor("png", "STRING", (1,)),
+        Tensor("z", "FP32", (8,)),
+        Tensor("image", "UINT8", (8, 12, 4)),
+    )
+    sides = {"truncation": 1, "codes": codes} if codes else {"truncation": 1}
+    may = tuple(Tensor(name, "FP32", (side,), optional=True) for name, side in sides.items())
+    given = tuple(Tensor(f"given_{name}", "FP32", (side,)) for name, side in sides.items())
+    label = (Tensor("label", "INT64", (1,)),) if classes else ()
+    extra = (Tensor("noise", "FP32", (noise,)),) if noise else ()
+    latents_of, encoder, from_seed, png_of = thin_models(whole, release, 3)
+
+    usual = {"max_batch_size": 32, "versions": 2}
+    assert latents_of.config == ModelConfig(
+        "tiny_latents",
+        (seed, *may),
+        (z, *extra, *given),
+        backend="python",
+        queue=Queue(delay_us=0, size=0, timeout_us=0),
+        instances=Instances("KIND_CPU", 1),
+        parameters={"fact": "x", PART: "latents", WHOLE: "tiny"},
+        **usual,
+    )
+    assert encoder.config == ModelConfig(
+        "tiny_encoder",
+        (image,),
+        (png,),
+        backend="python",
+        queue=Queue(delay_us=0, size=128, timeout_us=10_000_000),
+        instances=Instances("KIND_CPU", 2),
+        parameters={"fact": "x", PART: "encoder", WHOLE: "tiny"},
+        **usual,
+    )
+    for model in (latents_of, encoder):
+        script = Path(models.__file__).with_name(f"{model.config.parameters[PART]}.py")
+        assert model.files == {"model.py": script}
+
+    names = [tensor.name for tensor in whole.inputs]
+    forwards = {"truncation": "given_truncation", "codes": "given_codes"}
+    steps = (
+        Step(
+            "tiny_latents",
+            3,
+            {name: name for name in ("seed", *sides)},
+            {each.name: each.name for each in (z, *extra, *given)},
+        ),
+        Step("tiny", 3, {name: forwards.get(name, name) for name in names}, {"image": "image"}),
+        Step("tiny_encoder", 3, {"image": "image"}, {"png": "png"}),
+    )
+    for model, part, gives, taken in ((from_seed, "from_seed", image, steps[:2]), (png_of, "png", png, steps)):
+        assert model.config == ModelConfig(
+            f"tiny_{part}",
+            model.config.inputs,
+            (gives,),
+            backend="ensemble",
+            max_batch_size=32,
+            queue=None,
+            instances=None,
+            steps=taken,
+            parameters={"fact": "x", PART: part, WHOLE: "tiny"},
+        )
+        assert model.config.inputs[0] == seed
+        assert set(model.config.inputs) == {seed, *may, *label}
+        assert model.files == {}
+
+
+def test_what_the_four_models_are_held_against():
+    spec = replace(ANIMALS, noise=7)
+    release, whole = unpublished(spec, seeds=(63, 9_999, 0, 5))
+    latents_of, encoder, from_seed, png = (model.golden for model in thin_models(whole, release, 1))
+    rows = [0, 2, 3]  # 9999 is of no seed that is looked for
+    told, images = release.whole.golden.inputs, release.whole.golden.values[rows]
+    drawn = {"seed": column([63, 0, 5]), "truncation": told["truncation"][rows], "codes": told["codes"][rows]}
+    asked = drawn | {"label": told["label"][rows]}
+    expected = {
+        "z": (latents_of, drawn, told["z"][rows]),
+        "image": (from_seed, asked, images),
+        "png": (png, asked, images),
+    }
+    for output, (found, inputs, values) in expected.items():
+        assert found.output == output
+        assert set(found.inputs) == set(inputs)
+        assert all(np.array_equal(found.inputs[name], inputs[name]) for name in inputs)
+        assert found.inputs["seed"].dtype == np.int64
+        assert np.array_equal(found.values, values)
+    assert encoder.output == "png"
+    assert set(encoder.inputs) == {"image"}
+    assert np.array_equal(encoder.inputs["image"], images)
+    assert np.array_equal(encoder.values, images)
+
+
+def unpublished(spec, seeds=range(3)):
+    """A generator that is no file, and the configuration it may have had."""
+    golden = Reference(
+        sample_inputs(spec, seeds), "image", np.arange(len(seeds) * 384).astype("u1").reshape(-1, 8, 12, 4)
+    )
+    ports = Graph(Path("none"), tensors_from(input_ports(spec)), tensors_from((output_port(spec),)), golden)
+    whole = ModelConfig("tiny", ports.inputs, ports.outputs, max_batch_size=32, versions=2, parameters={"fact": "x"})
+    return Release(spec, Path("none"), ports, {}), whole
 
 
 def test_a_reference_of_files_is_of_the_images_in_them(bundle):

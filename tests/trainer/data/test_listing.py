@@ -124,6 +124,7 @@ def test_a_person_s_pictures_are_taken_whatever_they_are_called(tmp_path):
         save(tmp_path / "in" / name, seed)
     (tmp_path / "in" / "config.json").write_text(json.dumps({"preset": "mine"}))
     assert len(load(tmp_path / "in", tmp_path)) == 3
+    (tmp_path / "in" / "config.json").unlink()
     make_run(tmp_path / "in")
     save(tmp_path / "in" / "samples" / "1.png", 9)
     assert len(load(tmp_path / "in", tmp_path)) == 3  # sheet.png, dataset/…, samples/1.png

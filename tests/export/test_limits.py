@@ -1,0 +1,182 @@
+"""The probe, the distance and what is allowed of it, and what makes a file one of a precision: by hand."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from core.bundle import FP16, INT8
+from core.contract import OPSET, sample_inputs
+from export.precision import (
+    DEVIATIONS,
+    EXPERIMENTAL,
+    FAR,
+    FILES,
+    LIMITS,
+    PROBED,
+    TRUE_HALVES,
+    Distance,
+    Limits,
+    holds,
+    kid_complaint,
+    probe,
+    stretched,
+    tidied,
+)
+from tests.export.conftest import family_spec
+
+FLOAT = TensorProto.FLOAT
+
+
+def test_the_probe_holds_256_seeds_and_4_sigma_among_them():
+    spec = family_spec("dcgan", "tall RGB")
+    z = probe(spec)["z"]
+    assert len(z) == 256
+    assert [list(np.flatnonzero(np.abs(row) == DEVIATIONS)) for row in z[-FAR:]] == [[i % 8] for i in range(FAR)]
+    assert np.abs(z[:-FAR]).max() < DEVIATIONS
+    assert {name: len(value) for name, value in probe(spec).items()} == dict.fromkeys(probe(spec), 256)
+    wide = probe(replace(spec, latent_dim=128))["z"][-FAR:]
+    assert len({int(np.abs(row).argmax()) for row in wide}) == FAR
+    assert stretched(spec)["z"].std() == pytest.approx(4, rel=0.15)
+
+
+def test_distance_is_that_of_what_is_seen():
+    clear = np.zeros((1, 2, 2, 4), np.uint8)
+    coloured = clear.copy()
+    coloured[..., 0] = 255  # under alpha 0: nobody sees it
+    assert Distance.between(coloured, clear) == Distance(0, 0, 100)
+    grey = np.full((1, 2, 2, 1), 10, np.uint8)
+    other = grey.copy()
+    other[0, 0, 0] = 14
+    found = Distance.between(other, grey)
+    assert (found.mean, found.most) == (1.0, 4.0)
+    assert found.psnr == pytest.approx(10 * np.log10(255**2 / 4), abs=0.01)
+    assert Distance.between(grey[:, :1], grey).complaint(Limits(most=4))
+
+
+def test_the_probe_by_hand():
+    spec = family_spec("dcgan", "tall RGB")
+    plain = sample_inputs(spec, range(20_000, 20_256))
+    found = probe(spec)
+    expected = plain["z"].copy()
+    for step in range(32):
+        expected[224 + step, step % 8] = 4.0 if step % 2 == 0 else -4.0
+    assert np.array_equal(found["z"], expected)
+    assert all(np.array_equal(found[name], plain[name]) for name in plain if name != "z")
+    for wide in (32, 128, 33):
+        z = probe(replace(spec, latent_dim=wide))["z"]
+        assert [int(np.abs(row).argmax()) for row in z[-32:]] == [step * wide // 32 for step in range(32)]
+
+
+def test_the_stretched_rows_by_hand():
+    spec = replace(family_spec("dcgan", "tall RGB"), noise=5)
+    plain, found = sample_inputs(spec, range(20_256, 20_288)), stretched(spec)
+    assert set(found) == {"z", "truncation", "label", "codes", "noise"}
+    for name in ("z", "noise"):
+        assert found[name].dtype == np.float32
+        assert np.array_equal(found[name], plain[name] * 4)
+    for name in ("truncation", "label", "codes"):
+        assert np.array_equal(found[name], plain[name])
+    assert "noise" not in stretched(family_spec("dcgan", "tall RGB"))
+
+
+def test_what_is_allowed():
+    assert {"fp16": Limits(mean=0.25, most=4), "int8": Limits(psnr=35.0)} == LIMITS
+    assert Limits(mean=0.25, most=8) == TRUE_HALVES
+    assert Limits() == Limits(None, None, None)
+    assert ({"fp16": FP16, "int8": INT8}, {"int8"}) == (FILES, EXPERIMENTAL)
+    assert (PROBED, FAR, DEVIATIONS) == (256, 32, 4.0)
+
+
+def test_distance_by_hand():
+    """Colour counts as it is seen: 200 and 100 under alpha 128 of 255 are 100.4 and 50.2."""
+    images = np.zeros((2, 1, 1, 4), np.uint8)
+    images[0, 0, 0] = (200, 0, 100, 128)
+    expected = np.zeros_like(images)
+    expected[0, 0, 0] = (100, 0, 100, 128)
+    seen = 100 * 128 / 255
+    psnr = 10 * np.log10(8 / (seen / 255) ** 2)
+    assert Distance.between(images, expected) == Distance(round(seen / 8, 4), round(seen, 2), round(psnr, 2))
+    black, white = np.zeros((1, 2, 2, 3), np.uint8), np.full((1, 2, 2, 3), 255, np.uint8)
+    assert Distance.between(white, black) == Distance(255.0, 255.0, 0.0)
+    assert Distance.between(white, white) == Distance(0.0, 0.0, 100.0)
+    assert Distance.between(black[:, :1], black) == Distance(256.0, 256.0, 0.0)
+    assert images[0, 0, 0].tolist() == [200, 0, 100, 128]  # as they were
+    assert str(Distance(0.25, 4.0, 35.0)) == "mean 0.250 and at most 4.0 of 255 levels apart, PSNR 35.0 dB"
+
+
+def test_a_difference_of_next_to_nothing_is_100_decibels():
+    """Floats, as the emulation of halves gives them: 1e-6 of a level would be 168."""
+    black = np.zeros((1, 1, 1, 1), np.float32)
+    assert Distance.between(black + np.float32(1e-6), black).psnr == 100.0
+
+
+def model_with(*initializers, constants=()):
+    nodes = [helper.make_node("Constant", [], [tensor.name], value=tensor) for tensor in constants]
+    nodes.append(helper.make_node("Identity", ["z"], ["image"]))
+    ports = [helper.make_tensor_value_info(name, FLOAT, ["batch", 4]) for name in ("z", "image")]
+    graph = helper.make_graph(nodes, "held", ports[:1], ports[1:], list(initializers))
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=9)
+
+
+@pytest.mark.parametrize(("precision", "dtype"), [("fp16", np.float16), ("int8", np.int8)])
+def test_a_precision_is_that_of_weights_and_not_of_a_scale(precision, dtype):
+    matrix = numpy_helper.from_array(np.ones((2, 2), dtype), "matrix")
+    row = numpy_helper.from_array(np.ones(2, dtype), "row")
+    full = numpy_helper.from_array(np.ones((2, 2), np.float32), "full")
+    assert holds(model_with(full, matrix), precision)
+    assert holds(model_with(full, constants=(row, matrix)), precision)
+    assert not holds(model_with(full, row, constants=(row, full)), precision)
+    hidden = model_with(full)
+    hidden.graph.node[-1].attribute.append(helper.make_attribute("value", matrix))  # of no Constant
+    assert not holds(hidden, precision)
+
+
+def test_what_is_derived_is_tidied_to_the_metadata_of_its_original():
+    original, derived = model_with(), model_with(constants=(numpy_helper.from_array(np.ones(2, np.float32), "c"),))
+    for model, word in ((original, "ours"), (derived, "theirs")):
+        model.producer_name, model.producer_version = word, word
+        model.metadata_props.add(key=word, value=word)
+    original.ir_version, derived.ir_version = 8, 9
+    derived.opset_import.add(domain="com.microsoft", version=1)
+    weight = derived.graph.initializer.add()
+    weight.CopyFrom(numpy_helper.from_array(np.ones(2, np.float32), "weight"))
+    for part in (derived, derived.graph, derived.graph.node[0], weight):
+        part.doc_string = "made by"
+        if part is not derived:
+            part.metadata_props.add(key="trace", value="x")
+    derived.graph.value_info.append(helper.make_tensor_value_info("old", FLOAT, [9]))
+    found = tidied(derived, original)
+    assert (found.producer_name, found.producer_version, found.ir_version) == ("ours", "ours", 8)
+    assert [(entry.key, entry.value) for entry in found.metadata_props] == [("ours", "ours")]
+    assert [(entry.domain, entry.version) for entry in found.opset_import] == [("", OPSET)]
+    assert [value.name for value in found.graph.value_info] == ["c"]
+    for part in (found, found.graph, *found.graph.node, *found.graph.initializer):
+        assert not part.doc_string
+        assert part is found or not part.metadata_props
+
+
+@pytest.mark.parametrize(
+    ("distance", "limits", "says"),
+    [
+        (Distance(0.25, 4, 35), Limits(0.25, 4, 35), None),
+        (Distance(0.2501, 1, 60), Limits(0.25, 4), "mean error is 0.250"),
+        (Distance(0.1, 4.1, 60), Limits(0.25, 4), "4.1 of 255 levels off, 4 is allowed"),
+        (Distance(9, 99, 34.9), Limits(psnr=35.0), "34.9 dB, 35 is the least"),
+        (Distance(9, 99, 1), Limits(), None),
+        (Distance(9, 1, 99), Limits(most=1, psnr=99), None),
+    ],
+)
+def test_limits_say_by_how_much(distance, limits, says):
+    complaint = distance.complaint(limits)
+    assert complaint is None if says is None else says in complaint
+
+
+@pytest.mark.parametrize(("kid", "fine"), [(0.1, True), (0.1099, True), (0.0901, True), (0.111, False), (0.089, False)])
+def test_kid_within_a_tenth(kid, fine):
+    assert (kid_complaint(kid, 0.1) is None) == fine
+    assert kid_complaint(0.0005, -0.0004) is None  # less than so few samples can tell
+    assert kid_complaint(0.0, 0.0015) == "its KID is 0.0000, fp32's 0.0015: 0.0010 apart is allowed"
+    assert kid_complaint(-0.105, -0.1) is None
+    assert kid_complaint(0.001, 0.0) is None  # on the edge

@@ -1,0 +1,123 @@
+"""What a bundle becomes on a server, model by model, without a server."""
+
+from dataclasses import replace
+
+import pytest
+
+from core.bundle import GOLDEN, MANIFEST, Golden
+from core.files import sha256
+from serving.config import Accelerator, Instances, ModelConfig, Queue, Tensor
+from serving.engines import engines_of
+from serving.golden import Reference
+from serving.pieces import KEPT, pieces_of
+from serving.release import of_bundle
+from tests.serving.conftest import LAYERS, SPEC, STYLE_DIM, pieces.UNSTALLED
+
+EXACT = Accelerator("cuda", {"use_tf32": "0"})
+Z, TRUNCATION = Tensor("z", "FP32", (8,)), Tensor("truncation", "FP32", (1,))
+STYLES, IMAGE = Tensor("w", "FP32", (LAYERS, STYLE_DIM)), Tensor("image", "UINT8", (8, 12, 4))
+
+
+def usual(name, inputs, outputs, bundle, **parameters):
+    """What stands in a configuration that nobody has changed."""
+    return ModelConfig(
+        name,
+        inputs,
+        outputs,
+        backend="onnxruntime",
+        max_batch_size=64,
+        queue=Queue(delay_us=0, size=128, timeout_us=10_000_000),
+        instances=Instances("KIND_AUTO", 1),  # the fixtures' one; two is what users have
+        warmup=(1, 64),
+        versions=2,
+        accelerator=EXACT,
+        parameters={
+            "ganfoundry_spec": SPEC.to_json(),
+            "ganfoundry_bundle_sha256": sha256(bundle / MANIFEST),
+            **parameters,
+        },
+    )
+
+
+def test_figures_that_users_meet():
+    assert (KEPT, pieces.UNSTALLED) == (2, 2)
+
+
+def test_a_generator_is_one_model_with_every_engine(bundle):
+    release, golden = of_bundle(bundle), Golden.read(bundle / GOLDEN)
+    (piece,) = pieces_of(release, "tiny", 1, thin=False, existing={})
+    assert piece.config == usual("tiny", (Z, TRUNCATION), (IMAGE,), bundle)
+    assert piece.engines == engines_of(piece.config, plan=True)
+    assert piece.files == {
+        "model.onnx": bundle / "generator.onnx",
+        "golden.npz": Reference(golden.inputs, "image", golden.images).to_bytes(),
+        "manifest.json": bundle / MANIFEST,
+    }
+    assert piece.golden is release.whole.golden
+
+
+def test_parts_come_before_the_whole_with_no_plan_of_their_own(style_bundle):
+    release = of_bundle(style_bundle)
+    mapping, synthesis, whole = pieces_of(release, "tiny", 1, thin=False, existing={})
+    assert mapping.config == usual(
+        "tiny_mapping",
+        (Z, TRUNCATION),
+        (STYLES,),
+        style_bundle,
+        ganfoundry_part="mapping",
+        ganfoundry_part_of="tiny",
+    )
+    assert synthesis.config == usual(
+        "tiny_synthesis",
+        (STYLES,),
+        (IMAGE,),
+        style_bundle,
+        ganfoundry_part="synthesis",
+        ganfoundry_part_of="tiny",
+    )
+    assert whole.config == usual("tiny", (Z, TRUNCATION), (IMAGE,), style_bundle)
+    for piece, part in ((mapping, "mapping"), (synthesis, "synthesis")):
+        assert piece.engines == engines_of(piece.config, plan=False)
+        assert piece.files["model.onnx"] == style_bundle / f"{part}.onnx"
+        assert piece.golden is release.parts[part].golden
+
+
+@pytest.mark.parametrize("styled", [False, True])
+def test_nothing_appears_before_what_it_needs(bundle, style_bundle, styled):
+    release = of_bundle(style_bundle if styled else bundle)
+    found = pieces_of(release, "tiny", 7, thin=True, existing={})
+    parts = ["tiny_mapping", "tiny_synthesis"] if styled else []
+    doors = ["tiny_latents", "tiny_encoder", "tiny", "tiny_from_seed", "tiny_png"]
+    assert [piece.config.name for piece in found] == parts + doors
+    there = {}
+    for piece in found:
+        assert all(step.model in there and step.version == 7 for step in piece.config.steps)
+        there[piece.config.name] = piece
+
+
+def test_doors_have_their_files_and_no_engines(bundle):
+    found = {piece.config.name: piece for piece in pieces_of(of_bundle(bundle), "tiny", 1, thin=True, existing={})}
+    for part in ("latents", "encoder", "from_seed", "png"):
+        piece = found[f"tiny_{part}"]
+        assert piece.engines == {}
+        assert piece.files[GOLDEN] == piece.golden.to_bytes()
+        assert piece.files[MANIFEST] == bundle / MANIFEST
+        scripts = {"model.py"} if part in ("latents", "encoder") else set()
+        assert set(piece.files) == {GOLDEN, MANIFEST} | scripts
+        assert piece.config.warmup == ((1, 64) if scripts else ())
+
+
+def test_what_was_set_for_this_machine_stays(style_bundle):
+    usually = {
+        piece.config.name: piece for piece in pieces_of(of_bundle(style_bundle), "tiny", 1, thin=True, existing={})
+    }
+    mine = Instances("KIND_CPU", 5)
+    kept = {name: replace(piece.config, max_batch_size=9, instances=mine) for name, piece in usually.items()}
+    found = pieces_of(of_bundle(style_bundle), "tiny", 2, thin=True, existing=kept)
+    for piece in found:
+        if piece.config.steps:  # an ensemble runs nothing itself
+            assert piece.config.instances is None
+        else:
+            assert (piece.config.max_batch_size, piece.config.instances) == (9, mine)
+            assert piece.config.warmup == (1, 9)
+    assert found[-1].config.max_batch_size == 9  # as its generator
