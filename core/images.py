@@ -3,6 +3,7 @@
 import io
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +43,7 @@ def clear_hidden_colour(image: Images) -> Images:
     """The image with the colour of fully transparent pixels set to 0. Nobody sees it, so nothing may learn it."""
     if image.shape[-1] != 4:
         return image
-    return np.where(image[..., 3:] == 0, np.uint8(0), image)
+    return image * (image[..., 3:] > 0)
 
 
 def over_background(images: Images, colour: Sequence[int] = (255, 255, 255)) -> Images:
@@ -51,9 +52,7 @@ def over_background(images: Images, colour: Sequence[int] = (255, 255, 255)) -> 
         return np.repeat(images, 3, axis=-1)
     if images.shape[-1] == 3:
         return images
-    alpha = images[..., 3:].astype(np.float32) / 255
-    mixed = images[..., :3] * alpha + np.asarray(colour, np.float32) * (1 - alpha)
-    return np.rint(mixed).astype(np.uint8)
+    return _over(images, np.array(colour))
 
 
 def sheet(images: Images, columns: int | None = None, gap: int = 0) -> Images:
@@ -82,6 +81,11 @@ def over_checkerboard(image: Images, square: int = 8) -> Images:
     """One ``(h, w, c)`` image as RGB, transparency shown as checks."""
     if image.shape[2] != 4:
         return over_background(image)
-    alpha = image[..., 3:].astype(np.float32) / 255
-    mixed = image[..., :3] * alpha + checkerboard(image.shape[0], image.shape[1], square) * (1 - alpha)
-    return np.rint(mixed).astype(np.uint8)
+    return _over(image, checkerboard(image.shape[0], image.shape[1], square))
+
+
+def _over(images: Images, behind: NDArray[Any]) -> Images:
+    """RGBA images over opaque colours, ``(…, 3)``."""
+    alpha = images[..., 3:].astype(np.float32) / 255
+    mixed: Images = np.rint(images[..., :3] * alpha + behind * (1 - alpha)).astype(np.uint8)
+    return mixed
