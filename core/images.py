@@ -3,7 +3,6 @@
 import io
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,7 +51,7 @@ def over_background(images: Images, colour: Sequence[int] = (255, 255, 255)) -> 
         return np.repeat(images, 3, axis=-1)
     if images.shape[-1] == 3:
         return images
-    return _over(images, np.array(colour))
+    return _over(images, colour)
 
 
 def sheet(images: Images, columns: int | None = None, gap: int = 0) -> Images:
@@ -73,7 +72,7 @@ def sheet(images: Images, columns: int | None = None, gap: int = 0) -> Images:
 def checkerboard(height: int, width: int, square: int = 8) -> Images:
     """The grey checks that editors show behind transparency, RGB ``(height, width, 3)``."""
     rows, columns = np.indices((height, width)) // square
-    tone = np.where((rows + columns) % 2 == 0, 255, 204).astype(np.uint8)
+    tone = np.where(rows % 2 == columns % 2, 255, 204).astype(np.uint8)
     return np.repeat(tone[:, :, None], 3, axis=2)
 
 
@@ -84,8 +83,8 @@ def over_checkerboard(image: Images, square: int = 8) -> Images:
     return _over(image, checkerboard(image.shape[0], image.shape[1], square))
 
 
-def _over(images: Images, behind: NDArray[Any]) -> Images:
+def _over(images: Images, behind: Images | Sequence[int]) -> Images:
     """RGBA images over opaque colours, ``(…, 3)``."""
     alpha = images[..., 3:].astype(np.float32) / 255
-    mixed: Images = np.rint(images[..., :3] * alpha + behind * (1 - alpha)).astype(np.uint8)
+    mixed: Images = np.rint(images[..., :3] * alpha + (1 - alpha) * behind).astype(np.uint8)
     return mixed

@@ -36,6 +36,7 @@ def test_hidden_colour_is_cleared_and_nothing_else(images: np.ndarray) -> None:
     cleared = clear_hidden_colour(images)
     hidden = images[..., 3] == 0
     assert cleared.dtype == np.uint8
+    assert np.array_equal(clear_hidden_colour(images[0]), cleared[0])
     assert (cleared[hidden] == 0).all()
     assert np.array_equal(cleared[~hidden], images[~hidden])
     assert np.array_equal(over_background(cleared), over_background(images))
