@@ -1,6 +1,7 @@
 """Pictures as animations that keep their transparency: GIF, animated PNG and WebP; NumPy and Pillow only."""
 
 import io
+import itertools
 from collections.abc import Mapping
 from typing import Any
 
@@ -48,7 +49,7 @@ def encode_animation(frames: Images, kind: str, fps: float, text: Mapping[str, s
         return _encode(pictures, kind, durations, pnginfo=info)
     exif = Image.Exif()
     exif[_DESCRIPTION] = described
-    return _encode(pictures, kind, durations, lossless=True, exact=True, exif=exif.tobytes())
+    return _encode(pictures, kind, durations, lossless=True, exif=exif)
 
 
 def _encode(pictures: list[Image.Image], kind: str, durations: list[int], **options: Any) -> bytes:
@@ -61,12 +62,12 @@ def _encode(pictures: list[Image.Image], kind: str, durations: list[int], **opti
 def _durations(count: int, fps: float, ticks: int) -> list[int]:
     """Milliseconds of each frame in whole ``ticks`` of a second, so that what is rounded does not add up."""
     ends = [round((frame + 1) * ticks / fps) for frame in range(count)]
-    return [(end - start) * 1000 // ticks for start, end in zip([0, *ends], ends, strict=False)]
+    return [(end - start) * 1000 // ticks for start, end in itertools.pairwise([0, *ends])]
 
 
 def _clear(frames: Images) -> dict[str, int]:
     """Which index is transparent, for Pillow, where there is one."""
-    return {"transparency": _COLOURS - 1} if (_hidden(frames)).any() else {}
+    return {"transparency": _COLOURS - 1} if _hidden(frames).any() else {}
 
 
 def _hidden(frames: Images) -> NDArray[np.bool_]:
@@ -92,10 +93,10 @@ def _indexed(frames: Images) -> list[Image.Image]:
 def _palette(colours: Images, most: int) -> tuple[Images, NDArray[np.uint8]]:
     """At most ``most`` colours for pixels ``(n, 3)``, padded to a palette ``(256, 3)``, and each pixel's index."""
     palette = np.zeros((_COLOURS, 3), np.uint8)
-    packed = colours.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
+    packed = colours @ [1 << 16, 1 << 8, 1]
     exact, indices = np.unique(packed, return_inverse=True)
     if len(exact) <= most:
-        palette[: len(exact)] = exact[:, None] >> np.array([16, 8, 0], np.uint32) & 255
+        palette[: len(exact)] = exact[:, None] >> [16, 8, 0] & 255
         return palette, indices.astype(np.uint8)
     strip = Image.fromarray(colours[None], "RGB").quantize(most, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     found = np.array(strip.getpalette()[: 3 * most], np.uint8).reshape(-1, 3)  # type: ignore[index]

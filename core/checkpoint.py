@@ -17,7 +17,7 @@ _SPEC_KEY = "ganfoundry_spec"
 
 def save_generator(path: Path, generator: Generator, spec: GeneratorSpec | None = None) -> None:
     """Write the weights and buffers of ``generator`` with its spec (or ``spec``, provenance fresher), atomically."""
-    tensors = {name: value.detach().cpu().contiguous() for name, value in generator.state_dict().items()}
+    tensors = {name: value.contiguous() for name, value in generator.state_dict().items()}
     write_atomic(path, save(tensors, {_SPEC_KEY: (spec or generator.spec).to_json()}))
 
 

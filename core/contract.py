@@ -112,9 +112,9 @@ def sheet_inputs(spec: GeneratorSpec, count: int) -> tuple[dict[str, NDArray[Any
         inputs = sample_inputs(spec, range(count))
     else:
         shown = min(len(spec.classes), count)
-        columns = max(count // shown, 1)
+        columns = count // shown
         inputs = sample_inputs(spec, list(range(columns)) * shown)
-        inputs["label"] = np.repeat(np.arange(shown, dtype=np.int64), columns)[:, None]
+        inputs["label"] = np.repeat(np.arange(shown), columns)[:, None]
     if spec.codes:
         inputs["codes"] = np.zeros_like(inputs["codes"])
     return inputs, columns

@@ -41,7 +41,7 @@ def new_file(path: Path) -> Iterator[BinaryIO]:
         with os.fdopen(handle, "wb") as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())
+            os.fsync(file)
             temporary.chmod(0o666 & ~_umask())
             temporary.replace(path)
     except BaseException as error:
@@ -119,7 +119,7 @@ def sync_tree(root: Path) -> None:
     for path in root.rglob("*"):
         if path.is_file():
             with path.open("rb") as file:
-                os.fsync(file.fileno())
+                os.fsync(file)
         else:
             sync_directory(path)
     sync_directory(root)

@@ -42,7 +42,7 @@ def clear_hidden_colour(image: Images) -> Images:
     """The image with the colour of fully transparent pixels set to 0. Nobody sees it, so nothing may learn it."""
     if image.shape[-1] != 4:
         return image
-    return np.where(image[..., 3:] == 0, np.uint8(0), image)
+    return image * (image[..., 3:] > 0)
 
 
 def over_background(images: Images, colour: Sequence[int] = (255, 255, 255)) -> Images:
@@ -51,9 +51,7 @@ def over_background(images: Images, colour: Sequence[int] = (255, 255, 255)) -> 
         return np.repeat(images, 3, axis=-1)
     if images.shape[-1] == 3:
         return images
-    alpha = images[..., 3:].astype(np.float32) / 255
-    mixed = images[..., :3] * alpha + np.asarray(colour, np.float32) * (1 - alpha)
-    return np.rint(mixed).astype(np.uint8)
+    return _over(images, colour)
 
 
 def sheet(images: Images, columns: int | None = None, gap: int = 0) -> Images:
@@ -74,7 +72,7 @@ def sheet(images: Images, columns: int | None = None, gap: int = 0) -> Images:
 def checkerboard(height: int, width: int, square: int = 8) -> Images:
     """The grey checks that editors show behind transparency, RGB ``(height, width, 3)``."""
     rows, columns = np.indices((height, width)) // square
-    tone = np.where((rows + columns) % 2 == 0, 255, 204).astype(np.uint8)
+    tone = np.where(rows % 2 == columns % 2, 255, 204).astype(np.uint8)
     return np.repeat(tone[:, :, None], 3, axis=2)
 
 
@@ -82,6 +80,11 @@ def over_checkerboard(image: Images, square: int = 8) -> Images:
     """One ``(h, w, c)`` image as RGB, transparency shown as checks."""
     if image.shape[2] != 4:
         return over_background(image)
-    alpha = image[..., 3:].astype(np.float32) / 255
-    mixed = image[..., :3] * alpha + checkerboard(image.shape[0], image.shape[1], square) * (1 - alpha)
-    return np.rint(mixed).astype(np.uint8)
+    return _over(image, checkerboard(image.shape[0], image.shape[1], square))
+
+
+def _over(images: Images, behind: Images | Sequence[int]) -> Images:
+    """RGBA images over opaque colours, ``(…, 3)``."""
+    alpha = images[..., 3:].astype(np.float32) / 255
+    mixed: Images = np.rint(images[..., :3] * alpha + (1 - alpha) * behind).astype(np.uint8)
+    return mixed

@@ -12,7 +12,7 @@ _LEVELS = 255.0
 
 def to_values(images: Tensor, value_range: tuple[float, float]) -> Tensor:
     """Straight-alpha uint8 ``(n, h, w, c)`` to premultiplied float32 ``(n, c, h, w)`` in ``value_range``."""
-    unit = images.permute(0, 3, 1, 2).float() / _LEVELS  # (n, c, h, w)
+    unit = images.permute(0, 3, 1, 2) / _LEVELS  # (n, c, h, w)
     if unit.shape[1] == 4:
         colour, alpha = unit[:, :3], unit[:, 3:]
         unit = torch.cat([colour * alpha, alpha], dim=1)

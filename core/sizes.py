@@ -3,6 +3,7 @@
 People read and write WIDTHxHEIGHT, as image tools do; arrays and arguments have the height first, as NumPy does.
 """
 
+import functools
 import math
 from dataclasses import dataclass
 
@@ -34,7 +35,7 @@ def plan_size(height: int, width: int) -> Size:
 
     Raises SpecError, naming the nearest sizes that can be reached, if there is none.
     """
-    size = _reach(height, width)
+    size = _allowed().get((height, width))
     if size is None:
         near = " or ".join(f"{w}x{h}" for h, w in nearest_sizes(height, width))
         raise SpecError(f"no network can make {width}x{height} images by doubling from a small base: use {near}")
@@ -52,38 +53,24 @@ def parse_size(text: str) -> Size:
 
 def nearest_sizes(height: int, width: int, count: int = 2) -> list[tuple[int, int]]:
     """The ``count`` allowed sizes nearest to the one asked for, nearest first, in pixels."""
-    height, width = max(height, 1), max(width, 1)
-    candidates = {
-        (side_h * 2**n, side_w * 2**n)
-        for n in range(1, LARGEST_SIDE.bit_length())
-        for side_h in _neighbours(height, n)
-        for side_w in _neighbours(width, n)
-    }
-    reachable = [(h, w) for h, w in candidates if _reach(h, w) is not None]
-    if not reachable:
-        # Too long and thin, or too large: the nearest squares are still an answer.
-        side = min(max(min(height, width), 8), LARGEST_SIDE)
-        return nearest_sizes(side, side, count)
-    return sorted(reachable, key=lambda size: (_distance(size, (height, width)), size))[:count]
+    asked = max(height, 1), max(width, 1)
+
+    def distance(size: tuple[int, int]) -> float:
+        """In octaves: of the height, of the width, and of the shape between them."""
+        taller, wider = math.log2(size[0] / asked[0]), math.log2(size[1] / asked[1])
+        return abs(taller) + abs(wider) + abs(taller - wider)
+
+    return sorted(_allowed(), key=lambda size: (distance(size), size))[:count]
 
 
-def _distance(size: tuple[int, int], wanted: tuple[int, int]) -> float:
-    """How far two sizes are, in octaves: of the height, of the width, and of the shape between them."""
-    taller, wider = math.log2(size[0] / wanted[0]), math.log2(size[1] / wanted[1])
-    return abs(taller) + abs(wider) + abs(taller - wider)
-
-
-def _neighbours(side: int, doublings: int) -> set[int]:
-    """The bases whose doubled side lies just below and just above ``side``."""
-    base = max(side // 2**doublings, 1)
-    return {base, base + 1}
-
-
-def _reach(height: int, width: int) -> Size | None:
-    if min(height, width) < 1 or max(height, width) > LARGEST_SIDE:
-        return None
-    base_h, base_w, doublings = height, width, 0
-    while base_h % 2 == 0 and base_w % 2 == 0 and min(base_h, base_w) // 2 >= SHORTEST_BASE.start:
-        base_h, base_w, doublings = base_h // 2, base_w // 2, doublings + 1
-    fits = min(base_h, base_w) in SHORTEST_BASE and max(base_h, base_w) <= LONGEST_BASE and doublings > 0
-    return Size(height, width, base_h, base_w, doublings) if fits else None
+@functools.cache
+def _allowed() -> dict[tuple[int, int], Size]:
+    """Every allowed size, 1,409 of them, by height and width."""
+    bases = [(short, long) for short in SHORTEST_BASE for long in range(short, LONGEST_BASE + 1)]
+    sizes = [
+        Size(height << doublings, width << doublings, height, width, doublings)
+        for short, long in bases
+        for height, width in ((short, long), (long, short))
+        for doublings in range(1, (LARGEST_SIDE // long).bit_length())
+    ]
+    return {(size.height, size.width): size for size in sizes}

@@ -111,3 +111,51 @@ def test_the_format_is_that_of_the_suffix():
     for suffix in (".mp4", ""):
         with pytest.raises(RequestRefused, match=r"choose \.gif, \.png, \.apng, \.webp"):
             animation_kind(suffix)
+
+
+def blocks(data):
+    """The parts of a GIF: its colour tables, the global one first, and how each frame is disposed of."""
+
+    def table(flags, at):
+        return data[at : at + 3 * 2 ** ((flags & 7) + 1)] if flags & 0x80 else b""
+
+    tables, disposals, at = [table(data[10], 13)], [], 13
+    at += len(tables[0])
+    while data[at] != 0x3B:
+        if data[at] == 0x21:  # an extension; 0xF9 is of the frame that follows
+            if data[at + 1] == 0xF9:
+                disposals.append(data[at + 3] >> 2 & 7)
+            at += 2
+        else:
+            tables.append(table(data[at + 9], at + 10))
+            at += 11 + len(tables[-1])
+        while data[at]:
+            at += data[at] + 1
+        at += 1
+    return tables, disposals
+
+
+@pytest.mark.parametrize("frames", [moving(), noise(3)], ids=["moving", "many"])
+def test_a_gif_has_one_palette_of_256_and_clears_each_frame(frames):
+    (first, *others), disposals = blocks(encode_animation(frames, "GIF", 20, {"Model": "tiny"}))
+    assert len(first) == 3 * 256
+    assert set(others) <= {first, b""}
+    assert disposals == [2] * len(frames)  # back to the background: what a frame does not cover is gone
+
+
+def test_a_gif_has_room_for_256_colours_or_255_and_what_is_transparent():
+    grey = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1)
+    assert (decoded_still(encode_animation(grey, "GIF", 20)) == as_rgba(grey)[0]).all()
+    hole = np.repeat(grey, 4, axis=-1)
+    hole[..., 3] = 255
+    hole[0, 0, 0] = 0
+    assert (decoded_still(encode_animation(hole, "GIF", 20)) == hole[0]).all()
+    hole = np.concatenate([hole, hole[:, ::-1]])
+    hole[1, 15, 0] = (0, 0, 0, 255)
+    found, _ = decoded(encode_animation(hole, "GIF", 20))
+    assert (found[..., 3] == hole[..., 3]).all()
+
+
+def decoded_still(data):
+    with Image.open(io.BytesIO(data)) as picture:
+        return np.asarray(picture.convert("RGBA"))

@@ -128,3 +128,10 @@ def test_any_byte_of_the_header_may_be_wrong(good, tmp_path, at, value):
         load_generator(path)
     except GanfoundryError as error:
         assert "\n" not in str(error)
+
+
+def test_weights_that_lie_in_another_order_are_the_same_file(good, path):
+    generator = load_generator(good).to(memory_format=torch.channels_last)
+    assert any(not value.is_contiguous() for value in generator.parameters())
+    save_generator(path, generator)
+    assert path.read_bytes() == good.read_bytes()

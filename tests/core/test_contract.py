@@ -8,9 +8,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.contract import (
+    BATCH,
+    CHECKPOINT_KEY,
+    JUDGED_KEY,
+    OPSET,
+    SEEDS_KEY,
+    SPEC_KEY,
+    TOOLS_KEY,
+    VERSION_KEY,
+    Port,
     input_ports,
     latent_inputs,
     mapping_ports,
+    output_port,
     rows,
     sample_inputs,
     sheet_inputs,
@@ -78,3 +88,37 @@ def test_a_sheet_without_classes_is_as_square_as_can_be():
     inputs, columns = sheet_inputs(GeneratorSpec("dcgan", 16, 16, 3, 4), 10)
     assert columns == 4
     assert (inputs["z"] == latents(range(10), 4)).all()
+
+
+def test_what_graphs_out_there_are_called_by() -> None:
+    """Clients, servers and exported graphs know these names: none may change."""
+    assert (OPSET, BATCH) == (18, "batch")
+    assert (SPEC_KEY, SEEDS_KEY) == ("ganfoundry_spec", "ganfoundry_seed_algorithm")
+    assert (VERSION_KEY, CHECKPOINT_KEY) == ("ganfoundry_format_version", "ganfoundry_checkpoint_sha256")
+    assert (TOOLS_KEY, JUDGED_KEY) == ("ganfoundry_tools", "ganfoundry_judged")
+
+
+@pytest.mark.parametrize(("channels", "meaning"), [(1, "grey"), (3, "RGB"), (4, "RGBA, straight alpha")])
+def test_the_output_is_an_image_of_bytes(channels: int, meaning: str) -> None:
+    spec = GeneratorSpec("any", 16, 24, channels, 8)
+    assert output_port(spec) == Port("image", "uint8", (16, 24, channels), meaning)
+
+
+def test_a_style_for_each_layer_lies_between_the_two_parts() -> None:
+    port = style_port(4, 7)
+    assert (port.name, port.dtype, port.shape) == ("w", "float32", (4, 7))
+
+
+def test_a_seed_decides_label_and_codes() -> None:
+    inputs = sample_inputs(FULL, [0, 1, 2, 7])
+    assert inputs["label"].tolist() == [[0], [1], [0], [1]]
+    assert np.array_equal(inputs["codes"], latents([LAST_SEED, LAST_SEED - 1, LAST_SEED - 2, LAST_SEED - 7], 3))
+    assert (inputs["truncation"] == 1).all()
+    assert sheet_inputs(FULL, 4)[0]["label"].dtype == np.int64
+
+
+def test_rows_put_together_are_the_batch() -> None:
+    inputs = sample_inputs(FULL, range(3))
+    ones = rows(inputs)
+    assert [row["z"].shape for row in ones] == [(1, 8)] * 3
+    assert all(np.array_equal(np.concatenate([row[name] for row in ones]), inputs[name]) for name in inputs)

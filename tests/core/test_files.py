@@ -1,11 +1,13 @@
 """Files and directories that appear whole or not at all."""
 
+import errno
 import fcntl
 import hashlib
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -90,7 +92,9 @@ def test_a_file_that_is_swept_before_it_is_locked_is_begun_anew(
         lock(handle, operation)
 
     monkeypatch.setattr(fcntl, "flock", swept_first)
+    before = os.listdir("/proc/self/fd")
     write_atomic(path, "whole")
+    assert os.listdir("/proc/self/fd") == before
     assert path.read_text() == "whole"
     assert os.listdir(tmp_path) == ["file"]
 
@@ -207,6 +211,130 @@ def test_a_file_is_never_replaced_by_a_directory(tmp_path: Path, can: bool) -> N
 def test_sha256_is_the_standard_one(tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(b"abc" * 1000)
     assert sha256(tmp_path / "f") == hashlib.sha256(b"abc" * 1000).hexdigest()
+
+
+@pytest.fixture
+def events(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, int]]:
+    """What is flushed and what is renamed, in order: the verb, the name, and how large it was on the disk."""
+    seen: list[tuple[str, str, int]] = []
+
+    def note(verb: str, path: Path) -> None:
+        seen.append((verb, path.name, path.stat().st_size if path.is_file() else 0))
+
+    def fsync(file: int | BinaryIO) -> None:
+        handle = file if isinstance(file, int) else file.fileno()
+        note("flush", Path(f"/proc/self/fd/{handle}").readlink())
+
+    rename = Path.rename
+
+    def renamed(path: Path, target: Path) -> None:
+        rename(path, target)
+        note("rename", target)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(Path, "rename", renamed)
+    monkeypatch.setattr(Path, "replace", renamed)
+    return seen
+
+
+def test_a_file_is_flushed_whole_before_it_is_named_and_its_name_afterwards(
+    tmp_path: Path, events: list[tuple[str, str, int]]
+) -> None:
+    path = tmp_path / "deep" / "er" / "file"
+    before = os.listdir("/proc/self/fd")
+    with new_file(path) as file:
+        file.write(b"12345")
+        (hidden,) = os.listdir(path.parent)
+        assert hidden.startswith(".file.")
+        assert hidden.endswith(".tmp")
+    assert events == [("flush", hidden, 5), ("rename", "file", 5), ("flush", "er", 0)]
+    assert os.listdir("/proc/self/fd") == before
+
+
+def test_a_directory_is_flushed_with_all_that_is_in_it(tmp_path: Path, events: list[tuple[str, str, int]]) -> None:
+    path = tmp_path / "deep" / "er" / "made"
+    with new_directory(path) as temporary:
+        (temporary / "sub").mkdir()
+        (temporary / "sub" / "file").write_bytes(b"123")
+        hidden = temporary.name
+        assert temporary.parent == path.parent
+        assert hidden.startswith(".made.")
+        assert hidden.endswith(".tmp")
+    assert sorted(events[:3]) == sorted([("flush", "sub", 0), ("flush", "file", 3), ("flush", hidden, 0)])
+    assert events[3:] == [("rename", "made", 0), ("flush", "er", 0)]
+    assert path.stat().st_mode & 0o777 == 0o777 & ~_umask()
+
+
+def test_the_umask_is_kept(tmp_path: Path) -> None:
+    ours = os.umask(0o027)
+    try:
+        write_atomic(tmp_path / "file", "x")
+        with new_directory(tmp_path / "made"):
+            pass
+        assert _umask() == 0o027
+    finally:
+        os.umask(ours)
+    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o640
+    assert (tmp_path / "made").stat().st_mode & 0o777 == 0o750
+
+
+def test_a_file_system_without_locks_is_written_to_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(handle: int, operation: int) -> None:
+        raise OSError(errno.ENOTSUP, "no locks here")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    write_atomic(tmp_path / "file", "x")
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_what_went_wrong_is_said_though_the_unfinished_has_gone_too(tmp_path: Path) -> None:
+    with pytest.raises(KeyError), new_file(tmp_path / "file"):
+        next(tmp_path.iterdir()).unlink()
+        raise KeyError
+    with pytest.raises(KeyError), new_directory(tmp_path / "made") as temporary:
+        temporary.rmdir()
+        raise KeyError
+
+
+def test_a_directory_whose_last_step_fails_is_put_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made" / "old").write_text("x")
+    rename, asides = Path.rename, []
+
+    def refuse(path: Path, target: Path) -> Path:
+        if path.name.endswith(".tmp"):
+            asides.extend(tmp_path.glob(".made.*.old"))
+            raise OSError("no room for the name")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(OSError, match="no room"), new_directory(tmp_path / "made", replace=True):
+        pass
+    assert len(asides) == 1
+    assert os.listdir(tmp_path) == ["made"]
+    assert os.listdir(tmp_path / "made") == ["old"]
+
+
+def test_a_file_in_the_place_of_a_directory_is_replaced_too(tmp_path: Path) -> None:
+    (tmp_path / "made").write_text("a file")
+    with new_directory(tmp_path / "made", replace=True):
+        pass
+    assert (tmp_path / "made").is_dir()
+    assert os.listdir(tmp_path) == ["made"]
+
+
+def test_what_was_replaced_may_resist_being_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError("busy")
+
+    (tmp_path / "made").mkdir()
+    with new_directory(tmp_path / "made", replace=True) as temporary:
+        (temporary / "new").touch()
+        monkeypatch.setattr(os, "rmdir", refuse)
+    monkeypatch.undo()
+    assert os.listdir(tmp_path / "made") == ["new"]
 
 
 def _umask() -> int:

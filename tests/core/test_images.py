@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
 
-from core.images import clear_hidden_colour, encode_png, from_pillow, over_background, over_checkerboard, sheet
+from core.images import (
+    checkerboard,
+    clear_hidden_colour,
+    encode_png,
+    from_pillow,
+    over_background,
+    over_checkerboard,
+    sheet,
+)
 
 pictures = st.sampled_from([1, 3, 4]).flatmap(lambda c: arrays(np.uint8, (5, 7, c)))
 
@@ -27,6 +35,8 @@ def test_png_there_and_back_with_its_text(image: np.ndarray) -> None:
 def test_hidden_colour_is_cleared_and_nothing_else(images: np.ndarray) -> None:
     cleared = clear_hidden_colour(images)
     hidden = images[..., 3] == 0
+    assert cleared.dtype == np.uint8
+    assert np.array_equal(clear_hidden_colour(images[0]), cleared[0])
     assert (cleared[hidden] == 0).all()
     assert np.array_equal(cleared[~hidden], images[~hidden])
     assert np.array_equal(over_background(cleared), over_background(images))
@@ -43,6 +53,7 @@ def test_compositing_agrees_with_pillow(images: np.ndarray, colour: tuple[int, i
 
 def test_grey_and_rgb_need_no_background() -> None:
     grey = np.arange(12, dtype=np.uint8).reshape(1, 3, 4, 1)
+    assert over_background(grey).shape == (1, 3, 4, 3)
     assert np.array_equal(over_background(grey)[..., 1], grey[..., 0])
     rgb = np.arange(36, dtype=np.uint8).reshape(1, 3, 4, 3)
     assert over_background(rgb) is rgb
@@ -73,3 +84,41 @@ def test_checks_show_only_through_transparency() -> None:
     seen = over_checkerboard(image)
     assert set(np.unique(seen[:, :8])) == {204, 255}
     assert (seen[:, 8:] == (10, 20, 30)).all()
+
+
+@pytest.mark.parametrize("behind", [0, 37, 255])
+def test_every_colour_of_every_alpha_is_rounded_to_the_nearest(behind: int) -> None:
+    colour, alpha = np.meshgrid(np.arange(256), np.arange(256))
+    image = np.stack([colour, colour, colour, alpha], axis=-1).astype(np.uint8)
+    nearest = (2 * (colour * alpha + behind * (255 - alpha)) + 255) // 510  # whole numbers; 255 is odd, so no ties
+    assert (over_background(image, (behind,) * 3) == nearest[..., None]).all()
+
+
+def test_the_background_is_white_unless_told() -> None:
+    assert (over_background(np.zeros((1, 2, 2, 4), np.uint8)) == 255).all()
+    red, green, blue = over_background(np.zeros((1, 1, 1, 4), np.uint8), (1, 2, 3)).flatten()
+    assert (red, green, blue) == (1, 2, 3)
+
+
+def test_checks_are_light_first_and_8_pixels_wide() -> None:
+    small = checkerboard(3, 5, square=2)
+    light, dark = 255, 204
+    assert small.shape == (3, 5, 3)
+    assert small[..., 2].tolist() == [[light, light, dark, dark, light]] * 2 + [[dark, dark, light, light, dark]]
+    assert (
+        checkerboard(10, 20)[::9, :, 0]
+        == [[light] * 8 + [dark] * 8 + [light] * 4, [dark] * 8 + [light] * 8 + [dark] * 4]
+    ).all()
+    clear = np.zeros((10, 20, 4), np.uint8)
+    assert np.array_equal(over_checkerboard(clear), checkerboard(10, 20))
+    assert np.array_equal(over_checkerboard(clear, square=3), checkerboard(10, 20, square=3))
+    assert over_checkerboard(clear[..., :1]).shape == (10, 20, 3)
+
+
+def test_half_of_an_image_and_half_of_the_checks() -> None:
+    image = np.full((16, 16, 4), (100, 100, 100, 51), np.uint8)  # a fifth
+    assert set(np.unique(over_checkerboard(image))) == {224, 183}  # 20 + 204, and 20 + 163.2
+
+
+def test_a_sheet_of_nothing_is_one_empty_cell() -> None:
+    assert sheet(np.zeros((0, 4, 5, 3), np.uint8)).shape == (4, 5, 3)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import RequestRefused
-from core.latents import LAST_SEED, MOST_SEEDS, latents, parse_ranges, parse_seeds
+from core.latents import ALGORITHM, LAST_SEED, MOST_SEEDS, latents, parse_ranges, parse_seeds
 
 
 def test_the_stream_is_the_one_numpy_froze() -> None:
@@ -33,6 +33,15 @@ def test_a_row_is_what_a_stream_of_its_own_gives(seeds: list[int], dim: int) -> 
     assert np.array_equal(latents(seeds, dim), np.array(own, np.float32).reshape(-1, dim))
 
 
+def test_the_algorithm_does_what_its_name_says() -> None:
+    said = eval(ALGORITHM, {"numpy": np, "float32": np.float32, "seed": 7, "dim": 5})
+    assert np.array_equal(said, latents([7], 5)[0])
+
+
+def test_the_limits_are_those_that_are_documented() -> None:
+    assert (LAST_SEED, MOST_SEEDS) == (4_294_967_295, 10_000_000)
+
+
 def test_latents_are_standard_normal() -> None:
     rows = latents(range(2000), 16)
     assert abs(rows.mean()) < 0.02
@@ -54,7 +63,25 @@ def test_lists_of_seeds_as_people_write_them(text: str, seeds: list[int]) -> Non
     assert parse_seeds(text) == seeds
 
 
-@pytest.mark.parametrize("text", ["", "a", "1-", "-1", "1--2", "1,,2", "3-1", "0-99999999", f"{LAST_SEED + 1}", "1.5"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "a",
+        "a-3",
+        "3-a",
+        "1-",
+        "1- ",
+        "-1",
+        f"{LAST_SEED + 1}-7",
+        "1--2",
+        "1,,2",
+        "3-1",
+        "0-99999999",
+        f"{LAST_SEED + 1}",
+        "1.5",
+    ],
+)
 def test_what_is_not_a_list_of_seeds_is_refused_in_one_line(text: str) -> None:
     with pytest.raises(RequestRefused) as error:
         parse_seeds(text)

@@ -95,3 +95,8 @@ def test_shapes_and_types():
     assert values.dtype == torch.float32
     assert to_pixels(values.bfloat16(), (-1.0, 1.0)).shape == (2, 5, 7, 4)
     assert to_pixels(values, (-1.0, 1.0)).dtype == torch.uint8
+
+
+def test_half_precision_is_widened_before_it_is_scaled():
+    values = torch.linspace(-1.0, 1.0, 1024).bfloat16().reshape(1, 1, 32, 32)
+    assert torch.equal(to_pixels(values, (-1.0, 1.0)), to_pixels(values.float(), (-1.0, 1.0)))

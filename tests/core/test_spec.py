@@ -8,7 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import SpecError
-from core.spec import GeneratorSpec, Provenance
+from core.spec import (
+    CATEGORY,
+    FOREIGN,
+    KINDS,
+    LARGEST_LATENT,
+    LARGEST_NOISE,
+    LARGEST_VALUE,
+    GeneratorSpec,
+    Provenance,
+)
 
 SPEC = GeneratorSpec(
     "dcgan", 96, 64, 4, 100, classes=("cat", "dog"), codes=2, options={"width": 32}, provenance=Provenance("dcgan", 640)
@@ -73,7 +82,7 @@ def test_any_size_is_an_image_s_and_only_some_are_a_network_s() -> None:
     assert GeneratorSpec("foreign", 65, 3, 3, 8).height == 65
     with pytest.raises(SpecError, match="64x64"):
         _ = GeneratorSpec("dcgan", 65, 65, 3, 8).size
-    assert SPEC.size.doublings == 4
+    assert (SPEC.size.height, SPEC.size.width, SPEC.size.doublings) == (96, 64, 4)
 
 
 @pytest.mark.parametrize("text", ["", "null", "[]", "{", '{"family": "dcgan"}', '"spec"'])
@@ -96,3 +105,77 @@ def test_a_spec_from_before_noise_has_none() -> None:
     values = json.loads(SPEC.to_json())
     del values["noise"]
     assert GeneratorSpec.from_dict(values) == SPEC
+
+
+def test_the_format_is_pinned() -> None:
+    """Checkpoints, bundles and graphs out there hold this text: what is not said must mean the same for ever."""
+    text = GeneratorSpec("any", 16, 24, 3, 8).to_json()
+    origin = {
+        "preset": "",
+        "images_seen": 0,
+        "data_name": "",
+        "data_fingerprint": "",
+        "data_licence": "",
+        "data_attribution": "",
+        "code_version": "",
+    }
+    values = {
+        "family": "any",
+        "height": 16,
+        "width": 24,
+        "channels": 3,
+        "latent_dim": 8,
+        "kind": "noise",
+        "classes": [],
+        "codes": 0,
+        "noise": 0,
+        "options": {},
+        "value_range": [-1.0, 1.0],
+        "provenance": origin,
+        "format_version": 1,
+    }
+    assert text == json.dumps(values, sort_keys=True)
+    assert GeneratorSpec("any", 16, 24, 3, 8).to_json(indent=2) == json.dumps(values, sort_keys=True, indent=2)
+    required = {name: values[name] for name in ("family", "height", "width", "channels", "latent_dim")}
+    assert GeneratorSpec.from_dict(required).to_json() == text
+    for name in required:
+        with pytest.raises(SpecError, match=f"lacks {name}"):
+            GeneratorSpec.from_dict({key: value for key, value in required.items() if key != name})
+    with pytest.raises(SpecError, match="lacks channels"):
+        GeneratorSpec.from_dict({})
+
+
+def test_names_and_limits_that_others_rely_on() -> None:
+    assert (KINDS, FOREIGN, CATEGORY) == (("noise", "image"), "foreign", "category-")
+    assert (LARGEST_LATENT, LARGEST_VALUE, LARGEST_NOISE) == (65_536, 1e30, 16_777_216)
+
+
+@pytest.mark.parametrize(
+    ("field", "least", "most"),
+    [
+        ("height", 1, 2048),
+        ("width", 1, 2048),
+        ("latent_dim", 1, 65_536),
+        ("codes", 0, 65_536),
+        ("noise", 0, 1 << 24),
+    ],
+)
+def test_limits_are_allowed_and_what_is_beyond_them_is_not(field: str, least: int, most: int) -> None:
+    for value in (least, most):
+        assert getattr(replace(SPEC, **{field: value}), field) == value
+    for value in (least - 1, most + 1):
+        with pytest.raises(SpecError, match=str(value)):
+            replace(SPEC, **{field: value})
+
+
+def test_a_value_range_has_two_ends_apart_and_finite() -> None:
+    assert replace(SPEC, value_range=(-1e30, 1e30)).value_range == (-1e30, 1e30)
+    for value_range in [(-1.1e30, 0.0), (0.0, 1.1e30), (0.0, 0.0)]:
+        with pytest.raises(SpecError, match="value range"):
+            replace(SPEC, value_range=value_range)
+
+
+def test_categories_are_classes_that_it_found_itself() -> None:
+    assert replace(SPEC, classes=("category-0", "category-1")).found_its_classes is True
+    assert replace(SPEC, classes=("category-0", "cat")).found_its_classes is False
+    assert replace(SPEC, classes=()).found_its_classes is False

@@ -36,7 +36,7 @@ COMPARED = {
 }
 # What only speaks to a person or to the type checker. Nothing below such a node is broken.
 SPOKEN = (ast.Raise, ast.Assert, ast.JoinedStr, ast.Import, ast.ImportFrom)
-SYMMETRIC = ("max", "min")  # whose arguments may come in any order
+SYMMETRIC = ("max", "min", "torch.maximum", "torch.minimum")  # whose arguments may come in any order
 SMALL = 1e-5  # an epsilon: twice as much is as good
 WORD = re.compile(r"[\w.-]+")
 
@@ -157,6 +157,7 @@ class Breaker:
         if (
             len(positional) > 1
             and function not in SYMMETRIC
+            and positional[0] != positional[1]
             and not any(isinstance(each, ast.Starred) for each in call.args[:2])
         ):
             first, second, *rest = positional

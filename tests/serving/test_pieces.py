@@ -9,9 +9,9 @@ from core.files import sha256
 from serving.config import Accelerator, Instances, ModelConfig, Queue, Tensor
 from serving.engines import engines_of
 from serving.golden import Reference
-from serving.pieces import KEPT, pieces_of
+from serving.pieces import KEPT, UNSTALLED, pieces_of
 from serving.release import of_bundle
-from tests.serving.conftest import LAYERS, SPEC, STYLE_DIM, pieces.UNSTALLED
+from tests.serving.conftest import LAYERS, SPEC, STYLE_DIM
 
 EXACT = Accelerator("cuda", {"use_tf32": "0"})
 Z, TRUNCATION = Tensor("z", "FP32", (8,)), Tensor("truncation", "FP32", (1,))
@@ -40,7 +40,7 @@ def usual(name, inputs, outputs, bundle, **parameters):
 
 
 def test_figures_that_users_meet():
-    assert (KEPT, pieces.UNSTALLED) == (2, 2)
+    assert (KEPT, UNSTALLED) == (2, 2)
 
 
 def test_a_generator_is_one_model_with_every_engine(bundle):
