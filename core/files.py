@@ -1,15 +1,17 @@
 """Files that appear whole or not at all: every format of ours is written through here."""
 
-import fcntl
 import glob
 import hashlib
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
+
+from core import system
+from core.system import sync_directory, sync_file
 
 
 def write_atomic(path: Path, data: bytes | str) -> None:
@@ -33,7 +35,9 @@ def new_file(path: Path) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
             temporary.chmod(0o666 & ~_umask())
-            temporary.replace(path)
+            if system.WINDOWS:
+                file.close()  # which moves no open file; elsewhere the lock is held until it has its name
+            system.replace(temporary, path)
     except BaseException as error:
         temporary.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.errno is not None and error.filename in (None, str(temporary)):
@@ -45,9 +49,7 @@ def new_file(path: Path) -> Iterator[BinaryIO]:
 def sweep(path: Path) -> None:
     """Delete what killed writers of the file ``path`` left beside it. What others are writing now stays."""
     for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
-        with suppress(OSError), left.open("r+b") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            left.unlink()
+        system.delete_unless_held(left)
 
 
 @contextmanager
@@ -77,20 +79,10 @@ def sync_tree(root: Path) -> None:
     """Flush every file and directory under ``root`` to the disk."""
     for path in root.rglob("*"):
         if path.is_file():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
+            sync_file(path)
         else:
             sync_directory(path)
     sync_directory(root)
-
-
-def sync_directory(path: Path) -> None:
-    """Flush a directory's entries, so that a rename in it survives a power cut."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def sha256(path: Path) -> str:
@@ -103,8 +95,7 @@ def _locked_temporary(path: Path) -> tuple[int, Path]:
     """A new hidden file beside ``path``, open for writing, with a lock that tells it from a leftover."""
     while True:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-        with suppress(OSError):  # not every file system has locks
-            fcntl.flock(handle, fcntl.LOCK_EX)
+        system.hold(handle)
         if os.fstat(handle).st_nlink:
             return handle, Path(name)
         os.close(handle)  # somebody swept it in the moment before it was locked

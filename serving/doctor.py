@@ -4,13 +4,19 @@ from collections.abc import Callable
 
 from core.doctor import Check, package
 from core.errors import MissingDependency
+from core.system import runs_triton
 from serving.triton import PYTHON, find_libpython, find_stub, find_triton
 
 _BUNDLED = "pip install -c constraints.txt '.[serve]'"
 
 
 def checks() -> list[Check]:
-    """The server, what its Python stub needs, and the libraries of ours. Never raises."""
+    """The server, what its Python stub needs, and the libraries of ours. Never raises.
+
+    Where no Triton runs, only what samples from a bundle.
+    """
+    if not runs_triton():
+        return [Check("server", True, "Triton runs on Linux only; 'sample BUNDLE' needs none"), _onnxruntime()]
     return [
         _triton(),
         _found("Triton's Python stub", find_stub, _BUNDLED),
