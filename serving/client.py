@@ -55,6 +55,7 @@ class Sampler:
         _check_batch(batch)
         from serving.served import ServedModel  # here, so that a bundle needs no client of Triton's
 
+        self.url, self.in_flight = url, in_flight
         self._draw_from(ServedModel(model, url, in_flight, seconds, tls), batch, alone)
 
     @classmethod
@@ -68,6 +69,7 @@ class Sampler:
 
         _check_batch(batch)
         sampler = cls.__new__(cls)
+        sampler.url, sampler.in_flight = "", 1  # there is nobody to ask
         sampler._draw_from(LocalModel(Path(bundle), threads), batch, alone=True)
         return sampler
 

@@ -57,8 +57,8 @@ def road(tmp_path_factory):
 
 def test_the_road_is_walked_without_what_windows_lacks(road):
     assert sorted(path.name for path in (road / "images").iterdir()) == [f"{seed:010d}.png" for seed in range(4)]
-    assert Image.open(road / "images" / "0000000003.png").info["Seed"] == "3"
-    assert Image.open(road / "sheet.png").size == (32, 32)
+    with Image.open(road / "images" / "0000000003.png") as picture, Image.open(road / "sheet.png") as sheet:
+        assert (picture.info["Seed"], sheet.size) == ("3", (32, 32))
 
 
 def test_every_name_that_is_written_is_one_on_windows(road):
