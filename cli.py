@@ -792,9 +792,11 @@ def _check_only_with(needed: str, value: Any, options: dict[str, Any]) -> None:
 
 
 def _client_tls(trusted: Path | None, certificate: Path | None, key: Path | None) -> "ClientTls | None":
+    if trusted is None:
+        return None
     from serving.tls import ClientTls
 
-    return ClientTls(trusted, certificate, key) if trusted else None
+    return ClientTls(trusted, certificate, key)
 
 
 def _stand_trial(wanted: bool) -> "Callable[[Path], None] | None":

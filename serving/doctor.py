@@ -45,7 +45,8 @@ def _found(name: str, find: Callable[[], object], mend: str) -> Check:
 
 def _numpy() -> Check:
     found = package("numpy", "serve")
-    if found.fine and int(found.found.partition(".")[0]) >= 2:
+    bundled = package("nvidia-pytriton", "serve").fine
+    if bundled and found.fine and int(found.found.partition(".")[0]) >= 2:
         trap = f"{found.found}: numpy 2 corrupts tensors in Triton's Python stub"
         return Check("numpy for the stub", False, trap, "pip install 'numpy<2'")
     return Check("numpy for the stub", found.fine, found.found, found.mend)
