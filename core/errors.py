@@ -2,6 +2,7 @@
 
 GanfoundryError
 ├── MissingDependency     a package, program or library this command needs is not installed
+├── UnsupportedSystem     this command does not run on this operating system
 ├── SpecError             a generator's description is malformed or asks for the impossible
 ├── ConfigError           training settings that contradict each other or the data
 ├── DataError             images, importers and packs
@@ -27,6 +28,10 @@ class GanfoundryError(Exception):
 
 class MissingDependency(GanfoundryError):
     """A package, program or library this command needs is not installed."""
+
+
+class UnsupportedSystem(GanfoundryError):
+    """This command does not run on this operating system."""
 
 
 class SpecError(GanfoundryError):

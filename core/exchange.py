@@ -3,8 +3,9 @@
 import ctypes
 import errno
 import os
-import sys
 from pathlib import Path
+
+from core.system import LINUX
 
 _HERE = -100  # AT_FDCWD: paths are as the process sees them
 _EXCHANGE = 2  # RENAME_EXCHANGE, of <linux/fs.h>
@@ -30,7 +31,7 @@ def exchange(one: Path, other: Path) -> bool:
 
 def _renameat2() -> "ctypes._NamedFuncPointer | None":
     """The function of the C library; None where there is none (glibc before 2.28, musl, macOS, Windows)."""
-    if sys.platform != "linux":
+    if not LINUX:
         return None
     call: ctypes._NamedFuncPointer | None = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     if call is not None:

@@ -1,7 +1,6 @@
 """Files that appear whole or not at all: every format of ours is written through here."""
 
 import errno
-import fcntl
 import glob
 import hashlib
 import os
@@ -13,8 +12,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from core import system
 from core.exchange import exchange
 from core.places import LITTER, is_free, must_stay
+from core.system import sync_directory, sync_file
 
 _MARK = ".ganfoundry"  # in a directory in which another is made: the proof that all of it is ours
 _MARKED = b"A directory is made in here by Ganfoundry. If no program of it runs, this may be deleted.\n"
@@ -43,7 +44,9 @@ def new_file(path: Path) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file)
             temporary.chmod(0o666 & ~_umask())
-            temporary.replace(path)
+            if system.WINDOWS:
+                file.close()  # which moves no open file; elsewhere the lock is held until it has its name
+            system.replace(temporary, path)
     except BaseException as error:
         temporary.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.errno is not None and error.filename in (None, str(temporary)):
@@ -55,9 +58,7 @@ def new_file(path: Path) -> Iterator[BinaryIO]:
 def sweep(path: Path) -> None:
     """Delete what killed writers of the file ``path`` left beside it. What others are writing now stays."""
     for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
-        with suppress(OSError), left.open("r+b") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            left.unlink()
+        system.delete_unless_held(left)
 
 
 @contextmanager
@@ -118,20 +119,10 @@ def sync_tree(root: Path) -> None:
     """Flush every file and directory under ``root`` to the disk."""
     for path in root.rglob("*"):
         if path.is_file():
-            with path.open("rb") as file:
-                os.fsync(file)
+            sync_file(path)
         else:
             sync_directory(path)
     sync_directory(root)
-
-
-def sync_directory(path: Path) -> None:
-    """Flush a directory's entries, so that a rename in it survives a power cut."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def sha256(path: Path) -> str:
@@ -144,8 +135,7 @@ def _locked_temporary(path: Path) -> tuple[int, Path]:
     """A new hidden file beside ``path``, open for writing, with a lock that tells it from a leftover."""
     while True:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-        with suppress(OSError):  # not every file system has locks
-            fcntl.flock(handle, fcntl.LOCK_EX)
+        system.hold(handle)
         if os.fstat(handle).st_nlink:
             return handle, Path(name)
         os.close(handle)  # somebody swept it in the moment before it was locked
@@ -169,8 +159,7 @@ def _begun_workshop(parent: Path, name: str) -> tuple[Path, BinaryIO]:
         workshop = Path(tempfile.mkdtemp(dir=parent, prefix=f".{name}.", suffix=".tmp"))
         with suppress(FileNotFoundError):  # somebody swept it in the moment before it was locked
             mark = (workshop / _MARK).open("xb")
-            with suppress(OSError):  # not every file system has locks
-                fcntl.flock(mark, fcntl.LOCK_EX)
+            system.hold(mark.fileno())
             if os.fstat(mark.fileno()).st_nlink:
                 return workshop, mark
             mark.close()
@@ -182,7 +171,7 @@ def _sweep_workshop(left: Path) -> None:
         left.rmdir()  # killed before the mark
         return
     with (left / _MARK).open("r+b") as mark:
-        fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        system.take(mark.fileno())
         said = mark.read()
         if said != _MARKED and not (said == b"" and _names(left) == {_MARK}):  # killed in the middle of the mark
             return

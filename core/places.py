@@ -2,8 +2,9 @@
 
 import os
 import re
-import sys
 from pathlib import Path
+
+from core.system import LINUX
 
 LITTER = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})  # what desktops leave in every folder they show
 
@@ -65,7 +66,7 @@ def _writable(folder: Path) -> bool:
 
 def _mounted() -> set[bytes]:
     """Every place where Linux has something mounted, as proc(5) describes ``mountinfo``; elsewhere none."""
-    if sys.platform != "linux":
+    if not LINUX:
         return set()
     try:
         lines = Path("/proc/self/mountinfo").read_bytes().splitlines()

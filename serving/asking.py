@@ -2,9 +2,9 @@
 
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import Future, wait
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from concurrent.futures import wait
+from dataclasses import dataclass
 from typing import Any
 
 from numpy.typing import NDArray
@@ -12,24 +12,10 @@ from tritonclient.utils import InferenceServerException
 
 from core.errors import ModelNotFound, ServerBusy
 from serving.patience import Patience
-from serving.wire import CONTROL_SECONDS, Answer, ask
+from serving.source import Request
+from serving.wire import CONTROL_SECONDS, ask
 
 CLOSING_SECONDS = 2.0
-
-
-@dataclass
-class Request:
-    """What one request asks for, so that it can be asked again: rows of inputs, by name, and how often it was."""
-
-    model: str
-    inputs: Mapping[str, NDArray[Any]]
-    output: str
-    since: float = field(default_factory=time.monotonic)
-    tries: int = 0
-    answer: Answer = field(default_factory=Future)
-
-    def __len__(self) -> int:
-        return len(next(iter(self.inputs.values())))
 
 
 @dataclass(frozen=True)

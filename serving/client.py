@@ -1,27 +1,25 @@
-"""``Sampler``: seeds to images through a served model, over gRPC."""
+"""``Sampler``: seeds to images, through a served model over gRPC or straight from a bundle."""
 
 import difflib
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
+from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from tritonclient.utils import InferenceServerException
 
 from core.contract import NOISE, latent_inputs
-from core.errors import ModelNotFound, RequestRefused, ServerUnavailable, ServingError, SpecError
+from core.errors import RequestRefused
 from core.images import Images
 from core.latents import latents
-from core.spec import GeneratorSpec
-from serving.asking import Asking, Request
-from serving.config import BUNDLE, PART, SPEC, WHOLE, ModelConfig, from_message
-from serving.patience import Patience
-from serving.styles import Parts, as_float32, check_rows, find_parts, refusal
-from serving.tls import ClientTls
-from serving.wire import CONTROL_SECONDS, OUTPUT, connect, translated
+from serving.source import OUTPUT, Parts, Request, Source
+from serving.styles import as_float32, check_rows, refusal
+
+if TYPE_CHECKING:
+    from serving.tls import ClientTls
 
 Inputs = dict[str, NDArray[Any]]
 
@@ -29,7 +27,7 @@ _MOST_BYTES = 32 << 20  # of images in one answer: what is in flight stays small
 
 
 class Sampler:
-    """Asks one version of one served model for images. A context manager; ``close`` it otherwise.
+    """Asks one version of one served model for images, or a bundle (``local``). A context manager, or ``close`` it.
 
     ``spec`` says what the generator is, ``version`` which version was the newest when this was made: all images
     come from that one, and ``bundle`` is the SHA-256 of the manifest of the bundle it was published from. The last
@@ -50,22 +48,36 @@ class Sampler:
         alone: bool = False,
         in_flight: int = 4,
         seconds: float = 60.0,
-        tls: ClientTls | None = None,
+        tls: "ClientTls | None" = None,
     ) -> None:
-        if (batch is not None and batch < 1) or in_flight < 1 or seconds <= 0:
+        if in_flight < 1 or seconds <= 0:
             raise RequestRefused("the batch, the requests in flight and the deadline must be above 0")
-        self.model, self.url, self.in_flight = model, url, in_flight
-        self._patience = Patience(seconds)
-        self._client = connect(url, tls)
-        try:
-            self.version, config = self._find()
-            self.spec = _spec_of(model, config)
-            self.bundle = config.parameters.get(BUNDLE, "")
-        except BaseException:
-            self.close()
-            raise
+        _check_batch(batch)
+        from serving.served import ServedModel  # here, so that a bundle needs no client of Triton's
+
+        self.url, self.in_flight = url, in_flight
+        self._draw_from(ServedModel(model, url, in_flight, seconds, tls), batch, alone)
+
+    @classmethod
+    def local(cls, bundle: Path | str, *, batch: int | None = None, threads: int = 0) -> Self:
+        """A sampler of the bundle in a folder, in ONNX Runtime on this machine's processor, without any server.
+
+        The images are those that the bundle makes when it is served. ``model`` is the folder's name and ``version``
+        the start of the manifest's SHA-256; ``threads`` 0 means all cores. Raises BundleError.
+        """
+        from serving.local import LocalModel
+
+        _check_batch(batch)
+        sampler = cls.__new__(cls)
+        sampler.url, sampler.in_flight = "", 1  # there is nobody to ask
+        sampler._draw_from(LocalModel(Path(bundle), threads), batch, alone=True)
+        return sampler
+
+    def _draw_from(self, source: Source, batch: int | None, alone: bool) -> None:
+        self._source = source
+        self.model, self.version, self.spec, self.bundle = source.model, source.version, source.spec, source.bundle
         image_bytes = self.spec.height * self.spec.width * self.spec.channels
-        self.batch = min(batch or config.max_batch_size, config.max_batch_size, max(_MOST_BYTES // image_bytes, 1))
+        self.batch = min(batch or source.max_batch, source.max_batch, max(_MOST_BYTES // image_bytes, 1))
         self._alone = alone or batch == 1
 
     def sample(
@@ -101,7 +113,7 @@ class Sampler:
 
     @property
     def style_shape(self) -> tuple[int, int] | None:
-        """Layers and style dimension of the model's styles, as the server has them; None where there are none."""
+        """Layers and style dimension of the model's styles, as its source has them; None where there are none."""
         return self._parts.shape if self._parts else None
 
     def styles(
@@ -128,8 +140,8 @@ class Sampler:
         return self._stream(_in_chunks({"w": w} | self._noise(noise, len(w)), most, {}), parts.synthesis)
 
     def close(self) -> None:
-        """Close the connection."""
-        self._client.close()
+        """Close the connection, or let go of the bundle's graphs."""
+        self._source.close()
 
     def __enter__(self) -> Self:
         return self
@@ -141,7 +153,7 @@ class Sampler:
 
     @cached_property
     def _parts(self) -> Parts | None:
-        return find_parts(self._client, self.url, self.model, self.version)
+        return self._source.parts()
 
     def _parts_or_refused(self) -> Parts:
         if self._parts is None:
@@ -176,11 +188,8 @@ class Sampler:
 
     def _stream(self, chunks: Iterator[Inputs], model: str, output: str = OUTPUT) -> Iterator[NDArray[Any]]:
         """What ``model`` makes of every row of every chunk, in order."""
-        asking = Asking(self._client, self.version, self._patience, self.in_flight, self._alone)
-        try:
-            yield from asking.stream(Request(model, inputs, output) for inputs in chunks)
-        except ServerUnavailable as error:
-            raise type(error)(f"{self.url}: {error}") from None
+        requests = (Request(model, inputs, output) for inputs in chunks)
+        return self._source.stream(requests, self._alone)
 
     def _constant_inputs(
         self, truncation: float, label: str | None, codes: NDArray[np.float32] | None = None
@@ -208,50 +217,10 @@ class Sampler:
         asked = "needs a label" if label is None else f"has no class '{label}'"
         raise RequestRefused(f"'{self.model}' {asked}: choose {_choice(label or '', classes)}")
 
-    def _find(self) -> tuple[str, ModelConfig]:
-        """The newest version of the model that is ready, and its configuration."""
-        version = self._newest()
-        while True:
-            try:
-                answer = self._client.get_model_config(self.model, version, client_timeout=CONTROL_SECONDS)
-                return version, from_message(answer.config)
-            except InferenceServerException as error:
-                gone, version = version, self._newest()
-                if version == gone:  # and so it was not taken back between the two questions
-                    raise self._why_not_found(error) from None
 
-    def _newest(self) -> str:
-        try:
-            metadata = self._client.get_model_metadata(self.model, client_timeout=CONTROL_SECONDS)
-        except InferenceServerException as error:
-            raise self._why_not_found(error) from None
-        newest: str = max(metadata.versions, key=int)
-        return newest
-
-    def _why_not_found(self, error: InferenceServerException) -> ServingError:
-        ours = translated(error, self.model)
-        if isinstance(ours, ServerUnavailable):
-            return ServerUnavailable(f"{self.url}: {ours}")
-        if isinstance(ours, (ModelNotFound, RequestRefused)):
-            return ModelNotFound(
-                f"the server at {self.url} has no model '{self.model}': 'models' lists those of a repository"
-            )
-        return ours
-
-
-def _spec_of(model: str, config: ModelConfig) -> GeneratorSpec:
-    if SPEC not in config.parameters:
-        raise ServingError(f"'{model}' is not a generator that 'publish' wrote: its configuration has no spec")
-    try:
-        spec = GeneratorSpec.from_json(config.parameters[SPEC])
-    except SpecError as error:
-        raise ServingError(f"the configuration of '{model}' is wrong ({error}): publish it again") from None
-    if part := config.parameters.get(PART):
-        whole = config.parameters.get(WHOLE, "")
-        raise ServingError(f"'{model}' is the {part} of '{whole}': ask for '{whole}' itself")
-    if spec.kind != "noise":
-        raise ServingError(f"'{model}' makes images from images, not from seeds")
-    return spec
+def _check_batch(batch: int | None) -> None:
+    if batch is not None and batch < 1:
+        raise RequestRefused("the batch, the requests in flight and the deadline must be above 0")
 
 
 def _with(constant: Inputs, rows: Inputs) -> Inputs:

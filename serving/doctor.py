@@ -4,13 +4,19 @@ from collections.abc import Callable
 
 from core.doctor import Check, package
 from core.errors import MissingDependency
+from core.system import runs_triton
 from serving.triton import PYTHON, find_libpython, find_stub, find_triton
 
 _BUNDLED = "pip install -c constraints.txt '.[serve]'"
 
 
 def checks() -> list[Check]:
-    """The server, what its Python stub needs, and the libraries of ours. Never raises."""
+    """The server, what its Python stub needs, and the libraries of ours. Never raises.
+
+    Where no Triton runs, only what samples from a bundle.
+    """
+    if not runs_triton():
+        return [Check("server", True, "Triton runs on Linux only; 'sample BUNDLE' needs none"), _onnxruntime()]
     return [
         _triton(),
         _found("Triton's Python stub", find_stub, _BUNDLED),
@@ -39,7 +45,8 @@ def _found(name: str, find: Callable[[], object], mend: str) -> Check:
 
 def _numpy() -> Check:
     found = package("numpy", "serve")
-    if found.fine and int(found.found.partition(".")[0]) >= 2:
+    bundled = package("nvidia-pytriton", "serve").fine
+    if bundled and found.fine and int(found.found.partition(".")[0]) >= 2:
         trap = f"{found.found}: numpy 2 corrupts tensors in Triton's Python stub"
         return Check("numpy for the stub", False, trap, "pip install 'numpy<2'")
     return Check("numpy for the stub", found.fine, found.found, found.mend)

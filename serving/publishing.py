@@ -15,8 +15,9 @@ from pathlib import Path
 
 from core.bundle import MANIFEST
 from core.errors import RepositoryError
-from core.files import sha256, sync_directory, sync_tree, write_atomic
+from core.files import sha256, sync_tree, write_atomic
 from core.places import why_not
+from core.system import sync_directory
 from serving.config import PART, WHOLE, ModelConfig, part_name, render
 from serving.pieces import Piece, pieces_of
 from serving.release import Release, listed, of_bundle, of_version

@@ -1,6 +1,5 @@
-"""What ``sample`` does: seeds, a sweep of truncations, a way from seed to seed, mixed styles; all through a server."""
+"""What ``sample`` does: seeds, a sweep of truncations, a way from seed to seed, mixed styles."""
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from core.animation import animation_kind, encode_animation
 from core.contract import NOISE, latent_inputs
 from core.errors import RequestRefused
 from core.images import Images
+from core.system import portable_name
 from serving.client import Sampler
 from serving.codes import Codes
 from serving.files import (
@@ -174,7 +174,7 @@ def _save_table(order: Order, pictures: Iterable[Picture], total: int, columns: 
 
 def _file_name(label: str) -> str:
     """A class's name as part of a file's: whatever a file system might not take is a '_'."""
-    return re.sub(r"[^\w.-]", "_", label)[:80]
+    return portable_name(label)[:80]
 
 
 def draw_interpolation(

@@ -1,44 +1,13 @@
-"""The two parts of a served generator that has styles: finding them, and what is done to styles between the two."""
+"""Styles, which go between the two parts of a generator that has them: what they must be, and what is done to them."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tritonclient.utils import InferenceServerException
 
-from core.errors import ModelNotFound, RequestRefused, ServerUnavailable
-from serving.config import PART, WHOLE, ModelConfig, from_message, part_name
-from serving.wire import CONTROL_SECONDS, translated
+from core.errors import RequestRefused
 
 THIRDS = ("coarse", "middle", "fine")
-
-
-@dataclass(frozen=True)
-class Parts:
-    """The models that are the two parts of another.
-
-    ``shape`` is the ``(layers, style_dim)`` of what goes between them, ``max_batch`` what both take at once.
-    """
-
-    mapping: str
-    synthesis: str
-    shape: tuple[int, int]
-    max_batch: int
-
-
-def find_parts(client: Any, url: str, model: str, version: str) -> Parts | None:
-    """The parts of that version of ``model``; None where the server has none. Raises ServerUnavailable."""
-    names = {part: part_name(model, part) for part in ("mapping", "synthesis")}
-    configs = []
-    for part, name in names.items():
-        config = _config(client, url, name, version)
-        if config is None or (config.parameters.get(PART), config.parameters.get(WHOLE)) != (part, model):
-            return None
-        configs.append(config)
-    layers, style_dim = configs[1].inputs[0].dims
-    most = min(config.max_batch_size for config in configs)
-    return Parts(names["mapping"], names["synthesis"], (layers, style_dim), most)
 
 
 def refusal(model: str, version: str) -> RequestRefused:
@@ -90,13 +59,3 @@ def mixed(w: NDArray[np.float32], other: NDArray[np.float32], layers: slice) -> 
     result = w.copy()
     result[..., layers, :] = other[..., layers, :]
     return result
-
-
-def _config(client: Any, url: str, model: str, version: str) -> ModelConfig | None:
-    try:
-        return from_message(client.get_model_config(model, version, client_timeout=CONTROL_SECONDS).config)
-    except InferenceServerException as error:
-        ours = translated(error, model)
-    if isinstance(ours, (ModelNotFound, RequestRefused)):
-        return None
-    raise ServerUnavailable(f"{url}: {ours}") if isinstance(ours, ServerUnavailable) else ours

@@ -10,11 +10,10 @@ from tritonclient.grpc import InferenceServerClient, InferInput, InferRequestedO
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
 from core.errors import ModelNotFound, RequestRefused, ServerBusy, ServerOverloaded, ServerUnavailable, ServingError
+from serving.source import OUTPUT as OUTPUT
+from serving.source import Answer as Answer
 from serving.tls import ClientTls
 
-Answer = Future[NDArray[Any]]
-
-OUTPUT = "image"
 CONTROL_SECONDS = 10.0  # for questions that no model has to work for
 _ADDRESS = re.compile(r"(?P<host>[\w.-]+|\[[0-9a-fA-F:.%\w]+\]):(?P<port>[0-9]{1,5})")
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")

@@ -1,12 +1,14 @@
 """A run's outside world: one writer at a time, and a polite end on Ctrl-C and SIGTERM."""
 
-import fcntl
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from filelock import FileLock, Timeout
+
 from core.errors import TrainingError
+from core.system import end_signals
 from trainer.mark import LOCK
 from trainer.run import Run
 
@@ -16,16 +18,12 @@ def only_one(run: Run) -> Iterator[None]:
     """Hold the run's lock, so that two trainings never write to one run."""
     try:
         run.root.mkdir(parents=True, exist_ok=True)
-        lock = (run.root / LOCK).open("a")
+        lock = FileLock(run.root / LOCK, blocking=False).acquire()
+    except Timeout:
+        raise TrainingError(f"another training is writing to {run.root}: wait for it, or use another --out") from None
     except OSError as error:
         raise TrainingError(f"cannot write to {run.root} ({error.strerror}): choose another --out") from None
     with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise TrainingError(
-                f"another training is writing to {run.root}: wait for it, or use another --out"
-            ) from None
         yield
 
 
@@ -38,7 +36,7 @@ def stop_signals() -> Iterator[Callable[[], bool]]:
         came.append(number)
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    numbers = (signal.SIGINT, signal.SIGTERM)
+    numbers = end_signals()
     before = [signal.signal(number, note) for number in numbers]
     try:
         yield lambda: bool(came)

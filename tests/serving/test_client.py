@@ -12,7 +12,7 @@ from tritonclient.utils import InferenceServerException
 from core.bundle import GRAPH, MOST_LEVELS, levels_apart
 from core.errors import ModelNotFound, RequestRefused, ServerUnavailable, ServingError
 from core.latents import LAST_SEED, latents
-from serving import client
+from serving import served
 from serving.client import Sampler
 from serving.launching import free_ports
 from serving.wire import ask, connect, translated
@@ -188,7 +188,7 @@ class TakenBack:
 @pytest.mark.parametrize("said", ["", "Request for unknown model: 'tiny' version 9 is not at ready state"])
 def test_a_version_that_is_taken_back_while_a_sampler_looks_for_the_newest_is_not_missed(server, monkeypatch, said):
     found = []
-    monkeypatch.setattr(client, "connect", lambda *given: found.append(TakenBack(connect(*given), said)) or found[0])
+    monkeypatch.setattr(served, "connect", lambda *given: found.append(TakenBack(connect(*given), said)) or found[0])
     with Sampler("tiny", server.url) as sampler:
         assert (sampler.version, found[0].asked) == ("2", ["9", "2"])
         assert len(list(sampler.sample([1]))) == 1

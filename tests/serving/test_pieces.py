@@ -27,7 +27,7 @@ def usual(name, inputs, outputs, bundle, **parameters):
         backend="onnxruntime",
         max_batch_size=64,
         queue=Queue(delay_us=0, size=128, timeout_us=10_000_000),
-        instances=Instances("KIND_AUTO", 1),  # the fixtures' one; two is what users have
+        instances=Instances("KIND_AUTO", 2),
         warmup=(1, 64),
         versions=2,
         accelerator=EXACT,

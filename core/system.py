@@ -1,0 +1,155 @@
+"""What operating systems do differently: locks, renames, flushing to the disk, signals, names of files, consoles.
+
+Nothing else in core, trainer and export asks which system it runs on. Modules that some systems lack are looked up, not
+imported, so that everything starts where they are absent.
+"""
+
+import importlib
+import os
+import signal
+import sys
+import time
+from contextlib import suppress
+from io import TextIOWrapper
+from pathlib import Path
+from typing import Any
+
+from core.errors import GanfoundryError, UnsupportedSystem
+
+WINDOWS = os.name == "nt"
+LINUX = sys.platform.startswith("linux")
+LONGEST_PATH = 259  # characters of a whole path on Windows, the drive among them, where long paths are not switched on
+_SECONDS_IN_USE = 2.0  # how long a file that another program looks at, such as a virus scanner, may stay in the way
+_FORBIDDEN = frozenset('<>:"/\\|?*')
+_DEVICES = frozenset({"CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"}) | {
+    f"{device}{digit}" for device in ("COM", "LPT") for digit in "0123456789¹²³"
+}
+
+
+def _module(name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        return None
+
+
+_fcntl = _module("fcntl")
+
+
+def hold(handle: int) -> None:
+    """Lock an open file until it is closed; nothing where the system or the file system has no such locks.
+
+    On Windows none is needed: a file that is open cannot be deleted there.
+    """
+    if _fcntl:
+        with suppress(OSError):
+            _fcntl.flock(handle, _fcntl.LOCK_EX)
+
+
+def take(handle: int) -> None:
+    """Lock an open file until it is closed. Raises OSError where somebody holds it, or where none can tell."""
+    if not _fcntl:
+        raise OSError("this system does not say whether a file is locked")
+    _fcntl.flock(handle, _fcntl.LOCK_EX | _fcntl.LOCK_NB)
+
+
+def delete_unless_held(path: Path) -> None:
+    """Delete a file, unless a process that lives holds it."""
+    with suppress(OSError):
+        if WINDOWS:
+            path.unlink()  # refused while it is open
+        elif _fcntl:
+            with path.open("r+b") as file:
+                _fcntl.flock(file, _fcntl.LOCK_EX | _fcntl.LOCK_NB)
+                path.unlink()
+
+
+def replace(old: Path, new: Path) -> None:
+    """Rename a file over another. On Windows that fails while a program has either open: it is tried for a moment."""
+    end = time.monotonic() + _SECONDS_IN_USE
+    while True:
+        try:
+            old.replace(new)
+            return
+        except PermissionError:
+            if not WINDOWS or time.monotonic() > end:
+                raise
+            time.sleep(0.05)
+
+
+def sync_file(path: Path) -> None:
+    """Flush a file's bytes to the disk; Windows wants it open for writing."""
+    with path.open("r+b" if WINDOWS else "rb") as file:
+        os.fsync(file.fileno())
+
+
+def sync_directory(path: Path) -> None:
+    """Flush a directory's entries, so that a rename in it survives a power cut. Windows has no such thing."""
+    if WINDOWS:
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def end_signals() -> tuple[signal.Signals, ...]:
+    """The signals that ask a process to end: Ctrl-C, Ctrl-Break on Windows, and SIGTERM where there is one."""
+    return tuple(getattr(signal, name) for name in ("SIGINT", "SIGBREAK", "SIGTERM") if hasattr(signal, name))
+
+
+def use_utf8() -> None:
+    """Print UTF-8, whatever the console's code page; a name that is no Unicode is printed with a mark, not refused."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="replace")
+
+
+def fault_of_name(name: str) -> str:
+    """Why no file can have this ``name`` on Windows, and so may not travel between systems; empty if it can.
+
+    Microsoft, "Naming Files, Paths, and Namespaces": reserved characters, devices with any ending, dots and spaces
+    at the end.
+    """
+    if not name:
+        return "it is empty"
+    if found := sorted({letter for letter in name if letter in _FORBIDDEN or ord(letter) < 32}):
+        return f"it holds {', '.join(map(ascii, found))}"
+    if name[-1] in ". ":
+        return "it ends in a dot or a space"
+    if name.split(".")[0].rstrip().upper() in _DEVICES:
+        return f"{name.split('.')[0].rstrip()} is a device"
+    return ""
+
+
+def portable_name(text: str) -> str:
+    """``text`` as a file's name, or a part of one, that every system takes; what it might not is a ``_``."""
+    name = "".join(letter if letter.isalnum() or letter in "_.-" else "_" for letter in text)
+    return f"_{name}" if name.split(".")[0].upper() in _DEVICES else name
+
+
+def check_place(path: Path) -> None:
+    """Raise GanfoundryError on Windows for a path that it would turn into another, or into a device."""
+    if not WINDOWS:
+        return
+    for part in path.parts:
+        if part not in (path.anchor, ".", "..") and (fault := fault_of_name(part)):
+            raise GanfoundryError(f"{path}: '{part}' cannot be a name on Windows ({fault}): choose another")
+    if len(str(path.absolute())) > LONGEST_PATH:
+        raise GanfoundryError(f"{path} is longer than Windows' {LONGEST_PATH} characters: choose a shorter folder")
+
+
+def runs_triton() -> bool:
+    """Whether this is Linux, where alone Triton runs."""
+    return sys.platform.startswith("linux")
+
+
+def need_linux(command: str) -> None:
+    """Raise UnsupportedSystem for a ``command`` that works with Triton, where it does not run."""
+    if not runs_triton():
+        system = {"win32": "Windows", "darwin": "macOS"}.get(sys.platform, sys.platform)
+        raise UnsupportedSystem(
+            f"'{command}' needs Triton, which does not run on {system}: run it in a Linux container or in WSL, "
+            "or make images without a server: 'sample BUNDLE --seeds 0-63 --out images'"
+        )

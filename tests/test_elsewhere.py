@@ -1,0 +1,82 @@
+"""Where artists sit: the road without Triton, and without what Windows' Python lacks."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+import cli
+from core.errors import UnsupportedSystem
+from core.system import fault_of_name
+
+ROOT = Path(__file__).parent.parent
+POSIX = ("fcntl", "pwd", "grp", "resource", "termios", "tty", "pty")
+SERVING = ("tritonclient", "pytriton", "grpc", "cryptography", "prometheus_client", "psutil", "yaml")
+WALK = """
+import os, signal, sys
+for name in {absent}:
+    sys.modules[name] = None
+for name in ("SIGHUP", "SIGQUIT", "SIGUSR1", "SIGALRM", "SIGCHLD"):
+    delattr(signal, name)
+for name in ("killpg", "setsid", "sched_getaffinity", "O_CLOEXEC", "getuid"):
+    delattr(os, name)
+import cli
+for line in {commands}:
+    sys.argv = ["ganfoundry", *line]
+    try:
+        cli.main()
+    except SystemExit as end:
+        if end.code:
+            raise
+"""
+
+
+@pytest.fixture(scope="module")
+def road(tmp_path_factory):
+    """import → train → export → verify → sample from the bundle, in a process of its own."""
+    place = tmp_path_factory.mktemp("elsewhere")
+    (place / "in").mkdir()
+    for index in range(8):
+        Image.new("RGB", (16, 16), (index * 30, 90, 200 - index * 20)).save(place / "in" / f"{index}.png")
+    tiny = ["--set", "width=4", "--set", "latent_dim=4", "--kimg", "0.016", "--batch", "8", "--metric-every", "0"]
+    bundle = str(place / "bundle")
+    commands = [
+        ["data", "import", str(place / "in"), str(place / "pack"), "--size", "16"],
+        ["train", str(place / "pack"), "--out", str(place / "run"), "--preset", "dcgan-cpu", *tiny],
+        ["export", str(place / "run"), "--out", bundle],
+        ["verify", bundle],
+        ["sample", bundle, "--seeds", "0-3", "--out", str(place / "images"), "--sheet", str(place / "sheet.png")],
+        ["sample", bundle, "--interpolate", "1,2", "--frames", "3", "--out", str(place / "way")],
+    ]
+    program = WALK.format(absent=POSIX + SERVING, commands=commands)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=240, cwd=ROOT)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return place
+
+
+def test_the_road_is_walked_without_what_windows_lacks(road):
+    assert sorted(path.name for path in (road / "images").iterdir()) == [f"{seed:010d}.png" for seed in range(4)]
+    with Image.open(road / "images" / "0000000003.png") as picture, Image.open(road / "sheet.png") as sheet:
+        assert (picture.info["Seed"], sheet.size) == ("3", (32, 32))
+
+
+def test_every_name_that_is_written_is_one_on_windows(road):
+    parts = {part for path in road.rglob("*") for part in path.relative_to(road).parts}
+    assert len(parts) > 20
+    assert {part: fault for part in parts if (fault := fault_of_name(part))} == {}
+    lower = [str(path.relative_to(road)).lower() for path in road.rglob("*")]
+    assert len(set(lower)) == len(lower)
+
+
+@pytest.mark.parametrize("system", ["win32", "darwin"])
+def test_what_needs_triton_says_what_to_do_instead(monkeypatch, tmp_path, system):
+    monkeypatch.setattr(sys, "platform", system)
+    for call in (
+        lambda: cli.serve(tmp_path),
+        lambda: cli.publish(tmp_path, "model", tmp_path),
+        lambda: cli.demo(tmp_path, server=True),
+    ):
+        with pytest.raises(UnsupportedSystem, match=r"container.*sample BUNDLE"):
+            call()
