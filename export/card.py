@@ -36,6 +36,7 @@ def render_card(
         "## Inputs and output",
         _ports(input_ports(spec), output_port(spec)),
         f"Every dimension is fixed but the first: any batch works. Opset {OPSET}, standard operators only.",
+        *verification.get("notes", []),
         *(_parts(spec, styles) if styles else []),
         *(_precisions(verification["precisions"]) if "precisions" in verification else []),
         "## Sampling",

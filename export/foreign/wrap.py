@@ -14,7 +14,7 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto,
 from core.contract import BATCH, OPSET, Port, input_ports, output_port
 from core.errors import ExportError
 from core.spec import GeneratorSpec
-from export.foreign.ports import Layout, Ports
+from export.foreign.ports import Layout, Ports, Rows
 from export.rules import CONTROL_FLOW, RANDOM, STANDARD, values_for_one_image
 
 PREFIX = "foreign_"  # of every name of theirs, so that none of ours is among them
@@ -82,9 +82,18 @@ def _opset(model: ModelProto) -> int:
 
 
 def wrapped(
-    model: ModelProto, ports: Ports, spec: GeneratorSpec, layout: Layout, dtype: int, premultiplied: bool
+    model: ModelProto,
+    ports: Ports,
+    spec: GeneratorSpec,
+    layout: Layout,
+    dtype: int,
+    premultiplied: bool,
+    sides: Sequence[int] = (),
 ) -> ModelProto:
-    """The graph that ships, of a ``model`` that is prepared and gives ``dtype`` values in ``layout``."""
+    """The graph that ships, of a ``model`` that is prepared and gives ``dtype`` values in ``layout``.
+
+    ``sides`` are an image's in that layout, where the graph gives its values in other ones.
+    """
     inner = onnx.compose.add_prefix(model, PREFIX).graph
     if ports.batch is not None:
         _free_batch(inner, ports)
@@ -93,7 +102,7 @@ def wrapped(
     build.nodes += inner.node
     told = {PREFIX + name for name in ports.fixed}  # some inputs have a value of their own, for when none is given
     build.weights += [weight for weight in inner.initializer if weight.name not in told]
-    build.after(PREFIX + ports.image, layout, dtype, spec, premultiplied)
+    build.after(PREFIX + ports.image, layout, dtype, spec, premultiplied, sides)
     for part in (*build.nodes, *build.weights):
         part.ClearField("doc_string")
         part.ClearField("metadata_props")
@@ -112,7 +121,7 @@ def _free_batch(graph: GraphProto, ports: Ports) -> None:
     constants |= {
         n.output[0]: a.t for n in graph.node if n.op_type == "Constant" for a in n.attribute if a.name == "value"
     }
-    moving = {PREFIX + ports.latent} | ({PREFIX + ports.label.name} if ports.label else set())
+    moving = {PREFIX + port.name for port in (ports.latent, ports.label, ports.codes, ports.truncation) if port}
     for node in graph.node:
         if not moving & set(node.input):
             continue
@@ -158,14 +167,33 @@ class Builder:
 
     def before(self, ports: Ports, spec: GeneratorSpec) -> None:
         """The contract's inputs become the graph's own: truncation moves the latent towards 0, its mean."""
-        z = self.node("Mul", ["z", "truncation"])
-        if ports.ones:
-            z = self.node("Reshape", [z, self.weight(np.array([-1, spec.latent_dim, *[1] * ports.ones], np.int64))])
-        self.node("Cast", [z], PREFIX + ports.latent, to=ports.latent_dtype)
+        z = self._drawn(ports.latent_kind)
+        if ports.truncates and not ports.truncation:
+            z = self.node("Mul", [z, "truncation"])
+        self._rows(z, ports.latent)
+        if ports.codes:
+            self._rows("codes", ports.codes)
+        if ports.truncation:
+            self._rows("truncation", ports.truncation)
         if ports.label:
             self._label(ports)
         for name, (value, by_row) in ports.fixed.items():
             self._fixed(PREFIX + name, value, by_row)
+
+    def _drawn(self, kind: str) -> str:
+        """Latents as the generator wants them, of standard normal ones, so that every client's seeds are right."""
+        if kind == "uniform":
+            return self.node("Erf", [self.node("Mul", ["z", self.number(0.5**0.5)])])
+        if kind == "sphere":
+            squares = self.node("Mul", ["z", "z"])
+            total = self.node("ReduceSum", [squares, self.weight(np.array([1], np.int64))], keepdims=1)
+            return self.node("Div", ["z", self.node("Sqrt", [total])])
+        return "z"
+
+    def _rows(self, values: str, port: Rows) -> None:
+        if len(port.sides) != 1:
+            values = self.node("Reshape", [values, self.weight(np.array([-1, *port.sides], np.int64))])
+        self.node("Cast", [values], PREFIX + port.name, to=port.dtype)
 
     def _label(self, ports: Ports) -> None:
         label = ports.label
@@ -173,7 +201,7 @@ class Builder:
         given = "label"
         if label.one_hot:
             given = self.node("Equal", [given, self.weight(np.arange(len(label.classes), dtype=np.int64)[None])])
-        elif label.rank == 1:
+        elif label.rank < 2:
             given = self.node("Reshape", [given, self.weight(np.array([-1], np.int64))])
         self.node("Cast", [given], PREFIX + label.name, to=label.dtype)
 
@@ -185,9 +213,19 @@ class Builder:
         batch = self.node("Gather", [self.node("Shape", ["z"]), first])
         self.node("Expand", [self.weight(value), self.node("Concat", [batch, rest], axis=0)], name)
 
-    def after(self, image: str, layout: Layout, dtype: int, spec: GeneratorSpec, premultiplied: bool) -> None:
+    def after(
+        self,
+        image: str,
+        layout: Layout,
+        dtype: int,
+        spec: GeneratorSpec,
+        premultiplied: bool,
+        sides: Sequence[int] = (),
+    ) -> None:
         """The graph's values become pixels. Transpose, then Cast last: TensorRT refuses the reverse."""
         low, high = spec.value_range
+        if sides:
+            image = self.node("Reshape", [image, self.weight(np.array([-1, *sides], np.int64))])
         values = image if dtype == TensorProto.FLOAT else self.node("Cast", [image], to=TensorProto.FLOAT)
         if layout == "NHWC":
             values = self.node("Transpose", [values], perm=[0, 3, 1, 2])
