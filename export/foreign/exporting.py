@@ -33,6 +33,7 @@ from export.card import render_card
 from export.extras import PLAIN, Extras
 from export.foreign.original import Original, to_images
 from export.foreign.ports import Layout, Ports, Told, find_ports
+from export.foreign.randoms import frozen
 from export.foreign.seeing import check_range, image_sides
 from export.foreign.source import Source, read_source
 from export.foreign.wrap import check_nodes, converted, needed_for, wrapped
@@ -105,9 +106,9 @@ class Foreign:
 def _understood(source: Source, told: Told, provenance: Provenance) -> Foreign:
     """Raises ExportError or SpecError for what does not fit what was told, or could never ship."""
     ports = find_ports(source.model, told)
-    model = needed_for(source.model, ports.image)
+    model, drawn = frozen(needed_for(source.model, ports.image))
     check_nodes(model)
-    original, values = _running(open_session(serialised(source.model)), ports)
+    original, values = _running(open_session(serialised(model if drawn else source.model)), ports)
     if not np.isfinite(values).all():
         raise ExportError("the graph makes values that are infinite or not numbers")
     layout, sides = image_sides(values.shape, told)
@@ -132,7 +133,8 @@ def _understood(source: Source, told: Told, provenance: Provenance) -> Foreign:
         provenance=provenance,
     )
     dtype = helper.np_dtype_to_tensor_dtype(values.dtype)
-    notes = tuple(note for note in (promise, doubt) if note)
+    noise = f"random numbers inside, drawn at {', '.join(drawn)[:200]}, are frozen: the same in all images"
+    notes = tuple(note for note in (promise, doubt, drawn and noise) if note)
     return Foreign(spec, model, original, layout, dtype, told.premultiplied, sides, notes)
 
 

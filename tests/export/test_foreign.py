@@ -288,7 +288,7 @@ def mixing() -> onnx.ModelProto:
 
 
 WRONG = {
-    "random": (with_node("RandomNormalLike", ["z"]), PLAIN, "RandomNormalLike node 'culprit' draws random"),
+    "random": (with_node("Bernoulli", ["z"]), PLAIN, "Bernoulli node 'culprit' draws random"),
     "branch": (branching(), PLAIN, "If node 'culprit' is control flow"),
     "domain": (with_node("Gelu", ["z"], domain="com.microsoft"), PLAIN, "'culprit' is of the domain 'com.microsoft'"),
     "no such operator": (with_node("Frobnicate", ["z"]), PLAIN, "refuses the graph"),

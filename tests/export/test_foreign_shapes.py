@@ -277,3 +277,25 @@ def test_pictures_of_an_unknown_shape(sides, told, says, tmp_path):
     model = replace(flat(["n", DIM]), sides=sides).model()
     with pytest.raises(ExportError, match=says):
         export_foreign(save(model, tmp_path), tmp_path / "bundle", told)
+
+
+@pytest.mark.parametrize(
+    ("op", "attributes", "like"),
+    [
+        ("RandomNormalLike", {}, ["z"]),
+        ("RandomUniformLike", {"low": -1.0, "high": 1.0}, ["z"]),
+        ("RandomNormal", {"shape": [1, DIM], "scale": 0.5}, []),
+    ],
+)
+def test_random_numbers_inside_are_frozen_the_same_for_every_image(op, attributes, like, tmp_path):
+    made = Made([("z", F, ["n", DIM])], [node(op, like, "drawn", **attributes), node("Add", ["z", "drawn"], "vector")])
+    manifest = export_foreign(save(made.model(), tmp_path), tmp_path / "bundle", PLAIN)
+    assert any("random" in note and "drawn" in note for note in manifest.verification["notes"])
+    again = export_foreign(tmp_path / "theirs.onnx", tmp_path / "again", PLAIN)
+    assert again.files[GRAPH] == manifest.files[GRAPH]
+
+    # Of latents that are 0, only what was drawn is left: one draw, in every image, and not nothing.
+    inputs = {"z": np.zeros((3, DIM), np.float32), "truncation": np.ones((3, 1), np.float32)}
+    images = run(open_session((tmp_path / "bundle" / GRAPH).read_bytes()), inputs)
+    assert levels_apart(images[1:], images[:-1]) == 0
+    assert images.std() > 10
