@@ -22,7 +22,7 @@ from core.bundle import (
     levels_apart,
     write_manifest,
 )
-from core.contract import OPSET, SPEC_KEY, VERSION_KEY, Inputs, output_port, sample_inputs
+from core.contract import SPEC_KEY, VERSION_KEY, Inputs, output_port, sample_inputs
 from core.errors import BundleError, ExportError, SpecError
 from core.files import new_directory
 from core.images import Images, encode_png
@@ -31,12 +31,13 @@ from core.spec import FOREIGN, IGNORES_TRUNCATION, GeneratorSpec, Provenance
 from export.bundling import Progress, check_destination, golden_images, sample_sheet, serialised
 from export.card import render_card
 from export.extras import PLAIN, Extras
+from export.foreign.opsets import converted, opset_of
 from export.foreign.original import Original, to_images
 from export.foreign.ports import Layout, Ports, Told, find_ports
 from export.foreign.randoms import frozen
 from export.foreign.seeing import check_range, image_sides
 from export.foreign.source import Source, read_source
-from export.foreign.wrap import check_nodes, converted, needed_for, wrapped
+from export.foreign.wrap import check_nodes, needed_for, wrapped
 from export.provenance import Origin, tool_versions
 from export.rules import Contract
 from export.runtime import Session, open_session, run
@@ -184,6 +185,7 @@ def _fill(bundle: Path, source: Source, foreign: Foreign, name: str, extras: Ext
     spec, origin = foreign.spec, Origin(source.sha256, _tools(), {})
     tell("wrapping the graph")
     data, session = _shipped(foreign, origin)
+    opset = opset_of(load_model_from_string(data))
     tell("comparing with the file as it came")
     verification = stand_trial(spec, session, foreign.images, named="original")
     tell("making golden images and the sheet")
@@ -193,8 +195,8 @@ def _fill(bundle: Path, source: Source, foreign: Foreign, name: str, extras: Ext
     (bundle / GOLDEN).write_bytes(golden.to_bytes())
     (bundle / SHEET).write_bytes(encode_png(sample_sheet(spec, partial(run, session))))
     verification |= extras.write(bundle, load_model_from_string(data), spec, golden, tell)
-    (bundle / CARD).write_text(render_card(name, spec, verification), "utf-8", "backslashreplace")
-    return write_manifest(bundle, spec=spec, opset=OPSET, verification=verification, **asdict(origin))
+    (bundle / CARD).write_text(render_card(name, spec, verification, opset=opset), "utf-8", "backslashreplace")
+    return write_manifest(bundle, spec=spec, opset=opset, verification=verification, **asdict(origin))
 
 
 def _shipped(foreign: Foreign, origin: Origin) -> tuple[bytes, Session]:
@@ -211,7 +213,7 @@ def _shipped(foreign: Foreign, origin: Origin) -> tuple[bytes, Session]:
         model = wrapped(inner, ports, spec, foreign.layout, foreign.dtype, foreign.premultiplied, foreign.sides)
         _stamp(model, spec, origin)
         try:
-            check_graph(model, Contract(spec, OPSET, facts=origin.metadata()))
+            check_graph(model, Contract(spec, opset_of(model), facts=origin.metadata()))
             data = serialised(model)
             session = _session_for_any_batch(data, spec, ports)
         except (BundleError, ExportError) as error:

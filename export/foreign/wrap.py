@@ -7,13 +7,13 @@ import numpy as np
 import onnx
 import onnx.compose
 import onnx.inliner
-import onnx.version_converter
 from numpy.typing import NDArray
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
-from core.contract import BATCH, OPSET, Port, input_ports, output_port
+from core.contract import BATCH, Port, input_ports, output_port
 from core.errors import ExportError
 from core.spec import GeneratorSpec
+from export.foreign.opsets import opset_of
 from export.foreign.ports import Layout, Ports, Rows
 from export.rules import CONTROL_FLOW, RANDOM, STANDARD, values_for_one_image
 
@@ -61,26 +61,6 @@ def check_nodes(model: ModelProto) -> None:
         raise ExportError(f"one image takes more than {MOST_VALUES:,} values on the way")
 
 
-def converted(model: ModelProto) -> ModelProto:
-    """``model`` at our opset. Raises ExportError if ONNX cannot convert it, or says that it did and has not."""
-    opset = _opset(model)
-    if opset == OPSET:
-        return model
-    advice = f"export it with opset {OPSET}"
-    try:
-        result = onnx.version_converter.convert_version(model, OPSET)
-    except Exception as error:  # ConvertError and RuntimeError, pages of it
-        reason = (str(error).strip() or repr(error)).splitlines()[0][:200]
-        raise ExportError(f"the graph's opset {opset} cannot be converted to {OPSET} ({reason}): {advice}") from None
-    if _opset(result) != OPSET:
-        raise ExportError(f"the graph's opset {opset} could not be converted to {OPSET}: {advice}")
-    return result
-
-
-def _opset(model: ModelProto) -> int:
-    return max((entry.version for entry in model.opset_import if entry.domain in STANDARD), default=0)
-
-
 def wrapped(
     model: ModelProto,
     ports: Ports,
@@ -109,7 +89,7 @@ def wrapped(
     graph = helper.make_graph(
         build.nodes, "generator", [_value(p) for p in input_ports(spec)], [_value(output_port(spec))], build.weights
     )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset_of(model))], ir_version=IR_VERSION)
 
 
 def _free_batch(graph: GraphProto, ports: Ports) -> None:
