@@ -13,6 +13,7 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto,
 from core.contract import BATCH, Port, input_ports, output_port
 from core.errors import ExportError
 from core.spec import GeneratorSpec
+from export.foreign.batches import Freeing
 from export.foreign.opsets import opset_of
 from export.foreign.ports import Layout, Ports, Rows
 from export.rules import CONTROL_FLOW, RANDOM, STANDARD, values_for_one_image
@@ -76,7 +77,8 @@ def wrapped(
     """
     inner = onnx.compose.add_prefix(model, PREFIX).graph
     if ports.batch is not None:
-        _free_batch(inner, ports)
+        taking = (ports.latent, ports.label, ports.codes, ports.truncation)
+        Freeing(inner, ports.batch, {PREFIX + port.name for port in taking if port}).run()
     build = Builder()
     build.before(ports, spec)
     build.nodes += inner.node
@@ -90,30 +92,6 @@ def wrapped(
         build.nodes, "generator", [_value(p) for p in input_ports(spec)], [_value(output_port(spec))], build.weights
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset_of(model))], ir_version=IR_VERSION)
-
-
-def _free_batch(graph: GraphProto, ports: Ports) -> None:
-    """Let every Reshape of what depends on an input keep its batch, where it says the one the graph was made for.
-
-    -1 where no other side is, else 0, which copies the side of what is reshaped.
-    """
-    constants = {w.name: w for w in graph.initializer}
-    constants |= {
-        n.output[0]: a.t for n in graph.node if n.op_type == "Constant" for a in n.attribute if a.name == "value"
-    }
-    moving = {PREFIX + port.name for port in (ports.latent, ports.label, ports.codes, ports.truncation) if port}
-    for node in graph.node:
-        if not moving & set(node.input):
-            continue
-        moving |= set(node.output)
-        if node.op_type != "Reshape" or node.input[0] not in moving or node.input[1] not in constants:
-            continue
-        shape = numpy_helper.to_array(constants[node.input[1]]).copy()
-        if shape.size and shape[0] == ports.batch:
-            shape[0] = 0 if -1 in shape else -1
-            name = f"{node.output[0]}_any_batch"
-            graph.initializer.append(numpy_helper.from_array(shape, name))
-            node.input[1] = name
 
 
 def _value(port: Port) -> ValueInfoProto:

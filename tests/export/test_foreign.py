@@ -271,10 +271,10 @@ def infinite() -> onnx.ModelProto:
 
 
 def not_to_be_freed() -> onnx.ModelProto:
-    """Made for one latent, which it loses the first side of."""
+    """Made for one latent, whose numbers alone it goes on with."""
     model = Foreign(batch=1).model()
-    model.graph.node[0].CopyFrom(helper.make_node("Squeeze", ["z", "first"], ["flat"]))
-    model.graph.initializer.append(numpy_helper.from_array(np.array([0], np.int64), "first"))
+    model.graph.node[0].CopyFrom(helper.make_node("Reshape", ["z", "alone"], ["flat"]))
+    model.graph.initializer.append(numpy_helper.from_array(np.array([8], np.int64), "alone"))
     return model
 
 
