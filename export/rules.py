@@ -209,6 +209,16 @@ RULES: dict[str, Rule] = {
 }
 
 
+def what_else(data: bytes) -> str | None:
+    """What a file that is no ONNX model is instead, and what to do, where its beginning says so."""
+    start = data[:200].lstrip().lower()
+    if start.startswith(b"version https://git-lfs"):
+        return "a Git LFS pointer, not the file itself: run 'git lfs pull' where it came from"
+    if start.startswith((b"<!doctype html", b"<html")):
+        return "a web page, not an ONNX model: download the file itself (its 'raw' or 'resolve' address)"
+    return None
+
+
 def tensors_of(model: ModelProto) -> Iterator[TensorProto]:
     """Every tensor that ``model`` holds, those inside control flow left out."""
     yield from model.graph.initializer

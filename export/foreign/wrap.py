@@ -54,12 +54,31 @@ def check_nodes(model: ModelProto) -> None:
             raise ExportError(
                 f"{what} draws random numbers, so a seed would give other images: export it with fixed noise"
             )
+        if _trains(node, model):
+            raise ExportError(
+                f"{what} is in training mode, so an image depends on chance or on its batch: export after .eval()"
+            )
         if node.op_type in CONTROL_FLOW or any(a.g.node or a.graphs for a in node.attribute):
             raise ExportError(f"{what} is control flow, which not every runtime has: export a graph without")
         if node.domain not in STANDARD:
             raise ExportError(f"{what} is of the domain {node.domain[:80]!r}, not of standard ONNX: export without it")
     if values_for_one_image(model) > MOST_VALUES:
         raise ExportError(f"one image takes more than {MOST_VALUES:,} values on the way")
+
+
+def _trains(node: NodeProto, model: ModelProto) -> bool:
+    """BatchNormalization that looks at its batch, or Dropout that drops: what .eval() turns off."""
+    if node.op_type == "BatchNormalization":
+        return (
+            any(a.name == "training_mode" and a.i for a in node.attribute) or len(list(filter(None, node.output))) > 1
+        )
+    if node.op_type != "Dropout" or len(node.input) < 3:
+        return False
+    held = {w.name: w for w in model.graph.initializer}
+    held |= {
+        n.output[0]: a.t for n in model.graph.node if n.op_type == "Constant" for a in n.attribute if a.name == "value"
+    }
+    return node.input[2] in held and bool(numpy_helper.to_array(held[node.input[2]]).any())
 
 
 def wrapped(

@@ -287,7 +287,31 @@ def mixing() -> onnx.ModelProto:
     return model
 
 
+def training(operator: str) -> onnx.ModelProto:
+    """As PyTorch writes a network that was not put in evaluation mode."""
+    model = Foreign().model()
+    if operator == "Dropout":
+        made = helper.make_node("Dropout", ["z", "ratio", "train"], ["made"], name="culprit")
+        model.graph.initializer.append(numpy_helper.from_array(np.float32(0.5), "ratio"))
+        model.graph.initializer.append(numpy_helper.from_array(np.array(True), "train"))
+    else:
+        ends = ["one", "nought", "nought", "one"]
+        outputs = ["made", "mean", "variance"]
+        made = helper.make_node("BatchNormalization", ["z", *ends], outputs, name="culprit", training_mode=1)
+        for name, value in (("one", np.ones(8, np.float32)), ("nought", np.zeros(8, np.float32))):
+            model.graph.initializer.append(numpy_helper.from_array(value, name))
+    model.graph.node[0].input[0] = "made"
+    model.graph.node.insert(0, made)
+    return model
+
+
 WRONG = {
+    "dropout": (training("Dropout"), PLAIN, "Dropout node 'culprit' is in training mode.*eval"),
+    "batch norm": (
+        training("BatchNormalization"),
+        PLAIN,
+        "BatchNormalization node 'culprit' is in training mode.*eval",
+    ),
     "random": (with_node("Bernoulli", ["z"]), PLAIN, "Bernoulli node 'culprit' draws random"),
     "branch": (branching(), PLAIN, "If node 'culprit' is control flow"),
     "domain": (with_node("Gelu", ["z"], domain="com.microsoft"), PLAIN, "'culprit' is of the domain 'com.microsoft'"),
