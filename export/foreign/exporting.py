@@ -118,7 +118,12 @@ def _understood(source: Source, told: Told, provenance: Provenance) -> Foreign:
     promise = _truncation(original)
     if promise:
         original = replace(original, ports=replace(original.ports, truncates=False, truncation=None))
-    options = {"layout": layout, "opset": source.opset, "premultiplied": told.premultiplied, "fixed": {**told.fixed}}
+    options: dict[str, Any] = {
+        "layout": layout,
+        "opset": source.opset,
+        "premultiplied": told.premultiplied,
+        "fixed": {**told.fixed},
+    }
     options |= {"latent_kind": told.latent_kind} if told.latent_kind != "normal" else {}
     options |= {IGNORES_TRUNCATION: True} if promise else {}
     spec = GeneratorSpec(

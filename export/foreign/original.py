@@ -81,12 +81,12 @@ class Original:
 def _drawn(z: NDArray[Any], kind: str) -> NDArray[Any]:
     """Standard normal latents made those that the generator wants: each value's quantile, or a vector's direction."""
     if kind == "uniform":
-        return np.vectorize(math.erf, otypes=[np.float32])(z / math.sqrt(2))
+        return np.asarray(np.vectorize(math.erf, otypes=[np.float32])(z / math.sqrt(2)))
     return z / np.linalg.norm(z, axis=1, keepdims=True) if kind == "sphere" else z
 
 
 def _rows(values: NDArray[Any], port: Rows) -> NDArray[Any]:
-    return values.reshape(len(values), *port.sides).astype(_dtype(port.dtype))
+    return np.asarray(values.reshape(len(values), *port.sides).astype(_dtype(port.dtype)))
 
 
 def to_images(values: NDArray[Any], layout: Layout, value_range: tuple[float, float], premultiplied: bool) -> Images:

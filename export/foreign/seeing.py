@@ -43,9 +43,9 @@ def _sized(sides: tuple[int, ...], told: Told, height: int, width: int) -> tuple
     if rest or channels not in CHANNELS:
         raise ExportError(f"the graph makes values {list(sides)} for an image, which are not --size {width}x{height}")
     orders: dict[Layout, tuple[int, ...]] = {"NCHW": (channels, height, width), "NHWC": (height, width, channels)}
-    fit = [layout for layout, order in orders.items() if len(sides) < 3 or order == sides]
+    fit: list[Layout] = [layout for layout, order in orders.items() if len(sides) < 3 or order == sides]
     if len(sides) == 2 and channels > 1:
-        fit = ["NCHW"] * (sides[0] == channels) + ["NHWC"] * (sides[1] == channels)  # type: ignore[list-item]
+        fit = [layout for layout, at in zip(orders, (0, 1), strict=True) if sides[at] == channels]
     if told.layout:
         fit = [layout for layout in fit if layout == told.layout]
     if not fit:
