@@ -385,6 +385,15 @@ def export(
     fix: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="The value of another input. May be repeated.")
     ] = None,
+    latent_kind: Annotated[
+        Literal["normal", "uniform", "sphere"] | None,
+        typer.Option(help="What its latent is drawn from: standard normal, uniform from -1 to 1, or the unit sphere."),
+    ] = None,
+    size: Annotated[
+        str | None, typer.Option(metavar="WIDTHxHEIGHT", help="Of its images, if they come as rows of numbers.")
+    ] = None,
+    codes: Annotated[str | None, typer.Option(help="The name of the input that takes continuous codes.")] = None,
+    truncation_input: Annotated[str | None, typer.Option(help="The name of the input that takes truncation.")] = None,
     premultiplied: Annotated[
         bool, typer.Option("--premultiplied", help="Its colour is multiplied by its alpha.")
     ] = False,
@@ -401,6 +410,7 @@ def export(
     told: dict[str, Any] = {"--range": value_range, "--latent": latent, "--image": image, "--layout": layout}
     told |= {"--latent-dim": latent_dim, "--label": label, "--classes": classes, "--fix": fix or None}
     told |= {"--premultiplied": premultiplied or None, "--licence": licence, "--attribution": attribution}
+    told |= {"--latent-kind": latent_kind, "--size": size, "--codes": codes, "--truncation-input": truncation_input}
     _check_only_with("--from-onnx", from_onnx, told)
     _check_only_with("a run", run, {"--level": level, "--noise": None if noise == "fixed" else noise})
     if precision and "int8" in precision and data is None:
@@ -884,7 +894,7 @@ def _print_event(event: "Event") -> None:
 def _export_foreign(path: Path, out: Path, options: dict[str, Any], how: dict[str, Any]) -> "Manifest":
     """``options`` are those that go with ``--from-onnx``, by their names."""
     from export.foreign.exporting import export_foreign
-    from export.foreign.ports import Told, parse_classes, parse_fixed, parse_range
+    from export.foreign.ports import Told, parse_classes, parse_fixed, parse_range, parse_size
 
     if options["--range"] is None:
         raise typer.BadParameter("--from-onnx needs --range: what the graph's values go from and to, such as -1,1")
@@ -898,6 +908,10 @@ def _export_foreign(path: Path, out: Path, options: dict[str, Any], how: dict[st
         layout=options["--layout"],
         latent_dim=options["--latent-dim"],
         label=options["--label"],
+        size=parse_size(options["--size"]) if options["--size"] else None,
+        codes=options["--codes"],
+        truncation=options["--truncation-input"],
+        latent_kind=options["--latent-kind"] or "normal",
     )
     how |= {"licence": options["--licence"] or "", "attribution": options["--attribution"] or ""}
     return export_foreign(path, out, told, **how)
@@ -910,6 +924,8 @@ def _print_export(manifest: "Manifest", out: Path) -> None:
     found = manifest.verification
     _print_findings(found)
     _print_targets(found.get("targets", {}))
+    for what in found.get("notes", ()):
+        _say(f"note: {what}")
     for what in found.get("not_checked", ()):
         _say(f"not checked: {what}")
     far = " as far as it can be" if "not_checked" in found else ""

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.latents import LAST_SEED, latents
-from core.spec import GeneratorSpec
+from core.spec import IGNORES_TRUNCATION, GeneratorSpec
 
 OPSET = 18
 BATCH = "batch"  # the name of the first dimension, the only dynamic one
@@ -46,9 +46,12 @@ def input_ports(spec: GeneratorSpec) -> tuple[Port, ...]:
 
 def mapping_ports(spec: GeneratorSpec) -> tuple[Port, ...]:
     """The inputs of the mapping graph, of a family that has one: those of the whole but the noise."""
+    truncation = "1 as trained; towards 0, nearer the mean image"
+    if spec.options.get(IGNORES_TRUNCATION):
+        truncation = "ignored: this generator has no truncation"
     ports = [
         Port("z", "float32", (spec.latent_dim,), "standard normal latent"),
-        Port("truncation", "float32", (1,), "1 as trained; towards 0, nearer the mean image"),
+        Port("truncation", "float32", (1,), truncation),
     ]
     if spec.classes:
         ports.append(Port("label", "int64", (1,), f"class, 0 to {len(spec.classes) - 1}"))

@@ -10,6 +10,8 @@ from core.sizes import LARGEST_SIDE, Size, plan_size
 FORMAT_VERSION = 1
 KINDS = ("noise", "image")
 FOREIGN = "foreign"
+IGNORES_TRUNCATION = "ignores_truncation"  # an option of foreign generators that truncation does nothing to
+TOLD_OPTIONS = ("fixed",)  # options that hold words of the user's, by key
 CHANNELS = (1, 3, 4)  # grey, RGB, RGBA
 CATEGORY = "category-"  # how classes are called that a generator found by itself: a number follows
 LARGEST_LATENT = 65_536

@@ -21,6 +21,7 @@ def render_card(
     verification: dict[str, Any],
     styles: Port | None = None,
     judged: dict[str, Any] | None = None,
+    opset: int = OPSET,
 ) -> str:
     """The text of ``CARD.md`` for the generator ``name``; ``verification`` holds the figures of the export's trial.
 
@@ -35,7 +36,8 @@ def render_card(
         _judged(judged or {}),
         "## Inputs and output",
         _ports(input_ports(spec), output_port(spec)),
-        f"Every dimension is fixed but the first: any batch works. Opset {OPSET}, standard operators only.",
+        f"Every dimension is fixed but the first: any batch works. Opset {opset}, standard operators only.",
+        *verification.get("notes", []),
         *(_parts(spec, styles) if styles else []),
         *(_precisions(verification["precisions"]) if "precisions" in verification else []),
         "## Sampling",

@@ -12,6 +12,7 @@ from onnx import ModelProto, TensorProto, ValueInfoProto
 from core.bundle import MANIFEST, read_manifest
 from core.errors import BundleError
 from export.flops import flops
+from export.rules import what_else
 from export.targets import PROTOBUF, STANDARD, TARGETS, misfit, text
 
 # What networks learn is of these types; whole numbers are shapes and axes.
@@ -106,6 +107,8 @@ def _parsed(path: Path, data: bytes) -> ModelProto:
     hint = "name an ONNX file or a bundle"
     if path.name == MANIFEST:
         hint = f"name its folder, {path.parent}"
+    if other := what_else(data):
+        raise BundleError(f"{path} is {other}")
     try:
         model = onnx.load_model_from_string(data)
     except Exception:  # protobuf's DecodeError, whose module moves between releases

@@ -8,14 +8,14 @@ need a sane model come later in the table.
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import onnx
 from onnx import ModelProto, NodeProto, SparseTensorProto, TensorProto, ValueInfoProto
 
 from core.contract import BATCH, SPEC_KEY, Port, input_ports, output_port
 from core.errors import SpecError
-from core.spec import GeneratorSpec
+from core.spec import TOLD_OPTIONS, GeneratorSpec
 
 STANDARD = ("", "ai.onnx")
 RANDOM = ("RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial")
@@ -126,9 +126,21 @@ def _nothing_of_the_machine(model: ModelProto, _: Contract) -> str | None:
         if part.doc_string or part.metadata_props:
             return f"{getattr(part, 'name', '')!r} carries notes of the exporter"
     for key, value in [("doc_string", model.doc_string), *((p.key, p.value) for p in model.metadata_props)]:
-        if found := _PATH.search(text := str(value)):
+        text = _not_of_the_user(str(value)) if key == SPEC_KEY else str(value)
+        if found := _PATH.search(text):
             return f"{key} holds a path, {text[found.start() :][:60].strip()!r}"
     return None
+
+
+def _not_of_the_user(spec: str) -> str:
+    """A spec's JSON without what people wrote: a licence may look like a path, a class like a source file."""
+    try:
+        said = GeneratorSpec.from_json(spec)
+    except SpecError:
+        return spec  # none, as the next rule says
+    options = {key: value for key, value in said.options.items() if key not in TOLD_OPTIONS}
+    facts = said.with_provenance(data_name="", data_licence="", data_attribution="")
+    return replace(facts, classes=(), options=options).to_json()
 
 
 def _spec_inside(model: ModelProto, contract: Contract) -> str | None:
@@ -195,6 +207,16 @@ RULES: dict[str, Rule] = {
     "onnx checker": _onnx_checker,
     "bounded": _bounded,
 }
+
+
+def what_else(data: bytes) -> str | None:
+    """What a file that is no ONNX model is instead, and what to do, where its beginning says so."""
+    start = data[:200].lstrip().lower()
+    if start.startswith(b"version https://git-lfs"):
+        return "a Git LFS pointer, not the file itself: run 'git lfs pull' where it came from"
+    if start.startswith((b"<!doctype html", b"<html")):
+        return "a web page, not an ONNX model: download the file itself (its 'raw' or 'resolve' address)"
+    return None
 
 
 def tensors_of(model: ModelProto) -> Iterator[TensorProto]:

@@ -13,7 +13,7 @@ from core.errors import BundleError, MissingDependency
 from core.images import Images
 
 CPU = "CPUExecutionProvider"
-_ERRORS_ONLY = 3
+_FATAL_ONLY = 4  # what goes wrong, our own errors say
 
 
 class Session(Protocol):
@@ -55,7 +55,7 @@ def open_session(
     CPU), and BundleError where ONNX Runtime refuses the graph. Given bytes, it never opens another file.
     """
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = _ERRORS_ONLY
+    options.log_severity_level = _FATAL_ONLY
     options.intra_op_num_threads = threads
     if not optimise:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL

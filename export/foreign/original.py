@@ -3,6 +3,7 @@
 Shares no code with the graph that ships, so that what both get wrong in the same way is little.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from core.contract import Inputs
 from core.errors import ExportError
 from core.images import Images
-from export.foreign.ports import Layout, Ports
+from export.foreign.ports import Layout, Ports, Rows
 from export.runtime import Session
 
 Values = NDArray[np.float64]
@@ -30,8 +31,14 @@ class Original:
     def values(self, inputs: Inputs) -> NDArray[Any]:
         """What the graph itself makes of the contract's inputs, as it makes it, ``(n, …)``."""
         ports, count = self.ports, len(inputs["z"])
-        z = inputs["z"] * inputs["truncation"]
-        feeds = {ports.latent: z.reshape(*z.shape, *[1] * ports.ones).astype(_dtype(ports.latent_dtype))}
+        z = _drawn(inputs["z"], ports.latent_kind)
+        if ports.truncates and not ports.truncation:
+            z = z * inputs["truncation"]
+        feeds = {ports.latent.name: _rows(z, ports.latent)}
+        if ports.codes:
+            feeds[ports.codes.name] = _rows(inputs["codes"], ports.codes)
+        if ports.truncation:
+            feeds[ports.truncation.name] = _rows(inputs["truncation"], ports.truncation)
         if ports.label:
             feeds[ports.label.name] = self._labels(inputs["label"])
         made = [self._run(feeds, rows) for rows in self._batches(count)]
@@ -51,7 +58,7 @@ class Original:
             yield [min(row, count - 1) for row in range(start, start + size)]
 
     def _run(self, feeds: dict[str, NDArray[Any]], rows: list[int]) -> NDArray[Any]:
-        given = {name: value[rows] for name, value in feeds.items()}
+        given = {name: self._side(name, value[rows]) for name, value in feeds.items()}
         for name, (value, by_row) in self.ports.fixed.items():
             given[name] = np.repeat(value, len(rows), axis=0) if by_row else value
         try:
@@ -59,9 +66,27 @@ class Original:
         except Exception as error:  # ONNX Runtime has a kind for each of its status codes
             reason = (str(error).strip() or repr(error)).splitlines()[0][:300]
             raise ExportError(f"ONNX Runtime cannot run the graph as it is ({reason})") from None
+        if self.ports.batch == 1 and np.shape(made)[:1] != (1,):  # a single image, without a batch
+            made = np.asarray(made)[None]
         if np.shape(made)[:1] != (len(rows),):
             raise ExportError(f"the graph makes {np.shape(made)} of {len(rows)} latents: not an image for each")
         return np.asarray(made)
+
+    def _side(self, name: str, value: NDArray[Any]) -> NDArray[Any]:
+        """One row in the shape of an input that has no batch, or of a single number; else the rows as they are."""
+        shape = {part.name: part for part in self.session.get_inputs()}[name].shape  # type: ignore[attr-defined]
+        return value.reshape([]) if not shape else value.reshape(value.shape[1:]) if len(shape) < value.ndim else value
+
+
+def _drawn(z: NDArray[Any], kind: str) -> NDArray[Any]:
+    """Standard normal latents made those that the generator wants: each value's quantile, or a vector's direction."""
+    if kind == "uniform":
+        return np.asarray(np.vectorize(math.erf, otypes=[np.float32])(z / math.sqrt(2)))
+    return z / np.linalg.norm(z, axis=1, keepdims=True) if kind == "sphere" else z
+
+
+def _rows(values: NDArray[Any], port: Rows) -> NDArray[Any]:
+    return np.asarray(values.reshape(len(values), *port.sides).astype(_dtype(port.dtype)))
 
 
 def to_images(values: NDArray[Any], layout: Layout, value_range: tuple[float, float], premultiplied: bool) -> Images:

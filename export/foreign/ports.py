@@ -1,8 +1,8 @@
 """What a foreign generator takes and gives, and what it was told to mean: found by looking, else asked for."""
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -14,12 +14,13 @@ from core.errors import ExportError
 from core.spec import LARGEST_LATENT
 
 FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE)
-INTEGERS = (TensorProto.INT64, TensorProto.INT32)
+INTEGERS = (TensorProto.INT64, TensorProto.INT32, TensorProto.INT16, TensorProto.INT8, TensorProto.UINT8)
 
 MOST_CLASSES = 100_000
 MOST_FIXED = 1 << 24  # numbers that another input is given
 
 Layout = Literal["NCHW", "NHWC"]
+LatentKind = Literal["normal", "uniform", "sphere"]
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,9 @@ class Told:
     """What nobody can see in a graph: which ends its values have, and what its inputs mean.
 
     ``value_range`` becomes 0 and 255. ``fixed`` gives values to inputs that stay as they are; ``classes`` names the
-    values of ``label``; ``premultiplied`` is whether colour was multiplied by alpha.
+    values of ``label``; ``premultiplied`` is whether colour was multiplied by alpha. ``size`` is height and width, of
+    images that come as rows of numbers; ``codes`` and ``truncation`` name inputs that take these; ``latent_kind`` is
+    what the latent is drawn from: standard normal, uniform from -1 to 1, or the unit sphere.
     """
 
     value_range: tuple[float, float]
@@ -39,11 +42,30 @@ class Told:
     classes: tuple[str, ...] = ()
     fixed: Mapping[str, str] = field(default_factory=dict)
     premultiplied: bool = False
+    size: tuple[int, int] | None = None
+    codes: str | None = None
+    truncation: str | None = None
+    latent_kind: LatentKind = "normal"
+
+
+@dataclass(frozen=True)
+class Rows:
+    """An input that takes ``sides`` numbers for an image, after the batch if it is ``batched``."""
+
+    name: str
+    dtype: int
+    sides: tuple[int, ...]
+    batched: bool = True
+
+    @property
+    def length(self) -> int:
+        """How many numbers an image takes."""
+        return math.prod(self.sides)
 
 
 @dataclass(frozen=True)
 class Label:
-    """How the graph takes a class: one-hot ``(n, classes)`` of floats, or as a number ``(n,)`` or ``(n, 1)``."""
+    """How the graph takes a class: one-hot ``(n, classes)``, or as a number ``(n,)``, ``(n, 1)`` or ``()``."""
 
     name: str
     dtype: int
@@ -56,18 +78,33 @@ class Label:
 class Ports:
     """The graph's inputs and output by their names there.
 
-    ``batch`` is the one it was made for, None where any will do. The latent is ``(n, latent_dim)`` with ``ones`` sides
-    of 1 after it. ``fixed`` is each other input's value, and whether a row of it goes with every image.
+    ``batch`` is the one it runs at, None where any will do. ``fixed`` is each other input's value, and whether a row of
+    it goes with every image. ``truncation`` is an input that takes it; else the latent is moved towards 0, unless
+    ``truncates`` is False: then it does nothing.
     """
 
-    latent: str
-    latent_dtype: int
-    latent_dim: int
-    ones: int
+    latent: Rows
     batch: int | None
     image: str
     label: Label | None
     fixed: dict[str, tuple[NDArray[Any], bool]]
+    codes: Rows | None = None
+    truncation: Rows | None = None
+    latent_kind: LatentKind = "normal"
+    truncates: bool = True
+
+    @property
+    def latent_dim(self) -> int:
+        """The latent's length."""
+        return self.latent.length
+
+    def alternatives(self) -> Iterator["Ports"]:
+        """The same graph with its fixed inputs repeated for each image in other ways, which is tried, not known."""
+        yield self
+        for least in (99, 2, 1):  # sides of those that are repeated
+            one = {name: value for name, (value, _) in self.fixed.items() if value.shape[:1] in ((), (1,))}
+            fixed = {name: (value, value.ndim >= least) for name, value in one.items()}
+            yield replace(self, fixed=self.fixed | fixed)
 
 
 def parse_range(text: str) -> tuple[float, float]:
@@ -79,6 +116,14 @@ def parse_range(text: str) -> tuple[float, float]:
     except ValueError:
         pass
     raise ExportError(f"--range {text} is not two numbers, the lower first: write -1,1, 0,1 or 0,255")
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """``"28x14"``, width and height as artists write them, or one number for both, as height and width."""
+    sides = text.lower().split("x")
+    if len(sides) in (1, 2) and all(side.isdecimal() and 1 <= len(side) <= 5 and int(side) for side in sides):
+        return int(sides[-1]), int(sides[0])
+    raise ExportError(f"--size {text[:80]} is not a size: write WIDTHxHEIGHT, such as 28x28")
 
 
 def parse_classes(text: str) -> tuple[str, ...]:
@@ -106,39 +151,63 @@ def find_ports(model: ModelProto, told: Told) -> Ports:
     """The inputs and the output of ``model``. Raises ExportError, which lists what there is, for what does not fit."""
     weights = {tensor.name for tensor in model.graph.initializer}
     inputs = {value.name: value for value in model.graph.input if value.name not in weights or value.name in told.fixed}
-    latent = _latent(inputs, told)
-    dims = _dims(latent)
-    if len(dims) < 2 or any(side not in (None, 1) for side in dims[2:]):
-        raise ExportError(f"the latent {_described(latent)} is not (n, D), with or without sides of 1 after it")
-    latent_dim = dims[1] or told.latent_dim
-    if latent_dim is None:
-        raise ExportError(f"the graph does not say how long its latent {latent.name!r} is: add --latent-dim")
-    if told.latent_dim not in (None, latent_dim):
-        raise ExportError(f"the latent {_described(latent)} is not {told.latent_dim} long: omit --latent-dim")
-    if not 1 <= latent_dim <= LARGEST_LATENT:
-        raise ExportError(f"the latent {_described(latent)} is not of 1 to {LARGEST_LATENT} numbers")
+    value = _latent(inputs, told)
+    latent = _rows(value, told.latent_dim, "latent", "--latent-dim")
+    if told.latent_dim not in (None, latent.length):
+        raise ExportError(f"the latent {_described(value)} is not {told.latent_dim} long: omit --latent-dim")
+    batch = _dims(value)[0] if latent.batched else 1
+    truncation, label = _truncation(inputs, told), _label(inputs, told)
+    alone = (truncation and not truncation.batched) or (label and not label.rank)
     return Ports(
-        latent=latent.name,
-        latent_dtype=latent.type.tensor_type.elem_type,
-        latent_dim=latent_dim,
-        ones=len(dims) - 2,
-        batch=dims[0],
+        latent=latent,
+        batch=1 if alone else batch,
         image=_image(model, told),
-        label=_label(inputs, told),
-        fixed=_fixed(inputs, told, latent),
+        label=label,
+        fixed=_fixed(inputs, told, value, batch),
+        codes=_rows(_named(inputs, told.codes, "--codes"), None, "codes", "its length") if told.codes else None,
+        truncation=truncation,
+        latent_kind=told.latent_kind,
     )
+
+
+def _rows(value: ValueInfoProto, length: int | None, what: str, option: str) -> Rows:
+    """``(n, D)`` with sides of 1 before or after D, any sides that are known, or ``(D,)``."""
+    dims, dtype = _dims(value), value.type.tensor_type.elem_type
+    if dtype not in FLOATS:
+        raise ExportError(f"the {what} {_described(value)} is not of floats of 16, 32 or 64 bits")
+    batched = len(dims) > 1
+    sides = dims[1:] if batched else dims
+    if not sides:
+        raise ExportError(f"the {what} {_described(value)} is not (n, D), with or without sides of 1 beside it")
+    if not any(side and side > 1 for side in sides) and None in sides:
+        if length is None:
+            raise ExportError(f"the graph does not say how long its {what} {value.name!r} is: add {option}")
+        sides[sides.index(None)] = length
+    known = tuple(1 if side is None else side for side in sides)
+    if not 1 <= math.prod(known) <= LARGEST_LATENT:
+        raise ExportError(f"the {what} {_described(value)} is not of 1 to {LARGEST_LATENT} numbers")
+    return Rows(value.name, dtype, known, batched)
+
+
+def _truncation(inputs: dict[str, ValueInfoProto], told: Told) -> Rows | None:
+    if told.truncation is None:
+        return None
+    value = _named(inputs, told.truncation, "--truncation-input")
+    dims, dtype = _dims(value), value.type.tensor_type.elem_type
+    if dtype not in FLOATS or any(side not in (None, 1) for side in dims):
+        raise ExportError(f"the truncation {_described(value)} is not one float, for each image or for all")
+    return Rows(value.name, dtype, (1,) * max(len(dims) - 1, 0), bool(dims) and dims[0] is None)
 
 
 def _latent(inputs: dict[str, ValueInfoProto], told: Told) -> ValueInfoProto:
     if told.latent is not None:
         value = _named(inputs, told.latent, "--latent")
     else:
-        free = [value for name, value in inputs.items() if name != told.label and name not in told.fixed]
+        meant = {told.label, told.codes, told.truncation, *told.fixed}
+        free = [value for name, value in inputs.items() if name not in meant and not _empty(value)]
         if len(free) != 1:
             raise ExportError(f"which input is the latent? Say --latent, one of: {_listed(inputs.values())}")
         value = free[0]
-    if value.type.tensor_type.elem_type not in FLOATS:
-        raise ExportError(f"the latent {_described(value)} is not of floats of 16, 32 or 64 bits")
     return value
 
 
@@ -156,9 +225,11 @@ def _label(inputs: dict[str, ValueInfoProto], told: Told) -> Label | None:
         return None
     value = _named(inputs, told.label, "--label")
     dtype, dims = value.type.tensor_type.elem_type, _dims(value)
-    one_hot = dtype in FLOATS and len(dims) == 2
-    if not one_hot and not (dtype in INTEGERS and len(dims) in (1, 2) and dims[1:] in ([], [1], [None])):
-        raise ExportError(f"the label {_described(value)} is neither one-hot floats (n, classes) nor a number (n,)")
+    kinds = (*FLOATS, *INTEGERS, TensorProto.BOOL)
+    one_hot = len(dims) == 2 and dims[1] != 1 and (dtype not in INTEGERS or dims[1] is not None)
+    number = dtype not in (TensorProto.BOOL,) and len(dims) <= 2 and dims[1:] in ([], [1], [None])
+    if dtype not in kinds or not (one_hot or number):
+        raise ExportError(f"the label {_described(value)} is neither one-hot (n, classes) nor a number (n,)")
     count = dims[1] if one_hot else None
     classes = told.classes or tuple(map(str, range(count or 0)))
     if not classes:
@@ -169,18 +240,26 @@ def _label(inputs: dict[str, ValueInfoProto], told: Told) -> Label | None:
 
 
 def _fixed(
-    inputs: dict[str, ValueInfoProto], told: Told, latent: ValueInfoProto
+    inputs: dict[str, ValueInfoProto], told: Told, latent: ValueInfoProto, batch: int | None
 ) -> dict[str, tuple[NDArray[Any], bool]]:
+    """The other inputs' values. One whose first side is open, whatever its name, takes a row of it for each image."""
     for name in told.fixed:
         _named(inputs, name, "--fix")
-    others = {name: value for name, value in inputs.items() if name not in (latent.name, told.label)}
-    if lacking := [value for name, value in others.items() if name not in told.fixed]:
+    meant = (latent.name, told.label, told.codes, told.truncation)
+    others = {name: value for name, value in inputs.items() if name not in meant}
+    if lacking := [value for name, value in others.items() if name not in told.fixed and not _empty(value)]:
         raise ExportError(f"what is the input {_described(lacking[0])}? Say --fix {lacking[0].name}=VALUE, or --label")
-    batch = latent.type.tensor_type.shape.dim[0].dim_param
-    return {
-        name: (_constant(value, told.fixed[name]), bool(batch) and _first_name(value) == batch)
-        for name, value in others.items()
-    }
+    fixed = {}
+    for name, value in others.items():
+        constant, dims = _constant(value, told.fixed.get(name, "0")), _dims(value)
+        same = batch is not None and batch > 1 and dims[:1] == [batch] and bool((constant == constant[:1]).all())
+        fixed[name] = (constant[:1] if same else constant, same or dims[:1] == [None])
+    return fixed
+
+
+def _empty(value: ValueInfoProto) -> bool:
+    """Whether it holds no number at all: the classes ``(n, 0)`` of a StyleGAN that has none."""
+    return 0 in _dims(value)[1:]
 
 
 def _constant(value: ValueInfoProto, text: str) -> NDArray[Any]:
@@ -191,7 +270,7 @@ def _constant(value: ValueInfoProto, text: str) -> NDArray[Any]:
         found = numbers.astype(dtype)
         if dtype.kind not in "biuf" or (dtype.kind != "f" and not np.array_equal(found, numbers)):
             raise ValueError
-        shape = [side or 1 for side in _dims(value)]
+        shape = [1 if side is None else side for side in _dims(value)]
         if math.prod(shape) > MOST_FIXED:
             raise ValueError
         return np.full(shape, found[0]) if len(found) == 1 else found.reshape(shape)
@@ -212,12 +291,9 @@ def _named(values: Mapping[str, ValueInfoProto], name: str, option: str) -> Valu
 
 def _dims(value: ValueInfoProto) -> list[int | None]:
     """Its sides; None for one that the graph does not fix."""
-    return [d.dim_value if d.dim_value > 0 else None for d in value.type.tensor_type.shape.dim]
-
-
-def _first_name(value: ValueInfoProto) -> str:
-    dims = value.type.tensor_type.shape.dim
-    return str(dims[0].dim_param) if dims else ""
+    sides = list(value.type.tensor_type.shape.dim)
+    known = [side.HasField("dim_value") and side.dim_value >= (0 if place else 1) for place, side in enumerate(sides)]
+    return [int(side.dim_value) if sure else None for side, sure in zip(sides, known, strict=True)]
 
 
 def _described(value: ValueInfoProto) -> str:

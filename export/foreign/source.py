@@ -10,7 +10,7 @@ from onnx import ModelProto, TensorProto
 
 from core.errors import ExportError
 from core.files import sha256
-from export.rules import STANDARD, tensors_of
+from export.rules import STANDARD, tensors_of, what_else
 
 LARGEST_GRAPH = 2**31 - 1  # bytes: what protobuf can hold
 LONGEST_NAME = 200  # characters; file systems stop at 255 bytes a part
@@ -48,8 +48,11 @@ def read_source(path: Path) -> Source:
 
 def _parsed(path: Path) -> ModelProto:
     try:
-        model = onnx.load_model_from_string(path.read_bytes())
-    except OSError:
+        data = path.read_bytes()
+        if other := what_else(data):
+            raise ExportError(f"{path} is {other}")
+        model = onnx.load_model_from_string(data)
+    except (OSError, ExportError):
         raise
     except Exception:  # protobuf's DecodeError, whose module moves between releases
         raise ExportError(f"{path} is not an ONNX model, or was cut short") from None

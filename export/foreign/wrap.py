@@ -7,14 +7,15 @@ import numpy as np
 import onnx
 import onnx.compose
 import onnx.inliner
-import onnx.version_converter
 from numpy.typing import NDArray
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
-from core.contract import BATCH, OPSET, Port, input_ports, output_port
+from core.contract import BATCH, Port, input_ports, output_port
 from core.errors import ExportError
 from core.spec import GeneratorSpec
-from export.foreign.ports import Layout, Ports
+from export.foreign.batches import Freeing
+from export.foreign.opsets import opset_of
+from export.foreign.ports import Layout, Ports, Rows
 from export.rules import CONTROL_FLOW, RANDOM, STANDARD, values_for_one_image
 
 PREFIX = "foreign_"  # of every name of theirs, so that none of ours is among them
@@ -53,6 +54,10 @@ def check_nodes(model: ModelProto) -> None:
             raise ExportError(
                 f"{what} draws random numbers, so a seed would give other images: export it with fixed noise"
             )
+        if _trains(node, model):
+            raise ExportError(
+                f"{what} is in training mode, so an image depends on chance or on its batch: export after .eval()"
+            )
         if node.op_type in CONTROL_FLOW or any(a.g.node or a.graphs for a in node.attribute):
             raise ExportError(f"{what} is control flow, which not every runtime has: export a graph without")
         if node.domain not in STANDARD:
@@ -61,70 +66,51 @@ def check_nodes(model: ModelProto) -> None:
         raise ExportError(f"one image takes more than {MOST_VALUES:,} values on the way")
 
 
-def converted(model: ModelProto) -> ModelProto:
-    """``model`` at our opset. Raises ExportError if ONNX cannot convert it, or says that it did and has not."""
-    opset = _opset(model)
-    if opset == OPSET:
-        return model
-    advice = f"export it with opset {OPSET}"
-    try:
-        result = onnx.version_converter.convert_version(model, OPSET)
-    except Exception as error:  # ConvertError and RuntimeError, pages of it
-        reason = (str(error).strip() or repr(error)).splitlines()[0][:200]
-        raise ExportError(f"the graph's opset {opset} cannot be converted to {OPSET} ({reason}): {advice}") from None
-    if _opset(result) != OPSET:
-        raise ExportError(f"the graph's opset {opset} could not be converted to {OPSET}: {advice}")
-    return result
-
-
-def _opset(model: ModelProto) -> int:
-    return max((entry.version for entry in model.opset_import if entry.domain in STANDARD), default=0)
+def _trains(node: NodeProto, model: ModelProto) -> bool:
+    """BatchNormalization that looks at its batch, or Dropout that drops: what .eval() turns off."""
+    if node.op_type == "BatchNormalization":
+        return (
+            any(a.name == "training_mode" and a.i for a in node.attribute) or len(list(filter(None, node.output))) > 1
+        )
+    if node.op_type != "Dropout" or len(node.input) < 3:
+        return False
+    held = {w.name: w for w in model.graph.initializer}
+    held |= {
+        n.output[0]: a.t for n in model.graph.node if n.op_type == "Constant" for a in n.attribute if a.name == "value"
+    }
+    return node.input[2] in held and bool(numpy_helper.to_array(held[node.input[2]]).any())
 
 
 def wrapped(
-    model: ModelProto, ports: Ports, spec: GeneratorSpec, layout: Layout, dtype: int, premultiplied: bool
+    model: ModelProto,
+    ports: Ports,
+    spec: GeneratorSpec,
+    layout: Layout,
+    dtype: int,
+    premultiplied: bool,
+    sides: Sequence[int] = (),
 ) -> ModelProto:
-    """The graph that ships, of a ``model`` that is prepared and gives ``dtype`` values in ``layout``."""
+    """The graph that ships, of a ``model`` that is prepared and gives ``dtype`` values in ``layout``.
+
+    ``sides`` are an image's in that layout, where the graph gives its values in other ones.
+    """
     inner = onnx.compose.add_prefix(model, PREFIX).graph
     if ports.batch is not None:
-        _free_batch(inner, ports)
+        taking = (ports.latent, ports.label, ports.codes, ports.truncation)
+        Freeing(inner, ports.batch, {PREFIX + port.name for port in taking if port}).run()
     build = Builder()
     build.before(ports, spec)
     build.nodes += inner.node
     told = {PREFIX + name for name in ports.fixed}  # some inputs have a value of their own, for when none is given
     build.weights += [weight for weight in inner.initializer if weight.name not in told]
-    build.after(PREFIX + ports.image, layout, dtype, spec, premultiplied)
+    build.after(PREFIX + ports.image, layout, dtype, spec, premultiplied, sides)
     for part in (*build.nodes, *build.weights):
         part.ClearField("doc_string")
         part.ClearField("metadata_props")
     graph = helper.make_graph(
         build.nodes, "generator", [_value(p) for p in input_ports(spec)], [_value(output_port(spec))], build.weights
     )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
-
-
-def _free_batch(graph: GraphProto, ports: Ports) -> None:
-    """Let every Reshape of what depends on an input keep its batch, where it says the one the graph was made for.
-
-    -1 where no other side is, else 0, which copies the side of what is reshaped.
-    """
-    constants = {w.name: w for w in graph.initializer}
-    constants |= {
-        n.output[0]: a.t for n in graph.node if n.op_type == "Constant" for a in n.attribute if a.name == "value"
-    }
-    moving = {PREFIX + ports.latent} | ({PREFIX + ports.label.name} if ports.label else set())
-    for node in graph.node:
-        if not moving & set(node.input):
-            continue
-        moving |= set(node.output)
-        if node.op_type != "Reshape" or node.input[0] not in moving or node.input[1] not in constants:
-            continue
-        shape = numpy_helper.to_array(constants[node.input[1]]).copy()
-        if shape.size and shape[0] == ports.batch:
-            shape[0] = 0 if -1 in shape else -1
-            name = f"{node.output[0]}_any_batch"
-            graph.initializer.append(numpy_helper.from_array(shape, name))
-            node.input[1] = name
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset_of(model))], ir_version=IR_VERSION)
 
 
 def _value(port: Port) -> ValueInfoProto:
@@ -158,14 +144,33 @@ class Builder:
 
     def before(self, ports: Ports, spec: GeneratorSpec) -> None:
         """The contract's inputs become the graph's own: truncation moves the latent towards 0, its mean."""
-        z = self.node("Mul", ["z", "truncation"])
-        if ports.ones:
-            z = self.node("Reshape", [z, self.weight(np.array([-1, spec.latent_dim, *[1] * ports.ones], np.int64))])
-        self.node("Cast", [z], PREFIX + ports.latent, to=ports.latent_dtype)
+        z = self._drawn(ports.latent_kind)
+        if ports.truncates and not ports.truncation:
+            z = self.node("Mul", [z, "truncation"])
+        self._rows(z, ports.latent)
+        if ports.codes:
+            self._rows("codes", ports.codes)
+        if ports.truncation:
+            self._rows("truncation", ports.truncation)
         if ports.label:
             self._label(ports)
         for name, (value, by_row) in ports.fixed.items():
             self._fixed(PREFIX + name, value, by_row)
+
+    def _drawn(self, kind: str) -> str:
+        """Latents as the generator wants them, of standard normal ones, so that every client's seeds are right."""
+        if kind == "uniform":
+            return self.node("Erf", [self.node("Mul", ["z", self.number(0.5**0.5)])])
+        if kind == "sphere":
+            squares = self.node("Mul", ["z", "z"])
+            total = self.node("ReduceSum", [squares, self.weight(np.array([1], np.int64))], keepdims=1)
+            return self.node("Div", ["z", self.node("Sqrt", [total])])
+        return "z"
+
+    def _rows(self, values: str, port: Rows) -> None:
+        if len(port.sides) != 1:
+            values = self.node("Reshape", [values, self.weight(np.array([-1, *port.sides], np.int64))])
+        self.node("Cast", [values], PREFIX + port.name, to=port.dtype)
 
     def _label(self, ports: Ports) -> None:
         label = ports.label
@@ -173,7 +178,7 @@ class Builder:
         given = "label"
         if label.one_hot:
             given = self.node("Equal", [given, self.weight(np.arange(len(label.classes), dtype=np.int64)[None])])
-        elif label.rank == 1:
+        elif label.rank < 2:
             given = self.node("Reshape", [given, self.weight(np.array([-1], np.int64))])
         self.node("Cast", [given], PREFIX + label.name, to=label.dtype)
 
@@ -185,9 +190,19 @@ class Builder:
         batch = self.node("Gather", [self.node("Shape", ["z"]), first])
         self.node("Expand", [self.weight(value), self.node("Concat", [batch, rest], axis=0)], name)
 
-    def after(self, image: str, layout: Layout, dtype: int, spec: GeneratorSpec, premultiplied: bool) -> None:
+    def after(
+        self,
+        image: str,
+        layout: Layout,
+        dtype: int,
+        spec: GeneratorSpec,
+        premultiplied: bool,
+        sides: Sequence[int] = (),
+    ) -> None:
         """The graph's values become pixels. Transpose, then Cast last: TensorRT refuses the reverse."""
         low, high = spec.value_range
+        if sides:
+            image = self.node("Reshape", [image, self.weight(np.array([-1, *sides], np.int64))])
         values = image if dtype == TensorProto.FLOAT else self.node("Cast", [image], to=TensorProto.FLOAT)
         if layout == "NHWC":
             values = self.node("Transpose", [values], perm=[0, 3, 1, 2])

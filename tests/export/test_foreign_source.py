@@ -10,12 +10,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
-from core.errors import ExportError
+from core.errors import BundleError, ExportError
 from core.files import sha256
 from export.foreign import source
 from export.foreign.exporting import export_foreign
 from export.foreign.ports import Told
 from export.foreign.source import read_source
+from export.inspection import inspect
 from tests.export.foreign_models import Foreign
 
 PLAIN = Told((-1, 1))
@@ -200,3 +201,15 @@ def test_a_file_of_damaged_bytes_is_wrapped_or_refused(tmp_path_factory, at, val
         export_foreign(folder / "theirs.onnx", folder / "bundle", PLAIN)
     except ExportError as error:
         assert "\n" not in str(error)
+
+
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n"
+
+
+@pytest.mark.parametrize(("data", "says"), [(POINTER, "Git LFS"), (b"\n<!DOCTYPE html><html></html>", "web page")])
+def test_what_was_downloaded_instead_of_a_model_is_named(tmp_path, data, says):
+    (tmp_path / "theirs.onnx").write_bytes(data)
+    with pytest.raises(ExportError, match=says):
+        read_source(tmp_path / "theirs.onnx")
+    with pytest.raises(BundleError, match=says):
+        inspect(tmp_path / "theirs.onnx")

@@ -1,5 +1,7 @@
 """Each rule, broken on purpose: it must be that rule which notices."""
 
+from dataclasses import replace
+
 import numpy as np
 import onnx
 import pytest
@@ -229,3 +231,28 @@ def test_text_that_is_not_utf_8(name):
 
 def test_an_empty_model_breaks_rules_and_nothing_else():
     assert complaints(onnx.ModelProto())
+
+
+WORDS = [
+    {"classes": ("snake.py", r"C:\dogs", "/a/b")},
+    {"options": {"layout": "NCHW", "fixed": {"/mapping/psi": "0.7"}}},
+    {"provenance": replace(SPEC.provenance, data_attribution="Sprites by /u/pixelfan", data_licence="/usr/share/CC0")},
+    {"provenance": replace(SPEC.provenance, data_name="snake.py")},
+]
+
+
+@pytest.mark.parametrize("words", WORDS)
+def test_what_a_person_said_may_look_like_a_path(exported, words):
+    """A person's words are no leak of this machine: only what the machine wrote is searched."""
+    spec, model = replace(SPEC, **words), graph_of(exported)
+    next(entry for entry in model.metadata_props if entry.key == SPEC_KEY).value = spec.to_json()
+    found = list(broken_rules(model, Contract(spec, OPSET)))
+    assert not any(complaint.startswith("nothing of the machine") for complaint in found)
+
+
+@pytest.mark.parametrize("written", ["preset", "code_version"])
+def test_a_path_that_the_machine_wrote_into_the_spec_is_found(exported, written):
+    spec, model = SPEC.with_provenance(**{written: "/home/me/presets"}), graph_of(exported)
+    next(entry for entry in model.metadata_props if entry.key == SPEC_KEY).value = spec.to_json()
+    found = list(broken_rules(model, Contract(spec, OPSET)))
+    assert any(complaint.startswith("nothing of the machine") for complaint in found)

@@ -1,0 +1,132 @@
+"""A graph that was made for one batch, freed of it: each node that says the batch keeps that of what it is given.
+
+What is wrong after that, the trial finds, which holds every image against the file's own.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import GraphProto, NodeProto, helper, numpy_helper
+
+_ELEMENTWISE = {
+    "Add",
+    "Sub",
+    "Mul",
+    "Div",
+    "Tanh",
+    "Sigmoid",
+    "Relu",
+    "LeakyRelu",
+    "Sqrt",
+    "Cast",
+    "Identity",
+    "MatMul",
+}
+
+
+class Freeing:
+    """``graph`` is changed; ``batch`` is the one that it was made for, ``moving`` what has a row an image."""
+
+    def __init__(self, graph: GraphProto, batch: int, moving: set[str]) -> None:
+        self.graph, self.batch, self.moving = graph, batch, moving
+        self.lost: set[str] = set()  # values of a batch of 1 whose first side was taken away
+        self.nodes: list[NodeProto] = []
+        self.constants = {w.name: w for w in graph.initializer}
+        self.constants |= {
+            n.output[0]: a.t for n in graph.node if n.op_type == "Constant" for a in n.attribute if a.name == "value"
+        }
+
+    def run(self) -> None:
+        """Go through the graph once, in order."""
+        for node in self.graph.node:
+            node = NodeProto.FromString(node.SerializeToString())
+            if self.moving & set(node.input):
+                self._free(node)
+                self.moving |= set(node.output)
+            self.nodes.append(node)
+        del self.graph.node[:]
+        self.graph.node.extend(self.nodes)
+
+    def _free(self, node: NodeProto) -> None:
+        if self.batch == 1 and node.op_type in ("Squeeze", "Gather") and self._takes_first(node):
+            self._become_identity(node)
+            self.lost |= set(node.output)
+        elif self.lost & set(node.input):
+            self._found_again(node)
+        elif node.input[0] in self.moving and node.op_type in ("Reshape", "Expand", "Resize"):
+            {"Reshape": self._reshape, "Expand": self._expand, "Resize": self._resize}[node.op_type](node)
+        elif node.op_type == "Concat":
+            self._concat(node)
+
+    def _takes_first(self, node: NodeProto) -> bool:
+        """Squeeze of the first side, or Gather of the first row."""
+        chosen = self._constant(node, 1)
+        if node.op_type == "Squeeze":
+            return chosen is not None and chosen.reshape(-1).tolist() == [0]
+        axis = next((a.i for a in node.attribute if a.name == "axis"), 0)
+        return axis == 0 and node.input[0] in self.moving and chosen is not None and not chosen.ndim and chosen == 0
+
+    def _found_again(self, node: NodeProto) -> None:
+        """A side that was lost stays in the value; where the graph puts one back, nothing is left to do."""
+        axes = self._constant(node, 1)
+        if node.op_type == "Unsqueeze" and axes is not None and axes.reshape(-1).tolist() == [0]:
+            self._become_identity(node)
+        elif node.op_type == "Reshape":
+            self._reshape(node)
+        elif node.op_type in _ELEMENTWISE:
+            self.lost |= set(node.output)
+
+    def _reshape(self, node: NodeProto) -> None:
+        """-1 where no other side is, else 0, which copies the side of what is reshaped."""
+        shape = self._constant(node, 1)
+        if shape is not None and shape.size and shape[0] == self.batch:
+            shape[0] = 0 if -1 in shape else -1
+            node.input[1] = self._held(shape, node)
+
+    def _expand(self, node: NodeProto) -> None:
+        """A side of 1 is as long as what is expanded has it."""
+        shape = self._constant(node, 1)
+        if shape is not None and shape.size and shape[0] == self.batch:
+            shape[0] = 1
+            node.input[1] = self._held(shape, node)
+
+    def _resize(self, node: NodeProto) -> None:
+        sizes = self._constant(node, 3)
+        if sizes is not None and sizes.size and sizes[0] == self.batch:
+            node.input[3] = self._sides(node.input[0], sizes[1:], node)
+
+    def _concat(self, node: NodeProto) -> None:
+        """A constant beside what moves is repeated for each image, where its rows are all the same."""
+        axis = next((a.i for a in node.attribute if a.name == "axis"), 0)
+        like = next(name for name in node.input if name in self.moving)
+        for place, name in enumerate(node.input):
+            value = self._constant(node, place) if name not in self.moving else None
+            if axis == 0 or value is None or value.shape[:1] != (self.batch,) or not (value == value[:1]).all():
+                continue
+            row = self._held(value[:1], node, f"row_{place}")
+            sides = self._sides(like, np.array(value.shape[1:], np.int64), node, f"_{place}")
+            repeated = f"{node.output[0]}_rows_{place}"
+            self.nodes.append(helper.make_node("Expand", [row, sides], [repeated], name=repeated))
+            node.input[place] = repeated
+
+    def _sides(self, like: str, rest: NDArray[np.int64], node: NodeProto, more: str = "") -> str:
+        """The batch of ``like``, and ``rest``, as a shape."""
+        start = f"{node.output[0]}_sides{more}"
+        ends = [self._held(np.array([end], np.int64), node, f"{more}_{end}") for end in (0, 1)]
+        self.nodes.append(helper.make_node("Shape", [like], [f"{start}_all"], name=f"{start}_all"))
+        self.nodes.append(helper.make_node("Slice", [f"{start}_all", *ends], [f"{start}_batch"], name=f"{start}_batch"))
+        parts = [f"{start}_batch", self._held(rest, node, f"{more}_rest")]
+        self.nodes.append(helper.make_node("Concat", parts, [start], name=start, axis=0))
+        return start
+
+    def _constant(self, node: NodeProto, place: int) -> NDArray[np.int64] | None:
+        held = self.constants.get(node.input[place]) if len(node.input) > place else None
+        return None if held is None else numpy_helper.to_array(held).copy()
+
+    def _held(self, value: NDArray[np.int64], node: NodeProto, what: str = "") -> str:
+        name = f"{node.output[0]}_any_batch{what}"
+        self.graph.initializer.append(numpy_helper.from_array(value, name))
+        return name
+
+    def _become_identity(self, node: NodeProto) -> None:
+        node.op_type = "Identity"
+        del node.attribute[:], node.input[1:]
