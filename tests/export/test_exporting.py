@@ -83,7 +83,12 @@ def test_an_existing_bundle_stays_unless_told_otherwise(run, exported, bundle, m
         export_run(run, bundle, overwrite=True)
     verify_bundle(bundle)
     monkeypatch.undo()
-    (bundle / CARD).write_text("changed")
+    with (bundle / CARD).open("a") as card:
+        card.write("A note of a person's.\n")
+    with pytest.raises(ExportError, match=r"somebody wrote in CARD\.md"):
+        export_run(run, bundle, overwrite=True)
+    (bundle / CARD).write_bytes((exported / CARD).read_bytes())
+    (bundle / GOLDEN).write_bytes(b"damaged")
     export_run(run, bundle, overwrite=True)
     verify_bundle(bundle)
     assert [path.name for path in bundle.parent.iterdir()] == [bundle.name]
@@ -226,14 +231,14 @@ def test_a_full_disk_leaves_nothing(run, converted, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_silent_other_opset_is_an_error(run, tmp_path, monkeypatch):
+def test_a_silent_other_opset_is_an_error(run, tmp_path, monkeypatch, traced_anew):
     monkeypatch.setattr("export.convert.OPSET", 15)  # this network cannot go there, and the exporter does not say so
     with pytest.raises(ExportError, match="opset 18 where 15"):
         export_run(run, tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_network_pytorch_cannot_convert(run, tmp_path, monkeypatch):
+def test_a_network_pytorch_cannot_convert(run, tmp_path, monkeypatch, traced_anew):
     from core.networks.dcgan import DCGANGenerator
 
     def synthesis(self, style, label=None, codes=None):

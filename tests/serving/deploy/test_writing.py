@@ -42,8 +42,15 @@ def test_files_that_differ_are_kept_and_nothing_is_written(planned, tmp_path):
         write(planned, "kubernetes", tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["storage.yaml"]
     assert mine.read_text() == "mine\n"
+    with pytest.raises(DeployError, match="did not write it"):
+        write(planned, "kubernetes", tmp_path, overwrite=True)
+    assert mine.read_text() == "mine\n"
+    mine.unlink()
+    write(planned, "kubernetes", tmp_path)
+    ours = mine.read_text()
+    mine.write_text(ours + "# changed\n")
     write(planned, "kubernetes", tmp_path, overwrite=True)
-    assert mine.read_text() != "mine\n"
+    assert mine.read_text() == ours
 
 
 def test_the_same_again_changes_nothing_and_targets_share_a_folder(planned, tmp_path):
