@@ -21,6 +21,7 @@ SHIPPED = re.compile(r"export/test_(families|targets|optimise|rewrites|precision
 FIRST = ("tests/test_presets.py", "tests/test_road.py", "shipped", "server", "tests/serving/test_rollout.py")
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Whatever shares what is slow to make goes to one process, for ``--dist loadgroup``."""
     groups = {item: _group(item) for item in items}
