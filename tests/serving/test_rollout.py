@@ -180,6 +180,8 @@ def test_a_swap_under_load_loses_no_request_and_a_stream_stays_with_its_version(
 
 
 def test_going_back_under_load_loses_no_request(served):
+    if served.newest == 1:  # run by itself
+        served.wait_for("loaded", f"version {served.publish(2)}")
     before, now = served.seeds[served.newest - 1], served.current
     with loaded(served) as load:
         back = rollback("tiny", served.repository)
