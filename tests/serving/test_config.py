@@ -249,6 +249,11 @@ def test_what_is_glanced_at_may_say_more_but_must_say_what_goes_in_and_out():
         glance('name: "m"\nnonsense')
 
 
+def test_an_accelerator_may_have_no_parameters():
+    found = parse(render(replace(BARE[0], accelerator=Accelerator("tensorrt"))))
+    assert found.accelerator == Accelerator("tensorrt", {})
+
+
 def test_a_policy_of_no_newest_versions_serves_one():
     assert glance(BARE[1] + "version_policy { latest {} }").versions == 1
 
