@@ -6,6 +6,7 @@ import pytest
 
 from core.bundle import GOLDEN, MANIFEST, Golden
 from core.files import sha256
+from serving import pieces
 from serving.config import Accelerator, Instances, ModelConfig, Queue, Tensor
 from serving.engines import engines_of
 from serving.golden import Reference
@@ -50,7 +51,14 @@ def test_a_generator_is_one_model_with_every_engine(bundle):
         "manifest.json": bundle / MANIFEST,
     }
     assert piece.golden is release.whole.golden
-    assert (KEPT, USUALLY_UNSTALLED) == (2, 2)  # versions, and instances outside of these tests
+    assert KEPT == 2
+
+
+def test_users_have_two_instances(bundle, monkeypatch):
+    """One is what these tests make do with."""
+    monkeypatch.setattr(pieces, "UNSTALLED", USUALLY_UNSTALLED)
+    (piece,) = pieces_of(of_bundle(bundle), "tiny", 1, thin=False, existing={})
+    assert piece.config.instances == Instances("KIND_AUTO", 2)
 
 
 def test_parts_come_before_the_whole_with_no_plan_of_their_own(style_bundle):
