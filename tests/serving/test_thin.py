@@ -151,6 +151,8 @@ def test_seeds_of_golden_images_are_found_and_others_are_refused(bundle, tmp_pat
     release = of_bundle(bundle)
     seeds, rows = golden_seeds(release.spec, release.whole.golden)
     assert (seeds.tolist(), rows) == ([0, 1, 2, 3, 4], [0, 1, 2, 3, 4])
+    turned = {name: np.asfortranarray(values) for name, values in release.whole.golden.inputs.items()}
+    assert golden_seeds(release.spec, Reference(turned, "image", release.whole.golden.values))[1] == rows
     strange = Reference({"z": np.ones((5, 8), np.float32)}, "image", release.whole.golden.values)
     with pytest.raises(BundleError, match="none of the seeds 0 to 63"):
         golden_seeds(release.spec, strange)
