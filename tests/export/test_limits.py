@@ -102,6 +102,7 @@ def test_distance_by_hand():
     seen = 100 * 128 / 255
     psnr = 10 * np.log10(8 / (seen / 255) ** 2)
     assert Distance.between(images, expected) == Distance(round(seen / 8, 4), round(seen, 2), round(psnr, 2))
+    assert Distance.between(expected, images) == Distance.between(images, expected)
     black, white = np.zeros((1, 2, 2, 3), np.uint8), np.full((1, 2, 2, 3), 255, np.uint8)
     assert Distance.between(white, black) == Distance(255.0, 255.0, 0.0)
     assert Distance.between(white, white) == Distance(0.0, 0.0, 100.0)
