@@ -103,6 +103,8 @@ def test_distance_by_hand():
     psnr = 10 * np.log10(8 / (seen / 255) ** 2)
     assert Distance.between(images, expected) == Distance(round(seen / 8, 4), round(seen, 2), round(psnr, 2))
     assert Distance.between(expected, images) == Distance.between(images, expected)
+    thin, thick = (np.array([[[[0, 0, 0, alpha]]]], np.uint8) for alpha in (64, 128))
+    assert Distance.between(thin, thick).most == 64
     black, white = np.zeros((1, 2, 2, 3), np.uint8), np.full((1, 2, 2, 3), 255, np.uint8)
     assert Distance.between(white, black) == Distance(255.0, 255.0, 0.0)
     assert Distance.between(white, white) == Distance(0.0, 0.0, 100.0)
