@@ -93,7 +93,7 @@ def stretched(spec: GeneratorSpec) -> dict[str, NDArray[Any]]:
     """``FAR`` rows with every component of the latent (and noise) four times as far out: no seed comes near it."""
     inputs = sample_inputs(spec, range(_FIRST_SEED + PROBED, _FIRST_SEED + PROBED + FAR))
     for name in {"z", "noise"} & set(inputs):
-        inputs[name] *= np.float32(DEVIATIONS)
+        inputs[name] *= DEVIATIONS
     return inputs
 
 

@@ -7,7 +7,7 @@ need a sane model come later in the table.
 
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import onnx
@@ -102,11 +102,11 @@ def _no_scalar_input(model: ModelProto, _: Contract) -> str | None:
 
 
 def _inputs(model: ModelProto, contract: Contract) -> str | None:
-    return _ports_differ(list(model.graph.input), contract.inputs)
+    return _ports_differ(model.graph.input, contract.inputs)
 
 
 def _output(model: ModelProto, contract: Contract) -> str | None:
-    return _ports_differ(list(model.graph.output), (contract.output,))
+    return _ports_differ(model.graph.output, (contract.output,))
 
 
 def _pixels_last(model: ModelProto, contract: Contract) -> str | None:
@@ -236,7 +236,7 @@ def _sparse_tensors(model: ModelProto) -> Iterator[SparseTensorProto]:
             yield from (attribute.sparse_tensor, *attribute.sparse_tensors)
 
 
-def _ports_differ(values: list[ValueInfoProto], ports: tuple[Port, ...]) -> str | None:
+def _ports_differ(values: Iterable[ValueInfoProto], ports: tuple[Port, ...]) -> str | None:
     found, wanted = [_described(value) for value in values], [_written(port) for port in ports]
     return None if found == wanted else f"{', '.join(found) or 'none'} instead of {', '.join(wanted)}"
 

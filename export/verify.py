@@ -101,7 +101,7 @@ def _verify_parts(path: Path, manifest: Manifest, golden: Golden, provider: str,
 def _styles(path: Path) -> Port:
     """What lies between the two graphs, as the mapping graph has it: other than its name and type, only its sides."""
     outputs = _load(path).graph.output
-    sides = [side.dim_value for side in outputs[0].type.tensor_type.shape.dim][1:] if len(outputs) else []
+    sides = [side.dim_value for side in outputs[0].type.tensor_type.shape.dim][1:] if outputs else []
     if len(sides) != 2 or min(sides) < 1:
         raise BundleError(f"{path} does not give a style for each layer: export again")
     return style_port(*sides)

@@ -226,8 +226,7 @@ def _tensor(message: Any) -> Tensor:
 
 
 def _write_queue(queue: Queue, message: Any) -> None:
-    message.SetInParent()  # a queue of which nothing is limited is still one
-    message.max_queue_delay_microseconds = queue.delay_us
+    message.max_queue_delay_microseconds = queue.delay_us  # even of 0, or a queue without limits would be none
     message.preferred_batch_size.extend(queue.preferred)
     if queue.size or queue.timeout_us:
         policy = message.default_queue_policy

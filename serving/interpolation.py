@@ -57,24 +57,28 @@ def slerp(a: Array, b: Array, share: float) -> Array:
     the unit vector at right angles to a towards b, is the same and does not. Opposite directions have no one u: any
     is taken, always the same.
     """
-    lengths = math.sqrt(_dot(a, a)), math.sqrt(_dot(b, b))
+    lengths = _length(a), _length(b)
     if min(lengths) == 0:
         return lerp(a, b, share)
     direction, target = a.astype(np.float64) / lengths[0], b.astype(np.float64) / lengths[1]
     sideways = _away(target, direction)
-    sine, cosine = math.sqrt(_dot(sideways, sideways)), _dot(direction, target)
+    sine, cosine = _length(sideways), _dot(direction, target)
     if sine < 1e-7:  # what is left is rounding
         axis = np.zeros_like(direction)
         axis[np.abs(direction).argmin()] = 1
         sideways = _away(axis, direction)
     angle = share * math.atan2(sine, cosine)
-    unit = sideways / max(math.sqrt(_dot(sideways, sideways)), 1e-300)  # one dimension has no sideways
+    unit = sideways / max(_length(sideways), 1e-300)  # one dimension has no sideways
     length = (1 - share) * lengths[0] + share * lengths[1]
     return (length * (math.cos(angle) * direction + math.sin(angle) * unit)).astype(np.float32)
 
 
 def _dot(a: NDArray[Any], b: NDArray[Any]) -> float:
     return float(np.dot(a.astype(np.float64), b))
+
+
+def _length(vector: NDArray[Any]) -> float:
+    return math.sqrt(_dot(vector, vector))
 
 
 def _away(vector: NDArray[np.float64], direction: NDArray[np.float64]) -> NDArray[np.float64]:

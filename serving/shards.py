@@ -85,7 +85,7 @@ def read_manifest(path: Path) -> Manifest | None:
     Raises RequestRefused for one of another format version.
     """
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = json.loads(path.read_bytes())
         if values["format_version"] == FORMAT_VERSION:
             return Manifest(**values | {"order": BulkOrder(**values["order"])})
     except (FileNotFoundError, ValueError, TypeError, KeyError, RecursionError):

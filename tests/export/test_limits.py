@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
@@ -87,6 +88,9 @@ def test_what_is_allowed():
     assert Limits() == Limits(None, None, None)
     assert ({"fp16": FP16, "int8": INT8}, {"int8"}) == (FILES, EXPERIMENTAL)
     assert (PROBED, FAR, DEVIATIONS) == (256, 32, 4.0)
+    edge, beyond = Distance(0.25, 8, 35.0), Distance(0.26, 9, 34.0)
+    assert [edge.complaint(limits) is None for limits in (TRUE_HALVES, LIMITS["int8"])] == [True, True]
+    assert [beyond.complaint(limits) is None for limits in (TRUE_HALVES, LIMITS["int8"])] == [False, False]
 
 
 def test_distance_by_hand():
@@ -98,6 +102,9 @@ def test_distance_by_hand():
     seen = 100 * 128 / 255
     psnr = 10 * np.log10(8 / (seen / 255) ** 2)
     assert Distance.between(images, expected) == Distance(round(seen / 8, 4), round(seen, 2), round(psnr, 2))
+    assert Distance.between(expected, images) == Distance.between(images, expected)
+    thin, thick = (np.array([[[[0, 0, 0, alpha]]]], np.uint8) for alpha in (64, 128))
+    assert Distance.between(thin, thick).most == 64
     black, white = np.zeros((1, 2, 2, 3), np.uint8), np.full((1, 2, 2, 3), 255, np.uint8)
     assert Distance.between(white, black) == Distance(255.0, 255.0, 0.0)
     assert Distance.between(white, white) == Distance(0.0, 0.0, 100.0)
@@ -155,6 +162,13 @@ def test_what_is_derived_is_tidied_to_the_metadata_of_its_original():
     for part in (found, found.graph, *found.graph.node, *found.graph.initializer):
         assert not part.doc_string
         assert part is found or not part.metadata_props
+
+
+def test_what_is_derived_must_have_shapes_that_fit():
+    derived = model_with(numpy_helper.from_array(np.ones((5, 4), np.float32), "five"))
+    derived.graph.node[0].CopyFrom(helper.make_node("MatMul", ["z", "five"], ["image"]))  # of a z of 4
+    with pytest.raises(onnx.shape_inference.InferenceError):
+        tidied(derived, model_with())
 
 
 @pytest.mark.parametrize(

@@ -202,6 +202,23 @@ def test_values_are_counted_for_one_image():
     assert values_for_one_image(model) == 4 * 35 + 1
 
 
+def test_sizes_that_the_graph_computes_count_where_its_constants_tell_them():
+    """A constant of 3 times 5 values: how many are multiplied out on the way, in one value more."""
+    model = making(3)
+    model.graph.initializer.append(numpy_helper.from_array(np.array([5], np.int64), "times"))
+    model.graph.node.insert(0, helper.make_node("Mul", ["sides", "times"], ["product"]))
+    model.graph.node[1].input[0] = "product"
+    assert values_for_one_image(model) == 15 + 1
+
+
+def test_what_shapes_cannot_be_had_of_counts_as_nothing():
+    """The checker says what is wrong with it."""
+    model = making(3)
+    model.ClearField("opset_import")
+    assert values_for_one_image(model) == 0
+    assert only("onnx checker", model)
+
+
 def test_every_tensor_is_looked_at():
     def named(name):
         return TensorProto(name=name)

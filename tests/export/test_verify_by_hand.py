@@ -330,6 +330,13 @@ def test_golden_images_of_another_generator(bundle, other):
     assert refusal(bundle) == f"{bundle / GOLDEN} holds golden images of another generator: export again"
 
 
+@pytest.mark.parametrize("data", [b"", b"not a zip"])
+def test_golden_images_that_are_no_archive(bundle, data):
+    (bundle / GOLDEN).write_bytes(data)
+    reseal(bundle)
+    assert refusal(bundle).startswith(f"{bundle / GOLDEN} holds no golden images (")
+
+
 def test_golden_inputs_of_another_type(bundle):
     golden = Golden.read(bundle / GOLDEN)
     inputs = {name: value.astype(np.float64) for name, value in golden.inputs.items()}

@@ -7,8 +7,9 @@ import sys
 import threading
 import time
 import types
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import onnxruntime
@@ -209,6 +210,44 @@ def test_instances_on_a_cpu_take_turns(module, tmp_path, kind, count, turns):
     assert isinstance(model.turns, module.Turns) == turns
 
 
+def test_an_instance_on_a_gpu_is_opened_on_its_device(module, monkeypatch):
+    told = []
+    monkeypatch.setattr(module.onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
+    monkeypatch.setattr(module.onnxruntime, "InferenceSession", lambda *given, **how: told.append((*given, how)))
+    monkeypatch.setattr(module, "session_options", lambda config: "options")
+    loaded(module, Path("models"), "GPU")
+    (graph, options, how) = told[0]
+    assert (graph, options) == (Path("models/3/model.onnx"), "options")
+    assert how == {"providers": [("CUDAExecutionProvider", {"device_id": "0"}), "CPUExecutionProvider"]}
+
+
+def test_an_instance_does_not_load_where_tensors_would_be_corrupted(module, tmp_path, monkeypatch):
+    doubled(tmp_path)
+    module.pb_utils.TritonModelException = ValueError
+    monkeypatch.setattr(module.np, "__version__", "2.1.0")
+    with pytest.raises(ValueError, match="corrupts tensors"):
+        loaded(module, tmp_path)
+
+
+def test_the_graph_runs_in_its_turn(model):
+    events, session = [], model.session
+
+    @contextmanager
+    def turn():
+        events.append("begins")
+        yield
+        events.append("ends")
+
+    class Told:
+        def run(self, *given):
+            events.append("runs")
+            return session.run(*given)
+
+    model.turns, model.session = turn(), Told()
+    assert answers(model, [[1]]) == [[[20]]]
+    assert events == ["begins", "runs", "ends"]
+
+
 def test_which_inputs_are_numbers_that_may_be_none(module, tmp_path):
     doubled(tmp_path)
     kinds = ("TYPE_FP16", "TYPE_FP32", "TYPE_FP64", "TYPE_INT64", "TYPE_UINT8")
@@ -365,7 +404,7 @@ def test_levels_of_optimisation_are_tritons(module, level, expected):
 
 def test_options_of_a_session(module, monkeypatch):
     monkeypatch.setattr(module, "physical_cores", lambda: 4)
-    usual = module.session_options({})
+    usual = module.session_options({"parameters": {"mine": {"string_value": "1"}}})
     assert (usual.intra_op_num_threads, usual.inter_op_num_threads) == (4, 1)
     assert usual.execution_mode == onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     assert usual.get_session_config_entry("session.force_spinning_stop") == "1"
@@ -386,15 +425,15 @@ def test_a_gpu_is_used_where_there_is_one(module, monkeypatch):
     named = [{"name": "tensorrt", "parameters": {"x": "y"}}, {"name": "cuda", "parameters": {"use_tf32": "0"}}]
     config = {"optimization": {"execution_accelerators": {"gpu_execution_accelerator": named}}}
     monkeypatch.setattr(module.onnxruntime, "get_available_providers", lambda: [cpu])
-    assert module.providers_for("GPU", 1, config) == [cpu]
+    assert module.providers_for("GPU", "1", config) == [cpu]
     monkeypatch.setattr(module.onnxruntime, "get_available_providers", lambda: [cuda, cpu])
-    assert module.providers_for("CPU", 1, config) == [cpu]
-    assert module.providers_for("GPU", 1, config) == [(cuda, {"device_id": "1", "use_tf32": "0"}), cpu]
+    assert module.providers_for("CPU", "1", config) == [cpu]
+    assert module.providers_for("GPU", "1", config) == [(cuda, {"device_id": "1", "use_tf32": "0"}), cpu]
     for bare in ({}, {"optimization": {}}, {"optimization": {"execution_accelerators": {}}}):
-        assert module.providers_for("GPU", 0, bare) == [(cuda, {"device_id": "0"}), cpu]
+        assert module.providers_for("GPU", "0", bare) == [(cuda, {"device_id": "0"}), cpu]
     for named in ([], [{"name": "cuda"}], [{"name": "tensorrt", "parameters": {"x": "y"}}]):
         other = {"optimization": {"execution_accelerators": {"gpu_execution_accelerator": named}}}
-        assert module.providers_for("GPU", 0, other) == [(cuda, {"device_id": "0"}), cpu]
+        assert module.providers_for("GPU", "0", other) == [(cuda, {"device_id": "0"}), cpu]
 
 
 def test_turns_are_a_lock_of_the_graphs_file(module, tmp_path):

@@ -249,6 +249,22 @@ def test_what_is_glanced_at_may_say_more_but_must_say_what_goes_in_and_out():
         glance('name: "m"\nnonsense')
 
 
+def test_an_accelerator_may_have_no_parameters():
+    found = parse(render(replace(BARE[0], accelerator=Accelerator("tensorrt"))))
+    assert found.accelerator == Accelerator("tensorrt", {})
+
+
+def test_what_was_read_does_not_change_with_the_message():
+    for config, text in (EVERYTHING, TOGETHER):
+        message = text_format.Parse(text, model_config_pb2.ModelConfig())
+        found = from_message(message)
+        for accelerator in message.optimization.execution_accelerators.gpu_execution_accelerator:
+            accelerator.parameters["more"] = "x"
+        for step in message.ensemble_scheduling.step:
+            step.input_map["more"] = step.output_map["more"] = "x"
+        assert found == config
+
+
 def test_a_policy_of_no_newest_versions_serves_one():
     assert glance(BARE[1] + "version_policy { latest {} }").versions == 1
 

@@ -116,6 +116,13 @@ def test_the_arc_by_hand():
     assert huge == pytest.approx(third.astype(np.float64) * 1e25, rel=1e-6)
 
 
+def test_how_short_a_latent_is_does_not_change_the_way():
+    """1 and a billionth at right angles: half way there the direction is half of both."""
+    a, b = np.array([1, 0, 0], np.float32), np.array([0, 0, 1e-9], np.float32)
+    for first, second in ((a, b), (b, a)):
+        assert slerp(first, second, 0.5) == pytest.approx(0.5 / np.sqrt(2) * np.array([1, 0, 1]), abs=1e-7)
+
+
 def test_between_opposite_latents_the_way_leads_along_the_shortest_axis():
     a = np.array([-2, 0, 0], np.float32)
     assert slerp(a, -a, 0.5) == pytest.approx([0, 2, 0], abs=1e-6)

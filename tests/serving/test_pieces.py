@@ -54,6 +54,7 @@ def test_a_generator_is_one_model_with_every_engine(bundle):
         "manifest.json": bundle / MANIFEST,
     }
     assert piece.golden is release.whole.golden
+    assert KEPT == 2
 
 
 def test_parts_come_before_the_whole_with_no_plan_of_their_own(style_bundle):
@@ -112,7 +113,10 @@ def test_what_was_set_for_this_machine_stays(style_bundle):
         piece.config.name: piece for piece in pieces_of(of_bundle(style_bundle), "tiny", 1, thin=True, existing={})
     }
     mine = Instances("KIND_CPU", 5)
-    kept = {name: replace(piece.config, max_batch_size=9, instances=mine) for name, piece in usually.items()}
+    kept = {
+        name: replace(piece.config, max_batch_size=9, instances=mine, versions=7, parameters={"of": "the last bundle"})
+        for name, piece in usually.items()
+    }
     found = pieces_of(of_bundle(style_bundle), "tiny", 2, thin=True, existing=kept)
     for piece in found:
         if piece.config.steps:  # an ensemble runs nothing itself
@@ -120,4 +124,5 @@ def test_what_was_set_for_this_machine_stays(style_bundle):
         else:
             assert (piece.config.max_batch_size, piece.config.instances) == (9, mine)
             assert piece.config.warmup == (1, 9)
+            assert (piece.config.versions, piece.config.parameters) == (2, usually[piece.config.name].config.parameters)
     assert found[-1].config.max_batch_size == 9  # as its generator

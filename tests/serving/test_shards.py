@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import tarfile
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -222,11 +223,21 @@ def test_any_whole_manifest_of_the_folder_speaks_for_all(out):
 def test_a_folder_in_the_place_of_a_tar_is_damage(out):
     (out / f"{NAME}.tar").unlink()
     (out / f"{NAME}.tar").mkdir()
-    assert state_of(ORDER, 1, out) is State.DAMAGED
-
-
-def test_states_are_written_as_words():
+    assert state_of(ORDER, 1, out) == "damaged"
     assert list(map(str, State)) == ["absent", "damaged", "finished"]
+
+
+def test_the_first_manifest_by_name_speaks_in_whatever_order_the_disk_lists_them(out, monkeypatch):
+    (out / "z-of-z.json").write_text('{"format_version": 2}')
+    listed = Path.glob
+    monkeypatch.setattr(Path, "glob", lambda self, pattern: sorted(listed(self, pattern), reverse=True))
+    check_folder(ORDER, out)
+
+
+def test_images_may_lie_in_memory_in_any_order(out, tmp_path):
+    turned = ((seed, np.asfortranarray(image)) for seed, image in samples())
+    write_shard(ORDER, 1, tmp_path / "other", SPEC, turned)
+    assert files(tmp_path / "other") == files(out)
 
 
 text = st.text(st.characters(codec="utf-8"), max_size=20)

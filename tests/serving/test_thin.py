@@ -133,10 +133,6 @@ def test_a_truncation_that_is_no_number_is_refused(served, value):
         ask(served, "tiny_from_seed", seed=column([1]), truncation=column([value], np.float32))
 
 
-def test_the_parts_for_thin_clients_are_named_once():
-    assert set(THIN) == set(BESIDE)
-
-
 def test_ensembles_name_the_version_of_every_step_and_are_there_once(served):
     model = {each.name: each for each in list_models(served.repository)}
     assert {name for name in model if name.startswith("tiny")} == {"tiny", *(f"tiny_{part}" for part in BESIDE)}
@@ -155,6 +151,8 @@ def test_seeds_of_golden_images_are_found_and_others_are_refused(bundle, tmp_pat
     release = of_bundle(bundle)
     seeds, rows = golden_seeds(release.spec, release.whole.golden)
     assert (seeds.tolist(), rows) == ([0, 1, 2, 3, 4], [0, 1, 2, 3, 4])
+    turned = {name: np.asfortranarray(values) for name, values in release.whole.golden.inputs.items()}
+    assert golden_seeds(release.spec, Reference(turned, "image", release.whole.golden.values))[1] == rows
     strange = Reference({"z": np.ones((5, 8), np.float32)}, "image", release.whole.golden.values)
     with pytest.raises(BundleError, match="none of the seeds 0 to 63"):
         golden_seeds(release.spec, strange)
@@ -175,7 +173,8 @@ def test_the_four_models_by_hand(classes, codes, noise):
     given = tuple(Tensor(f"given_{name}", "FP32", (side,)) for name, side in sides.items())
     label = (Tensor("label", "INT64", (1,)),) if classes else ()
     extra = (Tensor("noise", "FP32", (noise,)),) if noise else ()
-    latents_of, encoder, from_seed, png_of = thin_models(whole, release, 3)
+    latents_of, encoder, from_seed, png_of = found = thin_models(whole, release, 3)
+    assert [model.config.parameters[PART] for model in found] == list(THIN) == list(BESIDE)
 
     usual = {"max_batch_size": 32, "versions": 2}
     assert latents_of.config == ModelConfig(

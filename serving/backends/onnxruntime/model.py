@@ -41,7 +41,7 @@ class TritonPythonModel:
         self.floats = [tensor["name"] for tensor in config["input"] if tensor["data_type"] in FLOATS]
         self.classes = classes_of(config)
         self.outputs = [tensor["name"] for tensor in config["output"]]
-        kind, device = args["model_instance_kind"], int(args["model_instance_device_id"])
+        kind, device = args["model_instance_kind"], args["model_instance_device_id"]
         self.turns = Turns(graph) if kind == "CPU" and shares_cores(config) else nullcontext()
         self.session = onnxruntime.InferenceSession(
             graph, session_options(config), providers=providers_for(kind, device, config)
@@ -241,7 +241,7 @@ def number(config: dict[str, Any], parameter: str) -> int:
     return int(config.get("parameters", {}).get(parameter, {}).get("string_value") or 0)
 
 
-def providers_for(kind: str, device: int, config: dict[str, Any]) -> list[Any]:
+def providers_for(kind: str, device: str, config: dict[str, Any]) -> list[Any]:
     """ONNX Runtime's providers for a Triton instance: CUDA on ``device`` for a GPU instance, where there is one.
 
     TensorRT inside ONNX Runtime is left to NVIDIA's backend: the package from PyPI that runs here brings none.
@@ -250,5 +250,5 @@ def providers_for(kind: str, device: int, config: dict[str, Any]) -> list[Any]:
         return ["CPUExecutionProvider"]
     accelerators = config.get("optimization", {}).get("execution_accelerators", {})
     named = {each["name"]: each for each in accelerators.get("gpu_execution_accelerator", [])}
-    options = {"device_id": str(device), **named.get("cuda", {}).get("parameters", {})}
+    options = {"device_id": device, **named.get("cuda", {}).get("parameters", {})}
     return [("CUDAExecutionProvider", options), "CPUExecutionProvider"]
