@@ -42,6 +42,11 @@ def test_hidden_colour_is_cleared_and_nothing_else(images: np.ndarray) -> None:
     assert np.array_equal(over_background(cleared), over_background(images))
 
 
+def test_what_is_barely_visible_keeps_its_colour() -> None:
+    image = np.array([[[10, 20, 30, 0], [10, 20, 30, 1]]], np.uint8)
+    assert clear_hidden_colour(image).tolist() == [[[0, 0, 0, 0], [10, 20, 30, 1]]]
+
+
 @given(arrays(np.uint8, (2, 3, 4, 4)), st.tuples(*[st.integers(0, 255)] * 3))
 def test_compositing_agrees_with_pillow(images: np.ndarray, colour: tuple[int, int, int]) -> None:
     for image, ours in zip(images, over_background(images, colour), strict=True):
