@@ -96,9 +96,9 @@ def _palette(colours: Images, most: int) -> tuple[Images, NDArray[np.uint8]]:
     packed = colours @ [1 << 16, 1 << 8, 1]
     exact, indices = np.unique(packed, return_inverse=True)
     if len(exact) <= most:
-        palette[: len(exact)] = exact[:, None] >> [16, 8, 0] & 255
+        palette[: len(exact)] = exact[:, None] >> [16, 8, 0]  # bytes, so the lowest eight bits
         return palette, indices.astype(np.uint8)
-    strip = Image.fromarray(colours[None], "RGB").quantize(most, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
-    found = np.array(strip.getpalette()[: 3 * most], np.uint8).reshape(-1, 3)  # type: ignore[index]
-    palette[: len(found)] = found
+    strip = Image.fromarray(colours[None], "RGB").quantize(most, Image.Quantize.MEDIANCUT)
+    found = strip.getpalette() or []
+    palette.flat[: len(found)] = found
     return palette, np.asarray(strip)[0]

@@ -3,7 +3,6 @@
 People read and write WIDTHxHEIGHT, as image tools do; arrays and arguments have the height first, as NumPy does.
 """
 
-import functools
 import math
 from dataclasses import dataclass
 
@@ -30,12 +29,22 @@ class Size:
         return f"{self.width}x{self.height}"
 
 
+# Every allowed size, 1,409 of them, by height and width.
+_ALLOWED = {
+    (height << doublings, width << doublings): Size(height << doublings, width << doublings, height, width, doublings)
+    for short in SHORTEST_BASE
+    for long in range(short, LONGEST_BASE + 1)
+    for height, width in ((short, long), (long, short))
+    for doublings in range(1, (LARGEST_SIDE // long).bit_length())
+}
+
+
 def plan_size(height: int, width: int) -> Size:
     """The base and the number of doublings that reach ``height`` x ``width`` pixels.
 
     Raises SpecError, naming the nearest sizes that can be reached, if there is none.
     """
-    size = _allowed().get((height, width))
+    size = _ALLOWED.get((height, width))
     if size is None:
         near = " or ".join(f"{w}x{h}" for h, w in nearest_sizes(height, width))
         raise SpecError(f"no network can make {width}x{height} images by doubling from a small base: use {near}")
@@ -60,17 +69,4 @@ def nearest_sizes(height: int, width: int, count: int = 2) -> list[tuple[int, in
         taller, wider = math.log2(size[0] / asked[0]), math.log2(size[1] / asked[1])
         return abs(taller) + abs(wider) + abs(taller - wider)
 
-    return sorted(_allowed(), key=lambda size: (distance(size), size))[:count]
-
-
-@functools.cache
-def _allowed() -> dict[tuple[int, int], Size]:
-    """Every allowed size, 1,409 of them, by height and width."""
-    bases = [(short, long) for short in SHORTEST_BASE for long in range(short, LONGEST_BASE + 1)]
-    sizes = [
-        Size(height << doublings, width << doublings, height, width, doublings)
-        for short, long in bases
-        for height, width in ((short, long), (long, short))
-        for doublings in range(1, (LARGEST_SIDE // long).bit_length())
-    ]
-    return {(size.height, size.width): size for size in sizes}
+    return sorted(_ALLOWED, key=lambda size: (distance(size), size))[:count]

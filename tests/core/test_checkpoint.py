@@ -42,6 +42,7 @@ def refusal(path) -> str:
 def test_the_spec_travels_with_the_weights(good):
     assert read_spec(good) == SPEC
     assert load_generator(good).spec == SPEC
+    assert not load_generator(good).training
 
 
 def test_provenance_may_be_fresher_than_the_network(path):

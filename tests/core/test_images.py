@@ -42,6 +42,11 @@ def test_hidden_colour_is_cleared_and_nothing_else(images: np.ndarray) -> None:
     assert np.array_equal(over_background(cleared), over_background(images))
 
 
+def test_what_is_barely_visible_keeps_its_colour() -> None:
+    image = np.array([[[10, 20, 30, 0], [10, 20, 30, 1]]], np.uint8)
+    assert clear_hidden_colour(image).tolist() == [[[0, 0, 0, 0], [10, 20, 30, 1]]]
+
+
 @given(arrays(np.uint8, (2, 3, 4, 4)), st.tuples(*[st.integers(0, 255)] * 3))
 def test_compositing_agrees_with_pillow(images: np.ndarray, colour: tuple[int, int, int]) -> None:
     for image, ours in zip(images, over_background(images, colour), strict=True):
@@ -101,14 +106,14 @@ def test_the_background_is_white_unless_told() -> None:
 
 
 def test_checks_are_light_first_and_8_pixels_wide() -> None:
-    small = checkerboard(3, 5, square=2)
     light, dark = 255, 204
-    assert small.shape == (3, 5, 3)
-    assert small[..., 2].tolist() == [[light, light, dark, dark, light]] * 2 + [[dark, dark, light, light, dark]]
-    assert (
-        checkerboard(10, 20)[::9, :, 0]
-        == [[light] * 8 + [dark] * 8 + [light] * 4, [dark] * 8 + [light] * 8 + [dark] * 4]
-    ).all()
+    small = checkerboard(7, 5, square=2)
+    even, odd = [light, light, dark, dark, light], [dark, dark, light, light, dark]
+    assert small.shape == (7, 5, 3)
+    assert small[..., 2].tolist() == [even, even, odd, odd, even, even, odd]
+    wide = checkerboard(10, 20)[..., 0]
+    assert wide[0].tolist() == [light] * 8 + [dark] * 8 + [light] * 4
+    assert wide[9].tolist() == [dark] * 8 + [light] * 8 + [dark] * 4
     clear = np.zeros((10, 20, 4), np.uint8)
     assert np.array_equal(over_checkerboard(clear), checkerboard(10, 20))
     assert np.array_equal(over_checkerboard(clear, square=3), checkerboard(10, 20, square=3))

@@ -136,6 +136,9 @@ def test_the_format_is_pinned() -> None:
     }
     assert text == json.dumps(values, sort_keys=True)
     assert GeneratorSpec("any", 16, 24, 3, 8).to_json(indent=2) == json.dumps(values, sort_keys=True, indent=2)
+    read = json.loads(text)
+    assert GeneratorSpec.from_dict(read).to_json() == text
+    assert read == values  # what it was read from is the caller's
     required = {name: values[name] for name in ("family", "height", "width", "channels", "latent_dim")}
     assert GeneratorSpec.from_dict(required).to_json() == text
     for name in required:
