@@ -19,6 +19,7 @@ SWAPPED = {
     ast.MatMult: "+",
     ast.BitAnd: "|",
     ast.BitOr: "&",
+    ast.BitXor: "&",
     ast.LShift: ">>",
     ast.RShift: "<<",
 }
