@@ -14,28 +14,41 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 settings.register_profile("default", deadline=None)
 settings.load_profile("default")
 
-# Fixtures that are made once for many files: who uses one is run by the process that has it.
-SHARED = ("style_server", "thin_server", "server", "limited_ports")
-SHIPPED = re.compile(r"export/test_(families|targets|optimise|rewrites|precision|inspection)\.py")
+# Files that share what is slow to make, exported graphs or a server, and are run by one process.
+GROUPS = {
+    "shipped": re.compile(r"export/test_(families|targets|optimise|rewrites|precision|inspection|web)\.py"),
+    "served": re.compile(
+        r"serving/test_(asking|client|examples|hostile|launching|load|metrics|monitoring|thin|top)\.py"
+    ),
+    "styled": re.compile(r"serving/test_(local|sampling|styles)\.py"),
+}
 # The longest first, so that no process is left alone with one of them at the end.
-FIRST = ("tests/test_presets.py", "tests/test_road.py", "shipped", "server", "tests/serving/test_rollout.py")
+FIRST = ("shipped", "tests/test_presets.py", "tests/serving/test_supervisor.py", "served", "tests/test_road.py",
+         "tests/serving/test_rollout.py", "tests/test_cli.py", "tests/test_ownership.py")  # fmt: skip
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whatever shares what is slow to make goes to one process, for ``--dist loadgroup``."""
-    groups = {item: _group(item) for item in items}
-    for item, group in groups.items():
-        item.add_marker(pytest.mark.xdist_group(group))
+    """The longest groups come first."""
+    groups = {item: group_of(item.nodeid) for item in items}
     items.sort(key=lambda item: FIRST.index(groups[item]) if groups[item] in FIRST else len(FIRST))
 
 
-def _group(item: pytest.Item) -> str:
-    file = item.nodeid.partition("::")[0]
-    for name in SHARED:
-        if file.startswith("tests/serving/") and name in getattr(item, "fixturenames", ()):
-            return name
-    return "shipped" if SHIPPED.search(file) else file
+def group_of(test: str) -> str:
+    """What the test named is run together with: the tests of its file, or of several."""
+    file = test.partition("::")[0]
+    return next((name for name, files in GROUPS.items() if files.search(file)), file)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """A group to each process. pytest-xdist 3.8 has ``--dist loadgroup`` for that, which pytest 9.2 leaves without effect."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByGroup(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return group_of(nodeid)
+
+    return ByGroup(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -39,7 +39,9 @@ def road(tmp_path_factory):
     place = tmp_path_factory.mktemp("elsewhere")
     (place / "in").mkdir()
     for index in range(8):
-        Image.new("RGB", (16, 16), (index * 30, 90, 200 - index * 20)).save(place / "in" / f"{index}.png")
+        picture = Image.new("RGB", (16, 16), (index * 30, 90, 200 - index * 20))
+        picture.paste((250, 250, index), (index, 4, index + 6, 12))  # what is flat would be left out
+        picture.save(place / "in" / f"{index}.png")
     tiny = ["--set", "width=4", "--set", "latent_dim=4", "--kimg", "0.016", "--batch", "8", "--metric-every", "0"]
     bundle = str(place / "bundle")
     commands = [
