@@ -41,7 +41,7 @@ def group_of(test: str) -> str:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
-    """A group to each process. pytest-xdist 3.8 has ``--dist loadgroup`` for that, which pytest 9.2 leaves without effect."""
+    """A group to each process. ``--dist loadgroup`` of pytest-xdist 3.8 has no effect in pytest 9.2."""
     from xdist.scheduler import LoadScopeScheduling
 
     class ByGroup(LoadScopeScheduling):
