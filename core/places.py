@@ -4,7 +4,7 @@ import os
 import re
 from pathlib import Path
 
-from core.system import LINUX
+from core.system import LINUX, fault_of_place
 
 LITTER = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})  # what desktops leave in every folder they show
 
@@ -25,6 +25,8 @@ def why_not(path: Path, whole: bool = True) -> str:
     ``whole`` says that it would be put there in one piece, and so replace what is there. Whether something may be
     replaced, and whose it is, is for the caller to judge.
     """
+    if fault := fault_of_place(path):
+        return fault
     for place in (path, *path.absolute().parents):
         if place.is_symlink() and not place.exists():
             return f"{place} is a link to {place.readlink()}, which is not there: make that, or delete the link"

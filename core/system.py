@@ -14,7 +14,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
-from core.errors import GanfoundryError, UnsupportedSystem
+from core.errors import UnsupportedSystem
 
 WINDOWS = os.name == "nt"
 LINUX = sys.platform.startswith("linux")
@@ -129,15 +129,16 @@ def portable_name(text: str) -> str:
     return f"_{name}" if name.split(".")[0].upper() in _DEVICES else name
 
 
-def check_place(path: Path) -> None:
-    """Raise GanfoundryError on Windows for a path that it would turn into another, or into a device."""
+def fault_of_place(path: Path) -> str:
+    """Why Windows would turn ``path`` into another one, or into a device; empty if it would not, or elsewhere."""
     if not WINDOWS:
-        return
+        return ""
     for part in path.parts:
         if part not in (path.anchor, ".", "..") and (fault := fault_of_name(part)):
-            raise GanfoundryError(f"{path}: '{part}' cannot be a name on Windows ({fault}): choose another")
+            return f"{path}: '{part}' cannot be a name on Windows ({fault}): choose another"
     if len(str(path.absolute())) > LONGEST_PATH:
-        raise GanfoundryError(f"{path} is longer than Windows' {LONGEST_PATH} characters: choose a shorter folder")
+        return f"{path} is longer than Windows' {LONGEST_PATH} characters: choose a shorter folder"
+    return ""
 
 
 def runs_triton() -> bool:

@@ -47,3 +47,21 @@ def test_a_mount_can_be_filled_but_not_replaced(tmp_path: Path, monkeypatch: pyt
 def test_mounts_are_known(tmp_path: Path) -> None:
     assert is_mounted(Path("/proc"))
     assert not is_mounted(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("nul", "'nul' cannot be a name on Windows"),
+        ("out/COM1.txt", "'COM1.txt' cannot be"),
+        ("ends. /x", "ends in a dot or a space"),
+        ("a" * 300, "longer than Windows' 259 characters"),
+        ("sprites/out", ""),
+    ],
+)
+def test_a_place_that_windows_would_turn_into_another(tmp_path, monkeypatch, name, says):
+    monkeypatch.chdir(tmp_path)
+    assert why_not(Path("nul")) == ""
+    monkeypatch.setattr("core.system.WINDOWS", True)
+    assert says in why_not(Path(name))
+    assert bool(why_not(Path(name))) == bool(says)
