@@ -161,9 +161,9 @@ def _write(folder: Path, training: Training, networks: Mapping[str, Tensor], fin
         "spec": json.loads(training.system.spec.to_json()),
         "groups": {name: optimiser.state_dict()["param_groups"] for name, optimiser in _optimisers(training).items()},
     }
-    (folder / "state.json").write_text(json.dumps(facts), encoding="utf-8")
+    (folder / "state.json").write_text(json.dumps(facts), encoding="utf-8", newline="\n")
     hashes = {name: sha256(folder / name) for name in _FILES}
-    (folder / "manifest.json").write_text(json.dumps(hashes), encoding="utf-8")
+    (folder / "manifest.json").write_text(json.dumps(hashes), encoding="utf-8", newline="\n")
 
 
 def _set_aside(damaged: Path) -> None:

@@ -1,7 +1,7 @@
 """Whether a JPEG file's compressed data is whole.
 
-Pillow fills what is damaged with grey and says nothing. libjpeg-turbo, which decodes for it, does complain, and simplejpeg
-raises its complaints.
+Pillow fills what is damaged with grey and says nothing. libjpeg-turbo, which decodes for it, complains, and simplejpeg
+raises them.
 """
 
 
