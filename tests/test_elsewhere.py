@@ -95,3 +95,17 @@ def test_text_is_the_same_bytes_on_every_system(road):
     texts = [path for path in road.rglob("*") if path.suffix in (".json", ".jsonl", ".md", ".csv", ".txt", ".sh")]
     assert {"log.jsonl", "config.json", "manifest.json", "CARD.md"} <= {path.name for path in texts}
     assert [path for path in texts if b"\r" in path.read_bytes()] == []
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [("exports/sprytes", "exports/sprytes is not a bundle"), ("sprytes", "there is no bundle sprytes here")],
+)
+def test_a_bundle_with_a_typo_is_said_to_be_missing(monkeypatch, capsys, tmp_path, model, said):
+    """Nobody who has no server is told to start one, or what to install for it, without that."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "tritonclient", None)
+    monkeypatch.setattr(sys, "argv", ["ganfoundry", "sample", model, "--seeds", "0", "--out", "images"])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert (end.value.code, said in capsys.readouterr().err) == (1, True)
