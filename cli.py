@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
-from core.errors import DataError, ExportError, GanfoundryError, MissingDependency
+from core.errors import BundleError, DataError, ExportError, GanfoundryError, MissingDependency
 from core.places import shown
 from core.system import need_linux, use_utf8
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from export.gates import Judge
     from export.inspection import Inspection
     from serving.client import Sampler
+    from serving.local import Graphs
     from serving.publishing import Published
     from serving.supervisor import Event
     from serving.tls import ClientTls
@@ -633,7 +634,12 @@ def deploy(
 
 @app.command()
 def sample(
-    model: Annotated[str, typer.Argument(metavar="MODEL|BUNDLE", help="A served model, or a bundle: no server then.")],
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL|BUNDLE|RUN", help="A served model's name, or the folder of a bundle or run: no server then."
+        ),
+    ],
     out: Annotated[Path, typer.Option(help="The folder for the PNG files, one for each image.")],
     seeds: Annotated[str | None, typer.Option(help="7, 0-63 or 0-3,9,20-22.")] = None,
     sheet: Annotated[Path | None, typer.Option(help="Also write all images as one PNG.")] = None,
@@ -688,7 +694,7 @@ def sample(
     tls_cert: Annotated[Path | None, typer.Option(help="Our own certificate, for servers that ask for one.")] = None,
     tls_key: Annotated[Path | None, typer.Option(help="And its key.")] = None,
 ) -> None:
-    """Make images with a served model, or straight from a bundle: of seeds, ways between them, mixed styles."""
+    """Make images with a served model, a bundle or a run: of seeds, ways between them, mixed styles."""
     _check_one_of({"--seeds": seeds, "--interpolate": interpolate, "--mix": mix})
     _check_only_with("--interpolate", interpolate, {"--frames": frames, "--fps": fps, "--animation": animation})
     _check_only_with("--interpolate", interpolate, {"--loop": loop or None})
@@ -699,8 +705,8 @@ def sample(
     _check_only_with("--shard", shard, {"--ray": ray or None})
     _check_only_with("--tls-ca", tls_ca, {"--tls-cert": tls_cert, "--tls-key": tls_key})
     if shard is not None:
-        if _is_bundle(model):
-            raise typer.BadParameter("--shard asks a server: publish the bundle first, and give the model's name")
+        if _graphs(model) is not None:
+            raise typer.BadParameter("--shard asks a server: publish a bundle first, and give the model's name")
         if sheet or "," in truncation:
             raise typer.BadParameter("--sheet and several truncations do not go with --shard: leave them out")
         address = url, _client_tls(tls_ca, tls_cert, tls_key)
@@ -727,21 +733,35 @@ def sample(
     _say(said)
 
 
-def _is_bundle(model: str) -> bool:
-    """Whether what is given is a path, or a bundle here; else it is a served model's name, which has no slashes."""
+def _graphs(model: str) -> "Graphs | None":
+    """The graphs of a bundle or run, by its path; None for a served model's name, which has no slashes."""
     from core.bundle import MANIFEST
+    from trainer.run import Run
 
-    return Path(model, MANIFEST).is_file() or any(each in model for each in "/\\")
+    path = Path(model)
+    if (path / MANIFEST).is_file():
+        from serving.local import BundleGraphs
+
+        return BundleGraphs(path)
+    if path.is_file() or Run(path).generator.is_file():
+        from export.unexported import TorchGraphs
+
+        return TorchGraphs(path if path.is_file() else Run(path).generator)
+    if any(each in model for each in "/\\"):
+        raise BundleError(f"{model} is neither a bundle, which 'export' makes, nor a run, which 'train' makes")
+    return None
 
 
 def _sampler(model: str, batch: int | None, address: "tuple[str, ClientTls | None]") -> "Sampler":
     from serving.client import Sampler
 
-    if _is_bundle(model):
-        return Sampler.local(model, batch=batch)
+    if (graphs := _graphs(model)) is not None:
+        from serving.local import LocalModel
+
+        return Sampler.of(LocalModel(Path(model).absolute().name.removesuffix(".safetensors"), graphs), batch=batch)
     if find_spec("tritonclient") is None:
         raise MissingDependency(
-            f"there is no bundle {model} here, and to ask a server for the model {model}, the Python package "
+            f"there is no bundle or run {model} here, and to ask a server for the model {model}, the Python package "
             "tritonclient is needed: 'doctor' says what brings it"
         )
     url, tls = address

@@ -65,12 +65,17 @@ class Sampler:
         The images are those that the bundle makes when it is served. ``model`` is the folder's name and ``version``
         the start of the manifest's SHA-256; ``threads`` 0 means all cores. Raises BundleError.
         """
-        from serving.local import LocalModel
+        from serving.local import BundleGraphs, LocalModel
 
+        return cls.of(LocalModel(Path(bundle).absolute().name, BundleGraphs(Path(bundle), threads)), batch=batch)
+
+    @classmethod
+    def of(cls, source: Source, *, batch: int | None = None) -> Self:
+        """A sampler of whatever makes images in this process."""
         _check_batch(batch)
         sampler = cls.__new__(cls)
         sampler.url, sampler.in_flight = "", 1  # there is nobody to ask
-        sampler._draw_from(LocalModel(Path(bundle), threads), batch, alone=True)
+        sampler._draw_from(source, batch, alone=True)
         return sampler
 
     def _draw_from(self, source: Source, batch: int | None, alone: bool) -> None:

@@ -1,8 +1,8 @@
-"""A bundle as what a ``Sampler`` draws from: its graphs in ONNX Runtime, in this process, without a server."""
+"""What a ``Sampler`` draws from in this process, without a server: a generator's graphs, a bundle's in ONNX Runtime."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import onnxruntime
@@ -11,51 +11,84 @@ from numpy.typing import NDArray
 from core.bundle import GRAPH, MANIFEST, MAPPING, SYNTHESIS, read_bundle
 from core.errors import BundleError, ServingError
 from core.files import sha256
+from core.spec import GeneratorSpec
 from serving.source import Parts, Request
 
 MOST_AT_ONCE = 64  # images a run, as many as a served model takes unless it is told otherwise
 _ERRORS_ONLY = 3
 
 
-class LocalModel:
-    """The generator in the folder ``bundle``, named as the folder: a serving.source.Source.
+class Graphs(Protocol):
+    """What a generator is run by: its graphs, by the names of a bundle's files; ``sha256`` says which weights it has.
 
-    Its version is the start of the manifest's SHA-256, for a bundle has no number before it is published. Raises
-    BundleError for what is no whole, unchanged bundle.
+    ``style_shape`` is the ``(layers, style_dim)`` of what goes from its mapping to its synthesis; None without the two.
     """
 
-    def __init__(self, bundle: Path, threads: int = 0) -> None:
-        self._root, self._threads = bundle, threads
-        self._manifest = read_bundle(bundle)
-        self.model, self.spec = bundle.absolute().name, self._manifest.spec
-        if self.spec.kind != "noise":
-            raise ServingError(f"{bundle} makes images from images, not from seeds")
-        self.bundle = sha256(bundle / MANIFEST)
-        self.version = self.bundle[:12]
-        self._sessions: dict[str, onnxruntime.InferenceSession] = {}
-        self.max_batch = self._most(GRAPH)
+    spec: GeneratorSpec
+    sha256: str
+    style_shape: tuple[int, int] | None
+
+    def run(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+        """The output of ``graph`` for rows of its inputs, by name."""
+
+    def most(self, graph: str) -> int:
+        """How many rows ``graph`` takes at once."""
+
+
+class LocalModel:
+    """The generator of ``graphs`` under the name ``model``: a serving.source.Source.
+
+    Its version is the start of the SHA-256, for it has no number before it is published.
+    """
+
+    def __init__(self, model: str, graphs: Graphs) -> None:
+        if graphs.spec.kind != "noise":
+            raise ServingError(f"{model} makes images from images, not from seeds")
+        self._graphs = graphs
+        self.model, self.spec, self.bundle = model, graphs.spec, graphs.sha256
+        self.version, self.max_batch = self.bundle[:12], graphs.most(GRAPH)
 
     def parts(self) -> Parts | None:
-        """Its mapping and synthesis graphs; None where the bundle has none."""
-        if not {MAPPING, SYNTHESIS} <= set(self._manifest.files):
+        """Its mapping and synthesis graphs; None where it has none."""
+        if self._graphs.style_shape is None:
             return None
-        layers, style_dim = self._session(MAPPING).get_outputs()[0].shape[1:]
-        most = min(self._most(MAPPING), self._most(SYNTHESIS))
-        return Parts(MAPPING, SYNTHESIS, (int(layers), int(style_dim)), most)
+        most = min(self._graphs.most(MAPPING), self._graphs.most(SYNTHESIS))
+        return Parts(MAPPING, SYNTHESIS, self._graphs.style_shape, most)
 
     def stream(self, requests: Iterable[Request], alone: bool) -> Iterator[NDArray[Any]]:
         """What the graphs make of every row of every request, in order, a run for each request."""
         for request in requests:
             graph = GRAPH if request.model == self.model else request.model
-            try:
-                (values,) = self._session(graph).run([request.output], dict(request.inputs))
-            except Exception as error:  # ONNX Runtime has a kind for each of its status codes
-                raise BundleError(f"{self._root / graph} cannot be run ({_first_line(error)})") from None
-            yield from np.asarray(values)
+            yield from self._graphs.run(graph, request.inputs)
 
     def close(self) -> None:
-        """Let go of the graphs."""
-        self._sessions.clear()
+        """There is nobody to leave."""
+
+
+class BundleGraphs:
+    """The graphs of the bundle in the folder ``root``, in ONNX Runtime. Raises BundleError if it is not whole."""
+
+    def __init__(self, root: Path, threads: int = 0) -> None:
+        self._root, self._threads = root, threads
+        manifest = read_bundle(root)
+        self.spec, self.sha256 = manifest.spec, sha256(root / MANIFEST)
+        self._sessions: dict[str, onnxruntime.InferenceSession] = {}
+        self.style_shape = None
+        if {MAPPING, SYNTHESIS} <= set(manifest.files):
+            layers, style_dim = self._session(MAPPING).get_outputs()[0].shape[1:]
+            self.style_shape = int(layers), int(style_dim)
+
+    def run(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+        """The output of ``graph``. Raises BundleError where ONNX Runtime cannot run it."""
+        try:
+            return np.asarray(self._session(graph).run(None, dict(inputs))[0])
+        except Exception as error:  # ONNX Runtime has a kind for each of its status codes
+            raise BundleError(f"{self._root / graph} cannot be run ({_first_line(error)})") from None
+
+    def most(self, graph: str) -> int:
+        """How many rows the graph takes at once; some take one batch only."""
+        first = self._session(graph).get_inputs()[0].shape[0]
+        return first if isinstance(first, int) else MOST_AT_ONCE
 
     def _session(self, graph: str) -> onnxruntime.InferenceSession:
         if graph not in self._sessions:
@@ -69,11 +102,6 @@ class LocalModel:
                 raise BundleError(f"{self._root / graph}: ONNX Runtime refuses it ({_first_line(error)})") from None
             self._sessions[graph] = session
         return self._sessions[graph]
-
-    def _most(self, graph: str) -> int:
-        """How many rows the graph takes at once; some take one batch only."""
-        first = self._session(graph).get_inputs()[0].shape[0]
-        return first if isinstance(first, int) else MOST_AT_ONCE
 
 
 def _first_line(error: Exception) -> str:

@@ -4,10 +4,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 import cli
+from core.bundle import MOST_LEVELS, levels_apart
 from core.errors import UnsupportedSystem
 from core.system import fault_of_name
 
@@ -56,6 +58,7 @@ def road(tmp_path_factory):
         ["export", str(place / "run"), "--out", bundle],
         ["verify", bundle],
         ["sample", bundle, "--seeds", "0-3", "--out", str(place / "images"), "--sheet", str(place / "sheet.png")],
+        ["sample", str(place / "run"), "--seeds", "0-3", "--out", str(place / "of_the_run")],
         ["sample", bundle, "--interpolate", "1,2", "--frames", "3", "--out", str(place / "way")],
     ]
     program = WALK.format(absent=POSIX + SERVING, commands=commands)
@@ -68,6 +71,12 @@ def test_the_road_is_walked_without_what_windows_lacks(road):
     assert sorted(path.name for path in (road / "images").iterdir()) == [f"{seed:010d}.png" for seed in range(4)]
     with Image.open(road / "images" / "0000000003.png") as picture, Image.open(road / "sheet.png") as sheet:
         assert (picture.info["Seed"], sheet.size) == ("3", (32, 32))
+
+
+def test_a_run_makes_the_pictures_that_its_bundle_will_make(road):
+    for picture in (road / "images").iterdir():
+        with Image.open(picture) as exported, Image.open(road / "of_the_run" / picture.name) as unexported:
+            assert levels_apart(np.asarray(exported), np.asarray(unexported)) <= MOST_LEVELS
 
 
 def test_every_name_that_is_written_is_one_on_windows(road):
@@ -99,7 +108,7 @@ def test_text_is_the_same_bytes_on_every_system(road):
 
 @pytest.mark.parametrize(
     ("model", "said"),
-    [("exports/sprytes", "exports/sprytes is not a bundle"), ("sprytes", "there is no bundle sprytes here")],
+    [("exports/sprytes", "exports/sprytes is neither a bundle"), ("sprytes", "there is no bundle or run sprytes here")],
 )
 def test_a_bundle_with_a_typo_is_said_to_be_missing(monkeypatch, capsys, tmp_path, model, said):
     """Nobody who has no server is told to start one, or what to install for it, without that."""

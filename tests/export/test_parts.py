@@ -1,5 +1,7 @@
 """A family with styles: its bundle holds mapping and synthesis too, and they are worth having."""
 
+import hashlib
+
 import numpy as np
 import onnx
 import pytest
@@ -13,7 +15,10 @@ from core.errors import BundleError
 from core.pixels import to_pixels
 from export.exporting import export_run
 from export.runtime import open_session
+from export.unexported import TorchGraphs
 from export.verify import verify_bundle
+from serving.client import Sampler
+from serving.local import LocalModel
 from tests.export.conftest import lively, reseal, tiny_spec
 
 SPEC = tiny_spec("style", (24, 16, 3), classes=("a", "b"))
@@ -114,3 +119,19 @@ def test_weights_of_convolutions_and_matrices_are_constants(styled):
     assert len(convolutions) == 2 * SPEC.size.doublings + 1  # the images are products with weights of their own
     assert all(node.input[1] in constants for node in convolutions)
     assert len(Golden.read(styled / "bundle" / "golden.npz")) == 16
+
+
+def test_a_run_is_sampled_as_its_bundle_is_with_classes_and_mixed_styles(styled):
+    graphs = TorchGraphs(styled / "generator.safetensors")
+    assert graphs.sha256 == hashlib.sha256((styled / "generator.safetensors").read_bytes()).hexdigest()
+    with Sampler.of(LocalModel("run", graphs)) as run, Sampler.local(styled / "bundle") as bundle:
+        for label in SPEC.classes:
+            images = [np.stack([image for _, image in one.sample(range(70), 0.6, label)]) for one in (run, bundle)]
+            assert levels_apart(*images) <= 1
+        assert run.style_shape == bundle.style_shape
+        w = [np.stack(list(one.styles(range(9), 0.6, "b"))) for one in (run, bundle)]
+        np.testing.assert_allclose(*w, atol=1e-5)
+        mixed = [
+            np.stack(list(one.sample_styles(np.concatenate([w[0][:5, :1], w[0][4:, 1:]], 1)))) for one in (run, bundle)
+        ]
+        assert levels_apart(*mixed) <= 1

@@ -1,0 +1,44 @@
+"""A trained generator's graphs in PyTorch, as they would be exported: pictures of a run before there is a bundle."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from core.bundle import GRAPH, MAPPING, SYNTHESIS
+from core.checkpoint import load_generator
+from core.files import sha256
+from export.graph import ExportGraph, Graph, MappingGraph, SynthesisGraph
+
+MOST_AT_ONCE = 64  # images a run, as many as a bundle takes
+
+
+class TorchGraphs:
+    """The graphs of the generator file ``path`` on ``device``, by the names that a bundle's files would have.
+
+    ``style_shape`` is ``(layers, style_dim)`` for a generator with styles, else None; ``sha256`` is the file's. Raises
+    CheckpointError.
+    """
+
+    def __init__(self, path: Path, device: torch.device | str = "cpu") -> None:
+        generator = load_generator(path, device)
+        self.spec, self.sha256, self._device = generator.spec, sha256(path), device
+        self._graphs: dict[str, Graph] = {GRAPH: ExportGraph(generator)}
+        self.style_shape = None
+        if generator.style_layers:
+            self._graphs |= {MAPPING: MappingGraph(generator), SYNTHESIS: SynthesisGraph(generator)}
+            self.style_shape = generator.style_layers, len(generator.latent_mean)
+
+    def run(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+        """The output of ``graph`` for rows of its inputs, by name."""
+        given = {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in inputs.items()}
+        with torch.inference_mode():
+            made = self._graphs[graph](**{name: value.to(self._device) for name, value in given.items()})
+        return np.asarray(made.cpu())
+
+    def most(self, graph: str) -> int:
+        """How many rows a graph takes at once."""
+        return MOST_AT_ONCE
