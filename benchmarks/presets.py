@@ -44,7 +44,7 @@ from trainer.presets import resolve
 from trainer.run import Run
 from trainer.stream import Stream
 from trainer.systems import adversarial
-from trainer.training import Plan, _hooks, _start, plan
+from trainer.training import Plan, begin, hooks_of, plan
 
 PRESETS = ("dcgan", "dcgan-cpu", "stylegan-lite-cpu", "progressive-cpu", "r3gan-cpu")
 NETWORKS, HOOKS, REST = "networks", "hooks", "rest"
@@ -128,7 +128,7 @@ def cycles_of(planned: Plan) -> Iterator[int]:
 
 def grown(planned: Plan, images_seen: int) -> loop.Training:
     """A run with fresh networks at an age at which every network has its full size."""
-    training = _start(planned)
+    training = begin(planned)
     training.images_seen = images_seen
     return training
 
@@ -167,7 +167,7 @@ def spend(planned: Plan, images: int, run: Run) -> Counter[str]:
     run.prepare()
     clock = Clock()
     with watched(clock, training):
-        hooks = _hooks(planned, run, start, lambda _: None, lambda _: None)
+        hooks = hooks_of(planned, run, start, lambda _: None, lambda _: None)
         hooks = [loop.Hook(hook.every, clock.timed(HOOKS, hook.call)) for hook in hooks]
         clock.seconds.clear()
         clock.moment = perf_counter()

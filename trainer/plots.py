@@ -17,7 +17,7 @@ from trainer.run import KID, Run
 Lines = Sequence[Mapping[str, Any]]  # of a log
 
 # Okabe and Ito 2008: distinct for the colour-blind too. Yellow is left out: it is too faint for a line.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _DASHES = ("-", "--", ":")
 _WIDTH = 9.0  # inches
 _SMOOTHED = 30  # a smoothed curve is the mean over this part of its points
@@ -46,7 +46,7 @@ def plot_runs(runs: Sequence[Path], path: Path) -> None:
     Losses are shown as they are, faintly, and smoothed; below, side by side, the newest samples of each run. Raises
     TrainingError for a folder without a log.
     """
-    named = _named(runs)
+    named = names_of(runs)
     logs = {name: _log(run) for name, run in named.items()}
     scalars = {name for log in logs.values() for line in log for name in line}
     panels = [KID] * (KID in scalars) + sorted(name for name in scalars if name.endswith("/loss"))
@@ -57,13 +57,13 @@ def plot_runs(runs: Sequence[Path], path: Path) -> None:
     _show_samples(figure, samples)
     for row, name in zip(axes, panels, strict=True):
         for index, (run, log) in enumerate(logs.items()):
-            style = {"color": _COLOURS[index % len(_COLOURS)], "linestyle": _DASHES[index // len(_COLOURS) % 3]}
+            style = {"color": COLOURS[index % len(COLOURS)], "linestyle": _DASHES[index // len(COLOURS) % 3]}
             moments, values = _points(log, name)
             if name == KID:
                 row.plot(moments, values, label=run, marker="o", markersize=3, linewidth=1.5, **style)
             else:
                 row.plot(moments, values, alpha=0.25, linewidth=0.7, **style)
-                row.plot(moments, _smooth(values), label=run, linewidth=1.5, **style)
+                row.plot(moments, smooth(values), label=run, linewidth=1.5, **style)
         if name == KID:
             row.set_ylim(bottom=min(0, row.get_ylim()[0]))
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=min(len(logs), 3))
@@ -121,7 +121,7 @@ def _points(log: Lines, name: str) -> tuple[list[float], list[float]]:
     return [line["images"] / 1000 for line in lines], [line[name] for line in lines]
 
 
-def _smooth(values: Sequence[float]) -> list[float]:
+def smooth(values: Sequence[float]) -> list[float]:
     """A running mean, as long as the curve; at its ends over what there is."""
     reach = max(len(values) // _SMOOTHED // 2, 1)
     return [float(np.mean(values[max(i - reach, 0) : i + reach + 1])) for i in range(len(values))]
@@ -133,7 +133,7 @@ def _log(run: Path) -> Lines:
     return Run(run).read_log()
 
 
-def _named(runs: Sequence[Path]) -> dict[str, Path]:
+def names_of(runs: Sequence[Path]) -> dict[str, Path]:
     """The runs by name: the folder's, or as much of the path as tells it from the others."""
     whole = [run.resolve() for run in runs]
     for parts in range(1, max(len(run.parts) for run in whole) + 1):

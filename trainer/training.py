@@ -184,7 +184,7 @@ def _until_stopped(
     """Train and save; whoever interrupts that twice is told what is lost."""
     try:
         stream = Stream(planned.pack, planned.spec, planned.config.seed, planned.device, planned.config.balance)
-        hooks = _hooks(planned, run, training.images_seen, report, tick)
+        hooks = hooks_of(planned, run, training.images_seen, report, tick)
         if loop.run(training, stream, hooks, stopping):
             return Outcome.DONE
         report({"note": f"saving after {training.images_seen:,} images: another Ctrl-C ends at once, without saving"})
@@ -222,7 +222,8 @@ def _writing(run: Run) -> Iterator[None]:
         ) from None
 
 
-def _start(planned: Plan) -> Training:
+def begin(planned: Plan) -> Training:
+    """A run that has seen nothing: networks as the config's seed initialises them, and a first average of them."""
     system: System = build_system(planned.config, planned.spec, planned.device)
     return Training(planned.config, system, ema.average_of(system.generator), planned.device)
 
@@ -231,7 +232,7 @@ def _resumed(planned: Plan, run: Run, report: Report) -> tuple[Training, Plan]:
     """The training as it was when the newest whole state was saved, if there is one, and the settings it goes on by."""
     found = find_state(run, planned.config, planned.pack.info.fingerprint, report)
     planned = replace(planned, config=found.config)
-    training = _start(planned)
+    training = begin(planned)
     if found.saved is None:
         run.rewind(0)  # a run that ended before its first state left a log and previews
         return training, planned
@@ -243,7 +244,7 @@ def _resumed(planned: Plan, run: Run, report: Report) -> tuple[Training, Plan]:
     return training, planned
 
 
-def _hooks(planned: Plan, run: Run, images_seen: int, report: Report, tick: Callable[[int], None]) -> list[Hook]:
+def hooks_of(planned: Plan, run: Run, images_seen: int, report: Report, tick: Callable[[int], None]) -> list[Hook]:
     """What is done besides training, in order: tick, keep levels, log, preview, judge, show, save."""
     config, judges, boards = planned.config, [], []
     if config.metric_kimg:  # made before the log, which is not to count the first look at the real images

@@ -47,7 +47,7 @@ def test_an_adaptive_run_continues_exactly(pack: Pack, tmp_path: Path, rounds_be
 
 def test_no_round_of_an_adaptive_run_waits_for_the_device(pack: Pack, monkeypatch: pytest.MonkeyPatch) -> None:
     planned = plan(tiny_config(**ADAPTIVE), pack)
-    moving = training._start(planned)
+    moving = training.begin(planned)
     stream = training.Stream(planned.pack, planned.spec, 0, planned.device)
     batches = [stream.read(8 * step, moving.system.begin(8 * step), step) for step in range(5)]
     for name in ("item", "__float__", "__bool__", "__int__", "tolist", "numpy"):

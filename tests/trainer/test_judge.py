@@ -50,7 +50,7 @@ def test_kid_goes_to_the_log_and_the_best_generator_into_a_file(pack: Pack, out:
 
 
 def test_a_worse_generator_does_not_replace_the_best(pack: Pack, out: Path) -> None:
-    moving = training._start(plan(tiny_config(), pack))
+    moving = training.begin(plan(tiny_config(), pack))
     run, spec = Run(out), moving.system.spec
     out.mkdir()
     watching = judge.Judge(run, spec, pack, 16, torch.device("cpu"), lambda _: None)

@@ -33,7 +33,7 @@ def test_the_rate_leaves_out_what_is_done_aside_and_the_writing(planned: Plan, t
     def spend(seconds: float) -> None:
         clock.now += seconds
 
-    moving = training._start(planned)
+    moving = training.begin(planned)
     log = Log(Run(tmp_path), lambda _: spend(7.0), 0)
     judge = log.aside(lambda _: spend(50.0))
     for seen, seconds in ((100, 4.0), (200, 2.0)):
@@ -51,7 +51,7 @@ def test_what_fails_aside_is_not_charged_either_and_is_not_hidden(planned: Plan,
         clock.now += 9
         raise OSError("full")
 
-    moving = training._start(planned)
+    moving = training.begin(planned)
     log = Log(Run(tmp_path), lambda _: None, 0)
     with pytest.raises(OSError, match="full"):
         log.aside(fail)(moving)
@@ -89,7 +89,7 @@ def test_on_an_accelerator_it_waits_for_training_first(
 ) -> None:
     told: list[object] = []
     monkeypatch.setattr(torch.accelerator, "synchronize", told.append)
-    moving = training._start(planned)
+    moving = training.begin(planned)
     log = Log(Run(tmp_path), lambda _: None, 0)
     log.aside(lambda _: told.append("called"))(moving)
     assert told == ["called"]

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from core.errors import TrainingError
-from trainer.plots import _COLOURS, _named, _smooth, plot_losses, plot_runs
+from trainer.plots import COLOURS, names_of, plot_losses, plot_runs, smooth
 from trainer.run import KID, Run
 
 
@@ -45,9 +45,9 @@ def test_every_run_has_a_colour_in_every_panel(tmp_path: Path) -> None:
     plot_runs(runs, tmp_path / "new" / "plot.png")
     page = pixels(tmp_path / "new" / "plot.png")
     thirds = np.array_split(page, 3)
-    for colour in _COLOURS[:6]:
+    for colour in COLOURS[:6]:
         assert all(inked(third, colour) > 30 for third in thirds)
-    assert inked(page, _COLOURS[0]) < page.size / 30
+    assert inked(page, COLOURS[0]) < page.size / 30
 
 
 def test_runs_without_kid_share_a_picture_with_those_that_have_it(tmp_path: Path) -> None:
@@ -83,17 +83,17 @@ def test_losses_of_a_judged_run_have_kid_below(tmp_path: Path) -> None:
 
 def test_runs_of_one_name_are_told_apart_by_their_folders(tmp_path: Path) -> None:
     paths = [tmp_path / "a" / "run", tmp_path / "b" / "run"]
-    assert list(_named(paths)) == ["a/run", "b/run"]
-    assert list(_named(paths[:1])) == ["run"]
-    assert list(_named([paths[0], paths[0]])) == ["run"]
+    assert list(names_of(paths)) == ["a/run", "b/run"]
+    assert list(names_of(paths[:1])) == ["run"]
+    assert list(names_of([paths[0], paths[0]])) == ["run"]
 
 
 def test_smoothing_keeps_lines_straight_and_calms_noise() -> None:
     values = np.linspace(0, 1, 300)
-    assert _smooth(values.tolist())[10:-10] == pytest.approx(values[10:-10])
+    assert smooth(values.tolist())[10:-10] == pytest.approx(values[10:-10])
     noise = np.random.RandomState(0).normal(size=300)
-    assert np.std(_smooth(noise.tolist())) < 0.5
-    assert _smooth([1.0]) == [1.0]
+    assert np.std(smooth(noise.tolist())) < 0.5
+    assert smooth([1.0]) == [1.0]
 
 
 def test_what_is_not_a_run_is_refused(tmp_path: Path) -> None:

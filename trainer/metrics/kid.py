@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-_ROWS = 1024  # of the kernel matrix in memory at once
+ROWS = 1024  # of the kernel matrix in memory at once
 
 
 def kid(fakes: Tensor, reals: Tensor) -> float:
@@ -32,7 +32,7 @@ def _subset(features: Tensor, size: int, random: np.random.RandomState) -> Tenso
 
 def _total(x: Tensor, y: Tensor) -> float:
     """The sum of k(x, y) over all pairs."""
-    return sum((float((rows @ y.T / x.shape[1] + 1).pow(3).sum()) for rows in torch.split(x, _ROWS)), 0.0)
+    return sum((float((rows @ y.T / x.shape[1] + 1).pow(3).sum()) for rows in torch.split(x, ROWS)), 0.0)
 
 
 def _diagonal(x: Tensor) -> float:

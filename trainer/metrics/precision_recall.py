@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-_ROWS = 1024  # of the distance matrix in memory at once
+ROWS = 1024  # of the distance matrix in memory at once
 # Of the features' spread: nearer than this is the same picture, whose features differ by rounding alone.
 _SAME = 1e-3
 
@@ -24,7 +24,7 @@ def distinct(features: Tensor) -> Tensor:
     centred = features.double() - features.double().mean(dim=0)
     spread = float(centred.square().sum(dim=1).mean().sqrt())
     nearest = _SAME * spread + 1e-9 * float(features.abs().max())
-    parts = torch.split(centred, _ROWS)
+    parts = torch.split(centred, ROWS)
     first = [(torch.cdist(rows, centred) <= nearest).byte().argmax(dim=1) for rows in parts]  # of several, the first
     return torch.nonzero(torch.cat(first) == torch.arange(len(features))).flatten()
 
@@ -35,8 +35,8 @@ def neighbours(points: Tensor, others: Tensor, k: int, same: bool = False) -> tu
     ``same``: the two are one set, and no point is its own neighbour.
     """
     parts = []
-    for start in range(0, len(points), _ROWS):
-        distances = torch.cdist(points[start : start + _ROWS].double(), others.double())  # (rows, m)
+    for start in range(0, len(points), ROWS):
+        distances = torch.cdist(points[start : start + ROWS].double(), others.double())  # (rows, m)
         if same:
             distances.diagonal(offset=start).fill_(float("inf"))
         parts.append(distances.topk(k, dim=1, largest=False))
@@ -49,5 +49,5 @@ def _inside(points: Tensor, support: Tensor, k: int) -> float:
     if len(support) == 1:  # of a generator that always makes one picture
         return float((torch.cdist(points.double(), support.double()) == 0).double().mean())
     radii = neighbours(support, support, min(k, len(support) - 1), same=True)[0][:, -1]  # (m,)
-    within = [(torch.cdist(rows.double(), support.double()) <= radii).any(dim=1) for rows in torch.split(points, _ROWS)]
+    within = [(torch.cdist(rows.double(), support.double()) <= radii).any(dim=1) for rows in torch.split(points, ROWS)]
     return float(torch.cat(within).double().mean())

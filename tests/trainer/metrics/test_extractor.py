@@ -14,7 +14,7 @@ from core.errors import CheckpointError, MissingDependency
 from core.images import from_pillow
 from tests.trainer.conftest import blobs
 from trainer.metrics import extractor
-from trainer.metrics.extractor import Extractor, Lite0, _Same, lite0, load_lite0, prepare
+from trainer.metrics.extractor import Extractor, Lite0, SameConv2d, lite0, load_lite0, prepare
 from trainer.metrics.kid import kid
 
 
@@ -26,14 +26,14 @@ def real() -> Extractor:
 def test_the_weights_fit_strictly_and_to_the_last_one(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(Lite0().state_dict()) == 296
     assert all(not parameter.requires_grad for parameter in load_lite0().parameters())
-    monkeypatch.setattr(extractor, "_STAGES", extractor._STAGES[:-1])
+    monkeypatch.setattr(extractor, "STAGES", extractor.STAGES[:-1])
     with pytest.raises(RuntimeError, match="Unexpected key"):
         load_lite0()
 
 
 def test_other_weights_and_no_weights_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "other.pth").write_bytes(b"other")
-    monkeypatch.setattr(extractor, "_weights", lambda: tmp_path / "other.pth")
+    monkeypatch.setattr(extractor, "packaged_weights", lambda: tmp_path / "other.pth")
     with pytest.raises(CheckpointError, match="install that version"):
         load_lite0()
     monkeypatch.undo()
@@ -96,7 +96,7 @@ def test_transparency_is_white_and_grey_has_three_channels() -> None:
 
 
 def test_same_padding_puts_the_odd_row_last() -> None:
-    convolution = _Same(1, 1, 3, 2, bias=False)
+    convolution = SameConv2d(1, 1, 3, 2, bias=False)
     torch.nn.init.ones_(convolution.weight)
     # 4 → 2: one row of padding in all, at the end, so the first window is rows 0 to 2.
     assert convolution(torch.ones(1, 1, 4, 4))[0, 0].tolist() == [[9, 6], [6, 4]]

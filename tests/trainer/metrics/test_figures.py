@@ -43,7 +43,7 @@ def test_kid_of_sets_of_different_sizes_agrees_with_a_slow_loop() -> None:
 def test_kid_is_the_same_however_the_kernel_is_cut_up(monkeypatch: pytest.MonkeyPatch) -> None:
     fakes, reals = draw(50, 8, 0), draw(70, 8, 1)
     whole = kid(fakes, reals)
-    monkeypatch.setattr("trainer.metrics.kid._ROWS", 7)
+    monkeypatch.setattr("trainer.metrics.kid.ROWS", 7)
     assert kid(fakes, reals) == pytest.approx(whole, abs=1e-12)
 
 
@@ -134,7 +134,7 @@ def test_a_generator_of_one_picture_has_no_recall() -> None:
 
 
 def test_the_first_of_each_picture_is_distinct(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trainer.metrics.precision_recall._ROWS", 4)
+    monkeypatch.setattr("trainer.metrics.precision_recall.ROWS", 4)
     points = draw(12, 5, 0)
     order = [0, 1, 1, 2, 3, 0, 4, 11, 3, 3, 5]
     rounded = points[order] * (1 + 1e-7)  # another batch, another rounding
@@ -143,7 +143,7 @@ def test_the_first_of_each_picture_is_distinct(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_no_point_is_its_own_neighbour_in_any_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trainer.metrics.precision_recall._ROWS", 4)
+    monkeypatch.setattr("trainer.metrics.precision_recall.ROWS", 4)
     points = torch.tensor([[0.0], [1.0], [3.0], [7.0], [15.0], [31.0]])
     distances, rows = neighbours(points, points, 2, same=True)
     assert rows[:, 0].tolist() == [1, 0, 1, 2, 3, 4]
