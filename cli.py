@@ -245,7 +245,8 @@ def train(
     """Train a generator on a pack. Run the same command again to go on; --preset and --set need not be repeated."""
     from trainer.data.pack import Pack
     from trainer.resuming import settings_for
-    from trainer.training import Outcome, plan
+    from trainer.run import Run
+    from trainer.training import Outcome, last_saved, plan
     from trainer.training import train as run
 
     changes = {"kimg": kimg, "batch": batch, "seed": seed, "device": device, "precision": precision}
@@ -259,8 +260,10 @@ def train(
     planned = plan(settings_for(out, preset, settings or (), **changes), Pack.open(data))
     if dry_run:
         _print_plan(planned)
+        _say_how_long(planned, 0)
         return
     _print_settings(planned)
+    _say_how_long(planned, (last_saved(Run(out)) or 0) if resume else 0)
     with _training_bar(planned.config.images) as (report, tick):
         outcome = run(planned, out, resume, report, tick)
     if outcome is Outcome.STOPPED:
@@ -1003,6 +1006,8 @@ def _training_bar(images: int) -> Iterator[tuple[Callable[[dict[str, Any]], None
     """A bar with rate, time left and the last losses; one line per log interval where there is no terminal."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    from trainer.clock import in_words
+
     columns = (
         TextColumn("training"),
         BarColumn(),
@@ -1021,7 +1026,8 @@ def _training_bar(images: int) -> Iterator[tuple[Callable[[dict[str, Any]], None
             rate = f"{line['images_per_second']:.0f} images/s"
             progress.update(task, rate=rate, losses=losses)
             if not console.is_terminal:
-                _say(f"{line['images']:,} of {images:,} images  {rate}  {losses}")
+                left = (images - line["images"]) / line["images_per_second"]
+                _say(f"{line['images']:,} of {images:,} images  {rate}  about {in_words(left)} left  {losses}")
 
         yield report, lambda seen: progress.update(task, completed=min(seen, images))
 
@@ -1117,6 +1123,26 @@ def _print_settings(planned: "Plan") -> None:
     )
     if config.conditional and (warning := class_warning(planned.pack, config.balance)):
         _say(f"warning: {warning}")
+
+
+def _say_how_long(planned: "Plan", images_seen: int) -> None:
+    """How long training takes here, and if that is too long, what would fit."""
+    from trainer.clock import LONG, in_words, seconds_left, what_would_fit
+
+    if images_seen >= planned.config.images:
+        return
+    seconds = seconds_left(planned, images_seen)
+    rest = "for the rest" if images_seen else f"for {planned.config.kimg:g} kimg"
+    _say(f"about {in_words(seconds)} {rest} on this machine as it is now, without judging")
+    if seconds <= LONG:
+        return
+    if (fits := what_would_fit(planned)) is not None:
+        smaller, less = fits
+        remedy = f"at {smaller.spec.size} it would be about {in_words(less)} (import the images with --size)"
+    else:
+        kimg = float(f"{planned.config.kimg * LONG / seconds:.1g}")
+        remedy = f"--kimg {kimg:g} would take about {in_words(seconds * kimg / planned.config.kimg)}"
+    _say(f"warning: that is long for this machine; {remedy}")
 
 
 def _print_plan(planned: "Plan") -> None:

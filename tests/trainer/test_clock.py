@@ -1,0 +1,95 @@
+"""The length of a run, held against rounds whose length is known."""
+
+from dataclasses import replace
+
+import pytest
+
+from tests.trainer.conftest import tiny_config
+from trainer import clock
+from trainer.data.pack import Pack
+from trainer.training import begin, plan
+
+
+class Rounds:
+    """A clock that only rounds move: ``seconds`` of a round by its step and the images seen."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, seconds) -> None:
+        self.now, self.played, self.seconds = 0.0, [], seconds
+        monkeypatch.setattr(clock, "perf_counter", lambda: self.now)
+        monkeypatch.setattr(clock, "play", self.play)
+
+    def play(self, training, batch) -> None:
+        self.played.append((training.images_seen, batch.step, len(batch.images)))
+        self.now += self.seconds(batch.step, training.images_seen)
+        training.images_seen += len(batch.images)
+
+
+def test_lazy_rounds_count_as_often_as_they_come(pack: Pack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """800 images in batches of 8 are 100 rounds; every eighth takes 0.5 s, the others 0.01."""
+    planned = plan(tiny_config(kimg=0.8, batch=8, r1_gamma=1.0, penalty_every=8), pack)
+    Rounds(monkeypatch, lambda step, _: 0.01 if step % 8 else 0.5)
+    assert clock.seconds_left(planned) == pytest.approx(100 * (0.5 + 7 * 0.01) / 8)
+    assert clock.seconds_left(planned, 600) == pytest.approx(25 * (0.5 + 7 * 0.01) / 8)
+    assert clock.seconds_left(planned, 800) == 0
+
+
+def test_a_critic_that_moves_more_often_is_a_cycle_too(pack: Pack, monkeypatch: pytest.MonkeyPatch) -> None:
+    planned = plan(tiny_config(kimg=0.8, batch=8, critic_steps=5), pack)
+    rounds = Rounds(monkeypatch, lambda step, _: 0.1 if step % 5 == 0 else 0.02)
+    assert clock.seconds_left(planned) == pytest.approx(100 * (0.1 + 4 * 0.02) / 5)
+    assert {step for _, step, _ in rounds.played} == set(range(5))
+
+
+def test_a_run_that_changes_on_the_way_is_looked_at_in_thirds(pack: Pack, monkeypatch: pytest.MonkeyPatch) -> None:
+    planned = plan(tiny_config(kimg=0.6, batch=8), pack)
+    rounds = Rounds(monkeypatch, lambda _, seen: seen / 1000)
+    assert clock.seconds_left(planned) == pytest.approx(600 / 8 * (0.1 + 0.3 + 0.5) / 3)
+    assert {seen for seen, _, _ in rounds.played} == {100, 300, 500}
+
+
+def test_a_slow_machine_is_looked_at_once_and_at_the_end(pack: Pack, monkeypatch: pytest.MonkeyPatch) -> None:
+    planned = plan(tiny_config(kimg=0.6, batch=8, r1_gamma=1.0, penalty_every=8), pack)
+    rounds = Rounds(monkeypatch, lambda step, _: 10.0 if step % 8 else 17.0)
+    assert clock.seconds_left(planned) == pytest.approx(600 / 8 * (17 + 7 * 10) / 8)
+    assert rounds.played == [(500, 0, 8), (500, 0, 8), (500, 1, 8)]
+
+
+def test_what_would_fit_is_the_largest_size_that_does(pack: Pack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rounds cost by the pixel: at a quarter of 256x128 the run is within the twelve hours."""
+    planned = plan(tiny_config(kimg=8.0, batch=8), pack)
+    planned = replace(planned, spec=replace(planned.spec, height=256, width=128))
+    sizes = []
+
+    def begun(of):
+        sizes.append((of.spec.height, of.spec.width))
+        return begin(of)
+
+    monkeypatch.setattr(clock, "begin", begun)
+    Rounds(monkeypatch, lambda *_: sizes[-1][0] * sizes[-1][1] / 100)
+    assert clock.seconds_left(planned) > clock.LONG
+    smaller, seconds = clock.what_would_fit(planned)
+    assert (smaller.spec.height, smaller.spec.width) == (64, 32)
+    assert seconds == pytest.approx(1000 * 64 * 32 / 100)
+    assert sizes == [(256, 128), (128, 64), (64, 32)]
+    Rounds(monkeypatch, lambda *_: 1e6)
+    assert clock.what_would_fit(planned) is None
+
+
+def test_an_estimate_leaves_the_run_as_it_was(pack: Pack) -> None:
+    """Real rounds, on a machine of unknown speed: a time above 0, and the same first weights as ever."""
+    planned = plan(tiny_config(kimg=0.08), pack)
+    before = begin(planned).system.generator.state_dict()
+    assert 0 < clock.seconds_left(planned) < 600
+    after = begin(planned).system.generator.state_dict()
+    assert all(before[name].equal(after[name]) for name in before)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (0.2, "1 second"), (40.4, "40 seconds"), (100, "2 minutes"), (425, "7 minutes"), (5399, "90 minutes"),
+        (5400, "1.5 hours"), (12 * 3600, "12 hours"), (86400, "24 hours"), (3.4 * 86400, "3.5 days"), (2e6, "23 days"),
+    ],
+)  # fmt: skip
+def test_times_are_said_as_people_say_them(seconds: float, said: str) -> None:
+    assert clock.in_words(seconds) == said

@@ -1,0 +1,89 @@
+"""How long a run will take on this machine: a few rounds of it, played on images of noise and thrown away."""
+
+import math
+from dataclasses import replace
+from time import perf_counter
+
+import torch
+
+from core.pixels import to_values
+from trainer.log import wait_for
+from trainer.loop import Training, play
+from trainer.systems.players import Batch
+from trainer.training import Plan, begin
+
+LONG = 12 * 3600.0  # seconds after which a run is said to be too much for a machine
+SMALLEST = 32  # a size to fall back on
+_LOOKS = 3  # moments of a run at which its speed is taken: some grow on the way
+_CYCLE = 16  # rounds after which all that is not done in every round has come round, or nearly
+_SECONDS = 2.0  # of a look, once it has seen a round of every kind
+_PATIENCE = 8.0  # seconds after which no further look is taken
+
+
+def seconds_left(planned: Plan, images_seen: int = 0) -> float:
+    """About how many seconds training takes after ``images_seen`` images, here and now, without previews and judging.
+
+    Runs that grow end slowest, so the end is looked at first; where that alone takes long, all is taken to be as slow.
+    """
+    left = max(planned.config.images - images_seen, 0)
+    training, start, found = begin(planned), perf_counter(), []
+    for look in reversed(range(_LOOKS)):
+        found.append(_seconds_an_image(training, images_seen + left * (2 * look + 1) // (2 * _LOOKS)))
+        if perf_counter() - start > _PATIENCE:
+            break
+    return left * sum(found) / len(found)
+
+
+def what_would_fit(planned: Plan) -> tuple[Plan, float] | None:
+    """The largest of half the size, a quarter and so on that is trained within ``LONG``, and its seconds; or None."""
+    spec = planned.spec
+    while min(spec.height, spec.width) >= 2 * SMALLEST and spec.height % 2 == spec.width % 2 == 0:
+        spec = replace(spec, height=spec.height // 2, width=spec.width // 2)
+        smaller = replace(planned, spec=spec)
+        if (seconds := seconds_left(smaller)) <= LONG:
+            return smaller, seconds
+    return None
+
+
+def in_words(seconds: float) -> str:
+    """A length of time as one says it: "40 seconds", "8 minutes", "2.5 hours", "3 days"."""
+    for unit, length, most in (("second", 1, 90), ("minute", 60, 90), ("hour", 3600, 36), ("day", 86400, math.inf)):
+        if seconds < most * length:
+            count = seconds / length
+            rounded = round(count * 2) / 2 if unit in ("hour", "day") and count < 10 else max(round(count), 1)
+            return f"{rounded:g} {unit}{'' if rounded == 1 else 's'}"
+    raise AssertionError("a length of time is finite")
+
+
+def _seconds_an_image(training: Training, moment: int) -> float:
+    """The mean over a cycle of rounds at ``moment``, weighted by how often each kind of round comes.
+
+    A long cycle on a slow machine is not waited for: the rounds that were seen stand for the rest.
+    """
+    system, config = training.system, training.config
+    cycle = min(math.lcm(config.penalty_every, *(player.every for player in system.players)), _CYCLE)
+    training.images_seen = moment
+    count = system.begin(moment)
+    _seconds_of(training, count, 0)  # the first round of a shape chooses its kernels
+    first, others, start = _seconds_of(training, count, 0), [], perf_counter()
+    for step in range(1, cycle):
+        others.append(_seconds_of(training, count, step))
+        if perf_counter() - start > _SECONDS:
+            break
+    mean = (first + (cycle - 1) * sum(others) / len(others)) / cycle if others else first
+    return mean / count
+
+
+def _seconds_of(training: Training, count: int, step: int) -> float:
+    """How long a round of ``count`` images takes, as the round ``step`` of a run."""
+    spec, before = training.system.spec, training.images_seen
+    images = torch.randint(0, 256, (count, spec.height, spec.width, spec.channels), dtype=torch.uint8)
+    known = spec.classes and not spec.found_its_classes
+    labels = torch.randint(0, len(spec.classes), (count,)).to(training.device) if known else None
+    batch = Batch(to_values(images.to(training.device), spec.value_range), labels, step)
+    wait_for(training.device)
+    start = perf_counter()
+    play(training, batch)
+    wait_for(training.device)
+    training.images_seen = before
+    return perf_counter() - start
