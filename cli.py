@@ -211,7 +211,11 @@ def train(
     data: Annotated[Path, typer.Argument(help="A pack.")],
     out: Annotated[Path, typer.Option(help="The run's folder. If it holds this run already, it goes on.")],
     preset: Annotated[
-        str | None, typer.Option(help="A recipe; 'presets' lists them. The run's own if there is one, else dcgan.")
+        str | None,
+        typer.Option(
+            help="A recipe; 'presets' lists them. Unless given, the run's own if there is one, else one is chosen by "
+            "the size of the images and by whether there is a GPU, and it says which."
+        ),
     ] = None,
     kimg: Annotated[float | None, typer.Option(help="Length in thousands of images seen.")] = None,
     batch: Annotated[int | None, typer.Option(help="Images a step.")] = None,
@@ -244,9 +248,10 @@ def train(
 ) -> None:
     """Train a generator on a pack. Run the same command again to go on; --preset and --set need not be repeated."""
     from trainer.data.pack import Pack
-    from trainer.resuming import settings_for
+    from trainer.presets.choosing import choose
+    from trainer.resuming import own_settings, settings_for
     from trainer.run import Run
-    from trainer.training import Outcome, last_saved, plan
+    from trainer.training import Outcome, last_saved, pick_device, plan
     from trainer.training import train as run
 
     changes = {"kimg": kimg, "batch": batch, "seed": seed, "device": device, "precision": precision}
@@ -257,7 +262,12 @@ def train(
         "tensorboard": tensorboard or None,
     }
     changes |= {"loss": loss, "penalty": penalty, "optimiser": optimiser}
-    planned = plan(settings_for(out, preset, settings or (), **changes), Pack.open(data))
+    pack = Pack.open(data)
+    info, on_gpu = pack.info, pick_device(device or "auto").type != "cpu"
+    choice = choose(info.height, info.width, info.channels, on_gpu)
+    planned = plan(settings_for(out, preset, settings or (), usual=choice.preset, **changes), pack)
+    if preset is None and own_settings(Run(out)) is None:
+        _say(f"preset {choice.preset}: {choice.why} (--preset takes another, 'presets' lists them)")
     if dry_run:
         _print_plan(planned)
         _say_how_long(planned, 0)
@@ -278,19 +288,39 @@ def train(
 
 
 @app.command()
-def presets() -> None:
-    """List the recipes that 'train' knows: paper, networks, loss, what each is good for, how long it takes."""
-    from trainer.presets import PRESETS
-    from trainer.presets.about import ABOUT
+def presets(
+    name: Annotated[str | None, typer.Argument(help="A recipe, to see all of its numbers in words.")] = None,
+) -> None:
+    """List the recipes that 'train' knows by what they are for, with the minutes they take here; or one in full."""
+    from trainer.clock import slowness
+    from trainer.presets import resolve
+    from trainer.presets.about import ABOUT, JOBS, REFERENCE
+    from trainer.presets.words import in_use
 
-    first = Column("preset", no_wrap=True)
-    table = Table(first, "what it is for", "minutes,\n2 cores", "images/s,\nH100", box=SIMPLE)
-    for name, make in PRESETS.items():
-        about, config = ABOUT[name], make()
-        minutes, gpu = (f"{each:g}" if each else "" for each in (about.minutes, about.gpu))
-        what = f"{about.size}: {about.good_for}. {about.paper}; {config.family} networks, {config.loss} loss"
-        table.add_row(name, what, minutes, gpu)
-    console.print(table)
+    if name is not None:
+        config = resolve(name)
+        _say(f"{name}: {ABOUT[name].good_for}; sized for {ABOUT[name].size} ({ABOUT[name].paper})")
+        table = Table(Column("setting", no_wrap=True), "value", "in words", box=SIMPLE)
+        for row in in_use(config):
+            table.add_row(*row)
+        console.print(table)
+        return
+    factor = slowness(REFERENCE, ABOUT[REFERENCE].minutes or 1)
+    for job, names in JOBS.items():
+        first, what = Column("preset", no_wrap=True, min_width=17), Column("what it is for", ratio=1)
+        table = Table(
+            first, "size", what, "minutes here", "images/s, H100", title=job, title_justify="left", box=SIMPLE
+        )
+        for preset in names:
+            about = ABOUT[preset]
+            minutes = f"{about.minutes * factor:.0f}" if about.minutes else ""
+            gpu = f"{about.gpu:g}" if about.gpu else ""
+            table.add_row(preset, about.size, f"{about.good_for} ({about.paper})", minutes, gpu)
+        console.print(table)
+    _say(
+        f"minutes here: those measured on two cores, times {factor:.2g}, which is how {REFERENCE} does on this machine "
+        "as it is now; 'train --dry-run' says it for your pack. Pictures of each: docs/gallery.md"
+    )
 
 
 @app.command()
@@ -1131,14 +1161,14 @@ def _say_how_long(planned: "Plan", images_seen: int) -> None:
 
     if images_seen >= planned.config.images:
         return
-    seconds = seconds_left(planned, images_seen)
+    seconds = seconds_left(planned.config, planned.spec, planned.device, images_seen)
     rest = "for the rest" if images_seen else f"for {planned.config.kimg:g} kimg"
     _say(f"about {in_words(seconds)} {rest} on this machine as it is now, without judging")
     if seconds <= LONG:
         return
     if (fits := what_would_fit(planned)) is not None:
         smaller, less = fits
-        remedy = f"at {smaller.spec.size} it would be about {in_words(less)} (import the images with --size)"
+        remedy = f"at {smaller.size} it would be about {in_words(less)} (import the images with --size)"
     else:
         kimg = float(f"{planned.config.kimg * LONG / seconds:.1g}")
         remedy = f"--kimg {kimg:g} would take about {in_words(seconds * kimg / planned.config.kimg)}"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -176,8 +177,9 @@ def test_errors_are_one_line_that_says_what_to_do(here: Run, pack: Path, tmp_pat
 
 
 def test_the_dry_run_shows_everything_and_does_nothing(here: Run, pack: Path, tmp_path: Path) -> None:
-    done = here("train", pack, "--out", tmp_path / "run", "--dry-run", *TINY)
+    done = here("train", pack, "--out", tmp_path / "run", "--preset", "dcgan", "--dry-run", *TINY)
     assert done.returncode == 0
+    assert re.search(r"about [\d.]+ (seconds?|minutes) for 200 kimg on this machine", done.stdout)
     for word in ("ConvTranspose2d", "BatchNorm2d", "Tanh", "1x4x16x16", '"beta1": 0.5', "generator", "discriminator"):
         assert word in done.stdout
     assert not (tmp_path / "run").exists()
@@ -290,4 +292,14 @@ def test_presets_are_listed_by_name(here: Run) -> None:
     done = here("presets")
     assert done.returncode == 0, done.stderr
     assert all(any(line.split()[:1] == [name] for line in done.stdout.splitlines()) for name in PRESETS)
-    assert "Huang et al. 2024" in done.stdout
+    assert "Huang et al. 2024" in " ".join(done.stdout.split())
+    assert done.stdout.index("dcgan-cpu") < done.stdout.index("stylegan-lite") < done.stdout.index("mlp-gan")
+
+
+def test_a_preset_is_shown_with_all_its_numbers_in_words(here: Run) -> None:
+    done = here("presets", "r3gan-cpu")
+    assert done.returncode == 0, done.stderr
+    said = [" ".join(line.split()) for line in done.stdout.splitlines()]
+    assert any(line.startswith("penalty_every 8 ") for line in said)
+    assert "Huang et al. 2024" in said[0]
+    assert_one_line(here("presets", "r3gan-cpi"), "did you mean r3gan")

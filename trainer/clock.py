@@ -7,10 +7,13 @@ from time import perf_counter
 import torch
 
 from core.pixels import to_values
+from core.spec import GeneratorSpec
+from trainer.config import SMALL, TrainConfig
 from trainer.log import wait_for
 from trainer.loop import Training, play
+from trainer.presets import resolve
 from trainer.systems.players import Batch
-from trainer.training import Plan, begin
+from trainer.training import Plan, fresh
 
 LONG = 12 * 3600.0  # seconds after which a run is said to be too much for a machine
 SMALLEST = 32  # a size to fall back on
@@ -20,13 +23,13 @@ _SECONDS = 2.0  # of a look, once it has seen a round of every kind
 _PATIENCE = 8.0  # seconds after which no further look is taken
 
 
-def seconds_left(planned: Plan, images_seen: int = 0) -> float:
+def seconds_left(config: TrainConfig, spec: GeneratorSpec, device: torch.device, images_seen: int = 0) -> float:
     """About how many seconds training takes after ``images_seen`` images, here and now, without previews and judging.
 
     Runs that grow end slowest, so the end is looked at first; where that alone takes long, all is taken to be as slow.
     """
-    left = max(planned.config.images - images_seen, 0)
-    training, start, found = begin(planned), perf_counter(), []
+    left = max(config.images - images_seen, 0)
+    training, start, found = fresh(config, spec, device), perf_counter(), []
     for look in reversed(range(_LOOKS)):
         found.append(_seconds_an_image(training, images_seen + left * (2 * look + 1) // (2 * _LOOKS)))
         if perf_counter() - start > _PATIENCE:
@@ -34,15 +37,21 @@ def seconds_left(planned: Plan, images_seen: int = 0) -> float:
     return left * sum(found) / len(found)
 
 
-def what_would_fit(planned: Plan) -> tuple[Plan, float] | None:
+def what_would_fit(planned: Plan) -> tuple[GeneratorSpec, float] | None:
     """The largest of half the size, a quarter and so on that is trained within ``LONG``, and its seconds; or None."""
     spec = planned.spec
     while min(spec.height, spec.width) >= 2 * SMALLEST and spec.height % 2 == spec.width % 2 == 0:
         spec = replace(spec, height=spec.height // 2, width=spec.width // 2)
-        smaller = replace(planned, spec=spec)
-        if (seconds := seconds_left(smaller)) <= LONG:
-            return smaller, seconds
+        if (seconds := seconds_left(planned.config, spec, planned.device)) <= LONG:
+            return spec, seconds
     return None
+
+
+def slowness(preset: str, minutes: float) -> float:
+    """How much longer than ``minutes`` the ``preset`` would take here, at 32x32 with transparency, on the CPU."""
+    config = resolve(preset)
+    spec = GeneratorSpec(config.family, 32, 32, 4, config.latent_dim, options=config.generator)
+    return seconds_left(config.settled(SMALL - 1), spec, torch.device("cpu")) / (60 * minutes)
 
 
 def in_words(seconds: float) -> str:

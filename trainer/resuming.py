@@ -14,7 +14,6 @@ from trainer.presets import resolve
 from trainer.presets.settings import set_all
 from trainer.run import Run
 
-DEFAULT_PRESET = "dcgan"
 _SHOWN = 3  # differences
 
 
@@ -26,14 +25,17 @@ class Settled:
     saved: state.Saved | None
 
 
-def settings_for(out: Path, preset: str | None, settings: Iterable[str] = (), **changes: Any) -> TrainConfig:
+def settings_for(
+    out: Path, preset: str | None, settings: Iterable[str] = (), *, usual: str = "dcgan-cpu", **changes: Any
+) -> TrainConfig:
     """What ``train`` is asked for: the run's own settings if ``out`` holds one of that ``preset``, else the preset's.
 
-    ``settings`` and ``changes`` go on top, as ``trainer.presets.resolve`` has them.
+    Where there is no run and no ``preset``, it is the ``usual`` one. ``settings`` and ``changes`` go on top, as
+    ``trainer.presets.resolve`` has them.
     """
     own = own_settings(Run(out))
     if own is None or preset not in (None, own.preset):
-        return resolve(preset or DEFAULT_PRESET, settings, **changes)
+        return resolve(preset or usual, settings, **changes)
     return set_all(own.adjusted(), settings, changes)
 
 

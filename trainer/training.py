@@ -224,8 +224,13 @@ def _writing(run: Run) -> Iterator[None]:
 
 def begin(planned: Plan) -> Training:
     """A run that has seen nothing: networks as the config's seed initialises them, and a first average of them."""
-    system: System = build_system(planned.config, planned.spec, planned.device)
-    return Training(planned.config, system, ema.average_of(system.generator), planned.device)
+    return fresh(planned.config, planned.spec, planned.device)
+
+
+def fresh(config: TrainConfig, spec: GeneratorSpec, device: torch.device) -> Training:
+    """``begin`` without a pack."""
+    system: System = build_system(config, spec, device)
+    return Training(config, system, ema.average_of(system.generator), device)
 
 
 def _resumed(planned: Plan, run: Run, report: Report) -> tuple[Training, Plan]:

@@ -7,7 +7,11 @@ import pytest
 from tests.trainer.conftest import tiny_config
 from trainer import clock
 from trainer.data.pack import Pack
-from trainer.training import begin, plan
+from trainer.training import begin, fresh, plan
+
+
+def seconds_left(planned, images_seen=0):
+    return clock.seconds_left(planned.config, planned.spec, planned.device, images_seen)
 
 
 class Rounds:
@@ -28,29 +32,29 @@ def test_lazy_rounds_count_as_often_as_they_come(pack: Pack, monkeypatch: pytest
     """800 images in batches of 8 are 100 rounds; every eighth takes 0.5 s, the others 0.01."""
     planned = plan(tiny_config(kimg=0.8, batch=8, r1_gamma=1.0, penalty_every=8), pack)
     Rounds(monkeypatch, lambda step, _: 0.01 if step % 8 else 0.5)
-    assert clock.seconds_left(planned) == pytest.approx(100 * (0.5 + 7 * 0.01) / 8)
-    assert clock.seconds_left(planned, 600) == pytest.approx(25 * (0.5 + 7 * 0.01) / 8)
-    assert clock.seconds_left(planned, 800) == 0
+    assert seconds_left(planned) == pytest.approx(100 * (0.5 + 7 * 0.01) / 8)
+    assert seconds_left(planned, 600) == pytest.approx(25 * (0.5 + 7 * 0.01) / 8)
+    assert seconds_left(planned, 800) == 0
 
 
 def test_a_critic_that_moves_more_often_is_a_cycle_too(pack: Pack, monkeypatch: pytest.MonkeyPatch) -> None:
     planned = plan(tiny_config(kimg=0.8, batch=8, critic_steps=5), pack)
     rounds = Rounds(monkeypatch, lambda step, _: 0.1 if step % 5 == 0 else 0.02)
-    assert clock.seconds_left(planned) == pytest.approx(100 * (0.1 + 4 * 0.02) / 5)
+    assert seconds_left(planned) == pytest.approx(100 * (0.1 + 4 * 0.02) / 5)
     assert {step for _, step, _ in rounds.played} == set(range(5))
 
 
 def test_a_run_that_changes_on_the_way_is_looked_at_in_thirds(pack: Pack, monkeypatch: pytest.MonkeyPatch) -> None:
     planned = plan(tiny_config(kimg=0.6, batch=8), pack)
     rounds = Rounds(monkeypatch, lambda _, seen: seen / 1000)
-    assert clock.seconds_left(planned) == pytest.approx(600 / 8 * (0.1 + 0.3 + 0.5) / 3)
+    assert seconds_left(planned) == pytest.approx(600 / 8 * (0.1 + 0.3 + 0.5) / 3)
     assert {seen for seen, _, _ in rounds.played} == {100, 300, 500}
 
 
 def test_a_slow_machine_is_looked_at_once_and_at_the_end(pack: Pack, monkeypatch: pytest.MonkeyPatch) -> None:
     planned = plan(tiny_config(kimg=0.6, batch=8, r1_gamma=1.0, penalty_every=8), pack)
     rounds = Rounds(monkeypatch, lambda step, _: 10.0 if step % 8 else 17.0)
-    assert clock.seconds_left(planned) == pytest.approx(600 / 8 * (17 + 7 * 10) / 8)
+    assert seconds_left(planned) == pytest.approx(600 / 8 * (17 + 7 * 10) / 8)
     assert rounds.played == [(500, 0, 8), (500, 0, 8), (500, 1, 8)]
 
 
@@ -60,26 +64,32 @@ def test_what_would_fit_is_the_largest_size_that_does(pack: Pack, monkeypatch: p
     planned = replace(planned, spec=replace(planned.spec, height=256, width=128))
     sizes = []
 
-    def begun(of):
-        sizes.append((of.spec.height, of.spec.width))
-        return begin(of)
+    def begun(config, spec, device):
+        sizes.append((spec.height, spec.width))
+        return fresh(config, spec, device)
 
-    monkeypatch.setattr(clock, "begin", begun)
+    monkeypatch.setattr(clock, "fresh", begun)
     Rounds(monkeypatch, lambda *_: sizes[-1][0] * sizes[-1][1] / 100)
-    assert clock.seconds_left(planned) > clock.LONG
+    assert seconds_left(planned) > clock.LONG
     smaller, seconds = clock.what_would_fit(planned)
-    assert (smaller.spec.height, smaller.spec.width) == (64, 32)
+    assert (smaller.height, smaller.width) == (64, 32)
     assert seconds == pytest.approx(1000 * 64 * 32 / 100)
     assert sizes == [(256, 128), (128, 64), (64, 32)]
     Rounds(monkeypatch, lambda *_: 1e6)
     assert clock.what_would_fit(planned) is None
 
 
+def test_this_machine_is_compared_with_the_one_whose_minutes_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """90,000 images in batches of 32, each round 0.3 s: 843.75 s, which is 2.0 times 7.03125 minutes."""
+    Rounds(monkeypatch, lambda *_: 0.3)
+    assert clock.slowness("dcgan-cpu", 7.03125) == pytest.approx(2)
+
+
 def test_an_estimate_leaves_the_run_as_it_was(pack: Pack) -> None:
     """Real rounds, on a machine of unknown speed: a time above 0, and the same first weights as ever."""
     planned = plan(tiny_config(kimg=0.08), pack)
     before = begin(planned).system.generator.state_dict()
-    assert 0 < clock.seconds_left(planned) < 600
+    assert 0 < seconds_left(planned) < 600
     after = begin(planned).system.generator.state_dict()
     assert all(before[name].equal(after[name]) for name in before)
 

@@ -1,5 +1,6 @@
 """Every preset, tiny: what it says of itself, and that a run that is cut goes on bit for bit."""
 
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -7,10 +8,12 @@ import torch
 
 from core.errors import ConfigError
 from trainer import state
+from trainer.config import TrainConfig
 from trainer.data.pack import Pack
 from trainer.presets import PRESETS, resolve
-from trainer.presets.about import ABOUT
+from trainer.presets.about import ABOUT, JOBS
 from trainer.presets.settings import PENALTIES
+from trainer.presets.words import WORDS
 from trainer.run import Run
 from trainer.training import plan, train
 
@@ -45,6 +48,8 @@ def test_a_run_that_is_cut_goes_on_bit_for_bit(preset: str, pack: Pack, tmp_path
 
 def test_each_says_what_it_is_for() -> None:
     assert ABOUT.keys() == PRESETS.keys()
+    assert sorted(name for names in JOBS.values() for name in names) == sorted(PRESETS)
+    assert WORDS.keys() == {field.name for field in fields(TrainConfig)}
     assert all(about.paper[-4:].isdecimal() for about in ABOUT.values())
 
 

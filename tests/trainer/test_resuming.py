@@ -20,8 +20,8 @@ from trainer.training import Outcome, plan, train
 
 
 def test_a_new_folder_is_of_the_preset_that_is_named_or_the_usual_one(out: Path) -> None:
-    assert settings_for(out, None).preset == "dcgan"
-    assert settings_for(out, "wgan").preset == "wgan"
+    assert settings_for(out, None, usual="lsgan").preset == "lsgan"
+    assert settings_for(out, "wgan", usual="lsgan").preset == "wgan"
 
 
 def test_a_run_goes_on_by_its_own_settings(pack: Pack, out: Path) -> None:

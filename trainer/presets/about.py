@@ -19,6 +19,15 @@ class About:
     gpu: float | None = None
 
 
+# By what a person wants, the likeliest first; in each, the one to begin with first.
+JOBS: dict[str, tuple[str, ...]] = {
+    "sprites, without a GPU": ("dcgan-cpu", "r3gan-cpu", "stylegan-lite-cpu", "progressive-cpu"),
+    "larger images, on a GPU": ("stylegan-lite", "dcgan", "r3gan", "progressive"),
+    "classes and codes, as in the papers": ("cgan", "acgan", "biggan-lite", "infogan", "stackedgan"),
+    "classics to learn from": ("mlp-gan", "dcgan-28", "upconv-gan", "lsgan", "wgan", "wgan-gp", "dcgan-keras"),
+}
+REFERENCE = "dcgan-cpu"  # the preset that a machine is measured by
+
 ABOUT: dict[str, About] = {
     "acgan": About("Odena et al. 2017", "28x28", "classes, by a discriminator that has to name them", minutes=7),
     "biggan-lite": About("Brock et al. 2019", "28x28", "classes, with truncation for cleaner samples", minutes=10),
@@ -33,11 +42,11 @@ ABOUT: dict[str, About] = {
     "progressive": About("Karras et al. 2018", "64x64", "large images, grown; a GPU", gpu=760),
     "progressive-cpu": About("Karras et al. 2018", "32x32", "to see growing at work", minutes=19, gpu=590),
     "r3gan": About("Huang et al. 2024", "64x64", "the cleanest images; a GPU", gpu=30),
-    "r3gan-cpu": About("Huang et al. 2024", "32x32", "the cleanest sprites in twenty minutes", minutes=20, gpu=610),
+    "r3gan-cpu": About("Huang et al. 2024", "32x32", "the cleanest sprites, if it may take longer", minutes=20, gpu=610),
     "stackedgan": About("Huang et al. 2017", "28x28", "classes, by features of an encoder", minutes=7),
     "stylegan-lite": About("Karras et al. 2020", "64x64", "styles to mix and edit; a GPU", gpu=490),
     "stylegan-lite-cpu": About(
-        "Karras et al. 2020", "32x32", "styles to mix and edit, in twenty minutes", minutes=20, gpu=470
+        "Karras et al. 2020", "32x32", "styles to mix and edit, if it may take longer", minutes=20, gpu=470
     ),
     "upconv-gan": About("Odena, Dumoulin and Olah 2016", "28x28", "images without checkerboards", minutes=10),
     "wgan": About("Arjovsky et al. 2017", "28x28", "a critic whose loss means something", minutes=11),
