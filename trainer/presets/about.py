@@ -42,7 +42,9 @@ ABOUT: dict[str, About] = {
     "progressive": About("Karras et al. 2018", "64x64", "large images, grown; a GPU", gpu=760),
     "progressive-cpu": About("Karras et al. 2018", "32x32", "to see growing at work", minutes=19, gpu=590),
     "r3gan": About("Huang et al. 2024", "64x64", "the cleanest images; a GPU", gpu=30),
-    "r3gan-cpu": About("Huang et al. 2024", "32x32", "the cleanest sprites, if it may take longer", minutes=20, gpu=610),
+    "r3gan-cpu": About(
+        "Huang et al. 2024", "32x32", "the cleanest sprites, if it may take longer", minutes=20, gpu=610
+    ),
     "stackedgan": About("Huang et al. 2017", "28x28", "classes, by features of an encoder", minutes=7),
     "stylegan-lite": About("Karras et al. 2020", "64x64", "styles to mix and edit; a GPU", gpu=490),
     "stylegan-lite-cpu": About(
