@@ -1,7 +1,10 @@
 """Every family in the dicts, three sizes: a generator and a discriminator that can be trained, saved and loaded."""
 
+import inspect
+
 import pytest
 import torch
+from torch import nn
 
 from core.checkpoint import load_generator, save_generator
 from core.errors import SpecError
@@ -21,6 +24,37 @@ TINY = {
 TINY_DISCRIMINATOR = {"dcgan": {"width": 4}, "progressive": {"width": 8, "widest": 16}, "style": {"width": 4}}
 TINY_DISCRIMINATOR["r3gan"] = TINY["r3gan"]
 BATCH = 3
+# What a spec that names no options was trained with: saved generators load with these, so they stay as they are.
+DEFAULTS = {
+    "biggan": {"width": 64, "embedding": 64, "attention": 16},
+    "dcgan": {"width": 64, "upsample": "transposed", "slope": 0.0, "momentum": 0.1, "extra": 0},
+    "mlp": {"width": 256, "blocks": 3},
+    "progressive": {"width": 64, "widest": 512},
+    "r3gan": {"width": 384, "widest": 2, "blocks": 2, "expansion": 2, "group": 16},
+    "stacked": {"width": 32, "features": 128},
+    "style": {"width": 64, "style_dim": 512, "mapping_layers": 8, "noise_rate": 1.0},
+    "upconv": {"width": 64},
+}
+DISCRIMINATOR_DEFAULTS = {
+    "biggan": {"width": 64, "attention": 16},
+    "dcgan": {"width": 64, "norm": "batch", "minibatch_std": False, "momentum": 0.1},
+    "mlp": {"width": 512, "blocks": 2},
+    "progressive": {"width": 64, "widest": 512},
+    "r3gan": DEFAULTS["r3gan"],
+    "stacked": {"width": 32},
+    "style": {"width": 64},
+    "upconv": {"width": 64, "dense": 256},
+}
+LEARNS = {  # what changes the image besides the latent
+    "biggan": (True, False),
+    "dcgan": (True, True),
+    "mlp": (True, True),
+    "progressive": (True, False),
+    "r3gan": (True, False),
+    "stacked": (True, False),
+    "style": (True, False),
+    "upconv": (True, True),
+}
 
 
 def spec_of(family, size, **changes) -> GeneratorSpec:
@@ -133,6 +167,31 @@ def test_a_saved_generator_is_the_same_when_loaded(generator, tmp_path):
 def test_the_same_random_state_builds_the_same_network(generator):
     again = seeded(build_generator, generator.spec)
     assert all(torch.equal(a, b) for a, b in zip(again.parameters(), generator.parameters(), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("networks", "defaults"), [(GENERATORS, DEFAULTS), (DISCRIMINATORS, DISCRIMINATOR_DEFAULTS)], ids=["g", "d"]
+)
+def test_options_have_the_defaults_that_saved_networks_were_trained_with(networks, defaults):
+    found = {family: dict(inspect.signature(network).parameters) for family, network in networks.items()}
+    assert {
+        family: {name: each.default for name, each in list(parameters.items())[1:]}
+        for family, parameters in found.items()
+    } == defaults
+
+
+def test_a_family_says_what_its_images_follow():
+    assert {family: (each.learns_classes, each.learns_codes) for family, each in GENERATORS.items()} == LEARNS
+
+
+@pytest.mark.parametrize("family", [family for family in GENERATORS if family != "progressive"])
+def test_activations_work_in_place(family):
+    """A map kept twice is half the memory of a network."""
+    with torch.device("meta"):
+        spec = spec_of(family, "square RGBA", options={})
+        networks = build_generator(spec), build_discriminator(family, spec, {})
+    rectifiers = [m for network in networks for m in network.modules() if isinstance(m, (nn.ReLU, nn.LeakyReLU))]
+    assert all(each.inplace for each in rectifiers)
 
 
 @pytest.mark.parametrize("upsample", ["transposed", "nearest"])

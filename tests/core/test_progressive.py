@@ -8,13 +8,17 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.nn import functional as F
 
 from core.checkpoint import load_generator, save_generator
 from core.errors import SpecError
 from core.networks import build_discriminator, build_generator
+from core.networks.layers import EqualisedConv2d, EqualisedLinear
 from core.networks.progressive import LEVEL, at_age, at_level, enlarged, level_widths, reduced
 from core.sizes import plan_size
 from core.spec import GeneratorSpec
+from tests.core.filled import filled
+from tests.resting import resting
 
 SPECS = {
     "square RGBA": GeneratorSpec("progressive", 32, 32, 4, 8, options={"width": 4, "widest": 16}),
@@ -179,9 +183,48 @@ def test_a_label_shifts_the_score_by_its_projection(discriminator):
     torch.testing.assert_close(discriminator(images, torch.zeros(4, dtype=torch.int64)), 2 * plain - first)
 
 
-def test_the_paper_s_widths():
-    # Table 2: 512 up to 32x32, then halved to 16 at 1024x1024.
+# Table 2 of Karras et al. 2018, for 1024x1024: of each layer the channels and the side of its output, and its parameters.
+GENERATOR = [
+    *[(512, 4, "4.2M"), (512, 4, "2.4M")],
+    *[(512, 8, "2.4M"), (512, 8, "2.4M"), (512, 16, "2.4M"), (512, 16, "2.4M"), (512, 32, "2.4M"), (512, 32, "2.4M")],
+    *[(256, 64, "1.2M"), (256, 64, "590k"), (128, 128, "295k"), (128, 128, "148k"), (64, 256, "74k"), (64, 256, "37k")],
+    *[(32, 512, "18k"), (32, 512, "9.2k"), (16, 1024, "4.6k"), (16, 1024, "2.3k"), (3, 1024, "51")],
+]
+DISCRIMINATOR = [
+    *[(16, 1024, "64"), (16, 1024, "2.3k"), (32, 1024, "4.6k"), (32, 512, "9.2k"), (64, 512, "18k")],
+    *[(64, 256, "37k"), (128, 256, "74k"), (128, 128, "148k"), (256, 128, "295k"), (256, 64, "590k")],
+    *[(512, 64, "1.2M"), (512, 32, "2.4M"), (512, 32, "2.4M"), (512, 16, "2.4M"), (512, 16, "2.4M")],
+    *[(512, 8, "2.4M"), (512, 8, "2.4M"), (512, 4, "2.4M"), (512, 1, "4.2M"), (1, 1, "513")],
+]
+
+
+@pytest.mark.parametrize(("build", "table"), [("generator", GENERATOR), ("discriminator", DISCRIMINATOR)])
+def test_the_paper_s_networks(build, table):
+    spec = GeneratorSpec("progressive", 1024, 1024, 3, 512, options={"width": 16, "widest": 512})
+    with torch.device("meta"):
+        network = build_generator(spec) if build == "generator" else build_discriminator(spec.family, spec, spec.options)
+        network.growth = torch.tensor(8 * LEVEL, device="cpu")
+    seen = []
+
+    def note(layer, _inputs, output):
+        shape = (512, 4) if output.shape[1] == 512 * 16 else (output.shape[1], output.shape[-1] if output.ndim > 2 else 1)
+        seen.append((*shape, short(sum(p.numel() for p in layer.parameters()))))
+
+    for layer in network.modules():
+        if isinstance(layer, EqualisedLinear | EqualisedConv2d):
+            layer.register_forward_hook(note)
+    network(torch.empty(4, 512, device="meta") if build == "generator" else torch.empty(4, 3, 1024, 1024, device="meta"))
+    assert seen == table
+    used = sum(p.numel() for p in set(network.parameters()) - resting(network))
+    assert short(used) == "23.1M"
     assert level_widths(plan_size(1024, 1024), 16, 512) == [512, 512, 512, 512, 256, 128, 64, 32, 16]
+
+
+def short(count: int) -> str:
+    """As the table writes it."""
+    if count < 1000:
+        return str(count)
+    return f"{count / 1e3:.{int(count < 10_000)}f}k" if count < 1_000_000 else f"{count / 1e6:.1f}M"
 
 
 @pytest.mark.parametrize("options", [{"width": 0}, {"widest": 0}, {"width": 4096}])
@@ -220,3 +263,72 @@ def test_transparent_pixels_bring_no_colour_into_a_smaller_image():
     straight = torch.tensor([[[[255, 0, 0, 255], [9, 250, 9, 0]], [[255, 0, 0, 255], [0, 0, 0, 0]]]], dtype=torch.uint8)
     mean = to_pixels(reduced(to_values(straight, (-1.0, 1.0)), 2), (-1.0, 1.0))
     assert mean.flatten().tolist() == [255, 0, 0, 128]
+
+
+class Saved(dict):
+    """Weights by name, each to be used once, as Karras et al. 2018 scale them (section 4.1)."""
+
+    def weight(self, name, gain=2**0.5):
+        value = self.pop(f"{name}.weight")
+        return value * gain / value[0].numel() ** 0.5
+
+    def convolved(self, x, name, gain=2**0.5):
+        weight = self.weight(name, gain)
+        return F.conv2d(x, weight, self.pop(f"{name}.bias"), padding=weight.shape[-1] // 2)
+
+
+def even(x):
+    """Features of each position, of mean square 1 (section 4.2)."""
+    return x / (x.square().mean(dim=1, keepdim=True) + 1e-8).sqrt()
+
+
+def leaky(x):
+    return F.leaky_relu(x, 0.2)
+
+
+@torch.no_grad()
+def test_a_generator_in_a_fade_is_its_layers_one_after_the_other():
+    spec = replace(SPECS["tall RGB"], codes=2)
+    network = build_generator(spec)
+    saved = Saved(filled(network))
+    network.grow(LEVEL + LEVEL // 4)
+    z, label, codes = torch.randn(3, 8), torch.tensor([1, 0, 1]), torch.randn(3, 2)
+    x = torch.cat([even(z), even(saved.pop("embed.weight")[label]), codes], dim=1)
+    x = leaky(F.linear(x, saved.weight("project"), saved.pop("project.bias"))).reshape(3, 16, 6, 4)
+    x = even(leaky(saved.convolved(even(x), "base_block.2")))
+    images = []
+    for level, width in ((0, 16), (1, 16)):
+        x = x.repeat_interleave(2, 2).repeat_interleave(2, 3)
+        x = even(leaky(saved.convolved(x, f"blocks.{level}.1")))
+        x = even(leaky(saved.convolved(x, f"blocks.{level}.4")))
+        assert x.shape == (3, width, 12 << level, 8 << level)
+        images.append(saved.convolved(x, f"to_image.{level + 1}", 0.5))
+    older, newer = images
+    expected = 0.75 * older.repeat_interleave(2, 2).repeat_interleave(2, 3) + 0.25 * newer
+    torch.testing.assert_close(network.paint(network.mapping(z), label, codes), expected, rtol=1e-4, atol=1e-5)
+    assert {name.rpartition(".")[0] for name in saved} == {"to_image.0", "to_image.3", "blocks.2.1", "blocks.2.4"}
+
+
+@torch.no_grad()
+def test_a_discriminator_in_a_fade_is_its_layers_one_after_the_other():
+    spec = SPECS["tall RGB"]
+    network = build_discriminator("progressive", spec, spec.options)
+    saved = Saved(filled(network))
+    network.grow(LEVEL + LEVEL // 4)
+    images, label = torch.randn(3, 3, 24, 16), torch.tensor([1, 0, 1])
+    x = leaky(saved.convolved(images, "from_image.2.0"))
+    x = leaky(saved.convolved(leaky(saved.convolved(x, "blocks.1.0")), "blocks.1.2"))
+    x = 0.25 * F.avg_pool2d(x, 2) + 0.75 * leaky(saved.convolved(F.avg_pool2d(images, 2), "from_image.1.0"))
+    x = leaky(saved.convolved(leaky(saved.convolved(x, "blocks.0.0")), "blocks.0.2"))
+    x = F.avg_pool2d(x, 2)
+    x = torch.cat([x, x.std(dim=0, correction=0).mean().expand(3, 1, 6, 4)], dim=1)
+    x = leaky(saved.convolved(x, "base_block.1"))
+    x = leaky(F.linear(x.flatten(1), saved.weight("base_block.4"), saved.pop("base_block.4.bias")))
+    torch.testing.assert_close(network.features(images), x, rtol=1e-4, atol=1e-5)
+    assert network.feature_dim == 16
+    plain = F.linear(x, saved.weight("last", 1.0), saved.pop("last.bias"))[:, 0]
+    torch.testing.assert_close(network(images), plain, rtol=1e-4, atol=1e-5)
+    shown = (x * saved.pop("embed.weight")[label]).sum(dim=1) / 4  # the root of 16 features
+    torch.testing.assert_close(network(images, label), plain + shown, rtol=1e-4, atol=1e-5)
+    unused = {"from_image.0.0", "from_image.3.0", "blocks.2.0", "blocks.2.2"}
+    assert {name.rpartition(".")[0] for name in saved} == unused

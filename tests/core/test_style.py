@@ -14,6 +14,7 @@ from core.networks.layers import doubled
 from core.networks.style import MEMORY
 from core.networks.style_layers import Mapping, StyledConvolution, modulated_convolution
 from core.spec import GeneratorSpec
+from tests.core.filled import filled
 
 TINY = {"width": 4, "style_dim": 8, "mapping_layers": 2}
 SPEC = GeneratorSpec("style", 16, 16, 4, 6, options=TINY)
@@ -278,3 +279,106 @@ def test_a_fresh_generator_starts_within_the_value_range():
 def test_impossible_options_are_named(options):
     with pytest.raises(SpecError, match=next(iter(options))):
         build_generator(GeneratorSpec("style", 16, 16, 4, 6, options={**TINY, **options}))
+
+
+TALL = GeneratorSpec("style", 24, 16, 3, 6, classes=("a", "b", "c"), options={**TINY, "noise_rate": 0.5})
+LABEL = torch.tensor([2, 0])
+
+
+@torch.no_grad()
+def test_synthesis_sums_the_images_of_all_sizes_each_with_the_next_layer_s_style():
+    """Figure 7b of Karras et al. 2020, from the layers that test_style_layers.py tests."""
+    network = build_generator(TALL).train()
+    saved = filled(network)
+    layers, images = network.layers, network.images
+    assert (len(layers), len(images), network.style_layers) == (5, 3, 6)
+    ws, noise = torch.randn(2, 6, 8), torch.randn(2, 6 * 4 + 2 * 12 * 8 + 2 * 24 * 16)
+    first, second, third, fourth, fifth = noise.split([24, 96, 96, 384, 384], dim=1)
+
+    x = layers[0](saved["constant"].expand(2, -1, -1, -1), ws[:, 0], first)
+    image = images[0](x, ws[:, 1])
+    x = layers[2](layers[1](x, ws[:, 1], second), ws[:, 2], third)
+    assert x.shape == (2, 8, 12, 8)
+    image = doubled(image) + images[1](x, ws[:, 3])
+    x = layers[4](layers[3](x, ws[:, 3], fourth), ws[:, 4], fifth)
+    expected = doubled(image) + images[2](x, ws[:, 5])
+    torch.testing.assert_close(network.synthesis(ws, noise=noise), expected)
+    z = torch.randn(2, 6)
+    torch.testing.assert_close(network(z, LABEL), network.synthesis(network.map(z, LABEL)))
+
+
+def test_a_generator_s_parts_have_the_widths_and_rates_of_its_options():
+    torch.manual_seed(0)
+    network = build_generator(TALL)
+    assert [tuple(layer.weight.shape[:2]) for layer in network.layers] == [(16, 16), (8, 16), (8, 8), (4, 8), (4, 4)]
+    assert [layer.doubling for layer in network.layers] == [False, True, False, True, False]
+    assert [tuple(layer.noise.shape[2:]) for layer in network.layers] == [(6, 4), *[(12, 8)] * 2, *[(24, 16)] * 2]
+    assert [tuple(layer.weight.shape[:2]) for layer in network.images] == [(3, 16), (3, 8), (3, 4)]
+    assert {layer.style.weight.shape[1] for layer in (*network.layers, *network.images)} == {8}
+    assert {layer.noise_rate for layer in network.layers} == {0.5}
+    assert network.map.embedding.weight.shape == (3, 6)
+    assert [tuple(layer.weight.shape) for layer in network.map.layers] == [(8, 12), (8, 8)]
+    assert network.constant.shape == (1, 16, 6, 4)
+    assert "constant" in dict(network.named_parameters())
+    large = build_generator(replace(TALL, options={**TINY, "width": 64}))
+    assert large.constant.std().item() == pytest.approx(1, rel=0.05)
+    weights = torch.cat([layer.weight.flatten() for layer in large.images])
+    assert weights.std().item() == pytest.approx(0.5 / math.sqrt(3), rel=0.05)  # three images are summed
+
+
+@torch.no_grad()
+def test_a_discriminator_halves_compares_connects_and_scores():
+    network = build_discriminator("style", TALL, {"width": 4})
+    saved = filled(network)
+
+    def used(name, gain):
+        return saved.pop(f"{name}.weight") * gain / math.sqrt(network.get_parameter(f"{name}.weight")[0].numel())
+
+    images, root = torch.randn(2, 3, 24, 16), math.sqrt(2)
+    x = F.leaky_relu(F.conv2d(images, used("see", root), saved.pop("see.bias")), 0.2)
+    for block in network.halve:
+        x = block(x)
+    assert x.shape == (2, 16, 6, 4)
+    x = torch.cat([x, x.std(dim=0, correction=0).mean().expand(2, 1, 6, 4)], dim=1)
+    x = F.leaky_relu(F.conv2d(x, used("convolve", root), saved.pop("convolve.bias"), padding=1), 0.2)
+    x = F.leaky_relu(F.linear(x.flatten(1), used("connect", root), saved.pop("connect.bias")), 0.2)
+    torch.testing.assert_close(network.features(images), x, rtol=1e-4, atol=1e-5)
+    plain = F.linear(x, used("last", 1.0), saved.pop("last.bias"))[:, 0]
+    torch.testing.assert_close(network(images), plain, rtol=1e-4, atol=1e-5)
+    shown = (x * saved.pop("classes.weight")[LABEL]).sum(dim=1) / 4  # the root of 16 features
+    torch.testing.assert_close(network(images, LABEL), plain + shown, rtol=1e-4, atol=1e-5)
+    assert all(name.startswith("halve.") for name in saved)
+    assert network.feature_dim == 16
+    assert build_discriminator("style", SPEC, {"width": 4}).classes is None
+
+
+def test_widths_never_exceed_eight_times_the_width():
+    with torch.device("meta"):
+        spec = GeneratorSpec("style", 128, 128, 3, 6, options={**TINY, "width": 2})
+        generator, discriminator = build_generator(spec), build_discriminator("style", spec, {"width": 2})
+    assert [layer.weight.shape[1] for layer in generator.images] == [16, 16, 16, 8, 4, 2]
+    assert [block.second.weight.shape[0] for block in discriminator.halve] == [4, 8, 16, 16, 16]
+
+
+def test_the_mean_of_w_is_moved_in_whole_precision_and_outside_the_gradient():
+    network = build_generator(SPEC).train()
+    with torch.autocast("cpu", torch.bfloat16):
+        w = network.mapping(torch.randn(64, 6))
+    assert w.dtype == torch.bfloat16
+    assert network.latent_mean.dtype == torch.float32
+    torch.testing.assert_close(network.latent_mean, 0.005 * w.detach().float().mean(dim=0))
+    assert w.requires_grad
+    assert not network.latent_mean.requires_grad
+
+
+def test_options_have_limits():
+    with torch.device("meta"):
+        for name in TINY:
+            for value in (1, 1024):
+                build_generator(replace(SPEC, options={**TINY, name: value}))
+            with pytest.raises(SpecError, match=f"{name} must be 1 to 1024, not 1025"):
+                build_generator(replace(SPEC, options={**TINY, name: 1025}))
+        for rate in (0.0, 1.0):
+            build_generator(replace(SPEC, options={**TINY, "noise_rate": rate}))
+        with pytest.raises(SpecError, match="width must be 1 to 1024, not 0"):
+            build_discriminator("style", SPEC, {"width": 0})

@@ -74,6 +74,8 @@ def test_a_styled_convolution_is_modulated_doubled_noised_biased_and_leaky(doubl
 def test_a_styled_convolution_starts_from_unit_normal_weights_and_doubles_nothing():
     torch.manual_seed(0)
     layer = StyledConvolution(30, 40, 5, 50, 60)
+    names = dict(layer.named_parameters()).keys()
+    assert names == {"style.weight", "style.bias", "weight", "bias", "strength"}
     assert not layer.doubling
     assert layer.noise_rate == 1
     assert layer.weight.std().item() == pytest.approx(1, rel=0.03)
@@ -81,14 +83,14 @@ def test_a_styled_convolution_starts_from_unit_normal_weights_and_doubles_nothin
     assert layer.strength.item() == 0
 
 
-@torch.no_grad()
 def test_settling_divides_by_powers_of_two_what_has_grown_and_nothing_else():
     layer = StyledConvolution(2, 5, 4, 3, 3)
     sizes = torch.tensor([0.25, 1.0, 1.4, 3.0, 1000.0])  # log2: -2, 0, 0.49, 1.58, 9.97
-    layer.weight.copy_(sizes[:, None, None, None] * torch.ones(5, 2, 3, 3))
+    filters = torch.tensor([0.5, math.sqrt(1.75)])[:, None, None].expand(5, 2, 3, 3)  # of mean square 1
+    layer.weight.data = sizes[:, None, None, None] * filters
     settle(nn.Sequential(layer, nn.Linear(2, 2)))
-    after = layer.weight[:, 0, 0, 0]
-    torch.testing.assert_close(after, torch.tensor([0.25, 1.0, 1.4, 0.75, 1000 / 1024]), rtol=1e-6, atol=0)
+    after = torch.tensor([0.25, 1.0, 1.4, 0.75, 1000 / 1024])[:, None, None, None] * filters
+    torch.testing.assert_close(layer.weight.detach(), after, rtol=1e-6, atol=0)
 
 
 def test_an_image_layer_modulates_and_does_not_demodulate():
@@ -96,6 +98,7 @@ def test_an_image_layer_modulates_and_does_not_demodulate():
     layer = ToImage(4, 3, 5, 0.25)
     assert (layer.style.weight.shape, layer.weight.shape, layer.bias.tolist()) == ((4, 5), (3, 4, 1, 1), [0, 0, 0])
     assert torch.equal(layer.style.bias, torch.ones(4))
+    assert dict(layer.named_parameters()).keys() == {"style.weight", "style.bias", "weight", "bias"}
     nn.init.normal_(layer.bias)
     x, w = torch.randn(2, 4, 3, 3), torch.randn(2, 5)
     expected = torch.einsum("nihw,ni,ji->njhw", x, layer.style(w) / 2, layer.weight[:, :, 0, 0])
@@ -103,13 +106,22 @@ def test_an_image_layer_modulates_and_does_not_demodulate():
     assert ToImage(500, 40, 5, 0.25).weight.std().item() == pytest.approx(0.25, rel=0.03)
 
 
-@pytest.mark.parametrize("kernel", [1, 3])
+@pytest.mark.parametrize("kernel", [1, 3, 5])
 def test_a_modulated_convolution_of_one_channel_by_hand(kernel):
     """One input and one output channel: style and length of the weights drop out, but for the style's sign."""
     weight = torch.full((1, 1, kernel, kernel), 7.0)
-    out = modulated_convolution(torch.full((1, 1, 3, 3), 5.0), weight, torch.tensor([[-2.0]]))
-    assert out[0, 0, 1, 1].item() == pytest.approx(-5 * kernel, rel=1e-5)  # kernel² * 7 / (7 * kernel)
-    assert out.shape == (1, 1, 3, 3)
+    out = modulated_convolution(torch.full((1, 1, 5, 5), 5.0), weight, torch.tensor([[-2.0]]))
+    assert out[0, 0, 2, 2].item() == pytest.approx(-5 * kernel, rel=1e-5)  # kernel² * 7 / (7 * kernel)
+    assert out.shape == (1, 1, 5, 5)
+
+
+def test_a_style_of_nothing_gives_nothing_and_finite_gradients():
+    x, weight = torch.randn(1, 2, 3, 3, requires_grad=True), torch.randn(3, 2, 3, 3, requires_grad=True)
+    style = torch.zeros(1, 2, requires_grad=True)
+    out = modulated_convolution(x, weight, style)
+    assert torch.equal(out, torch.zeros(1, 3, 3, 3))
+    out.sum().backward()
+    assert all(tensor.grad.isfinite().all() for tensor in (x, weight, style))
 
 
 @torch.no_grad()
