@@ -202,18 +202,22 @@ DISCRIMINATOR = [
 def test_the_paper_s_networks(build, table):
     spec = GeneratorSpec("progressive", 1024, 1024, 3, 512, options={"width": 16, "widest": 512})
     with torch.device("meta"):
-        network = build_generator(spec) if build == "generator" else build_discriminator(spec.family, spec, spec.options)
+        network = (
+            build_generator(spec) if build == "generator" else build_discriminator(spec.family, spec, spec.options)
+        )
         network.growth = torch.tensor(8 * LEVEL, device="cpu")
     seen = []
 
     def note(layer, _inputs, output):
-        shape = (512, 4) if output.shape[1] == 512 * 16 else (output.shape[1], output.shape[-1] if output.ndim > 2 else 1)
-        seen.append((*shape, short(sum(p.numel() for p in layer.parameters()))))
+        made = output.unflatten(1, (512, 4, 4)) if output.shape[1:] == (512 * 16,) else output
+        side = made.shape[-1] if made.ndim == 4 else 1
+        seen.append((made.shape[1], side, short(sum(p.numel() for p in layer.parameters()))))
 
     for layer in network.modules():
         if isinstance(layer, EqualisedLinear | EqualisedConv2d):
             layer.register_forward_hook(note)
-    network(torch.empty(4, 512, device="meta") if build == "generator" else torch.empty(4, 3, 1024, 1024, device="meta"))
+    with torch.device("meta"):
+        network(torch.empty(4, 512) if build == "generator" else torch.empty(4, 3, 1024, 1024))
     assert seen == table
     used = sum(p.numel() for p in set(network.parameters()) - resting(network))
     assert short(used) == "23.1M"

@@ -88,7 +88,7 @@ def test_settling_divides_by_powers_of_two_what_has_grown_and_nothing_else():
     sizes = torch.tensor([0.25, 1.0, 1.4, 3.0, 1000.0])  # log2: -2, 0, 0.49, 1.58, 9.97
     filters = torch.tensor([0.5, math.sqrt(1.75)])[:, None, None].expand(5, 2, 3, 3)  # of mean square 1
     layer.weight.data = sizes[:, None, None, None] * filters
-    settle(nn.Sequential(layer, nn.Linear(2, 2)))
+    settle(nn.Sequential(nn.Sequential(layer), nn.Linear(2, 2)))
     after = torch.tensor([0.25, 1.0, 1.4, 0.75, 1000 / 1024])[:, None, None, None] * filters
     torch.testing.assert_close(layer.weight.detach(), after, rtol=1e-6, atol=0)
 
@@ -113,6 +113,15 @@ def test_a_modulated_convolution_of_one_channel_by_hand(kernel):
     out = modulated_convolution(torch.full((1, 1, 5, 5), 5.0), weight, torch.tensor([[-2.0]]))
     assert out[0, 0, 2, 2].item() == pytest.approx(-5 * kernel, rel=1e-5)  # kernel² * 7 / (7 * kernel)
     assert out.shape == (1, 1, 5, 5)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("scale", [1e-4, 1e4])
+def test_the_length_of_a_style_drops_out(scale):
+    torch.manual_seed(0)
+    x, weight, style = torch.randn(2, 8, 3, 3), torch.randn(4, 8, 3, 3), torch.randn(2, 8)
+    expected = modulated_convolution(x, weight, style / style.norm(dim=1, keepdim=True))
+    torch.testing.assert_close(modulated_convolution(x, weight, scale * style), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_a_style_of_nothing_gives_nothing_and_finite_gradients():
