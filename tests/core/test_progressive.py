@@ -183,7 +183,7 @@ def test_a_label_shifts_the_score_by_its_projection(discriminator):
     torch.testing.assert_close(discriminator(images, torch.zeros(4, dtype=torch.int64)), 2 * plain - first)
 
 
-# Table 2 of Karras et al. 2018, for 1024x1024: of each layer the channels and the side of its output, and its parameters.
+# Table 2 of Karras et al. 2018, for 1024x1024: the channels and the side of each layer's output, and its parameters.
 GENERATOR = [
     *[(512, 4, "4.2M"), (512, 4, "2.4M")],
     *[(512, 8, "2.4M"), (512, 8, "2.4M"), (512, 16, "2.4M"), (512, 16, "2.4M"), (512, 32, "2.4M"), (512, 32, "2.4M")],

@@ -238,7 +238,7 @@ def test_a_discriminator_is_blocks_and_halvings_then_a_base_and_a_score():
 
 
 def test_fresh_weights_vary_as_fix_up_says():
-    """He's constant for the leak, less by the fourth root of the number of blocks, and nothing from a block at first."""
+    """He's constant for the leak over the fourth root of the number of blocks; nothing from a block at first."""
     torch.manual_seed(0)
     spec = GeneratorSpec("r3gan", 16, 16, 3, 100, options={"width": 48, "group": 12})
     generator, discriminator = build_generator(spec), build_discriminator("r3gan", spec, spec.options)
