@@ -1,5 +1,7 @@
 """BigGAN's parts against their equations."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -107,8 +109,36 @@ def test_each_block_is_steered_by_its_own_part_beside_the_class():
         x = (z[:, :4] @ generator.project.weight.T + generator.project.bias).reshape(2, 8, 4, 4)
         x = generator.attend[0](generator.blocks[0](x, torch.cat([z[:, 4:6], kind], dim=1)))
         x = generator.attend[1](generator.blocks[1](x, torch.cat([z[:, 6:], kind], dim=1)))
-        expected = torch.tanh(generator.last(x))
-        torch.testing.assert_close(generator(z, given), expected, rtol=1e-4, atol=1e-5)
+        norm, last = generator.last[0], generator.last[2]
+        x = F.relu(F.batch_norm(x, norm.running_mean, norm.running_var, norm.weight, norm.bias))
+        torch.testing.assert_close(generator(z, given), torch.tanh(used(last)(x)), rtol=1e-4, atol=1e-5)
+
+
+def test_parts_have_the_widths_of_the_options():
+    with torch.device("meta"):
+        spec = GeneratorSpec("biggan", 96, 64, 3, 11, options={"width": 2, "embedding": 7, "attention": 0})
+        plain = build_generator(spec)
+        classy = build_generator(replace(spec, classes=("a", "b", "c")))
+        discriminator = build_discriminator("biggan", spec, {"width": 2, "attention": 0})
+        judge = build_discriminator("biggan", classy.spec, {"width": 2, "attention": 0})
+    assert plain.parts == classy.parts == [3, 2, 2, 2, 2]
+    assert plain.base == (8, 6, 4)
+    assert plain.project.weight.shape == (8 * 6 * 4, 3)
+    for generator, condition in ((plain, 2), (classy, 2 + 7)):
+        assert [shape_of(block.first) for block in generator.blocks] == [(8, 8, 3), (8, 8, 3), (4, 8, 3), (2, 4, 3)]
+        assert {norm.gain.in_features for block in generator.blocks for norm in block.norms} == {condition}
+        assert {norm.bias.in_features for block in generator.blocks for norm in block.norms} == {condition}
+        assert generator.last[0].num_features == 2
+        assert shape_of(generator.last[2]) == (3, 2, 3)
+    assert (plain.embed, discriminator.embed) == (None, None)
+    assert (classy.embed.weight.shape, judge.embed.weight.shape) == ((3, 7), (3, 8))
+    widths = [(2, 3, 3), (4, 2, 3), (8, 4, 3), (8, 8, 3), (8, 8, 3)]
+    assert [shape_of(block.first) for block in discriminator.blocks] == widths
+    assert (discriminator.feature_dim, discriminator.last.weight.shape) == (8, (1, 8))
+
+
+def shape_of(convolution):
+    return convolution.out_channels, convolution.in_channels, *{*convolution.kernel_size}
 
 
 @pytest.mark.parametrize(("attention", "places"), [(0, []), (8, [0]), (16, [1]), (32, [2])])
