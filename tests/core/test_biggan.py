@@ -48,6 +48,7 @@ def test_a_generator_block_doubles_on_both_ways():
     y = used(block.second)(F.relu(block.norms[1](used(block.first)(y), condition)))
     shorter = used(block.skip)(x).repeat_interleave(2, 2).repeat_interleave(2, 3)
     torch.testing.assert_close(block(x, condition), y + shorter, rtol=1e-4, atol=1e-5)
+    assert len(list(block.parameters())) == 4 + 6  # of the norms and of the convolutions
     assert [layer.kernel_size for layer in (block.first, block.second, block.skip)] == [(3, 3), (3, 3), (1, 1)]
 
 
@@ -76,6 +77,7 @@ def test_attention_gathers_by_a_softmax_over_every_second_position():
     layers = (attention.query, attention.key, attention.value, attention.out)
     assert [tuple(layer.weight.shape[:2]) for layer in layers] == [(2, 16), (2, 16), (8, 16), (16, 8)]
     assert all(layer.bias is None for layer in layers)
+    assert "strength" in dict(attention.named_parameters())
 
     query, key, value, out = (layer.weight[:, :, 0, 0] for layer in layers)
     expected = x.clone()
@@ -103,10 +105,10 @@ def test_each_block_is_steered_by_its_own_part_beside_the_class():
     for attention in generator.attend:
         if isinstance(attention, Attention):
             attention.strength.fill_(1.0)
-    z, label = torch.randn(2, 8), torch.tensor([1, 0])
+    z, label = torch.randn(3, 8), torch.tensor([1, 0, 1])
     for given in (label, None):
-        kind = torch.zeros(2, 3) if given is None else generator.embed.weight[given]
-        x = (z[:, :4] @ generator.project.weight.T + generator.project.bias).reshape(2, 8, 4, 4)
+        kind = torch.zeros(3, 3) if given is None else generator.embed.weight[given]
+        x = (z[:, :4] @ generator.project.weight.T + generator.project.bias).reshape(3, 8, 4, 4)
         x = generator.attend[0](generator.blocks[0](x, torch.cat([z[:, 4:6], kind], dim=1)))
         x = generator.attend[1](generator.blocks[1](x, torch.cat([z[:, 6:], kind], dim=1)))
         norm, last = generator.last[0], generator.last[2]
@@ -162,6 +164,7 @@ def test_a_discriminator_s_features_are_summed_and_its_score_is_projected():
     images, label = torch.randn(3, 3, 8, 8), torch.tensor([1, 0, 1])
     features = F.relu(blocks[1](blocks[0](images))).sum(dim=(2, 3))
     torch.testing.assert_close(discriminator.features(images), features)
+    assert discriminator.feature_dim == features.shape[1] == 4
     plain = features @ discriminator.last.weight[0] + discriminator.last.bias
     shown = (features * discriminator.embed.weight[label]).sum(dim=1)
     torch.testing.assert_close(discriminator(images, label), plain + shown, rtol=1e-4, atol=1e-4)
