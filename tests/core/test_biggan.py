@@ -175,3 +175,11 @@ def test_a_latent_of_fewer_values_than_parts_is_refused():
     build_generator(GeneratorSpec("biggan", 16, 16, 3, 3, options={"width": 2}))
     with pytest.raises(SpecError, match="latent_dim is 2: 3 parts of it"):
         build_generator(GeneratorSpec("biggan", 16, 16, 3, 2, options={"width": 2}))
+
+
+def test_a_width_has_limits():
+    spec = GeneratorSpec("biggan", 8, 8, 3, 3)
+    for build in (lambda options: build_generator(replace(spec, options=options)),
+                  lambda options: build_discriminator("biggan", spec, options)):  # fmt: skip
+        with pytest.raises(SpecError, match="width must be 1 to 1024, not 0"):
+            build({"width": 0})

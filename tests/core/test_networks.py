@@ -225,6 +225,20 @@ def test_what_cannot_be_built_says_why(family, options, reason):
         build_generator(GeneratorSpec(family, 32, 32, 4, 8, options=options))
 
 
+def test_an_option_looks_like_its_default():
+    spec = GeneratorSpec("dcgan", 16, 16, 1, 8)
+    for options in ({"momentum": 1}, {"momentum": 0.5}, {"minibatch_std": True}, {"norm": "layer"}):
+        build_discriminator("dcgan", spec, {"width": 4, **options})
+    wrong = {"momentum": ("0.1", True, None), "minibatch_std": (1, 0.0, "yes"), "norm": (1, True), "width": (4.0, True)}
+    for name, value in ((name, value) for name, values in wrong.items() for value in values):
+        with pytest.raises(SpecError, match=f"^dcgan's option {name} is {value!r}: it must look like "):
+            build_discriminator("dcgan", spec, {name: value})
+    with pytest.raises(SpecError, match=r"^dcgan has no option 'spec': it has width, norm, minibatch_std, momentum$"):
+        build_discriminator("dcgan", spec, {"spec": 1})
+    with pytest.raises(SpecError, match=r"^there is no network family 'none': choose from biggan, dcgan, mlp, prog"):
+        build_discriminator("none", spec, {})
+
+
 def test_minibatch_standard_deviation_by_hand():
     x = torch.tensor([0.0, 2.0, 4.0, 4.0]).reshape(4, 1, 1, 1).expand(4, 2, 3, 3)
     out = MinibatchStandardDeviation(2)(x)
