@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from core.errors import SpecError
 from core.networks import build_discriminator, build_generator
-from core.networks.dcgan import check_width, initialise
+from core.networks.dcgan import DCGANDiscriminator, DCGANGenerator, check_width, initialise
 from core.networks.layers import MinibatchStandardDeviation
 from core.spec import GeneratorSpec
 from tests.core.filled import filled
@@ -44,11 +44,13 @@ def test_a_generator_projects_doubles_norms_and_rectifies(upsample, slope):
         for place in (0, 1):
             x = x.repeat_interleave(2, 2).repeat_interleave(2, 3)
             x = stage(F.conv2d(x, saved.pop(f"stages.{place}.0.1.weight"), padding=1), f"stages.{place}.1")
+            assert x.shape == (2, 8 >> place, 8 << place, 12 << place)
     for place in (0, 1):
         x = stage(F.conv2d(x, saved.pop(f"polish.{place}.0.weight"), padding=1), f"polish.{place}.1")
     image = saved.pop("image.0.weight"), saved.pop("image.0.bias")
     x = F.conv_transpose2d(x, *image, 2, 1) if upsample == "transposed" else F.conv2d(x, *image, 1, 1)
     torch.testing.assert_close(network(z, LABEL, codes), torch.tanh(x), rtol=1e-4, atol=1e-5)
+    assert x.shape == (2, 3, 16, 24)
     assert not saved
 
 
@@ -136,6 +138,9 @@ def test_a_width_has_limits():
     for width in (0, 1025):
         with pytest.raises(SpecError, match=f"width must be 1 to 1024, not {width}"):
             check_width(width)
+        for build in (DCGANGenerator, DCGANDiscriminator):
+            with pytest.raises(SpecError, match="width must be"):
+                build(SPEC, width)
 
 
 def test_an_option_that_is_no_choice_is_refused():

@@ -51,7 +51,9 @@ def test_a_discriminator_sees_every_pixel_and_the_class_beside_them(label):
 def test_without_classes_there_is_nothing_to_embed():
     plain = GeneratorSpec("mlp", 8, 8, 1, 5, options={"width": 4})
     assert build_generator(plain).embed is None
-    assert build_discriminator("mlp", plain, {}).embed is None
+    discriminator = build_discriminator("mlp", plain, {})
+    assert discriminator.embed is None
+    assert discriminator(torch.zeros(2, 1, 8, 8)).shape == (2,)
 
 
 def test_running_statistics_take_a_fifth_of_each_batch():

@@ -29,6 +29,7 @@ def test_a_generator_doubles_by_repeating_pixels_then_convolves():
         x = F.relu(F.conv2d(x, saved.pop(f"layers.{place}.weight"), saved.pop(f"layers.{place}.bias"), padding=1))
     expected = F.conv2d(x, saved.pop("layers.6.weight"), saved.pop("layers.6.bias"), padding=1)
     torch.testing.assert_close(network(z, LABEL, codes), expected, rtol=1e-4, atol=1e-5)
+    assert expected.shape == (2, 3, 16, 24)
     assert not saved
 
 
