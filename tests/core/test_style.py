@@ -12,7 +12,6 @@ from core.errors import SpecError
 from core.networks import build_discriminator, build_generator
 from core.networks.layers import doubled
 from core.networks.style import MEMORY
-from core.networks.style_layers import Mapping, StyledConvolution, modulated_convolution
 from core.spec import GeneratorSpec
 from tests.core.filled import filled
 
@@ -31,105 +30,6 @@ def generator():
             if name.endswith(("strength", "bias")):
                 parameter.add_(torch.randn_like(parameter) / 2)
     return network
-
-
-def reference(x, weight, style):
-    """Equations 1 and 3 of Karras et al. 2020 as written: weights of its own for each row."""
-    rows = []
-    for row, scales in zip(x, style, strict=True):
-        own = weight * scales[None, :, None, None]
-        own = own / own.square().sum(dim=(1, 2, 3), keepdim=True).sqrt()
-        rows.append(F.conv2d(row[None], own, padding=1))
-    return torch.cat(rows)
-
-
-def test_modulated_convolution_is_a_convolution_with_weights_for_each_row():
-    torch.manual_seed(0)
-    x, weight, style = torch.randn(5, 6, 7, 4), torch.randn(3, 6, 3, 3), torch.randn(5, 6) + 1
-    torch.testing.assert_close(modulated_convolution(x, weight, style), reference(x, weight, style), rtol=0, atol=1e-5)
-
-
-def test_modulated_convolution_is_one_grouped_convolution_and_so_are_its_gradients():
-    torch.manual_seed(0)
-    x, weight, style = torch.randn(4, 6, 5, 5), torch.randn(3, 6, 3, 3), torch.randn(4, 6) + 1
-    ours = [tensor.clone().requires_grad_() for tensor in (x, weight, style)]
-    theirs = [tensor.clone().requires_grad_() for tensor in (x, weight, style)]
-    own = theirs[1] * theirs[2][:, None, :, None, None]  # (4, 3, 6, 3, 3)
-    own = own / own.square().sum(dim=(2, 3, 4), keepdim=True).sqrt()
-    grouped = F.conv2d(theirs[0].reshape(1, 24, 5, 5), own.reshape(12, 6, 3, 3), padding=1, groups=4)
-    direction = torch.randn(4, 3, 5, 5)
-    (modulated_convolution(*ours) * direction).sum().backward()
-    (grouped.reshape(4, 3, 5, 5) * direction).sum().backward()
-    for mine, other in zip(ours, theirs, strict=True):
-        torch.testing.assert_close(mine.grad, other.grad, rtol=1e-4, atol=1e-5)
-
-
-@pytest.mark.parametrize("scale", [1e-2, 1.0, 1e3])
-def test_demodulation_gives_unit_variance_whatever_the_style(scale):
-    torch.manual_seed(0)
-    style = scale * (torch.randn(4, 64) + 1)
-    out = modulated_convolution(torch.randn(4, 64, 40, 40), torch.randn(16, 64, 3, 3), style)
-    inside = out[:, :, 1:-1, 1:-1]  # the padding at the border has no variance
-    torch.testing.assert_close(inside.square().mean(dim=(2, 3)), torch.ones(4, 16), rtol=0, atol=0.15)
-    assert inside.square().mean().item() == pytest.approx(1, abs=0.02)
-    twice = modulated_convolution(torch.ones(1, 2, 3, 3), torch.ones(1, 2, 3, 3), torch.ones(1, 2), gain=2.0)
-    assert twice[0, 0, 1, 1].item() == pytest.approx(2 * 18 / math.sqrt(18), rel=1e-5)
-
-
-def test_half_precision_holds_what_large_styles_and_weights_make():
-    torch.manual_seed(0)
-    x, weight, style = torch.randn(2, 512, 4, 4), 4 * torch.randn(8, 512, 3, 3), 100 * torch.randn(2, 512)
-    style = style / style.norm(dim=1, keepdim=True)  # what the function does first, in whatever precision
-    products = F.conv2d(x * style[:, :, None, None], weight, padding=1)
-    assert products.abs().max() < 65504 / 100
-    assert F.linear(style.square(), weight.square().sum(dim=(2, 3))).max() < 65504 / 100
-
-
-def test_doubling_is_the_paper_s_filter_inside():
-    torch.manual_seed(0)
-    x = torch.randn(2, 3, 6, 5)
-    spread = torch.zeros(2, 3, 12, 10)
-    spread[:, :, ::2, ::2] = x
-    taps = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 4
-    kernel = torch.outer(taps, taps).expand(3, 1, 4, 4)
-    filtered = F.conv2d(F.pad(spread, (2, 1, 2, 1)), kernel, groups=3)
-    torch.testing.assert_close(doubled(x)[:, :, 1:-1, 1:-1], filtered[:, :, 1:-1, 1:-1], rtol=0, atol=1e-6)
-
-
-def test_the_mapping_sees_only_the_direction_of_z():
-    mapping = Mapping(6, 8, 2, classes=0)
-    z = torch.randn(4, 6)
-    torch.testing.assert_close(mapping(z), mapping(37 * z), rtol=1e-5, atol=1e-6)
-    assert not torch.allclose(mapping(z), mapping(-z))
-
-
-def test_a_fresh_mapping_keeps_the_variance():
-    torch.manual_seed(0)
-    w = Mapping(512, 512, 8, classes=0)(torch.randn(64, 512))
-    assert w.square().mean().item() == pytest.approx(1, abs=0.3)
-
-
-def test_mapping_weights_learn_a_hundredth_as_fast():
-    torch.manual_seed(0)
-    slow, fast = Mapping(6, 8, 1, classes=0), Mapping(6, 8, 1, classes=0, rate=1.0)
-    with torch.no_grad():
-        slow.layers[0].weight.copy_(fast.layers[0].weight * 100)
-    z = torch.randn(64, 6)
-    before = fast(z)
-    torch.testing.assert_close(slow(z), before)
-    for mapping in (slow, fast):
-        with torch.no_grad():
-            for parameter in mapping.parameters():
-                parameter.add_(0.01)  # a step of Adam
-    moved = (slow(z) - before).norm() / (fast(z) - before).norm()
-    assert moved.item() == pytest.approx(0.01, rel=0.05)
-
-
-def test_classes_change_the_style_and_no_label_is_none_of_them():
-    mapping = Mapping(6, 8, 2, classes=3)
-    z = torch.randn(1, 6).expand(4, -1)
-    w = torch.cat([mapping(z[:3], torch.arange(3)), mapping(z[:1])])
-    assert all(not torch.allclose(w[a], w[b]) for a in range(4) for b in range(a))
 
 
 def test_a_conditional_discriminator_scores_each_class_differently():
@@ -236,17 +136,6 @@ def test_a_spec_with_noise_of_another_network_is_refused():
     build_generator(replace(SPEC, noise=right))
     with pytest.raises(SpecError, match=f"style takes {right} noise values at this size, not 7"):
         build_generator(replace(SPEC, noise=7))
-
-
-@pytest.mark.parametrize("rate", [1.0, 0.02])
-def test_noise_is_scaled_by_a_strength_that_starts_at_zero(rate):
-    layer = StyledConvolution(4, 4, 8, 5, 5, noise_rate=rate)
-    x, w = torch.randn(2, 4, 5, 5), torch.randn(2, 8)
-    with torch.no_grad():
-        assert torch.equal(layer(x, w), layer.eval()(x, w))
-        layer.strength.fill_(0.5)
-        expected = modulated_convolution(x, layer.weight, layer.style(w), math.sqrt(2)) + rate * layer.noise / 2
-        torch.testing.assert_close(layer(x, w), F.leaky_relu(expected, 0.2))
 
 
 @torch.no_grad()
