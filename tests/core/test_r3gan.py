@@ -257,6 +257,18 @@ def test_fresh_weights_vary_as_fix_up_says():
     assert discriminator.base.std().item() == pytest.approx(1 / 4, rel=0.05)  # over the root of 16 positions
 
 
+def test_a_discriminator_ends_as_wide_as_its_last_maps():
+    spec = GeneratorSpec("r3gan", 8, 8, 3, 5, classes=("a", "b", "c"))
+    network = build_discriminator("r3gan", spec, OPTIONS)
+    assert (network.feature_dim, network.base.shape, network.last.weight.shape) == (8, (8, 4, 4), (1, 8))
+    assert network.embed.weight.shape == (3, 8)
+
+
+def test_without_classes_there_is_nothing_to_embed():
+    assert build_generator(spec_of()).embed is None
+    assert build_discriminator("r3gan", spec_of(), SMALL).embed is None
+
+
 def test_a_filter_is_made_anew_and_not_saved():
     assert Downsample().state_dict() == {}
 
