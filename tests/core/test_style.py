@@ -6,12 +6,13 @@ from itertools import pairwise
 
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional as F
 
 from core.errors import SpecError
 from core.networks import build_discriminator, build_generator
 from core.networks.layers import doubled
-from core.networks.style import MEMORY
+from core.networks.style import MEMORY, HalvingBlock
 from core.spec import GeneratorSpec
 from tests.core.filled import filled
 
@@ -239,6 +240,20 @@ def test_a_discriminator_halves_compares_connects_and_scores():
     assert all(name.startswith("halve.") for name in saved)
     assert network.feature_dim == 16
     assert build_discriminator("style", SPEC, {"width": 4}).classes is None
+
+
+@torch.no_grad()
+def test_a_halving_block_is_the_sum_of_its_two_ways_over_root_2():
+    torch.manual_seed(0)
+    block = HalvingBlock(2, 3)
+    nn.init.normal_(block.first.bias)
+    nn.init.normal_(block.second.bias)
+    x = torch.randn(2, 2, 4, 6)
+    y = F.leaky_relu(F.conv2d(x, block.first.weight * math.sqrt(2 / 18), block.first.bias, padding=1), 0.2)
+    y = F.conv2d(F.avg_pool2d(y, 2), block.second.weight * math.sqrt(1 / 18), block.second.bias, padding=1)
+    shorter = F.conv2d(F.avg_pool2d(x, 2), block.skip.weight * math.sqrt(1 / 4))
+    torch.testing.assert_close(block(x), F.leaky_relu(y, 0.2) + shorter)
+    assert block.skip.bias is None
 
 
 def test_widths_never_exceed_eight_times_the_width():

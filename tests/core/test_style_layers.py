@@ -8,7 +8,6 @@ from torch import nn
 from torch.nn import functional as F
 
 from core.networks.layers import doubled
-from core.networks.style import HalvingBlock
 from core.networks.style_layers import (
     Mapping,
     StyledConvolution,
@@ -131,20 +130,6 @@ def test_a_style_of_nothing_gives_nothing_and_finite_gradients():
     assert torch.equal(out, torch.zeros(1, 3, 3, 3))
     out.sum().backward()
     assert all(tensor.grad.isfinite().all() for tensor in (x, weight, style))
-
-
-@torch.no_grad()
-def test_a_halving_block_is_the_sum_of_its_two_ways_over_root_2():
-    torch.manual_seed(0)
-    block = HalvingBlock(2, 3)
-    nn.init.normal_(block.first.bias)
-    nn.init.normal_(block.second.bias)
-    x = torch.randn(2, 2, 4, 6)
-    y = F.leaky_relu(F.conv2d(x, block.first.weight * math.sqrt(2 / 18), block.first.bias, padding=1), 0.2)
-    y = F.conv2d(F.avg_pool2d(y, 2), block.second.weight * math.sqrt(1 / 18), block.second.bias, padding=1)
-    shorter = F.conv2d(F.avg_pool2d(x, 2), block.skip.weight * math.sqrt(1 / 4))
-    torch.testing.assert_close(block(x), F.leaky_relu(y, 0.2) + shorter)
-    assert block.skip.bias is None
 
 
 def reference(x, weight, style):
