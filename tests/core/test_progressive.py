@@ -2,6 +2,7 @@
 
 import copy
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -13,7 +14,8 @@ from torch.nn import functional as F
 from core.checkpoint import load_generator, save_generator
 from core.errors import SpecError
 from core.networks import build_discriminator, build_generator
-from core.networks.progressive import LEVEL, at_age, at_level, enlarged, reduced
+from core.networks.progressive import LEVEL, at_age, at_level, enlarged, level_widths, reduced
+from core.sizes import plan_size
 from core.spec import GeneratorSpec
 from tests.core.filled import filled
 
@@ -168,22 +170,30 @@ def test_labels_and_codes_change_the_image_and_are_optional():
     assert generator(z).shape == images[0].shape
 
 
-def test_a_label_shifts_the_score_by_its_projection(discriminator):
-    spec = discriminator.spec
-    images = torch.randn(4, spec.channels, spec.height, spec.width)
-    if not spec.classes:
-        assert torch.equal(discriminator(images, torch.zeros(4, dtype=torch.int64)), discriminator(images))
-        return
-    plain, first, second = (discriminator(images, label) for label in (None, *torch.tensor([[0] * 4, [1] * 4])))
-    assert (first - second).abs().min() > 1e-4
-    discriminator.embed.weight.mul_(-1)
-    torch.testing.assert_close(discriminator(images, torch.zeros(4, dtype=torch.int64)), 2 * plain - first)
+def test_widths_double_downwards_and_have_limits():
+    size = plan_size(32, 32)
+    assert level_widths(size, 4, 16) == [16, 16, 8, 4]
+    assert level_widths(size, 1, 1024) == [8, 4, 2, 1]
+    assert level_widths(size, 1024, 1) == [1, 1, 1, 1]
+    for name, value in product(("width", "widest"), (0, 1025)):
+        with pytest.raises(SpecError, match=f"^{name} must be 1 to 1024, not {value}"):
+            build_generator(replace(SPECS["square RGBA"], options={name: value}))
 
 
-@pytest.mark.parametrize("options", [{"width": 0}, {"widest": 0}, {"width": 4096}])
-def test_widths_that_cannot_be_are_refused(options):
-    with pytest.raises(SpecError, match="must be 1 to 1024"):
-        build_generator(replace(SPECS["square RGBA"], options=options))
+def test_a_base_is_as_wide_as_its_level():
+    spec = GeneratorSpec("progressive", 16, 16, 3, 8, classes=("a", "b"))
+    network = build_discriminator("progressive", spec, {"width": 4})
+    assert (network.feature_dim, network.last.weight.shape, network.embed.weight.shape) == (16, (1, 16), (2, 16))
+    assert build_generator(SPECS["square RGBA"]).embed is None
+
+
+def test_growth_counts_in_65_536ths_of_a_level_and_an_exporter_sees_what_was_noted(generator, monkeypatch):
+    generator.grow(65_536 + 16_384)
+    assert generator.stage() == (1, 0.25)
+    assert generator.train().training
+    monkeypatch.setattr(torch.compiler, "is_exporting", lambda: True)
+    generator.grow(0)  # there it is a symbol, and cannot be read
+    assert generator.stage() == (1, 0.25)
 
 
 @given(st.integers(1, 3), st.integers(1, 5), st.integers(1, 4), st.integers(0, 3), st.integers(0, 10_000))
@@ -192,7 +202,9 @@ def test_reduction_is_numpy_s_block_mean(n, h, w, halvings, seed):
     factor = 1 << halvings
     images = np.random.RandomState(seed).uniform(-1, 1, (n, 3, h * factor, w * factor)).astype(np.float32)
     blocks = images.astype(np.float64).reshape(n, 3, h, factor, w, factor).mean(axis=(3, 5))
-    np.testing.assert_allclose(reduced(torch.from_numpy(images), factor).numpy(), blocks, atol=1e-6, rtol=0)
+    given = torch.from_numpy(images)
+    np.testing.assert_allclose(reduced(given, factor).numpy(), blocks, atol=1e-6, rtol=0)
+    assert (reduced(given, factor) is given) == (factor == 1)
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
