@@ -130,10 +130,10 @@ def initialise(module: nn.Module) -> None:
         nn.init.zeros_(module.bias)
 
 
-def check_width(width: int) -> None:
-    """Raise SpecError for a width that no network of ours has."""
+def check_width(width: int, option: str = "width") -> None:
+    """Raise SpecError, naming the ``option``, for a width that no network of ours has."""
     if not 1 <= width <= 1024:
-        raise SpecError(f"width must be 1 to 1024, not {width}")
+        raise SpecError(f"{option} must be 1 to 1024, not {width}")
 
 
 def _widened(width: int, doublings: int) -> int:

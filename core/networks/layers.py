@@ -123,8 +123,7 @@ def parted(x: Tensor, widths: Sequence[int]) -> list[Tensor]:
 
     By slices: ONNX changed its Split in opset 18, and no converter leads back to the 15 that older runtimes need.
     """
-    ends = list(accumulate(widths))
-    return [x[:, end - width : end] for width, end in zip(widths, ends, strict=True)]
+    return [x[:, end - width : end] for width, end in zip(widths, accumulate(widths), strict=True)]
 
 
 def beside(

@@ -115,8 +115,9 @@ class Block(nn.Module):
     def __init__(self, width: int, expansion: int, group: int, depth: int) -> None:
         super().__init__()
         inner = width * expansion
-        # A width that the group does not divide, as after scaling a preset, gets the largest group that fits both.
-        groups = inner // math.gcd(inner, group) if group else 1
+        # A width that the group does not divide, as after scaling a preset, gets the largest group that fits both;
+        # with a group of 0 that is the whole width.
+        groups = inner // math.gcd(inner, group)
         gain = GAIN * depth**-0.25
         self.layers = nn.Sequential(
             _convolution(width, inner, 1, gain),

@@ -27,15 +27,19 @@ class Spectral(nn.Module):
         """``weight`` ``(outputs, …)`` divided by its norm."""
         if not self.training:
             return weight / self.norm
-        rows = weight.float().flatten(1)
+        with torch.autocast(weight.device.type, enabled=False):  # bfloat16 would be off by up to 0.4 %
+            norm = self._step(weight.flatten(1))
+        return weight / norm
+
+    def _step(self, rows: Tensor) -> Tensor:
+        """The norm of ``rows``, after one step of power iteration."""
         with torch.no_grad():
             right = F.normalize(rows.T @ self.direction, dim=0)
             left = F.normalize(rows @ right, dim=0)
             self.direction.copy_(left)
         norm = left @ rows @ right  # through which gradients pass, but not through the directions
-        with torch.no_grad():
-            self.norm.copy_(norm)
-        return weight / norm
+        self.norm.copy_(norm.detach())
+        return norm
 
 
 class SpectralConv2d(nn.Conv2d):

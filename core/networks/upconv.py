@@ -61,7 +61,7 @@ class UpConvDiscriminator(Discriminator):
 
     def __init__(self, spec: GeneratorSpec, width: int = 64, dense: int = 256) -> None:
         check_width(width)
-        check_width(dense)
+        check_width(dense, "dense")
         size = spec.size
         super().__init__(spec, dense)
         self.label = LabelMap(len(spec.classes), spec.height, spec.width) if spec.classes else None

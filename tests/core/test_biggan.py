@@ -1,5 +1,7 @@
 """BigGAN's parts against their equations."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -46,6 +48,7 @@ def test_a_generator_block_doubles_on_both_ways():
     y = used(block.second)(F.relu(block.norms[1](used(block.first)(y), condition)))
     shorter = used(block.skip)(x).repeat_interleave(2, 2).repeat_interleave(2, 3)
     torch.testing.assert_close(block(x, condition), y + shorter, rtol=1e-4, atol=1e-5)
+    assert len(list(block.parameters())) == 4 + 6  # of the norms and of the convolutions
     assert [layer.kernel_size for layer in (block.first, block.second, block.skip)] == [(3, 3), (3, 3), (1, 1)]
 
 
@@ -74,6 +77,7 @@ def test_attention_gathers_by_a_softmax_over_every_second_position():
     layers = (attention.query, attention.key, attention.value, attention.out)
     assert [tuple(layer.weight.shape[:2]) for layer in layers] == [(2, 16), (2, 16), (8, 16), (16, 8)]
     assert all(layer.bias is None for layer in layers)
+    assert "strength" in dict(attention.named_parameters())
 
     query, key, value, out = (layer.weight[:, :, 0, 0] for layer in layers)
     expected = x.clone()
@@ -101,14 +105,42 @@ def test_each_block_is_steered_by_its_own_part_beside_the_class():
     for attention in generator.attend:
         if isinstance(attention, Attention):
             attention.strength.fill_(1.0)
-    z, label = torch.randn(2, 8), torch.tensor([1, 0])
+    z, label = torch.randn(3, 8), torch.tensor([1, 0, 1])
     for given in (label, None):
-        kind = torch.zeros(2, 3) if given is None else generator.embed.weight[given]
-        x = (z[:, :4] @ generator.project.weight.T + generator.project.bias).reshape(2, 8, 4, 4)
+        kind = torch.zeros(3, 3) if given is None else generator.embed.weight[given]
+        x = (z[:, :4] @ generator.project.weight.T + generator.project.bias).reshape(3, 8, 4, 4)
         x = generator.attend[0](generator.blocks[0](x, torch.cat([z[:, 4:6], kind], dim=1)))
         x = generator.attend[1](generator.blocks[1](x, torch.cat([z[:, 6:], kind], dim=1)))
-        expected = torch.tanh(generator.last(x))
-        torch.testing.assert_close(generator(z, given), expected, rtol=1e-4, atol=1e-5)
+        norm, last = generator.last[0], generator.last[2]
+        x = F.relu(F.batch_norm(x, norm.running_mean, norm.running_var, norm.weight, norm.bias))
+        torch.testing.assert_close(generator(z, given), torch.tanh(used(last)(x)), rtol=1e-4, atol=1e-5)
+
+
+def test_parts_have_the_widths_of_the_options():
+    with torch.device("meta"):
+        spec = GeneratorSpec("biggan", 96, 64, 3, 11, options={"width": 2, "embedding": 7, "attention": 0})
+        plain = build_generator(spec)
+        classy = build_generator(replace(spec, classes=("a", "b", "c")))
+        discriminator = build_discriminator("biggan", spec, {"width": 2, "attention": 0})
+        judge = build_discriminator("biggan", classy.spec, {"width": 2, "attention": 0})
+    assert plain.parts == classy.parts == [3, 2, 2, 2, 2]
+    assert plain.base == (8, 6, 4)
+    assert plain.project.weight.shape == (8 * 6 * 4, 3)
+    for generator, condition in ((plain, 2), (classy, 2 + 7)):
+        assert [shape_of(block.first) for block in generator.blocks] == [(8, 8, 3), (8, 8, 3), (4, 8, 3), (2, 4, 3)]
+        assert {norm.gain.in_features for block in generator.blocks for norm in block.norms} == {condition}
+        assert {norm.bias.in_features for block in generator.blocks for norm in block.norms} == {condition}
+        assert generator.last[0].num_features == 2
+        assert shape_of(generator.last[2]) == (3, 2, 3)
+    assert (plain.embed, discriminator.embed) == (None, None)
+    assert (classy.embed.weight.shape, judge.embed.weight.shape) == ((3, 7), (3, 8))
+    widths = [(2, 3, 3), (4, 2, 3), (8, 4, 3), (8, 8, 3), (8, 8, 3)]
+    assert [shape_of(block.first) for block in discriminator.blocks] == widths
+    assert (discriminator.feature_dim, discriminator.last.weight.shape) == (8, (1, 8))
+
+
+def shape_of(convolution):
+    return convolution.out_channels, convolution.in_channels, *{*convolution.kernel_size}
 
 
 @pytest.mark.parametrize(("attention", "places"), [(0, []), (8, [0]), (16, [1]), (32, [2])])
@@ -132,6 +164,7 @@ def test_a_discriminator_s_features_are_summed_and_its_score_is_projected():
     images, label = torch.randn(3, 3, 8, 8), torch.tensor([1, 0, 1])
     features = F.relu(blocks[1](blocks[0](images))).sum(dim=(2, 3))
     torch.testing.assert_close(discriminator.features(images), features)
+    assert discriminator.feature_dim == features.shape[1] == 4
     plain = features @ discriminator.last.weight[0] + discriminator.last.bias
     shown = (features * discriminator.embed.weight[label]).sum(dim=1)
     torch.testing.assert_close(discriminator(images, label), plain + shown, rtol=1e-4, atol=1e-4)
@@ -142,3 +175,11 @@ def test_a_latent_of_fewer_values_than_parts_is_refused():
     build_generator(GeneratorSpec("biggan", 16, 16, 3, 3, options={"width": 2}))
     with pytest.raises(SpecError, match="latent_dim is 2: 3 parts of it"):
         build_generator(GeneratorSpec("biggan", 16, 16, 3, 2, options={"width": 2}))
+
+
+def test_a_width_has_limits():
+    spec = GeneratorSpec("biggan", 8, 8, 3, 3)
+    for build in (lambda options: build_generator(replace(spec, options=options)),
+                  lambda options: build_discriminator("biggan", spec, options)):  # fmt: skip
+        with pytest.raises(SpecError, match="width must be 1 to 1024, not 0"):
+            build({"width": 0})

@@ -74,8 +74,23 @@ def test_equalised_layers_start_at_their_defaults():
     assert torch.equal(convolution.bias, torch.zeros(1000))
     assert convolution.weight.shape == (1000, 4, 3, 3)
     assert convolution.weight.std().item() == pytest.approx(1, rel=0.02)
+    for layer in (linear, convolution):
+        assert dict(layer.named_parameters()).keys() == {"weight", "bias"}
     assert EqualisedLinear(16, 3, bias=False).bias is None
     assert EqualisedConv2d(4, 2, 3, bias=False).bias is None
+
+
+def test_a_rate_of_2_and_none_for_a_bias_that_is_not_there():
+    torch.manual_seed(0)
+    fast, bare = EqualisedLinear(4, 3, rate=2.0, start=0.5), EqualisedLinear(4, 3, rate=0.01, bias=False)
+    x = torch.randn(2, 4)
+    torch.testing.assert_close(fast(x), x @ (fast.weight * 2 / 2).T + 0.5)
+    torch.testing.assert_close(bare(x), x @ (bare.weight * 0.01 / 2).T)
+
+
+def test_padding_keeps_the_size_whatever_the_kernel():
+    for kernel in (1, 3, 5, 7):
+        assert EqualisedConv2d(2, 3, kernel)(torch.zeros(1, 2, 8, 9)).shape == (1, 3, 8, 9)
 
 
 def test_pixel_norm_by_hand():
@@ -141,11 +156,12 @@ def test_latent_class_and_codes_lie_beside_each_other(classes, codes, width):
     assert beside(z, spec, embed, None, given).tolist() == [[1.0, 2.0, *none, *more]]
     assert beside(z, spec, None, label, given).tolist() == [[1.0, 2.0, *none, *more]]
     assert beside(z, spec, embed, label, None).tolist() == [[1.0, 2.0, *kind, *nothing]]
+    assert (beside(z, spec, embed, label, given) is z) == (width == 2)  # or a graph has a join of one
 
 
 def test_a_projection_by_hand_and_nothing_without_a_class():
-    features, embed = torch.tensor([[1.0, 2.0], [3.0, 4.0]]), nn.Embedding.from_pretrained(torch.tensor([[5.0, -6.0]]))
-    label = torch.tensor([0, 0])
-    assert projection(features, embed, label).tolist() == [5 - 12, 15 - 24]
-    assert projection(features, embed, None).tolist() == [0, 0]
-    assert projection(features, None, label).tolist() == [0, 0]
+    features = torch.tensor([[1.0, 2.0], [3.0, 4.0], [0.5, 1.0]])
+    embed, label = nn.Embedding.from_pretrained(torch.tensor([[5.0, -6.0]])), torch.tensor([0, 0, 0])
+    assert projection(features, embed, label).tolist() == [5 - 12, 15 - 24, 2.5 - 6]
+    assert projection(features, embed, None).tolist() == [0, 0, 0]
+    assert projection(features, None, label).tolist() == [0, 0, 0]

@@ -1,7 +1,10 @@
 """Every family in the dicts, three sizes: a generator and a discriminator that can be trained, saved and loaded."""
 
+import inspect
+
 import pytest
 import torch
+from torch import nn
 
 from core.checkpoint import load_generator, save_generator
 from core.errors import SpecError
@@ -21,6 +24,37 @@ TINY = {
 TINY_DISCRIMINATOR = {"dcgan": {"width": 4}, "progressive": {"width": 8, "widest": 16}, "style": {"width": 4}}
 TINY_DISCRIMINATOR["r3gan"] = TINY["r3gan"]
 BATCH = 3
+# What a spec that names no options was trained with: saved generators load with these, so they stay as they are.
+DEFAULTS = {
+    "biggan": {"width": 64, "embedding": 64, "attention": 16},
+    "dcgan": {"width": 64, "upsample": "transposed", "slope": 0.0, "momentum": 0.1, "extra": 0},
+    "mlp": {"width": 256, "blocks": 3},
+    "progressive": {"width": 64, "widest": 512},
+    "r3gan": {"width": 384, "widest": 2, "blocks": 2, "expansion": 2, "group": 16},
+    "stacked": {"width": 32, "features": 128},
+    "style": {"width": 64, "style_dim": 512, "mapping_layers": 8, "noise_rate": 1.0},
+    "upconv": {"width": 64},
+}
+DISCRIMINATOR_DEFAULTS = {
+    "biggan": {"width": 64, "attention": 16},
+    "dcgan": {"width": 64, "norm": "batch", "minibatch_std": False, "momentum": 0.1},
+    "mlp": {"width": 512, "blocks": 2},
+    "progressive": {"width": 64, "widest": 512},
+    "r3gan": DEFAULTS["r3gan"],
+    "stacked": {"width": 32},
+    "style": {"width": 64},
+    "upconv": {"width": 64, "dense": 256},
+}
+LEARNS = {  # what changes the image besides the latent
+    "biggan": (True, False),
+    "dcgan": (True, True),
+    "mlp": (True, True),
+    "progressive": (True, False),
+    "r3gan": (True, False),
+    "stacked": (True, False),
+    "style": (True, False),
+    "upconv": (True, True),
+}
 
 
 def spec_of(family, size, **changes) -> GeneratorSpec:
@@ -135,6 +169,31 @@ def test_the_same_random_state_builds_the_same_network(generator):
     assert all(torch.equal(a, b) for a, b in zip(again.parameters(), generator.parameters(), strict=True))
 
 
+@pytest.fixture(scope="module", params=GENERATORS)
+def by_default(request):
+    """A generator and a discriminator without options, and without memory."""
+    with torch.device("meta"):
+        spec = spec_of(request.param, "square RGBA", options={})
+        return build_generator(spec), build_discriminator(request.param, spec, {})
+
+
+def test_options_have_the_defaults_that_saved_networks_were_trained_with(by_default):
+    for network, defaults in zip(by_default, (DEFAULTS, DISCRIMINATOR_DEFAULTS), strict=True):
+        options = list(inspect.signature(type(network)).parameters.values())[1:]  # after the spec
+        assert {each.name: each.default for each in options} == defaults[by_default[0].spec.family]
+
+
+def test_a_family_says_what_its_images_follow(by_default):
+    generator, _ = by_default
+    assert (generator.learns_classes, generator.learns_codes) == LEARNS[generator.spec.family]
+
+
+def test_activations_work_in_place(by_default):
+    """A map kept twice is half the memory of a network."""
+    rectifiers = [m for network in by_default for m in network.modules() if isinstance(m, nn.ReLU | nn.LeakyReLU)]
+    assert all(each.inplace for each in rectifiers) or by_default[0].spec.family == "progressive"
+
+
 @pytest.mark.parametrize("upsample", ["transposed", "nearest"])
 def test_dcgan_upsamples_both_ways(upsample):
     spec = spec_of("dcgan", "tall RGB", options={"width": 4, "upsample": upsample})
@@ -164,6 +223,20 @@ def test_dcgan_discriminator_options():
 def test_what_cannot_be_built_says_why(family, options, reason):
     with pytest.raises(SpecError, match=reason):
         build_generator(GeneratorSpec(family, 32, 32, 4, 8, options=options))
+
+
+def test_an_option_looks_like_its_default():
+    spec = GeneratorSpec("dcgan", 16, 16, 1, 8)
+    for options in ({"momentum": 1}, {"momentum": 0.5}, {"minibatch_std": True}, {"norm": "layer"}):
+        build_discriminator("dcgan", spec, {"width": 4, **options})
+    wrong = {"momentum": ("0.1", True, None), "minibatch_std": (1, 0.0, "yes"), "norm": (1, True), "width": (4.0, True)}
+    for name, value in ((name, value) for name, values in wrong.items() for value in values):
+        with pytest.raises(SpecError, match=f"^dcgan's option {name} is {value!r}: it must look like "):
+            build_discriminator("dcgan", spec, {name: value})
+    with pytest.raises(SpecError, match=r"^dcgan has no option 'spec': it has width, norm, minibatch_std, momentum$"):
+        build_discriminator("dcgan", spec, {"spec": 1})
+    with pytest.raises(SpecError, match=r"^there is no network family 'none': choose from biggan, dcgan, mlp, prog"):
+        build_discriminator("none", spec, {})
 
 
 def test_minibatch_standard_deviation_by_hand():

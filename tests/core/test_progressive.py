@@ -2,12 +2,14 @@
 
 import copy
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.nn import functional as F
 
 from core.checkpoint import load_generator, save_generator
 from core.errors import SpecError
@@ -15,6 +17,7 @@ from core.networks import build_discriminator, build_generator
 from core.networks.progressive import LEVEL, at_age, at_level, enlarged, level_widths, reduced
 from core.sizes import plan_size
 from core.spec import GeneratorSpec
+from tests.core.filled import filled
 
 SPECS = {
     "square RGBA": GeneratorSpec("progressive", 32, 32, 4, 8, options={"width": 4, "widest": 16}),
@@ -167,27 +170,30 @@ def test_labels_and_codes_change_the_image_and_are_optional():
     assert generator(z).shape == images[0].shape
 
 
-def test_a_label_shifts_the_score_by_its_projection(discriminator):
-    spec = discriminator.spec
-    images = torch.randn(4, spec.channels, spec.height, spec.width)
-    if not spec.classes:
-        assert torch.equal(discriminator(images, torch.zeros(4, dtype=torch.int64)), discriminator(images))
-        return
-    plain, first, second = (discriminator(images, label) for label in (None, *torch.tensor([[0] * 4, [1] * 4])))
-    assert (first - second).abs().min() > 1e-4
-    discriminator.embed.weight.mul_(-1)
-    torch.testing.assert_close(discriminator(images, torch.zeros(4, dtype=torch.int64)), 2 * plain - first)
+def test_widths_double_downwards_and_have_limits():
+    size = plan_size(32, 32)
+    assert level_widths(size, 4, 16) == [16, 16, 8, 4]
+    assert level_widths(size, 1, 1024) == [8, 4, 2, 1]
+    assert level_widths(size, 1024, 1) == [1, 1, 1, 1]
+    for name, value in product(("width", "widest"), (0, 1025)):
+        with pytest.raises(SpecError, match=f"^{name} must be 1 to 1024, not {value}"):
+            build_generator(replace(SPECS["square RGBA"], options={name: value}))
 
 
-def test_the_paper_s_widths():
-    # Table 2: 512 up to 32x32, then halved to 16 at 1024x1024.
-    assert level_widths(plan_size(1024, 1024), 16, 512) == [512, 512, 512, 512, 256, 128, 64, 32, 16]
+def test_a_base_is_as_wide_as_its_level():
+    spec = GeneratorSpec("progressive", 16, 16, 3, 8, classes=("a", "b"))
+    network = build_discriminator("progressive", spec, {"width": 4})
+    assert (network.feature_dim, network.last.weight.shape, network.embed.weight.shape) == (16, (1, 16), (2, 16))
+    assert build_generator(SPECS["square RGBA"]).embed is None
 
 
-@pytest.mark.parametrize("options", [{"width": 0}, {"widest": 0}, {"width": 4096}])
-def test_widths_that_cannot_be_are_refused(options):
-    with pytest.raises(SpecError, match="must be 1 to 1024"):
-        build_generator(replace(SPECS["square RGBA"], options=options))
+def test_growth_counts_in_65_536ths_of_a_level_and_an_exporter_sees_what_was_noted(generator, monkeypatch):
+    generator.grow(65_536 + 16_384)
+    assert generator.stage() == (1, 0.25)
+    assert generator.train().training
+    monkeypatch.setattr(torch.compiler, "is_exporting", lambda: True)
+    generator.grow(0)  # there it is a symbol, and cannot be read
+    assert generator.stage() == (1, 0.25)
 
 
 @given(st.integers(1, 3), st.integers(1, 5), st.integers(1, 4), st.integers(0, 3), st.integers(0, 10_000))
@@ -196,7 +202,9 @@ def test_reduction_is_numpy_s_block_mean(n, h, w, halvings, seed):
     factor = 1 << halvings
     images = np.random.RandomState(seed).uniform(-1, 1, (n, 3, h * factor, w * factor)).astype(np.float32)
     blocks = images.astype(np.float64).reshape(n, 3, h, factor, w, factor).mean(axis=(3, 5))
-    np.testing.assert_allclose(reduced(torch.from_numpy(images), factor).numpy(), blocks, atol=1e-6, rtol=0)
+    given = torch.from_numpy(images)
+    np.testing.assert_allclose(reduced(given, factor).numpy(), blocks, atol=1e-6, rtol=0)
+    assert (reduced(given, factor) is given) == (factor == 1)
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
@@ -220,3 +228,72 @@ def test_transparent_pixels_bring_no_colour_into_a_smaller_image():
     straight = torch.tensor([[[[255, 0, 0, 255], [9, 250, 9, 0]], [[255, 0, 0, 255], [0, 0, 0, 0]]]], dtype=torch.uint8)
     mean = to_pixels(reduced(to_values(straight, (-1.0, 1.0)), 2), (-1.0, 1.0))
     assert mean.flatten().tolist() == [255, 0, 0, 128]
+
+
+class Saved(dict):
+    """Weights by name, each to be used once, as Karras et al. 2018 scale them (section 4.1)."""
+
+    def weight(self, name, gain=2**0.5):
+        value = self.pop(f"{name}.weight")
+        return value * gain / value[0].numel() ** 0.5
+
+    def convolved(self, x, name, gain=2**0.5):
+        weight = self.weight(name, gain)
+        return F.conv2d(x, weight, self.pop(f"{name}.bias"), padding=weight.shape[-1] // 2)
+
+
+def even(x):
+    """Features of each position, of mean square 1 (section 4.2)."""
+    return x / (x.square().mean(dim=1, keepdim=True) + 1e-8).sqrt()
+
+
+def leaky(x):
+    return F.leaky_relu(x, 0.2)
+
+
+@torch.no_grad()
+def test_a_generator_in_a_fade_is_its_layers_one_after_the_other():
+    spec = replace(SPECS["tall RGB"], codes=2)
+    network = build_generator(spec)
+    saved = Saved(filled(network))
+    network.grow(LEVEL + LEVEL // 4)
+    z, label, codes = torch.randn(3, 8), torch.tensor([1, 0, 1]), torch.randn(3, 2)
+    x = torch.cat([even(z), even(saved.pop("embed.weight")[label]), codes], dim=1)
+    x = leaky(F.linear(x, saved.weight("project"), saved.pop("project.bias"))).reshape(3, 16, 6, 4)
+    x = even(leaky(saved.convolved(even(x), "base_block.2")))
+    images = []
+    for level, width in ((0, 16), (1, 16)):
+        x = x.repeat_interleave(2, 2).repeat_interleave(2, 3)
+        x = even(leaky(saved.convolved(x, f"blocks.{level}.1")))
+        x = even(leaky(saved.convolved(x, f"blocks.{level}.4")))
+        assert x.shape == (3, width, 12 << level, 8 << level)
+        images.append(saved.convolved(x, f"to_image.{level + 1}", 0.5))
+    older, newer = images
+    expected = 0.75 * older.repeat_interleave(2, 2).repeat_interleave(2, 3) + 0.25 * newer
+    torch.testing.assert_close(network.paint(network.mapping(z), label, codes), expected, rtol=1e-4, atol=1e-5)
+    assert {name.rpartition(".")[0] for name in saved} == {"to_image.0", "to_image.3", "blocks.2.1", "blocks.2.4"}
+
+
+@torch.no_grad()
+def test_a_discriminator_in_a_fade_is_its_layers_one_after_the_other():
+    spec = SPECS["tall RGB"]
+    network = build_discriminator("progressive", spec, spec.options)
+    saved = Saved(filled(network))
+    network.grow(LEVEL + LEVEL // 4)
+    images, label = torch.randn(3, 3, 24, 16), torch.tensor([1, 0, 1])
+    x = leaky(saved.convolved(images, "from_image.2.0"))
+    x = leaky(saved.convolved(leaky(saved.convolved(x, "blocks.1.0")), "blocks.1.2"))
+    x = 0.25 * F.avg_pool2d(x, 2) + 0.75 * leaky(saved.convolved(F.avg_pool2d(images, 2), "from_image.1.0"))
+    x = leaky(saved.convolved(leaky(saved.convolved(x, "blocks.0.0")), "blocks.0.2"))
+    x = F.avg_pool2d(x, 2)
+    x = torch.cat([x, x.std(dim=0, correction=0).mean().expand(3, 1, 6, 4)], dim=1)
+    x = leaky(saved.convolved(x, "base_block.1"))
+    x = leaky(F.linear(x.flatten(1), saved.weight("base_block.4"), saved.pop("base_block.4.bias")))
+    torch.testing.assert_close(network.features(images), x, rtol=1e-4, atol=1e-5)
+    assert network.feature_dim == 16
+    plain = F.linear(x, saved.weight("last", 1.0), saved.pop("last.bias"))[:, 0]
+    torch.testing.assert_close(network(images), plain, rtol=1e-4, atol=1e-5)
+    shown = (x * saved.pop("embed.weight")[label]).sum(dim=1) / 4  # the root of 16 features
+    torch.testing.assert_close(network(images, label), plain + shown, rtol=1e-4, atol=1e-5)
+    unused = {"from_image.0.0", "from_image.3.0", "blocks.2.0", "blocks.2.2"}
+    assert {name.rpartition(".")[0] for name in saved} == unused

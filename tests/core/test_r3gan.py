@@ -1,14 +1,19 @@
 """R3GAN's parts: blocks that start as nothing, resampling against the slow way, variance within bounds."""
 
+import math
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from core.errors import SpecError
 from core.networks import build_discriminator, build_generator
 from core.networks.r3gan import Block, Downsample, R3GANDiscriminator, R3GANGenerator, Upsample
 from core.spec import GeneratorSpec
+from tests.core.filled import filled
 
 SMALL = {"width": 8, "widest": 4, "group": 4}
 
@@ -158,19 +163,6 @@ def test_classes_reach_both_networks():
         assert network.embed.weight.grad.abs().sum(dim=1).min() > 0
 
 
-def test_the_projection_adds_features_times_embedding():
-    spec = spec_of(classes=("cat", "dog"))
-    discriminator = build_discriminator("r3gan", spec, SMALL)
-    images, labels = torch.randn(4, 4, 32, 32), torch.tensor([0, 1, 1, 0])
-    with torch.no_grad():
-        scores = discriminator(images, labels)
-        difference = scores - discriminator(images, 1 - labels)
-        x = discriminator.stages(discriminator.image(images))
-        features = torch.einsum("nchw,chw->nc", x, discriminator.base)
-        apart = discriminator.embed.weight[labels] - discriminator.embed.weight[1 - labels]
-        torch.testing.assert_close(difference, (features * apart).sum(dim=1) / features.shape[1] ** 0.5)
-
-
 @pytest.mark.parametrize(("height", "width", "base"), [(28, 28, (7, 7)), (48, 32, (6, 4)), (20, 64, (5, 16))])
 def test_the_base_is_the_spec_s(height, width, base):
     generator = build_generator(spec_of(height, width))
@@ -178,16 +170,119 @@ def test_the_base_is_the_spec_s(height, width, base):
     assert generator(torch.randn(2, 16)).shape == (2, 4, height, width)
 
 
+def leaky(x):
+    return F.leaky_relu(x, 0.2)
+
+
+def blocked(x, saved, name, groups):
+    y = leaky(F.conv2d(x, saved.pop(f"{name}.0.weight"), saved.pop(f"{name}.0.bias")))
+    y = leaky(F.conv2d(y, saved.pop(f"{name}.2.weight"), saved.pop(f"{name}.2.bias"), padding=1, groups=groups))
+    return x + F.conv2d(y, saved.pop(f"{name}.4.weight"), saved.pop(f"{name}.4.bias"))
+
+
+DEEP = GeneratorSpec("r3gan", 32, 48, 3, 5, classes=("a", "b", "c"), codes=2)
+OPTIONS = {"width": 4, "widest": 3, "blocks": 2, "expansion": 3, "group": 6}
+WIDTHS = [4, 8, 12, 12]  # from the image to the base
+LABEL = torch.tensor([2, 0])
+
+
+@torch.no_grad()
+def test_a_generator_is_a_base_times_the_latent_then_blocks_and_doublings():
+    network = build_generator(replace(DEEP, options=OPTIONS))
+    saved = filled(network)
+    z, codes = torch.randn(2, 5), torch.randn(2, 2)
+    x = torch.cat([z, saved.pop("embed.weight")[LABEL], codes], dim=1) @ saved.pop("project.weight").T
+    x = torch.einsum("nc,chw->nchw", x, saved.pop("base"))
+    assert x.shape == (2, 12, 4, 6)
+    place = 0
+    for step, width in enumerate(WIDTHS[::-1]):
+        if step:
+            if f"stages.{place}.weight" in saved:
+                x = F.conv2d(x, saved.pop(f"stages.{place}.weight"))
+            x = F.interpolate(x, scale_factor=2.0, mode="bilinear")
+            place += 2
+        assert x.shape[1] == width
+        for _ in range(2):
+            x = blocked(x, saved, f"stages.{place}.layers", width * 3 // 6)
+            place += 1
+    expected = F.conv2d(x, saved.pop("image.weight"), saved.pop("image.bias"))
+    torch.testing.assert_close(network(z, LABEL, codes), expected, rtol=1e-4, atol=1e-4)
+    assert not saved
+
+
+@torch.no_grad()
+def test_a_discriminator_is_blocks_and_halvings_then_a_base_and_a_score():
+    network = build_discriminator("r3gan", DEEP, OPTIONS)
+    saved = filled(network)
+    images = torch.randn(2, 3, 32, 48)
+    x = F.conv2d(images, saved.pop("image.weight"), saved.pop("image.bias"))
+    place = 0
+    for step, width in enumerate(WIDTHS):
+        if step:
+            x = Downsample()(x)
+            if f"stages.{place + 1}.weight" in saved:
+                x = F.conv2d(x, saved.pop(f"stages.{place + 1}.weight"))
+            place += 2
+        assert x.shape[1] == width
+        for _ in range(2):
+            x = blocked(x, saved, f"stages.{place}.layers", width * 3 // 6)
+            place += 1
+    features = torch.einsum("nchw,chw->nc", x, saved.pop("base"))
+    torch.testing.assert_close(network.features(images), features, rtol=1e-4, atol=1e-4)
+    plain = features @ saved.pop("last.weight")[0]
+    torch.testing.assert_close(network(images), plain, rtol=1e-4, atol=1e-4)
+    shown = (features * saved.pop("embed.weight")[LABEL]).sum(dim=1) / 12**0.5
+    torch.testing.assert_close(network(images, LABEL), plain + shown, rtol=1e-4, atol=1e-4)
+    assert not saved
+    assert network.feature_dim == 12
+
+
+def test_fresh_weights_vary_as_fix_up_says():
+    """He's constant for the leak over the fourth root of the number of blocks; nothing from a block at first."""
+    torch.manual_seed(0)
+    spec = GeneratorSpec("r3gan", 16, 16, 3, 100, options={"width": 48, "group": 12})
+    generator, discriminator = build_generator(spec), build_discriminator("r3gan", spec, spec.options)
+    gain = math.sqrt(2 / 1.04) * 6**-0.25  # 2 blocks at each of 3 sizes
+    expected = {"layers.0": gain, "layers.2": gain, "layers.4": 0.0, "project": 1.0, "last": 1.0}
+    for network, image in ((generator, 0.5), (discriminator, 1.0)):
+        kinds = {**expected, "image": image}
+        for name, layer in network.named_modules():
+            if isinstance(layer, (nn.Linear, nn.Conv2d)):
+                kind = next((kind for kind in kinds if name.endswith(kind)), "")
+                deviation = kinds.get(kind, 1.0) / math.sqrt(layer.weight[0].numel())
+                tolerance = 4 / math.sqrt(2 * layer.weight.numel())
+                assert layer.weight.std().item() == pytest.approx(deviation, rel=tolerance, abs=1e-9), name
+                assert layer.bias is None or not layer.bias.any(), name
+    assert generator.base.std().item() == pytest.approx(1, rel=0.05)
+    assert discriminator.base.std().item() == pytest.approx(1 / 4, rel=0.05)  # over the root of 16 positions
+
+
+def test_a_discriminator_ends_as_wide_as_its_last_maps():
+    spec = GeneratorSpec("r3gan", 8, 8, 3, 5, classes=("a", "b", "c"))
+    network = build_discriminator("r3gan", spec, OPTIONS)
+    assert (network.feature_dim, network.base.shape, network.last.weight.shape) == (8, (8, 4, 4), (1, 8))
+    assert network.embed.weight.shape == (3, 8)
+
+
+def test_without_classes_there_is_nothing_to_embed():
+    assert build_generator(spec_of()).embed is None
+    assert build_discriminator("r3gan", spec_of(), SMALL).embed is None
+
+
+def test_a_filter_is_made_anew_and_not_saved():
+    assert Downsample().state_dict() == {}
+
+
 @pytest.mark.parametrize(
-    ("options", "reason"),
-    [
-        ({"width": 0}, "width must be 1 to 4096, not 0"),
-        ({"blocks": 0}, "blocks must be"),
-        ({"expansion": 9}, "expansion must be"),
-        ({"group": -1}, "group must be"),
-        ({"widest": 65}, "widest must be"),
-    ],
+    ("name", "least", "most"),
+    [("width", 1, 4096), ("widest", 1, 64), ("blocks", 1, 16), ("expansion", 1, 8), ("group", 0, 4096)],
 )
-def test_options_that_cannot_be_built_are_refused(options, reason):
-    with pytest.raises(SpecError, match=reason):
-        build_generator(GeneratorSpec("r3gan", 32, 32, 4, 16, options=options))
+def test_options_have_limits(name, least, most):
+    tiny = {"width": 1, "widest": 1, "blocks": 1, "expansion": 1, "group": 0}
+    spec = GeneratorSpec("r3gan", 8, 8, 3, 5)
+    with torch.device("meta"):
+        for value in (least, most):
+            build_discriminator("r3gan", spec, {**tiny, name: value})
+    for value in (least - 1, most + 1):
+        with pytest.raises(SpecError, match=f"{name} must be {least} to {most}, not {value}"):
+            build_discriminator("r3gan", spec, {**tiny, name: value})

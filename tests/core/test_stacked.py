@@ -1,6 +1,7 @@
 """A stack of two generators: what each part is given, and what a fresh one starts from."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from core.errors import SpecError
-from core.networks import build_generator
+from core.networks import build_discriminator, build_generator
 from core.networks.stacked import Encoder, FeatureDiscriminator, FeatureGenerator
 from core.spec import GeneratorSpec
 
@@ -64,6 +65,7 @@ def test_features_are_scored_by_projection_that_starts_at_nothing():
     shown = (hidden * network.embed.weight[label]).sum(dim=1)
     torch.testing.assert_close(network.score(hidden, label), plain + shown)
     assert FeatureDiscriminator(4, 6, 0).embed is None
+    assert [each.inplace for each in network.layers if isinstance(each, nn.LeakyReLU)] == [True, True]
 
 
 @torch.no_grad()
@@ -86,3 +88,21 @@ def test_a_stack_needs_two_values_and_some_features():
     for latent, features in ((1, 4), (2, 0), (2, 4097)):
         with pytest.raises(SpecError, match="a latent_dim of at least 2, and 1 to 4096 features"):
             build_generator(spec_of(latent=latent, features=features))
+
+
+def shapes(network):
+    return [tuple(p.shape) for p in network.parameters() if p.ndim > 1]
+
+
+def test_the_networks_of_images_are_dcgan_s_and_are_told_no_class():
+    spec = replace(spec_of(latent=7, features=9), codes=2)
+    lower, judge = build_generator(spec).lower, build_discriminator("stacked", spec, {"width": 2})
+    encoder = Encoder(spec, 2, 7)
+    plain = GeneratorSpec("dcgan", 16, 16, 3, 9 + 4, options={"width": 2})  # the base has the remainder of the latent
+    assert shapes(lower) == shapes(build_generator(plain))
+    assert (lower.spec.latent_dim, lower.spec.classes, lower.spec.codes, lower.spec.options) == (13, (), 0, {})
+    assert shapes(judge) == shapes(build_discriminator("dcgan", plain, {"width": 2}))
+    assert shapes(encoder) == [*shapes(judge)[:-1], (7, 64), (3, 7)]  # its score makes way for features and classes
+    for network in (judge, encoder.trunk):
+        assert network.label is None
+        assert isinstance(network.halve[1][1], nn.BatchNorm2d)

@@ -6,14 +6,15 @@ from itertools import pairwise
 
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional as F
 
 from core.errors import SpecError
 from core.networks import build_discriminator, build_generator
 from core.networks.layers import doubled
-from core.networks.style import MEMORY
-from core.networks.style_layers import Mapping, StyledConvolution, modulated_convolution
+from core.networks.style import MEMORY, HalvingBlock
 from core.spec import GeneratorSpec
+from tests.core.filled import filled
 
 TINY = {"width": 4, "style_dim": 8, "mapping_layers": 2}
 SPEC = GeneratorSpec("style", 16, 16, 4, 6, options=TINY)
@@ -30,105 +31,6 @@ def generator():
             if name.endswith(("strength", "bias")):
                 parameter.add_(torch.randn_like(parameter) / 2)
     return network
-
-
-def reference(x, weight, style):
-    """Equations 1 and 3 of Karras et al. 2020 as written: weights of its own for each row."""
-    rows = []
-    for row, scales in zip(x, style, strict=True):
-        own = weight * scales[None, :, None, None]
-        own = own / own.square().sum(dim=(1, 2, 3), keepdim=True).sqrt()
-        rows.append(F.conv2d(row[None], own, padding=1))
-    return torch.cat(rows)
-
-
-def test_modulated_convolution_is_a_convolution_with_weights_for_each_row():
-    torch.manual_seed(0)
-    x, weight, style = torch.randn(5, 6, 7, 4), torch.randn(3, 6, 3, 3), torch.randn(5, 6) + 1
-    torch.testing.assert_close(modulated_convolution(x, weight, style), reference(x, weight, style), rtol=0, atol=1e-5)
-
-
-def test_modulated_convolution_is_one_grouped_convolution_and_so_are_its_gradients():
-    torch.manual_seed(0)
-    x, weight, style = torch.randn(4, 6, 5, 5), torch.randn(3, 6, 3, 3), torch.randn(4, 6) + 1
-    ours = [tensor.clone().requires_grad_() for tensor in (x, weight, style)]
-    theirs = [tensor.clone().requires_grad_() for tensor in (x, weight, style)]
-    own = theirs[1] * theirs[2][:, None, :, None, None]  # (4, 3, 6, 3, 3)
-    own = own / own.square().sum(dim=(2, 3, 4), keepdim=True).sqrt()
-    grouped = F.conv2d(theirs[0].reshape(1, 24, 5, 5), own.reshape(12, 6, 3, 3), padding=1, groups=4)
-    direction = torch.randn(4, 3, 5, 5)
-    (modulated_convolution(*ours) * direction).sum().backward()
-    (grouped.reshape(4, 3, 5, 5) * direction).sum().backward()
-    for mine, other in zip(ours, theirs, strict=True):
-        torch.testing.assert_close(mine.grad, other.grad, rtol=1e-4, atol=1e-5)
-
-
-@pytest.mark.parametrize("scale", [1e-2, 1.0, 1e3])
-def test_demodulation_gives_unit_variance_whatever_the_style(scale):
-    torch.manual_seed(0)
-    style = scale * (torch.randn(4, 64) + 1)
-    out = modulated_convolution(torch.randn(4, 64, 40, 40), torch.randn(16, 64, 3, 3), style)
-    inside = out[:, :, 1:-1, 1:-1]  # the padding at the border has no variance
-    torch.testing.assert_close(inside.square().mean(dim=(2, 3)), torch.ones(4, 16), rtol=0, atol=0.15)
-    assert inside.square().mean().item() == pytest.approx(1, abs=0.02)
-    twice = modulated_convolution(torch.ones(1, 2, 3, 3), torch.ones(1, 2, 3, 3), torch.ones(1, 2), gain=2.0)
-    assert twice[0, 0, 1, 1].item() == pytest.approx(2 * 18 / math.sqrt(18), rel=1e-5)
-
-
-def test_half_precision_holds_what_large_styles_and_weights_make():
-    torch.manual_seed(0)
-    x, weight, style = torch.randn(2, 512, 4, 4), 4 * torch.randn(8, 512, 3, 3), 100 * torch.randn(2, 512)
-    style = style / style.norm(dim=1, keepdim=True)  # what the function does first, in whatever precision
-    products = F.conv2d(x * style[:, :, None, None], weight, padding=1)
-    assert products.abs().max() < 65504 / 100
-    assert F.linear(style.square(), weight.square().sum(dim=(2, 3))).max() < 65504 / 100
-
-
-def test_doubling_is_the_paper_s_filter_inside():
-    torch.manual_seed(0)
-    x = torch.randn(2, 3, 6, 5)
-    spread = torch.zeros(2, 3, 12, 10)
-    spread[:, :, ::2, ::2] = x
-    taps = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 4
-    kernel = torch.outer(taps, taps).expand(3, 1, 4, 4)
-    filtered = F.conv2d(F.pad(spread, (2, 1, 2, 1)), kernel, groups=3)
-    torch.testing.assert_close(doubled(x)[:, :, 1:-1, 1:-1], filtered[:, :, 1:-1, 1:-1], rtol=0, atol=1e-6)
-
-
-def test_the_mapping_sees_only_the_direction_of_z():
-    mapping = Mapping(6, 8, 2, classes=0)
-    z = torch.randn(4, 6)
-    torch.testing.assert_close(mapping(z), mapping(37 * z), rtol=1e-5, atol=1e-6)
-    assert not torch.allclose(mapping(z), mapping(-z))
-
-
-def test_a_fresh_mapping_keeps_the_variance():
-    torch.manual_seed(0)
-    w = Mapping(512, 512, 8, classes=0)(torch.randn(64, 512))
-    assert w.square().mean().item() == pytest.approx(1, abs=0.3)
-
-
-def test_mapping_weights_learn_a_hundredth_as_fast():
-    torch.manual_seed(0)
-    slow, fast = Mapping(6, 8, 1, classes=0), Mapping(6, 8, 1, classes=0, rate=1.0)
-    with torch.no_grad():
-        slow.layers[0].weight.copy_(fast.layers[0].weight * 100)
-    z = torch.randn(64, 6)
-    before = fast(z)
-    torch.testing.assert_close(slow(z), before)
-    for mapping in (slow, fast):
-        with torch.no_grad():
-            for parameter in mapping.parameters():
-                parameter.add_(0.01)  # a step of Adam
-    moved = (slow(z) - before).norm() / (fast(z) - before).norm()
-    assert moved.item() == pytest.approx(0.01, rel=0.05)
-
-
-def test_classes_change_the_style_and_no_label_is_none_of_them():
-    mapping = Mapping(6, 8, 2, classes=3)
-    z = torch.randn(1, 6).expand(4, -1)
-    w = torch.cat([mapping(z[:3], torch.arange(3)), mapping(z[:1])])
-    assert all(not torch.allclose(w[a], w[b]) for a in range(4) for b in range(a))
 
 
 def test_a_conditional_discriminator_scores_each_class_differently():
@@ -237,17 +139,6 @@ def test_a_spec_with_noise_of_another_network_is_refused():
         build_generator(replace(SPEC, noise=7))
 
 
-@pytest.mark.parametrize("rate", [1.0, 0.02])
-def test_noise_is_scaled_by_a_strength_that_starts_at_zero(rate):
-    layer = StyledConvolution(4, 4, 8, 5, 5, noise_rate=rate)
-    x, w = torch.randn(2, 4, 5, 5), torch.randn(2, 8)
-    with torch.no_grad():
-        assert torch.equal(layer(x, w), layer.eval()(x, w))
-        layer.strength.fill_(0.5)
-        expected = modulated_convolution(x, layer.weight, layer.style(w), math.sqrt(2)) + rate * layer.noise / 2
-        torch.testing.assert_close(layer(x, w), F.leaky_relu(expected, 0.2))
-
-
 @torch.no_grad()
 def test_the_mean_latent_becomes_the_mean_of_w():
     torch.manual_seed(0)
@@ -278,3 +169,120 @@ def test_a_fresh_generator_starts_within_the_value_range():
 def test_impossible_options_are_named(options):
     with pytest.raises(SpecError, match=next(iter(options))):
         build_generator(GeneratorSpec("style", 16, 16, 4, 6, options={**TINY, **options}))
+
+
+TALL = GeneratorSpec("style", 24, 16, 3, 6, classes=("a", "b", "c"), options={**TINY, "noise_rate": 0.5})
+LABEL = torch.tensor([2, 0])
+
+
+@torch.no_grad()
+def test_synthesis_sums_the_images_of_all_sizes_each_with_the_next_layer_s_style():
+    """Figure 7b of Karras et al. 2020, from the layers that test_style_layers.py tests."""
+    network = build_generator(TALL).train()
+    saved = filled(network)
+    layers, images = network.layers, network.images
+    assert (len(layers), len(images), network.style_layers) == (5, 3, 6)
+    ws, noise = torch.randn(2, 6, 8), torch.randn(2, 6 * 4 + 2 * 12 * 8 + 2 * 24 * 16)
+    first, second, third, fourth, fifth = noise.split([24, 96, 96, 384, 384], dim=1)
+
+    x = layers[0](saved["constant"].expand(2, -1, -1, -1), ws[:, 0], first)
+    image = images[0](x, ws[:, 1])
+    x = layers[2](layers[1](x, ws[:, 1], second), ws[:, 2], third)
+    assert x.shape == (2, 8, 12, 8)
+    image = doubled(image) + images[1](x, ws[:, 3])
+    x = layers[4](layers[3](x, ws[:, 3], fourth), ws[:, 4], fifth)
+    expected = doubled(image) + images[2](x, ws[:, 5])
+    torch.testing.assert_close(network.synthesis(ws, noise=noise), expected)
+    z = torch.randn(2, 6)
+    torch.testing.assert_close(network(z, LABEL), network.synthesis(network.map(z, LABEL)))
+
+
+def test_a_generator_s_parts_have_the_widths_and_rates_of_its_options():
+    torch.manual_seed(0)
+    network = build_generator(TALL)
+    assert [tuple(layer.weight.shape[:2]) for layer in network.layers] == [(16, 16), (8, 16), (8, 8), (4, 8), (4, 4)]
+    assert [layer.doubling for layer in network.layers] == [False, True, False, True, False]
+    assert [tuple(layer.noise.shape[2:]) for layer in network.layers] == [(6, 4), *[(12, 8)] * 2, *[(24, 16)] * 2]
+    assert [tuple(layer.weight.shape[:2]) for layer in network.images] == [(3, 16), (3, 8), (3, 4)]
+    assert {layer.style.weight.shape[1] for layer in (*network.layers, *network.images)} == {8}
+    assert {layer.noise_rate for layer in network.layers} == {0.5}
+    assert network.map.embedding.weight.shape == (3, 6)
+    assert [tuple(layer.weight.shape) for layer in network.map.layers] == [(8, 12), (8, 8)]
+    assert network.constant.shape == (1, 16, 6, 4)
+    assert "constant" in dict(network.named_parameters())
+    large = build_generator(replace(TALL, options={**TINY, "width": 64}))
+    assert large.constant.std().item() == pytest.approx(1, rel=0.05)
+    weights = torch.cat([layer.weight.flatten() for layer in large.images])
+    assert weights.std().item() == pytest.approx(0.5 / math.sqrt(3), rel=0.05)  # three images are summed
+
+
+@torch.no_grad()
+def test_a_discriminator_halves_compares_connects_and_scores():
+    network = build_discriminator("style", TALL, {"width": 4})
+    saved = filled(network)
+
+    def used(name, gain):
+        return saved.pop(f"{name}.weight") * gain / math.sqrt(network.get_parameter(f"{name}.weight")[0].numel())
+
+    images, root = torch.randn(2, 3, 24, 16), math.sqrt(2)
+    x = F.leaky_relu(F.conv2d(images, used("see", root), saved.pop("see.bias")), 0.2)
+    for block in network.halve:
+        x = block(x)
+    assert x.shape == (2, 16, 6, 4)
+    x = torch.cat([x, x.std(dim=0, correction=0).mean().expand(2, 1, 6, 4)], dim=1)
+    x = F.leaky_relu(F.conv2d(x, used("convolve", root), saved.pop("convolve.bias"), padding=1), 0.2)
+    x = F.leaky_relu(F.linear(x.flatten(1), used("connect", root), saved.pop("connect.bias")), 0.2)
+    torch.testing.assert_close(network.features(images), x, rtol=1e-4, atol=1e-5)
+    plain = F.linear(x, used("last", 1.0), saved.pop("last.bias"))[:, 0]
+    torch.testing.assert_close(network(images), plain, rtol=1e-4, atol=1e-5)
+    shown = (x * saved.pop("classes.weight")[LABEL]).sum(dim=1) / 4  # the root of 16 features
+    torch.testing.assert_close(network(images, LABEL), plain + shown, rtol=1e-4, atol=1e-5)
+    assert all(name.startswith("halve.") for name in saved)
+    assert network.feature_dim == 16
+    assert build_discriminator("style", SPEC, {"width": 4}).classes is None
+
+
+@torch.no_grad()
+def test_a_halving_block_is_the_sum_of_its_two_ways_over_root_2():
+    torch.manual_seed(0)
+    block = HalvingBlock(2, 3)
+    nn.init.normal_(block.first.bias)
+    nn.init.normal_(block.second.bias)
+    x = torch.randn(2, 2, 4, 6)
+    y = F.leaky_relu(F.conv2d(x, block.first.weight * math.sqrt(2 / 18), block.first.bias, padding=1), 0.2)
+    y = F.conv2d(F.avg_pool2d(y, 2), block.second.weight * math.sqrt(1 / 18), block.second.bias, padding=1)
+    shorter = F.conv2d(F.avg_pool2d(x, 2), block.skip.weight * math.sqrt(1 / 4))
+    torch.testing.assert_close(block(x), F.leaky_relu(y, 0.2) + shorter)
+    assert block.skip.bias is None
+
+
+def test_widths_never_exceed_eight_times_the_width():
+    with torch.device("meta"):
+        spec = GeneratorSpec("style", 128, 128, 3, 6, options={**TINY, "width": 2})
+        generator, discriminator = build_generator(spec), build_discriminator("style", spec, {"width": 2})
+    assert [layer.weight.shape[1] for layer in generator.images] == [16, 16, 16, 8, 4, 2]
+    assert [block.second.weight.shape[0] for block in discriminator.halve] == [4, 8, 16, 16, 16]
+
+
+def test_the_mean_of_w_is_moved_in_whole_precision_and_outside_the_gradient():
+    network = build_generator(SPEC).train()
+    with torch.autocast("cpu", torch.bfloat16):
+        w = network.mapping(torch.randn(64, 6))
+    assert w.dtype == torch.bfloat16
+    assert network.latent_mean.dtype == torch.float32
+    torch.testing.assert_close(network.latent_mean, 0.005 * w.detach().float().mean(dim=0))
+    assert w.requires_grad
+    assert not network.latent_mean.requires_grad
+
+
+def test_options_have_limits():
+    with torch.device("meta"):
+        for name in TINY:
+            for value in (1, 1024):
+                build_generator(replace(SPEC, options={**TINY, name: value}))
+            with pytest.raises(SpecError, match=f"{name} must be 1 to 1024, not 1025"):
+                build_generator(replace(SPEC, options={**TINY, name: 1025}))
+        for rate in (0.0, 1.0):
+            build_generator(replace(SPEC, options={**TINY, "noise_rate": rate}))
+        with pytest.raises(SpecError, match="width must be 1 to 1024, not 0"):
+            build_discriminator("style", SPEC, {"width": 0})

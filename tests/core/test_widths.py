@@ -4,7 +4,10 @@ import pytest
 import torch
 
 from core.networks import build_discriminator, build_generator
+from core.networks.layers import EqualisedConv2d, EqualisedLinear
+from core.networks.progressive import LEVEL
 from core.spec import GeneratorSpec
+from tests.resting import resting
 
 
 def shapes(network):
@@ -129,3 +132,52 @@ def test_a_discriminator_has_the_widths_it_says(family, options, expected):
     with torch.device("meta"):
         network = build_discriminator(family, spec_of("dcgan"), options)
     assert shapes(network) == expected
+
+
+# Table 2 of Karras et al. 2018, for 1024x1024: the channels and the side of each layer's output, and its parameters.
+PROGRESSIVE_GENERATOR = [
+    *[(512, 4, "4.2M"), (512, 4, "2.4M")],
+    *[(512, 8, "2.4M"), (512, 8, "2.4M"), (512, 16, "2.4M"), (512, 16, "2.4M"), (512, 32, "2.4M"), (512, 32, "2.4M")],
+    *[(256, 64, "1.2M"), (256, 64, "590k"), (128, 128, "295k"), (128, 128, "148k"), (64, 256, "74k"), (64, 256, "37k")],
+    *[(32, 512, "18k"), (32, 512, "9.2k"), (16, 1024, "4.6k"), (16, 1024, "2.3k"), (3, 1024, "51")],
+]
+PROGRESSIVE_DISCRIMINATOR = [
+    *[(16, 1024, "64"), (16, 1024, "2.3k"), (32, 1024, "4.6k"), (32, 512, "9.2k"), (64, 512, "18k")],
+    *[(64, 256, "37k"), (128, 256, "74k"), (128, 128, "148k"), (256, 128, "295k"), (256, 64, "590k")],
+    *[(512, 64, "1.2M"), (512, 32, "2.4M"), (512, 32, "2.4M"), (512, 16, "2.4M"), (512, 16, "2.4M")],
+    *[(512, 8, "2.4M"), (512, 8, "2.4M"), (512, 4, "2.4M"), (512, 1, "4.2M"), (1, 1, "513")],
+]
+
+
+@pytest.mark.parametrize(
+    ("build", "table"), [("generator", PROGRESSIVE_GENERATOR), ("discriminator", PROGRESSIVE_DISCRIMINATOR)]
+)
+def test_progressive_networks_are_the_paper_s(build, table):
+    spec = GeneratorSpec("progressive", 1024, 1024, 3, 512, options={"width": 16, "widest": 512})
+    with torch.device("meta"):
+        network = (
+            build_generator(spec) if build == "generator" else build_discriminator(spec.family, spec, spec.options)
+        )
+        network.growth = torch.tensor(8 * LEVEL, device="cpu")
+    seen = []
+
+    def note(layer, _inputs, output):
+        made = output.unflatten(1, (512, 4, 4)) if output.shape[1:] == (512 * 16,) else output
+        side = made.shape[-1] if made.ndim == 4 else 1
+        seen.append((made.shape[1], side, short(sum(p.numel() for p in layer.parameters()))))
+
+    for layer in network.modules():
+        if isinstance(layer, EqualisedLinear | EqualisedConv2d):
+            layer.register_forward_hook(note)
+    with torch.device("meta"):
+        network(torch.empty(4, 512) if build == "generator" else torch.empty(4, 3, 1024, 1024))
+    assert seen == table
+    used = sum(p.numel() for p in set(network.parameters()) - resting(network))
+    assert short(used) == "23.1M"
+
+
+def short(count: int) -> str:
+    """As the table writes it."""
+    if count < 1000:
+        return str(count)
+    return f"{count / 1e3:.{int(count < 10_000)}f}k" if count < 1_000_000 else f"{count / 1e6:.1f}M"
