@@ -640,8 +640,23 @@ def sample(
         str, typer.Option(help="1 is everything it learned, 0 its average picture. 0,0.5,1: each seed at each of them.")
     ] = "1",
     label: Annotated[
-        str | None, typer.Option(help="The class to make, for models that have classes; all: each in turn.")
+        str | None,
+        typer.Option(
+            help="The class to make, for models that have classes; all: each in turn, unless one is called so."
+        ),
     ] = None,
+    every_class: Annotated[bool, typer.Option("--every-class", help="Make each class in turn.")] = False,
+    names: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATTERN",
+            help="What the files are called, such as '{label}_{seed}_{truncation}': a pattern of seed, label, "
+            "truncation, codes, code, frame, layers, other, index, model and version.",
+        ),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace pictures that are there by others, and an older animation's.")
+    ] = False,
     code: Annotated[
         list[str] | None,
         typer.Option(
@@ -694,20 +709,28 @@ def sample(
     _check_only_with("--mix", mix, {"--layers": layers})
     if mix and not layers:
         raise typer.BadParameter("--mix needs --layers: coarse, middle, fine, or a range like 0-3")
-    _check_only_with("--seeds", seeds, {"--shard": shard, "--code": code or None})
+    _check_only_with("--seeds", seeds, {"--shard": shard, "--code": code or None, "--every-class": every_class or None})
+    if every_class and label is not None:
+        raise typer.BadParameter("--every-class makes all of them: leave --label out")
+    _check_names(names)
     _check_only_with("--shard", shard, {"--ray": ray or None})
     _check_only_with("--tls-ca", tls_ca, {"--tls-cert": tls_cert, "--tls-key": tls_key})
     if shard is not None:
         if _is_bundle(model):
             raise typer.BadParameter("--shard asks a server: publish the bundle first, and give the model's name")
-        if sheet or "," in truncation:
-            raise typer.BadParameter("--sheet and several truncations do not go with --shard: leave them out")
+        if sheet or "," in truncation or every_class:
+            raise typer.BadParameter(
+                "--sheet, --every-class and several truncations do not go with --shard: leave them out"
+            )
+        if names or overwrite:
+            raise typer.BadParameter("--names and --overwrite do not go with --shard: its files are named by the order")
         address = url, _client_tls(tls_ca, tls_cert, tls_key)
         _sample_shards(model, out, seeds or "", shard, truncation, label, address, batch, ray)
         return
     from core.latents import parse_seeds
     from serving.codes import parse_codes
-    from serving.sampling import Order, draw, draw_interpolation, draw_mixes, parse_truncations
+    from serving.order import ALL, Order
+    from serving.sampling import draw, draw_interpolation, draw_mixes, parse_truncations
 
     numbers, truncations = parse_seeds(seeds or interpolate or mix or ""), parse_truncations(truncation)
     if len(truncations) > 1 and not seeds:
@@ -715,7 +738,7 @@ def sample(
     address = url, _client_tls(tls_ca, tls_cert, tls_key)
     with _sampler(model, batch, address) as sampler, _bar("sampling") as progress:
         codes = parse_codes(code or (), sampler.spec.codes, model)
-        order = Order(sampler, out, sheet, label, progress, codes.values)
+        order = Order(sampler, out, sheet, label, progress, codes.values, names, overwrite, every_class)
         if interpolate:
             timing: dict[str, Any] = {"fps": fps or 20, "loop": loop, "animation": animation}
             said = draw_interpolation(order, numbers, frames or 60, truncation=truncations[0], **timing)
@@ -723,7 +746,20 @@ def sample(
             said = draw_mixes(order, numbers, layers or "", truncations[0])
         else:
             said = draw(order, numbers, truncations, codes)
+            if label == ALL and not order.every_class:
+                said += f" (of the class '{ALL}'; --every-class makes each in turn)"
     _say(said)
+
+
+def _check_names(pattern: str | None) -> None:
+    """Raise BadParameter for a pattern of names that is none."""
+    if pattern is not None:
+        from serving.naming import parse_names
+
+        try:
+            parse_names(pattern)
+        except GanfoundryError as error:
+            raise typer.BadParameter(str(error)) from None
 
 
 def _is_bundle(model: str) -> bool:
@@ -824,7 +860,7 @@ def demo(
         _step("4 of 5: verify once more")
         verify(bundle)
         _step("5 of 5: sample from the bundle")
-        sample(str(bundle), out / "images", "0-63", out / "sheet.png")
+        sample(str(bundle), out / "images", "0-63", out / "sheet.png", overwrite=True)
     _say(f"done: look at {out / 'sheet.png'}, {run / 'progress.png'} and {bundle / 'CARD.md'}")
 
 
@@ -838,7 +874,7 @@ def _serve_demo(bundle: Path, out: Path) -> None:
     _step("5 of 6: serve")
     with Supervisor(repository, free_ports(), on_event=_print_event) as server:
         _step("6 of 6: sample over gRPC")
-        sample("openmoji", out / "images", "0-63", out / "sheet.png", url=server.url)
+        sample("openmoji", out / "images", "0-63", out / "sheet.png", overwrite=True, url=server.url)
 
 
 def _say(text: str) -> None:
