@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.box import SIMPLE
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.table import Column, Table
 from rich.text import Text
 
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from trainer.training import Plan
 
 STOPPED = 3
+_WIDE = 10_000  # characters, of what is written into a pipe
 JUDGED = 256  # images that decide whether int8 ships
 
 app = typer.Typer(
@@ -285,7 +286,7 @@ def presets() -> None:
         minutes, gpu = (f"{each:g}" if each else "" for each in (about.minutes, about.gpu))
         what = f"{about.size}: {about.good_for}. {about.paper}; {config.family} networks, {config.loss} loss"
         table.add_row(name, what, minutes, gpu)
-    console.print(table)
+    _print_table(table)
 
 
 @app.command()
@@ -438,7 +439,7 @@ def verify(bundle: Annotated[Path, typer.Argument(help="A bundle made by export.
     table = Table("check", "found", title=Text(shown(str(bundle))), title_justify="left")
     for finding in verify_bundle(bundle):
         table.add_row(finding.check, finding.figure)
-    console.print(table)
+    _print_table(table)
 
 
 @app.command()
@@ -500,14 +501,49 @@ def models(
     metrics_url: Annotated[
         str | None, typer.Option(help="A server's metrics, to see what it serves: http://localhost:8002/metrics.")
     ] = None,
+    prune: Annotated[
+        int | None,
+        typer.Option(
+            min=2, metavar="KEEP", help="Delete all but the newest KEEP versions of every model; a server serves two."
+        ),
+    ] = None,
+    remove: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Delete a model and all that belongs to it. May be repeated."),
+    ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", metavar="NAME", help="Prune this model only. May be repeated.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be deleted, and delete nothing.")] = False,
 ) -> None:
-    """List published models: versions, the bundles they came from, and, of a server, how much it answered."""
+    """List published models: versions, the bundles they came from, and, of a server, how much it answered.
+
+    With --prune or --remove, delete what publish wrote. Where anything else lies in it, nothing is deleted. A server
+    that runs goes on with what it has loaded.
+    """
     need_linux("models")
+    _check_only_with("--prune", prune, {"--only": only or None})
+    if prune or remove:
+        _check_one_of({"--prune": prune, "--remove": remove or None})
+        _delete_published(repository, prune, remove or [], only or [], dry_run)
+        return
+    if dry_run:
+        raise typer.BadParameter("--dry-run goes with --prune or --remove only")
     from serving.overview import overview, table
     from serving.top import Reader
 
     served = Reader(metrics_url).read() if metrics_url else None
-    console.print(table(overview(repository, served), served is not None))
+    _print_table(table(overview(repository, served), served is not None))
+
+
+def _delete_published(repository: Path, keep: int | None, names: list[str], only: list[str], dry_run: bool) -> None:
+    from serving.removing import prune, remove
+
+    gone = prune(keep, repository, only, dry_run) if keep else remove(names, repository, dry_run)
+    for path in gone:
+        _say(f"{'would delete' if dry_run else 'deleted'}: {path}")
+    if not gone:
+        _say(f"no model has more than {keep} versions: nothing to delete")
 
 
 @app.command()
@@ -585,7 +621,7 @@ def tune(
         tell=_say,
         ready=lambda: make_places(picture.parent, picture, json),
     )
-    console.print(table(tuned.found))
+    _print_table(table(tuned.found))
     for path in save(tuned, name, picture, json):
         _say(f"written: {path}")
     _say(verdict(tuned))
@@ -827,7 +863,7 @@ def top(
     if json:
         console.print_json(data=asdict(measure(read, every)))
     elif once or not console.is_terminal:
-        console.print(table(measure(read, every)))
+        _print_table(table(measure(read, every)))
     else:
         watch(read, every, console)
 
@@ -880,6 +916,11 @@ def _serve_demo(bundle: Path, out: Path) -> None:
 def _say(text: str) -> None:
     """One line, whole, however narrow the terminal: it may hold a path that someone copies."""
     console.print(shown(text), soft_wrap=True, highlight=False, markup=False)
+
+
+def _print_table(table: RenderableType) -> None:
+    """A table, as wide as it is where no terminal says how wide it may be: other programs read it line by line."""
+    (console if console.is_terminal else Console(width=_WIDE)).print(table)
 
 
 def _step(title: str) -> None:
@@ -998,7 +1039,7 @@ def _print_inspection(found: "Inspection") -> None:
     table.add_column(overflow="fold")
     for label, value in describe(found):
         table.add_row(label, Text(value))
-    console.print(table)
+    _print_table(table)
 
 
 @contextmanager
@@ -1091,7 +1132,7 @@ def _print_evaluation(evaluation: "Evaluation") -> None:
     table.add_row(extractor.frechet, f"{ours.frechet:.1f}", f"{ground.frechet:.1f}")
     table.add_row("precision", f"{ours.precision:.3f}", f"{ground.precision:.3f}")
     table.add_row("recall", f"{ours.recall:.3f}", f"{ground.recall:.3f}")
-    console.print(table)
+    _print_table(table)
     if "warning" in extractor.protocol:
         _say(f"warning: {extractor.protocol['warning']}")
     _say("No generator can be expected to do better than the right column: the Fréchet distance has a floor, which")
@@ -1113,7 +1154,7 @@ def _print_pack(pack: "Pack", path: Path) -> None:
     table.add_column(overflow="fold")
     for label, value in describe(pack):
         table.add_row(label, Text(value))
-    console.print(table)
+    _print_table(table)
 
 
 def _print_settings(planned: "Plan") -> None:
@@ -1140,7 +1181,7 @@ def _print_plan(planned: "Plan") -> None:
             table.add_row(layer.name, layer.kind, "x".join(map(str, layer.shape)), f"{layer.parameters:,}")
         table.add_section()
         table.add_row("total", "", "", f"{sum(layer.parameters for layer in layers):,}")
-        console.print(table)
+        _print_table(table)
 
 
 def main() -> None:

@@ -291,3 +291,10 @@ def test_presets_are_listed_by_name(here: Run) -> None:
     assert done.returncode == 0, done.stderr
     assert all(any(line.split()[:1] == [name] for line in done.stdout.splitlines()) for name in PRESETS)
     assert "Huang et al. 2024" in done.stdout
+
+
+def test_a_table_in_a_pipe_has_a_line_for_each_row(here: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    rows = [line for line in here("presets").stdout.splitlines() if line.strip()]
+    assert len(rows) == 3 + len(PRESETS)
+    assert max(map(len, rows)) < 200

@@ -4,8 +4,11 @@ Runs in any Triton with a Python backend. It imports NumPy and nothing of ours, 
 not: a PNG file is no more than its pixels, packed by zlib, in three chunks.
 """
 
+import importlib.util
 import struct
 import zlib
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +18,11 @@ from numpy.typing import NDArray
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 COLOUR = {1: 0, 3: 2, 4: 6}  # PNG's numbers for grey, RGB and RGBA, by channels
 LEVEL = 6  # of zlib: its own default
+
+with suppress(OSError):  # what importing this file left beside it is no part of the version
+    CACHE = Path(importlib.util.cache_from_source(__file__))
+    CACHE.unlink()
+    CACHE.parent.rmdir()
 
 
 class TritonPythonModel:

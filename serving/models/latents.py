@@ -4,7 +4,10 @@ The same stream as core/latents.py, and as every other copy of it. Runs in any T
 container included: it imports NumPy, nothing of ours. The numbers come out in a stub process of their own.
 """
 
+import importlib.util
 import json
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +16,11 @@ from numpy.typing import NDArray
 
 LAST_SEED = 2**32 - 1
 DEFAULTS = {"truncation": 1.0, "codes": 0.0}  # of inputs that a request may leave out
+
+with suppress(OSError):  # what importing this file left beside it is no part of the version
+    CACHE = Path(importlib.util.cache_from_source(__file__))
+    CACHE.unlink()
+    CACHE.parent.rmdir()
 
 
 class TritonPythonModel:

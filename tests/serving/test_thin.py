@@ -24,7 +24,7 @@ from serving.graph import tensors_from
 from serving.launching import free_ports
 from serving.publishing import rollback
 from serving.release import Graph, Release, of_bundle
-from serving.repository import list_models, read_config
+from serving.repository import SUMS, list_models, read_config
 from serving.supervisor import Supervisor
 from serving.thin import THIN, golden_seeds, thin_models
 from serving.wire import connect, infer_inputs
@@ -94,6 +94,14 @@ def test_codes_may_be_given(served):
     found = ask(served, "animals_from_seed", **asked, codes=inputs["codes"])
     assert levels_apart(found, ask(served, "animals", **inputs)) <= 1
     assert levels_apart(found, ask(served, "animals_from_seed", **asked)) > 10
+
+
+def test_nothing_is_in_a_version_but_what_its_hashes_name(served):
+    places = [model.path / str(version) for model in list_models(served.repository) for version in model.versions]
+    assert len(places) == 2 * 5 + 5 + 7
+    for place in places:
+        named = {line.partition("  ")[2] for line in (place / SUMS).read_text().splitlines()}
+        assert {path.name for path in place.iterdir()} == {*named, SUMS}
 
 
 def test_a_png_file_holds_the_same_image(served):
