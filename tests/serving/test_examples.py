@@ -37,7 +37,7 @@ public static class Program
         {
             var culture = System.Globalization.CultureInfo.InvariantCulture;
             var truncation = words[4] == "" ? (float?)null : float.Parse(words[4], culture);
-            var label = words[5] == "" ? (long?)null : long.Parse(words[5]);
+            var label = words[5] == "" ? null : words[5];
             using (var client = new GanfoundryClient(words[0]))
             {
                 var asset = client.AssetAsync(words[1], uint.Parse(words[2]), truncation, label);
@@ -64,7 +64,7 @@ def curl(folder):
     needs("curl", "curl")
     return lambda url, model, seed, file, truncation=None, label=None: [
         EXAMPLES / "curl" / "asset.sh",
-        *flags(url, truncation, label if label is None else CLASSES.index(label) if label in CLASSES else 9),
+        *flags(url, truncation, label),
         *(model, str(seed), file),
     ]
 
@@ -87,7 +87,7 @@ def csharp(folder):
     assert (done.returncode, done.stderr) == (0, "")
     return lambda url, model, seed, file, truncation=None, label=None: [
         *(runtime, folder / "main.exe", url, model, str(seed), file, "" if truncation is None else str(truncation)),
-        "" if label is None else str(CLASSES.index(label) if label in CLASSES else 9),
+        label or "",
     ]
 
 
@@ -136,9 +136,10 @@ def test_the_file_holds_the_image_of_the_seed(thin_server, command, tmp_path, mo
     ("model", "how", "said"),
     [
         ("nobody", {}, "unknown model: 'nobody_png'"),
-        ("animals", {"label": "cow"}, "a label is outside 0 to 2|'animals' has no class 'cow': choose cat, dog, bird"),
-        ("animals", {}, "missing required input"),
-        ("tiny", {"label": "cat"}, "unexpected inference input 'label'|'tiny' has no class 'cat': choose none|got 2"),
+        ("animals", {"label": "cow"}, "'animals' has no class 'cow': choose cat, dog, bird"),
+        ("animals", {"label": 'a"\\b'}, r"""'animals' has no class 'a\\*"\\*b'"""),
+        ("animals", {}, "'animals' has classes: give either 'label', a number, or 'class'"),
+        ("tiny", {"label": "cat"}, "unexpected inference input 'class'|got 2"),
     ],
 )
 def test_what_is_wrong_is_said_in_a_line(thin_server, command, tmp_path, model, how, said):
