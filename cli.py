@@ -706,7 +706,7 @@ def sample(
     fps: Annotated[float | None, typer.Option(min=0.1, max=50, help="Frames a second; 20 unless given.")] = None,
     loop: Annotated[bool, typer.Option("--loop", help="Go back to the first seed at the end.")] = False,
     animation: Annotated[
-        Path | None, typer.Option(help="A .gif, .png, .apng or .webp file; OUT/interpolation.webp unless given.")
+        Path | None, typer.Option(help="A .gif, .png, .apng or .webp file; OUT/CLASS_interpolation.webp unless given.")
     ] = None,
     mix: Annotated[
         str | None, typer.Option(metavar="SEEDS", help="The first seed with styles of each of the others instead: 3,9.")

@@ -16,7 +16,7 @@ from core.errors import RequestRefused, ServingError
 from core.files import sweep, write_atomic
 from core.images import Images, encode_png
 from core.images import sheet as sheet_of
-from core.ours import may_write, software
+from core.ours import may_write, of_any_size, software
 from core.places import why_not
 from core.spec import GeneratorSpec
 from core.system import delete_unless_held, folded
@@ -24,6 +24,7 @@ from core.system import delete_unless_held, folded
 MOST_ON_A_SHEET = 4096
 _LEFT = re.compile(r"\..+\.png\.[a-z0-9_]{8}\.tmp", re.DOTALL)  # what core.files writes into before it has its name
 _KINDS = ("PNG", "GIF", "WEBP")
+_LARGE = 1 << 26  # pixels
 _HEAD = 4096  # bytes in which a picture of ours says so
 
 
@@ -116,10 +117,19 @@ def save_sheet(
 
 
 def same_picture(path: Path, data: bytes) -> bool:
-    """Whether the file ``path`` shows what ``data`` does, frame by frame, but for what a seed's image may differ by."""
+    """Whether the file ``path`` shows what ``data`` does, frame by frame, but for what a seed's image may differ by.
+
+    Pictures too large to be looked at in memory are the same where their bytes are.
+    """
     try:
-        with Image.open(path, formats=_KINDS) as there, Image.open(io.BytesIO(data)) as here:
-            if (there.size, there.mode, _frames(there)) != (here.size, here.mode, _frames(here)):
+        if path.stat().st_size == len(data) and path.read_bytes() == data:
+            return True
+        with of_any_size(), Image.open(path, formats=_KINDS) as there, Image.open(io.BytesIO(data)) as here:
+            if here.width * here.height > _LARGE or (there.size, there.mode, _frames(there)) != (
+                here.size,
+                here.mode,
+                _frames(here),
+            ):
                 return False
             pairs = zip(ImageSequence.Iterator(there), ImageSequence.Iterator(here), strict=True)
             return all(

@@ -9,6 +9,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from core.system import usable_name
 from serving.client import Sampler
 from serving.files import describe
 from serving.naming import Naming, digits_of_index, names_of_classes, text_in_names
@@ -85,6 +86,10 @@ class Names:
         """The name of the next picture."""
         self._index += 1
         return self.of(self._index - 1, **values)
+
+    def beside(self, usual: str) -> str:
+        """The name of a file that goes with all of them: ``usual``, after the class where there is one."""
+        return usable_name(f"{self._same['label']}_{usual}" if "label" in self._same else usual)
 
     def of(self, index: int, **values: str) -> str:
         """The name of the picture with that number."""

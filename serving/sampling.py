@@ -168,10 +168,10 @@ def draw_interpolation(
 
     The way is straight in w where the model has styles, on arcs in z where it has none.
     """
-    animation = animation or order.out / "interpolation.webp"
+    names = Names(order, "frame_{frame}", {"truncation": number(truncation)}, ["frame"], MOST_FRAMES)
+    animation = animation or order.out / names.beside("interpolation.webp")
     kind = animation_kind(animation.suffix)
     _check_way(order.sampler, seeds, frames)
-    names = Names(order, "frame_{frame}", {"truncation": number(truncation)}, ["frame"], MOST_FRAMES)
     make_places(order.out, order.sheet, animation)
     older = older_frames((_frame(names, index) for index in range(frames, MOST_FRAMES)), order.out)
     if older and not order.overwrite:

@@ -242,6 +242,27 @@ def test_frames_of_a_longer_animation_are_never_mixed_with_others(sample, tmp_pa
     ]
 
 
+def test_animations_of_two_classes_lie_side_by_side(sample, tmp_path):
+    for label in ("cat", "Cat"):
+        sample("alike", "--interpolate", "3,9", "--frames", 2, "--label", label)
+    assert [name for name in names(tmp_path / "out") if "frame" not in name] == [
+        "%43at_interpolation.webp",
+        "cat_interpolation.webp",
+    ]
+    assert len(names(tmp_path / "out")) == 6
+
+
+def test_sheets_larger_than_pillow_trusts_are_known_again(sample, tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 64)
+    for _ in range(2):
+        sample("plain", "--seeds", "0-3", "--sheet", tmp_path / "sheet.png")
+    monkeypatch.setattr("serving.files._LARGE", 300)
+    with pytest.raises(RequestRefused, match=r"sheet\.png is there and is another picture"):
+        sample("plain", "--seeds", "4-7", "--sheet", tmp_path / "sheet.png")
+    sample("plain", "--seeds", "4-7", "--sheet", tmp_path / "sheet.png", "--overwrite")
+    assert Image.MAX_IMAGE_PIXELS == 64
+
+
 @pytest.mark.parametrize("signed", [True, False])
 def test_what_is_no_frame_of_ours_is_not_deleted_with_an_older_animation(sample, tmp_path, signed):
     (tmp_path / "out").mkdir()
