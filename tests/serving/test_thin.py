@@ -10,9 +10,11 @@ import urllib.request
 from dataclasses import replace
 from pathlib import Path
 
+import grpc
 import numpy as np
 import pytest
 from PIL import Image
+from tritonclient.grpc import service_pb2, service_pb2_grpc
 from tritonclient.utils import InferenceServerException
 
 from core.bundle import GOLDEN, Golden, levels_apart
@@ -102,6 +104,23 @@ def test_a_class_may_be_asked_for_by_its_name(served):
         assert levels_apart(found, ask(served, "animals_from_seed", seed=column([7]), label=column([number]))) <= 1
     with pytest.raises(InferenceServerException, match="'animals' has no class 'cow': choose cat, dog, bird"):
         ask(served, "animals_from_seed", seed=column([7]), **{"class": named("cow")})
+
+
+@pytest.mark.parametrize(
+    "raw", [b"", b"\xff" * 4, b"\3\0\0\0ca", b"\3\0\0\0catx", b"\2\0\0\0\xff\xfe", b"\0\0\0\x80abc"]
+)
+def test_bytes_that_are_no_name_fail_their_request_alone(served, raw):
+    with grpc.insecure_channel(served.url) as channel:
+        stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
+        request = service_pb2.ModelInferRequest(model_name="animals_from_seed")
+        for name, kind, value in (("seed", "INT64", bytes(8)), ("class", "BYTES", raw)):
+            request.inputs.add(name=name, datatype=kind, shape=[1, 1])
+            request.raw_input_contents.append(value)
+        with pytest.raises(grpc.RpcError) as raised:
+            stub.ModelInfer(request, timeout=60)
+        assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+        request.raw_input_contents[1] = b"\3\0\0\0cat"
+        assert len(stub.ModelInfer(request, timeout=60).raw_output_contents[0]) == 8 * 12 * 4
 
 
 def test_a_file_comes_as_text_to_those_who_speak_json_alone(served):
