@@ -16,9 +16,10 @@ setup: .venv/installed
 
 # Installed again whenever what is asked for changes.
 .venv/installed: pyproject.toml constraints.txt
+	test -e .venv || { $(PYTHON) -m venv .venv && echo "made by make setup" > .venv/ganfoundry; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[$(EXTRAS)]'
 	touch $@
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build *.egg-info
+	scripts/clean

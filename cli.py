@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.box import SIMPLE
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.table import Column, Table
 from rich.text import Text
 
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from trainer.training import Plan
 
 STOPPED = 3
+_WIDE = 10_000  # characters, of what is written into a pipe
 JUDGED = 256  # images that decide whether int8 ships
 
 app = typer.Typer(
@@ -303,11 +304,11 @@ def presets(
         table = Table(Column("setting", no_wrap=True), "value", "in words", box=SIMPLE)
         for row in in_use(config):
             table.add_row(*row)
-        console.print(table)
+        _print_table(table)
         return
     factor = slowness(REFERENCE, ABOUT[REFERENCE].minutes or 1)
     for job, names in JOBS.items():
-        first, what = Column("preset", no_wrap=True, min_width=17), Column("what it is for", ratio=1)
+        first, what = Column("preset", no_wrap=True, min_width=17), Column("what it is for")
         table = Table(
             first, "size", what, "minutes here", "images/s, H100", title=job, title_justify="left", box=SIMPLE
         )
@@ -316,7 +317,7 @@ def presets(
             minutes = f"{about.minutes * factor:.0f}" if about.minutes else ""
             gpu = f"{about.gpu:g}" if about.gpu else ""
             table.add_row(preset, about.size, f"{about.good_for} ({about.paper})", minutes, gpu)
-        console.print(table)
+        _print_table(table)
     _say(
         f"minutes here: those measured on two cores, times {factor:.2g}, which is how {REFERENCE} does on this machine "
         "as it is now; 'train --dry-run' says it for your pack. Pictures of each: docs/gallery.md"
@@ -473,7 +474,7 @@ def verify(bundle: Annotated[Path, typer.Argument(help="A bundle made by export.
     table = Table("check", "found", title=Text(shown(str(bundle))), title_justify="left")
     for finding in verify_bundle(bundle):
         table.add_row(finding.check, finding.figure)
-    console.print(table)
+    _print_table(table)
 
 
 @app.command()
@@ -535,14 +536,49 @@ def models(
     metrics_url: Annotated[
         str | None, typer.Option(help="A server's metrics, to see what it serves: http://localhost:8002/metrics.")
     ] = None,
+    prune: Annotated[
+        int | None,
+        typer.Option(
+            min=2, metavar="KEEP", help="Delete all but the newest KEEP versions of every model; a server serves two."
+        ),
+    ] = None,
+    remove: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Delete a model and all that belongs to it. May be repeated."),
+    ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", metavar="NAME", help="Prune this model only. May be repeated.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be deleted, and delete nothing.")] = False,
 ) -> None:
-    """List published models: versions, the bundles they came from, and, of a server, how much it answered."""
+    """List published models: versions, the bundles they came from, and, of a server, how much it answered.
+
+    With --prune or --remove, delete what publish wrote. Where anything else lies in it, nothing is deleted. A server
+    that runs goes on with what it has loaded.
+    """
     need_linux("models")
+    _check_only_with("--prune", prune, {"--only": only or None})
+    if prune or remove:
+        _check_one_of({"--prune": prune, "--remove": remove or None})
+        _delete_published(repository, prune, remove or [], only or [], dry_run)
+        return
+    if dry_run:
+        raise typer.BadParameter("--dry-run goes with --prune or --remove only")
     from serving.overview import overview, table
     from serving.top import Reader
 
     served = Reader(metrics_url).read() if metrics_url else None
-    console.print(table(overview(repository, served), served is not None))
+    _print_table(table(overview(repository, served), served is not None))
+
+
+def _delete_published(repository: Path, keep: int | None, names: list[str], only: list[str], dry_run: bool) -> None:
+    from serving.removing import prune, remove
+
+    gone = prune(keep, repository, only, dry_run) if keep else remove(names, repository, dry_run)
+    for path in gone:
+        _say(f"{'would delete' if dry_run else 'deleted'}: {path}")
+    if not gone:
+        _say(f"no model has more than {keep} versions: nothing to delete")
 
 
 @app.command()
@@ -620,7 +656,7 @@ def tune(
         tell=_say,
         ready=lambda: make_places(picture.parent, picture, json),
     )
-    console.print(table(tuned.found))
+    _print_table(table(tuned.found))
     for path in save(tuned, name, picture, json):
         _say(f"written: {path}")
     _say(verdict(tuned))
@@ -680,8 +716,23 @@ def sample(
         str, typer.Option(help="1 is everything it learned, 0 its average picture. 0,0.5,1: each seed at each of them.")
     ] = "1",
     label: Annotated[
-        str | None, typer.Option(help="The class to make, for models that have classes; all: each in turn.")
+        str | None,
+        typer.Option(
+            help="The class to make, for models that have classes; all: each in turn, unless one is called so."
+        ),
     ] = None,
+    every_class: Annotated[bool, typer.Option("--every-class", help="Make each class in turn.")] = False,
+    names: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATTERN",
+            help="What the files are called, such as '{label}_{seed}_{truncation}': a pattern of seed, label, "
+            "truncation, codes, code, frame, layers, other, index, model and version.",
+        ),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace pictures that are there by others, and an older animation's.")
+    ] = False,
     code: Annotated[
         list[str] | None,
         typer.Option(
@@ -695,7 +746,7 @@ def sample(
     fps: Annotated[float | None, typer.Option(min=0.1, max=50, help="Frames a second; 20 unless given.")] = None,
     loop: Annotated[bool, typer.Option("--loop", help="Go back to the first seed at the end.")] = False,
     animation: Annotated[
-        Path | None, typer.Option(help="A .gif, .png, .apng or .webp file; OUT/interpolation.webp unless given.")
+        Path | None, typer.Option(help="A .gif, .png, .apng or .webp file; OUT/CLASS_interpolation.webp unless given.")
     ] = None,
     mix: Annotated[
         str | None, typer.Option(metavar="SEEDS", help="The first seed with styles of each of the others instead: 3,9.")
@@ -734,20 +785,28 @@ def sample(
     _check_only_with("--mix", mix, {"--layers": layers})
     if mix and not layers:
         raise typer.BadParameter("--mix needs --layers: coarse, middle, fine, or a range like 0-3")
-    _check_only_with("--seeds", seeds, {"--shard": shard, "--code": code or None})
+    _check_only_with("--seeds", seeds, {"--shard": shard, "--code": code or None, "--every-class": every_class or None})
+    if every_class and label is not None:
+        raise typer.BadParameter("--every-class makes all of them: leave --label out")
+    _check_names(names)
     _check_only_with("--shard", shard, {"--ray": ray or None})
     _check_only_with("--tls-ca", tls_ca, {"--tls-cert": tls_cert, "--tls-key": tls_key})
     if shard is not None:
         if _graphs(model) is not None:
             raise typer.BadParameter("--shard asks a server: publish a bundle first, and give the model's name")
-        if sheet or "," in truncation:
-            raise typer.BadParameter("--sheet and several truncations do not go with --shard: leave them out")
+        if sheet or "," in truncation or every_class:
+            raise typer.BadParameter(
+                "--sheet, --every-class and several truncations do not go with --shard: leave them out"
+            )
+        if names or overwrite:
+            raise typer.BadParameter("--names and --overwrite do not go with --shard: its files are named by the order")
         address = url, _client_tls(tls_ca, tls_cert, tls_key)
         _sample_shards(model, out, seeds or "", shard, truncation, label, address, batch, ray)
         return
     from core.latents import parse_seeds
     from serving.codes import parse_codes
-    from serving.sampling import Order, draw, draw_interpolation, draw_mixes, parse_truncations
+    from serving.order import ALL, Order
+    from serving.sampling import draw, draw_interpolation, draw_mixes, parse_truncations
 
     numbers, truncations = parse_seeds(seeds or interpolate or mix or ""), parse_truncations(truncation)
     if len(truncations) > 1 and not seeds:
@@ -755,7 +814,7 @@ def sample(
     address = url, _client_tls(tls_ca, tls_cert, tls_key)
     with _sampler(model, batch, address) as sampler, _bar("sampling") as progress:
         codes = parse_codes(code or (), sampler.spec.codes, model)
-        order = Order(sampler, out, sheet, label, progress, codes.values)
+        order = Order(sampler, out, sheet, label, progress, codes.values, names, overwrite, every_class)
         if interpolate:
             timing: dict[str, Any] = {"fps": fps or 20, "loop": loop, "animation": animation}
             said = draw_interpolation(order, numbers, frames or 60, truncation=truncations[0], **timing)
@@ -763,7 +822,20 @@ def sample(
             said = draw_mixes(order, numbers, layers or "", truncations[0])
         else:
             said = draw(order, numbers, truncations, codes)
+            if label == ALL and not order.every_class:
+                said += f" (of the class '{ALL}'; --every-class makes each in turn)"
     _say(said)
+
+
+def _check_names(pattern: str | None) -> None:
+    """Raise BadParameter for a pattern of names that is none."""
+    if pattern is not None:
+        from serving.naming import parse_names
+
+        try:
+            parse_names(pattern)
+        except GanfoundryError as error:
+            raise typer.BadParameter(str(error)) from None
 
 
 def _graphs(model: str) -> "Graphs | None":
@@ -850,7 +922,7 @@ def top(
     if json:
         console.print_json(data=asdict(measure(read, every)))
     elif once or not console.is_terminal:
-        console.print(table(measure(read, every)))
+        _print_table(table(measure(read, every)))
     else:
         watch(read, every, console)
 
@@ -883,7 +955,7 @@ def demo(
         _step("4 of 5: verify once more")
         verify(bundle)
         _step("5 of 5: sample from the bundle")
-        sample(str(bundle), out / "images", "0-63", out / "sheet.png")
+        sample(str(bundle), out / "images", "0-63", out / "sheet.png", overwrite=True)
     _say(f"done: look at {out / 'sheet.png'}, {run / 'progress.png'} and {bundle / 'CARD.md'}")
 
 
@@ -897,12 +969,17 @@ def _serve_demo(bundle: Path, out: Path) -> None:
     _step("5 of 6: serve")
     with Supervisor(repository, free_ports(), on_event=_print_event) as server:
         _step("6 of 6: sample over gRPC")
-        sample("openmoji", out / "images", "0-63", out / "sheet.png", url=server.url)
+        sample("openmoji", out / "images", "0-63", out / "sheet.png", overwrite=True, url=server.url)
 
 
 def _say(text: str) -> None:
     """One line, whole, however narrow the terminal: it may hold a path that someone copies."""
     console.print(shown(text), soft_wrap=True, highlight=False, markup=False)
+
+
+def _print_table(table: RenderableType) -> None:
+    """A table, as wide as it is where no terminal says how wide it may be: other programs read it line by line."""
+    (console if console.is_terminal else Console(width=_WIDE)).print(table)
 
 
 def _step(title: str) -> None:
@@ -1021,7 +1098,7 @@ def _print_inspection(found: "Inspection") -> None:
     table.add_column(overflow="fold")
     for label, value in describe(found):
         table.add_row(label, Text(value))
-    console.print(table)
+    _print_table(table)
 
 
 @contextmanager
@@ -1117,7 +1194,7 @@ def _print_evaluation(evaluation: "Evaluation") -> None:
     table.add_row(extractor.frechet, f"{ours.frechet:.1f}", f"{ground.frechet:.1f}")
     table.add_row("precision", f"{ours.precision:.3f}", f"{ground.precision:.3f}")
     table.add_row("recall", f"{ours.recall:.3f}", f"{ground.recall:.3f}")
-    console.print(table)
+    _print_table(table)
     if "warning" in extractor.protocol:
         _say(f"warning: {extractor.protocol['warning']}")
     _say("No generator can be expected to do better than the right column: the Fréchet distance has a floor, which")
@@ -1139,7 +1216,7 @@ def _print_pack(pack: "Pack", path: Path) -> None:
     table.add_column(overflow="fold")
     for label, value in describe(pack):
         table.add_row(label, Text(value))
-    console.print(table)
+    _print_table(table)
 
 
 def _print_settings(planned: "Plan") -> None:
@@ -1186,7 +1263,7 @@ def _print_plan(planned: "Plan") -> None:
             table.add_row(layer.name, layer.kind, "x".join(map(str, layer.shape)), f"{layer.parameters:,}")
         table.add_section()
         table.add_row("total", "", "", f"{sum(layer.parameters for layer in layers):,}")
-        console.print(table)
+        _print_table(table)
 
 
 def main() -> None:

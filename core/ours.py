@@ -2,6 +2,8 @@
 
 import io
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -58,6 +60,16 @@ def signed(picture: Image.Image) -> bool:
     return any(text.removeprefix("Software: ").startswith(_NAME) for text in texts)
 
 
+@contextmanager
+def of_any_size() -> Iterator[None]:
+    """In the block Pillow opens pictures of any size: our own sheets are larger than what it takes for an attack."""
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
+
+
 def _is_our_picture(path: Path) -> bool:
-    with Image.open(path, formats=["PNG", "GIF", "WEBP"]) as picture:
+    with of_any_size(), Image.open(path, formats=["PNG", "GIF", "WEBP"]) as picture:
         return signed(picture)

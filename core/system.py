@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import time
+import unicodedata
 from contextlib import suppress
 from io import TextIOWrapper
 from pathlib import Path
@@ -20,6 +21,7 @@ WINDOWS = os.name == "nt"
 LINUX = sys.platform.startswith("linux")
 LONGEST_PATH = 259  # characters of a whole path on Windows, the drive among them, where long paths are not switched on
 _SECONDS_IN_USE = 2.0  # how long a file that another program looks at, such as a virus scanner, may stay in the way
+_PUNCTUATION = frozenset(" +-_.,=@()")  # which stays in names that are made of other text
 _FORBIDDEN = frozenset('<>:"/\\|?*')
 _DEVICES = frozenset({"CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"}) | {
     f"{device}{digit}" for device in ("COM", "LPT") for digit in "0123456789¹²³"
@@ -123,10 +125,43 @@ def fault_of_name(name: str) -> str:
     return ""
 
 
-def portable_name(text: str) -> str:
-    """``text`` as a file's name, or a part of one, that every system takes; what it might not is a ``_``."""
-    name = "".join(letter if letter.isalnum() or letter in "_.-" else "_" for letter in text)
-    return f"_{name}" if name.split(".")[0].upper() in _DEVICES else name
+def portable_name(text: str, narrow: bool = False) -> str:
+    """``text`` as a part of a file's name that every system takes: else it is percent-encoded (RFC 3986, section 2.1).
+
+    Different texts have different names. Where ``narrow``, nothing stays that a disk might take for something else:
+    neither upper case nor what is not ASCII.
+    """
+    kept = _stays_narrow if narrow else _stays
+    return "".join(letter if kept(letter) else _percent_encoded(letter) for letter in text)
+
+
+def usable_name(name: str, ending: str = "") -> str:
+    """A file's ``name``, made of such parts, as every system takes it before its ``ending``.
+
+    Where it would be hidden, look like an option, or be a device of Windows, its first letter is percent-encoded.
+    """
+    if not name or name[0] in " -." or fault_of_name(name + ending):
+        return _percent_encoded(name[:1]) + name[1:]
+    return name
+
+
+def folded(name: str) -> str:
+    """What a name comes down to on disks that tell neither case nor ways to compose a letter apart."""
+    upper = unicodedata.normalize("NFD", unicodedata.normalize("NFD", name).upper())
+    return unicodedata.normalize("NFD", upper.casefold())
+
+
+def _percent_encoded(text: str) -> str:
+    """Every byte of ``text``, as UTF-8, as a ``%`` and two digits."""
+    return "".join(f"%{byte:02X}" for byte in text.encode("utf-8", "surrogatepass"))
+
+
+def _stays(letter: str) -> bool:
+    return letter in _PUNCTUATION or unicodedata.category(letter)[0] in "LMN"
+
+
+def _stays_narrow(letter: str) -> bool:
+    return letter.isascii() and letter == letter.lower() and _stays(letter)
 
 
 def fault_of_place(path: Path) -> str:

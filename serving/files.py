@@ -1,22 +1,31 @@
 """Sampled images as PNG files that say where they come from, and a sheet of them."""
 
 import errno
+import io
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from PIL import Image, ImageSequence
 
+from core.bundle import MOST_LEVELS, levels_apart
 from core.errors import RequestRefused, ServingError
-from core.files import write_atomic
+from core.files import sweep, write_atomic
 from core.images import Images, encode_png
 from core.images import sheet as sheet_of
-from core.ours import may_write, software
+from core.ours import may_write, of_any_size, software
 from core.places import why_not
 from core.spec import GeneratorSpec
+from core.system import delete_unless_held, folded
 
 MOST_ON_A_SHEET = 4096
+_LEFT = re.compile(r"\..+\.png\.[a-z0-9_]{8}\.tmp", re.DOTALL)  # what core.files writes into before it has its name
+_KINDS = ("PNG", "GIF", "WEBP")
+_LARGE = 1 << 26  # pixels
+_HEAD = 4096  # bytes in which a picture of ours says so
 
 
 class Picture(NamedTuple):
@@ -25,6 +34,34 @@ class Picture(NamedTuple):
     name: str
     image: Images
     facts: Mapping[str, str]
+
+
+class Keeper:
+    """Writes pictures so that none is lost.
+
+    What is there is replaced by the same picture only, or, where ``overwrite`` and if Ganfoundry made it, by another;
+    what was written here by no other at all.
+    """
+
+    def __init__(self, overwrite: bool = False) -> None:
+        self.overwrite = overwrite
+        self._written: set[str] = set()
+
+    def save(self, path: Path, data: bytes, named: Path | None = None) -> None:
+        """Write the picture ``data``. Raises RequestRefused where it may not be, and ServingError where it cannot."""
+        if path.exists():
+            self._check(path, data)
+        write_file(path, data, named)
+        self._written.add(folded(str(path)))
+
+    def _check(self, path: Path, data: bytes) -> None:
+        check_free(path)
+        if folded(str(path)) in self._written and not same_picture(path, data):
+            raise RequestRefused(f"{path} would be two pictures of this command: give one of them another name")
+        if not self.overwrite and not same_picture(path, data):
+            raise RequestRefused(
+                f"{path} is there and is another picture: choose another --out or --names, or give --overwrite"
+            )
 
 
 def save_samples(
@@ -42,52 +79,98 @@ def save_samples(
     Every file is whole or absent, so whatever ends ``samples`` early leaves the images before it. Text chunks
     name the model, version, seed, truncation and data licence. Returns the files of the images, in order; where
     they are more than MOST_ON_A_SHEET, the sheet shows less than all. Raises RequestRefused, before it takes the
-    first image, for an ``out`` or ``sheet`` that cannot be one, and ServingError for a disk that is full.
+    first image, for an ``out`` or ``sheet`` that cannot be one, and later for another picture in the place of one;
+    ServingError for a disk that is full.
     """
-    facts = describe(spec, model, version, truncation, label)
+    facts, keeper = describe(spec, model, version, truncation, label), Keeper()
     make_places(out, sheet)
     pictures = (Picture(f"{seed:010d}", image, {"Seed": str(seed)}) for seed, image in samples)
-    paths, shown = save_pictures(pictures, out, facts, MOST_ON_A_SHEET if sheet else 0)
-    save_sheet(shown, sheet, facts)
+    paths, shown = save_pictures(pictures, out, facts, keeper, MOST_ON_A_SHEET if sheet else 0)
+    save_sheet(shown, sheet, facts, keeper)
     return paths
 
 
 def save_pictures(
-    pictures: Iterable[Picture], out: Path, facts: Mapping[str, str], keep: int = 0
+    pictures: Iterable[Picture], out: Path, facts: Mapping[str, str], keeper: Keeper, keep: int = 0
 ) -> tuple[list[Path], list[Images]]:
-    """Write each picture into ``out`` as it arrives; the files, and the first ``keep`` images.
+    """Write each picture into ``out`` as it arrives; the files, each once, and the first ``keep`` images.
 
-    ``facts`` go into the text chunks of all. Raises ServingError for a disk that is full.
+    ``facts`` go into the text chunks of all. Raises as ``Keeper.save`` does.
     """
-    paths: list[Path] = []
+    paths: dict[Path, None] = {}
     kept: list[Images] = []
     for name, image, more in pictures:
         path = out / f"{name}.png"
-        write_picture(path, encode_png(image, {**facts, **more}), out)
-        paths.append(path)
+        keeper.save(path, encode_png(image, {**facts, **more}), out)
+        paths[path] = None
         if len(kept) < keep:
             kept.append(image)
-    return paths, kept
+    return list(paths), kept
 
 
 def save_sheet(
-    images: Sequence[Images], path: Path | None, facts: Mapping[str, str], columns: int | None = None
+    images: Sequence[Images], path: Path | None, facts: Mapping[str, str], keeper: Keeper, columns: int | None = None
 ) -> None:
     """Write the images in rows of ``columns`` as one PNG, if there are any and there is a ``path`` to write to."""
     if path is not None and images:
-        write_picture(path, encode_png(sheet_of(np.stack(images), columns), facts))
+        keeper.save(path, encode_png(sheet_of(np.stack(images), columns), facts))
+
+
+def same_picture(path: Path, data: bytes) -> bool:
+    """Whether the file ``path`` shows what ``data`` does, frame by frame, but for what a seed's image may differ by.
+
+    Pictures too large to be looked at in memory are the same where their bytes are.
+    """
+    try:
+        if path.stat().st_size == len(data) and path.read_bytes() == data:
+            return True
+        with of_any_size(), Image.open(path, formats=_KINDS) as there, Image.open(io.BytesIO(data)) as here:
+            if here.width * here.height > _LARGE or (there.size, there.mode, _frames(there)) != (
+                here.size,
+                here.mode,
+                _frames(here),
+            ):
+                return False
+            pairs = zip(ImageSequence.Iterator(there), ImageSequence.Iterator(here), strict=True)
+            return all(
+                levels_apart(*(np.asarray(each.convert("RGBA")) for each in pair)) <= MOST_LEVELS for pair in pairs
+            )
+    except (OSError, SyntaxError, ValueError):  # what Pillow says of damaged files
+        return False
+
+
+def _frames(picture: Image.Image) -> int:
+    return int(getattr(picture, "n_frames", 1))
+
+
+def older_frames(names: Iterable[str], out: Path) -> list[Path]:
+    """Those of ``out/NAME.png`` that are there: frames of a longer animation, which are not to be mixed with another's.
+
+    Raises RequestRefused for one that Ganfoundry did not make as the frame of an animation.
+    """
+    there = [path for path in (out / f"{name}.png" for name in names) if path.exists()]
+    for path in there:
+        check_free(path)
+        with Image.open(path) as picture:
+            if "Frame" not in picture.info:
+                raise RequestRefused(f"{path} is named as a frame and is none: move it, or choose another --out")
+    return there
+
+
+def sweep_pictures(folder: Path) -> None:
+    """Delete what killed writers of pictures of ours left in ``folder``: hidden, half-written, held by no process."""
+    for left in folder.glob(".*.png.*.tmp"):
+        if _LEFT.fullmatch(left.name) and left.is_file() and not left.is_symlink():
+            with suppress(OSError), left.open("rb") as file:
+                head = file.read(_HEAD)
+            if not head or (b"Software\0" in head and b"Ganfoundry" in head):
+                delete_unless_held(left)
 
 
 def write_file(path: Path, data: bytes, named: Path | None = None) -> None:
     """Write ``data`` whole or not at all. Raises ServingError, which names ``named`` or the path, if it cannot."""
     with writing(named or path):
         write_atomic(path, data)
-
-
-def write_picture(path: Path, data: bytes, named: Path | None = None) -> None:
-    """``write_file`` for a picture of ours. Raises RequestRefused where one is that somebody else made."""
-    check_free(path)
-    write_file(path, data, named)
 
 
 def check_free(path: Path) -> None:
@@ -114,7 +197,10 @@ def describe(
 
 
 def make_places(out: Path, *files: Path | None) -> None:
-    """Make ``out`` and the folders of ``files``. Raises RequestRefused if something is in the way."""
+    """Make ``out`` and the folders of ``files``, and clear away what killed writers of ours left there.
+
+    Raises RequestRefused if something is in the way.
+    """
     named = [file for file in files if file is not None]
     for place in (out, *named):
         if problem := why_not(place, whole=False):
@@ -131,6 +217,9 @@ def make_places(out: Path, *files: Path | None) -> None:
             raise RequestRefused(f"{folder} is not a folder and cannot become one: choose another") from None
         except OSError as error:
             raise RequestRefused(f"{folder} cannot be made ({error.strerror}): choose another") from None
+    sweep_pictures(out)
+    for file in named:
+        sweep(file)
 
 
 @contextmanager

@@ -70,7 +70,7 @@ def publish(bundle: Path, name: str, repository: Path, *, thin: bool = True, tri
     if problem := why_not(repository, whole=False):
         raise RepositoryError(f"{repository} cannot be written: {problem}")
     release = of_bundle(bundle)
-    with _writing(repository, bundle):
+    with writing(repository, bundle):
         repository.mkdir(parents=True, exist_ok=True)
         return _add(release, name, repository, thin, trial)
 
@@ -86,7 +86,7 @@ def rollback(name: str, repository: Path, to: int | None = None, *, trial: Trial
     if not versions:
         raise RepositoryError(f"{repository} has no model '{name}': 'models' lists those it has")
     release = of_version(model, _chosen(model, versions, to))
-    with _writing(repository, model):
+    with writing(repository, model):
         return _add(release, name, repository, False, trial)
 
 
@@ -121,7 +121,7 @@ def reconfigure(name: str, repository: Path, change: Callable[[ModelConfig], Mod
     model = repository / name
     if not versions_of(model):
         raise RepositoryError(f"{repository} has no model '{name}': 'models' lists those it has")
-    with _writing(repository, model), alone(repository):
+    with writing(repository, model), alone(repository):
         version = versions_of(model)[-1]
         there = _there(name, repository)
         wanted = change(there[name])
@@ -172,14 +172,14 @@ def _add(release: Release, name: str, repository: Path, thin: bool, trial: Trial
         for piece in pieces:
             if piece.config.name in there:
                 _check_fits(there[piece.config.name], piece.config)
-        with _staging(repository) as staging:
+        with staging(repository) as made:
             for piece in pieces:
-                _write(piece, staging, version)
+                _write(piece, made, version)
             if trial:
-                trial(staging)
-            sync_tree(staging)
+                trial(made)
+            sync_tree(made)
             for piece in pieces:
-                _show(piece, staging, repository, version)
+                _show(piece, made, repository, version)
     beside = tuple(piece.config.name for piece in pieces if piece.config.name != name)
     return Published(name, version, repository / name / str(version), beside)
 
@@ -217,9 +217,9 @@ def _write_configs(piece: Piece, model: Path) -> None:
     write_atomic(model / CONFIG, render(piece.config))
 
 
-def _show(piece: Piece, staging: Path, repository: Path, version: int) -> None:
+def _show(piece: Piece, place: Path, repository: Path, version: int) -> None:
     """Move a finished model, or its one version, to where servers see it."""
-    made, model = staging / piece.config.name, repository / piece.config.name
+    made, model = place / piece.config.name, repository / piece.config.name
     if model.exists():
         (made / str(version)).rename(model / str(version))
         _write_configs(piece, model)
@@ -234,6 +234,8 @@ def _check_fits(existing: ModelConfig, config: ModelConfig) -> None:
     was, becomes = _role(existing), _role(config)
     if was != becomes:
         raise RepositoryError(f"'{config.name}' is already {was}, so it cannot be {becomes}: choose another --name")
+    if config.parameters.get(PART) in THIN:
+        return  # what they take and give is ours, and newer versions of Ganfoundry add to it
     for kind, old, new in (("inputs", existing.inputs, config.inputs), ("outputs", existing.outputs, config.outputs)):
         if set(old) != set(new):
             raise RepositoryError(
@@ -249,13 +251,13 @@ def _role(config: ModelConfig) -> str:
 
 
 @contextmanager
-def _staging(repository: Path) -> Iterator[Path]:
+def staging(repository: Path) -> Iterator[Path]:
     """A directory for a repository with the new version alone; gone when the block ends."""
     # Triton takes every directory in the repository for a model, hidden and half-written ones too: build it beside.
     where, prefix = _beside(repository), staging_prefix(repository)
-    with tempfile.TemporaryDirectory(dir=where, prefix=prefix, ignore_cleanup_errors=True) as staging:
-        (Path(staging) / STAGED).touch()
-        yield Path(staging)
+    with tempfile.TemporaryDirectory(dir=where, prefix=prefix, ignore_cleanup_errors=True) as place:
+        (Path(place) / STAGED).touch()
+        yield Path(place)
 
 
 def _beside(repository: Path) -> Path:
@@ -266,7 +268,8 @@ def _beside(repository: Path) -> Path:
 
 
 @contextmanager
-def _writing(repository: Path, source: Path) -> Iterator[None]:
+def writing(repository: Path, source: Path) -> Iterator[None]:
+    """Raise RepositoryError, which names both, for what the file system refuses in the block."""
     try:
         yield
     except OSError as error:

@@ -31,8 +31,9 @@ SUMS = "SHA256SUMS"
 STAGED = ".ganfoundry"  # in a directory in which a publisher makes a version: the proof that all of it is ours
 BESIDE = (*PARTS, *THIN)  # which parts of a generator are models beside it
 _NEEDED = (*PARTS, "latents", "encoder")  # those that appear before the whole
+CACHE = "__pycache__"  # which servers leave beside models in Python
 _REFUSED = re.compile(r"\.([0-9]+)\.refused")
-_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,127}")
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,23 @@ def check_seal(version: Path) -> None:
             raise RepositoryError(f"{file} was changed after it was published: publish it again, and delete {version}")
 
 
+def hashes(version: Path) -> dict[str, str]:
+    """The hash of every file of a version, by name, as its seal has them, and of the seal itself."""
+    try:
+        text = (version / SUMS).read_text(encoding="ascii")
+        return {name: digest for digest, _, name in (line.partition("  ") for line in text.splitlines())} | {
+            SUMS: sha256(version / SUMS)
+        }
+    except (OSError, UnicodeDecodeError):
+        return {}
+
+
+def number_of(path: Path) -> int | None:
+    """Which version of a model is at ``path``, hidden from servers or not; None for what is no version."""
+    found = _REFUSED.fullmatch(path.name)
+    return int(found[1] if found else path.name) if (found or path.name.isdecimal()) and path.is_dir() else None
+
+
 def list_models(repository: Path) -> list[Model]:
     """The models in ``repository`` by name; none if there is no such directory. Looks at nothing inside a version."""
     directories = sorted(path for path in repository.glob("*") if path.is_dir() and not path.name.startswith("."))
@@ -148,15 +166,15 @@ def set_aside(model: Path, version: int) -> None:
 
 def numbers_of(model: Path) -> list[int]:
     """Its versions, and those that were set aside: no number is given twice."""
-    hidden = (_REFUSED.fullmatch(path.name) for path in model.glob(".*.refused"))
-    return [*versions_of(model), *(int(found[1]) for found in hidden if found)]
+    found = map(number_of, model.iterdir()) if model.is_dir() else ()
+    return [number for number in found if number is not None]
 
 
 def check_name(name: str) -> None:
     """Raise RepositoryError unless ``name`` can be a model's: it becomes a directory, and part of addresses."""
     if not _NAME.fullmatch(name):
         raise RepositoryError(
-            f"'{name}' cannot name a model: use up to 128 letters, digits, '_', '-' and '.', not starting with '.'"
+            f"'{name}' cannot name a model: use up to 128 letters, digits, '_', '-' and '.', not first '-' or '.'"
         )
 
 
@@ -199,11 +217,15 @@ def _delete_model(model: Path) -> None:
 
 
 def _delete_version(version: Path) -> None:
-    """Delete the files that the version's seal names."""
+    """Delete the files that the version's seal names, and what Python made of them."""
     seal = version / SUMS
     names = [line.partition("  ")[2] for line in seal.read_text("ascii").splitlines()] if seal.is_file() else []
     for name in (*names, SUMS):
         (version / Path(name).name).unlink(missing_ok=True)
+        for compiled in (version / CACHE).glob(f"{Path(name).stem}.*.pyc") if name.endswith(".py") else ():
+            compiled.unlink()
+    with suppress(OSError):
+        (version / CACHE).rmdir()
     try:
         version.rmdir()
     except OSError:

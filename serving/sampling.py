@@ -1,68 +1,34 @@
 """What ``sample`` does: seeds, a sweep of truncations, a way from seed to seed, mixed styles."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from core.animation import animation_kind, encode_animation
 from core.contract import NOISE, latent_inputs
 from core.errors import RequestRefused
 from core.images import Images
-from core.system import portable_name
 from serving.client import Sampler
 from serving.codes import Codes
 from serving.files import (
     MOST_ON_A_SHEET,
+    Keeper,
     Picture,
-    describe,
     make_places,
+    older_frames,
     save_pictures,
-    save_samples,
     save_sheet,
-    write_picture,
 )
 from serving.interpolation import Place, follow, lerp, slerp, walk
+from serving.naming import text_in_names
+from serving.order import Names, Order, number, said, seed_in_names
 from serving.styles import mixed, parse_layers
 
 MOST_FRAMES = 3600  # of an animation: three minutes at 20 a second
 MOST_TRUNCATIONS = 32  # of a sweep: each is a stream of requests
 MOST_MIXED = 1000
-ALL = "all"  # in place of a label: every class in turn
 _MOST_BYTES = 1 << 30  # of an animation's frames, which are in memory together
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Order:
-    """What every way of sampling needs: whom to ask, for which class, and where the files go.
-
-    ``codes`` are the same for all images; ``progress`` hears how many of how many images are there.
-    """
-
-    sampler: Sampler
-    out: Path
-    sheet: Path | None = None
-    label: str | None = None
-    progress: Callable[[int, int], None] | None = None
-    codes: NDArray[np.float32] | None = None
-
-    def facts(self, truncation: str | float) -> dict[str, str]:
-        """The text chunks of all pictures."""
-        sampler = self.sampler
-        label = None if self.label == ALL else self.label
-        return describe(sampler.spec, sampler.model, sampler.version, truncation, label)
-
-    def counted(self, items: Iterable[T], total: int) -> Iterator[T]:
-        """The items as they are, while ``progress`` hears of them."""
-        for done, item in enumerate(items, 1):
-            yield item
-            if self.progress:
-                self.progress(done, total)
 
 
 def parse_truncations(text: str) -> list[float]:
@@ -71,7 +37,7 @@ def parse_truncations(text: str) -> list[float]:
         values = [float(part) for part in text.split(",")]
     except ValueError:
         raise RequestRefused(f"'{text}' is not a truncation: write 0.7, or several for a sweep, 0,0.5,1") from None
-    names = [f"{value:g}" for value in values]
+    names = [number(value) for value in values]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise RequestRefused(f"the truncation {twice} is given twice: leave one out")
     if len(values) > MOST_TRUNCATIONS:
@@ -84,10 +50,10 @@ def draw(order: Order, seeds: Sequence[int], truncations: Sequence[float], codes
 
     Raises RequestRefused where two of them are: a sheet has two sides.
     """
-    every = order.label == ALL
+    every = order.every_class
     if (len(truncations) > 1) + (codes.way is not None) + every > 1:
         raise RequestRefused(
-            "a sheet has two sides, and one is for seeds: give one of --label all, several truncations, a way of a code"
+            "a sheet has two sides, and one is for seeds: give one of all classes, several truncations, a way of a code"
         )
     if every:
         return draw_classes(order, seeds, truncations[0])
@@ -98,51 +64,61 @@ def draw(order: Order, seeds: Sequence[int], truncations: Sequence[float], codes
 
 def draw_seeds(order: Order, seeds: Sequence[int], truncation: float) -> str:
     """A PNG of each seed; says so in a line."""
-    sampler = order.sampler
-    images = order.counted(sampler.sample(seeds, truncation, order.label, order.codes), len(seeds))
-    save_samples(images, order.out, sampler.spec, sampler.model, sampler.version, truncation, order.label, order.sheet)
-    return _said(order, len(seeds), "images", MOST_ON_A_SHEET)
+    names = Names(order, "{seed}", {"truncation": number(truncation)}, ["seed"], len(seeds))
+    images = order.sampler.sample(seeds, truncation, order.label, order.codes)
+    make_places(order.out, order.sheet)
+    pictures = (
+        Picture(names.next(seed=seed_in_names(seed)), image, {"Seed": str(seed)})
+        for seed, image in order.counted(images, len(seeds))
+    )
+    return _save_table(order, pictures, None, order.facts(truncation))
 
 
 def draw_sweep(order: Order, seeds: Sequence[int], truncations: Sequence[float]) -> str:
     """A PNG of each seed at each truncation; on the sheet a row for each seed, a column for each truncation."""
-    named = [f"{truncation:g}" for truncation in truncations]
+    named = [number(truncation) for truncation in truncations]
     streams = [order.sampler.sample(seeds, each, order.label, order.codes) for each in truncations]
-    return _draw_columns(order, seeds, "truncation", named, streams, order.facts(", ".join(named)))
+    columns = [{"truncation": each} for each in named]
+    return _draw_columns(order, seeds, "truncation", columns, streams, order.facts(", ".join(named)))
 
 
 def draw_codes(order: Order, seeds: Sequence[int], truncation: float, codes: Codes) -> str:
     """A PNG of each seed with each value of one code; on the sheet a row for each seed, a column for each value."""
     assert codes.way is not None
-    named, streams = [f"{value:g}" for value in codes.way], []
+    columns, streams = [], []
     for value in codes.way:
         at = codes.values.copy()
         at[codes.swept] = value
+        columns.append({"code": number(value), "codes": ",".join(map(number, at)), "truncation": number(truncation)})
         streams.append(order.sampler.sample(seeds, truncation, order.label, at))
-    return _draw_columns(order, seeds, f"code {codes.swept}", named, streams, order.facts(truncation))
+    return _draw_columns(order, seeds, f"code {codes.swept}", columns, streams, order.facts(truncation))
 
 
 def _draw_columns(
     order: Order,
     seeds: Sequence[int],
     what: str,
-    named: Sequence[str],
+    columns: Sequence[dict[str, str]],
     streams: Sequence[Iterable[tuple[int, Images]]],
     facts: dict[str, str],
 ) -> str:
-    """The same seeds under several settings of ``what``, ``named``: a stream of images, and a column, for each."""
+    """The same seeds under several settings of ``what``: a stream of images, and the fields of a name, for each."""
+    field, count, total = what.split()[0], len(columns), len(seeds) * len(columns)
+    usual = f"{{seed}}_{what.replace(' ', '_')}_{{{field}}}"
+    # In the order in which they are asked for where they lack; whatever else a column has follows from these.
+    varying = [field] if len(seeds) == 1 else ["seed", field]
+    names = Names(order, usual, dict.fromkeys(("seed", *columns[0]), ""), varying, total)
     make_places(order.out, order.sheet)
-    columns, total = len(streams), len(seeds) * len(streams)
     together = (sample for row in zip(*streams, strict=True) for sample in row)
     pictures = (
         Picture(
-            f"{seed:010d}_{what.replace(' ', '_')}_{named[index % columns]}",
+            names.next(seed=seed_in_names(seed), **columns[index % count]),
             image,
-            {"Seed": str(seed), what.capitalize(): named[index % columns]},
+            {"Seed": str(seed), what.capitalize(): columns[index % count][field]},
         )
         for index, (seed, image) in enumerate(order.counted(together, total))
     )
-    return _save_table(order, pictures, total, columns, facts)
+    return _save_table(order, pictures, count, facts)
 
 
 def draw_classes(order: Order, seeds: Sequence[int], truncation: float) -> str:
@@ -150,31 +126,32 @@ def draw_classes(order: Order, seeds: Sequence[int], truncation: float) -> str:
     classes = order.sampler.spec.classes
     if not classes:
         raise RequestRefused(f"'{order.sampler.model}' has no classes: leave --label out")
+    total, same = len(seeds) * len(classes), {"truncation": number(truncation), "seed": ""}
+    names = Names(order, "{seed}", same, ["label"] if len(seeds) == 1 else ["label", "seed"], total)
     make_places(order.out, order.sheet)
-    total = len(seeds) * len(classes)
     samples = (
         (label, seed, image)
         for label in classes
         for seed, image in order.sampler.sample(seeds, truncation, label, order.codes)
     )
     pictures = (
-        Picture(f"{_file_name(label)}_{seed:010d}", image, {"Seed": str(seed), "Label": label})
+        Picture(
+            names.next(label=order.in_names[label], seed=seed_in_names(seed)),
+            image,
+            {"Seed": str(seed), "Label": label},
+        )
         for label, seed, image in order.counted(samples, total)
     )
-    return _save_table(order, pictures, total, len(seeds), order.facts(truncation))
+    return _save_table(order, pictures, len(seeds), order.facts(truncation))
 
 
-def _save_table(order: Order, pictures: Iterable[Picture], total: int, columns: int, facts: dict[str, str]) -> str:
-    """Save ``total`` pictures, row by row, and a sheet of as many whole rows as fit; says so in a line."""
-    most = MOST_ON_A_SHEET // columns * columns
-    _, shown = save_pictures(pictures, order.out, facts, most if order.sheet else 0)
-    save_sheet(shown, order.sheet, facts, columns)
-    return _said(order, total, "images", most)
-
-
-def _file_name(label: str) -> str:
-    """A class's name as part of a file's: whatever a file system might not take is a '_'."""
-    return portable_name(label)[:80]
+def _save_table(order: Order, pictures: Iterable[Picture], columns: int | None, facts: dict[str, str]) -> str:
+    """Save pictures, and a sheet of as many as fit, in whole rows where ``columns`` are given; says so in a line."""
+    most = MOST_ON_A_SHEET // columns * columns if columns else MOST_ON_A_SHEET
+    keeper = Keeper(order.overwrite)
+    paths, shown = save_pictures(pictures, order.out, facts, keeper, most if order.sheet else 0)
+    save_sheet(shown, order.sheet, facts, keeper, columns)
+    return said(order, len(paths), "images", most)
 
 
 def draw_interpolation(
@@ -191,23 +168,37 @@ def draw_interpolation(
 
     The way is straight in w where the model has styles, on arcs in z where it has none.
     """
-    animation = animation or order.out / "interpolation.webp"
+    names = Names(order, "frame_{frame}", {"truncation": number(truncation)}, ["frame"], MOST_FRAMES)
+    animation = animation or order.out / names.beside("interpolation.webp")
     kind = animation_kind(animation.suffix)
     _check_way(order.sampler, seeds, frames)
     make_places(order.out, order.sheet, animation)
+    older = older_frames((_frame(names, index) for index in range(frames, MOST_FRAMES)), order.out)
+    if older and not order.overwrite:
+        raise RequestRefused(
+            f"{order.out} holds frames of a longer animation ({older[0].name} and on): choose another --out, or give "
+            "--overwrite, which deletes them"
+        )
     places = walk(len(seeds), frames, loop)
     straight = order.sampler.style_shape is not None
     images = order.counted(_along(order, seeds, places, truncation), frames)
     way = f"seeds {_listed(seeds)}{', and back' if loop else ''}, {'linear in w' if straight else 'spherical in z'}"
     facts = order.facts(truncation) | {"Interpolation": way}
     pictures = (
-        Picture(f"frame_{index:04d}", image, _facts_of_frame(index, seeds, places))
+        Picture(_frame(names, index), image, _facts_of_frame(index, seeds, places))
         for index, image in enumerate(images)
     )
-    _, shown = save_pictures(pictures, order.out, facts, frames)
-    write_picture(animation, encode_animation(np.stack(shown), kind, fps, facts))
-    save_sheet(shown[:MOST_ON_A_SHEET], order.sheet, facts)
-    return f"{_said(order, frames, 'frames', MOST_ON_A_SHEET)}, animation in {animation}"
+    keeper = Keeper(order.overwrite)
+    paths, shown = save_pictures(pictures, order.out, facts, keeper, frames)
+    keeper.save(animation, encode_animation(np.stack(shown), kind, fps, facts))
+    save_sheet(shown[:MOST_ON_A_SHEET], order.sheet, facts, keeper)
+    for path in older:
+        path.unlink()
+    return f"{said(order, len(paths), 'frames', MOST_ON_A_SHEET)}, animation in {animation}"
+
+
+def _frame(names: Names, index: int) -> str:
+    return names.of(index, frame=f"{index:04d}")
 
 
 def draw_mixes(order: Order, seeds: Sequence[int], layers: str, truncation: float = 1.0) -> str:
@@ -219,6 +210,9 @@ def draw_mixes(order: Order, seeds: Sequence[int], layers: str, truncation: floa
     first, *others = seeds
     if not 1 <= len(others) <= MOST_MIXED:
         raise RequestRefused(f"{len(seeds)} seeds cannot be mixed: write two to {MOST_MIXED + 1}, like --mix 3,9")
+    named = layers if layers[:1].isalpha() else f"layers_{layers}"
+    same = {"truncation": number(truncation), "layers": text_in_names(named), "seed": seed_in_names(first)}
+    names = Names(order, "{seed}_{layers}_from_{other}", same, ["other"], len(others))
     make_places(order.out, order.sheet)
     sampler, facts = order.sampler, order.facts(truncation)
     w = np.stack(list(sampler.styles(seeds, truncation, order.label)))
@@ -227,20 +221,18 @@ def draw_mixes(order: Order, seeds: Sequence[int], layers: str, truncation: floa
     theirs = None if noise is None else noise[:1].repeat(len(others), 0)  # the first seed's: no layer's style
     made = sampler.sample_styles(mixed(w[:1].repeat(len(others), 0), w[1:], taken), theirs)
     images = order.counted(made, len(others))
-    named = layers if layers[0].isalpha() else f"layers_{layers}"
     whose = f"layers {taken.start}-{taken.stop - 1} of {w.shape[1]}"
     pictures = (
-        Picture(
-            f"{first:010d}_{named}_from_{other:010d}", image, {"Seed": str(first), "Mixed": f"{whose} from {other}"}
-        )
+        Picture(names.next(other=seed_in_names(other)), image, {"Seed": str(first), "Mixed": f"{whose} from {other}"})
         for other, image in zip(others, images, strict=True)
     )
-    _, shown = save_pictures(pictures, order.out, facts, len(others))
+    keeper = Keeper(order.overwrite)
+    paths, shown = save_pictures(pictures, order.out, facts, keeper, len(others))
     if order.sheet:
         own, *sources = sampler.sample_styles(w, noise)
         table = [np.zeros_like(own), *sources, own, *shown]
-        save_sheet(table, order.sheet, facts | {"Mixed": f"{whose} of seed {first}"}, len(seeds))
-    return f"{_said(order, len(others), 'images', MOST_ON_A_SHEET)} ({whose}, counted from 0)"
+        save_sheet(table, order.sheet, facts | {"Mixed": f"{whose} of seed {first}"}, keeper, len(seeds))
+    return f"{said(order, len(paths), 'images', MOST_ON_A_SHEET)} ({whose}, counted from 0)"
 
 
 def _check_way(sampler: Sampler, seeds: Sequence[int], frames: int) -> None:
@@ -273,8 +265,3 @@ def _facts_of_frame(index: int, seeds: Sequence[int], places: list[Place]) -> di
 
 def _listed(seeds: Sequence[int]) -> str:
     return ", ".join(map(str, seeds)) if len(seeds) <= 12 else f"{seeds[0]} … {seeds[-1]} ({len(seeds)} of them)"
-
-
-def _said(order: Order, count: int, what: str, most: int) -> str:
-    shown = f" of the first {most:,}" if count > most else ""
-    return f"{count:,} {what} in {order.out}" + (f", sheet{shown} in {order.sheet}" if order.sheet else "")

@@ -7,6 +7,7 @@ OUT/NAME-v3-00003-of-00064.json    written last: what was ordered, and the hashe
 import hashlib
 import importlib.metadata
 import json
+import re
 import tarfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
@@ -25,6 +26,8 @@ from serving.ranges import Ranges, count, share, written
 FORMAT_VERSION = 1
 MOST_SHARDS = 99_999
 MANIFESTS = "*-of-*.json"
+# How files of ours begin, and in how many bytes each says whose it is: a picture in its text, a manifest in all of it.
+_OUR_MANIFEST, _OUR_TAR, _HEAD = re.compile(rb'\{\n  "count": '), re.compile(rb"[0-9]{10}\.png\0"), 4096
 
 
 class State(StrEnum):
@@ -126,10 +129,13 @@ def write_shard(
     """Write the tar and then the manifest of a shard, each whole or not at all, over what is there of them.
 
     ``samples`` are the shard's seeds with their images. Whoever writes the same shard at the same time writes the
-    same bytes. Raises RequestRefused if another order has come into ``out`` since ``check_folder``, and ServingError
-    for a disk that is full.
+    same bytes. Raises RequestRefused if another order has come into ``out`` since ``check_folder``, or for a file
+    that is not ours, and ServingError for a disk that is full.
     """
     path, tar = _places(order, shard, out)
+    for place, ours in ((path, _OUR_MANIFEST), (tar, _OUR_TAR)):
+        if not _is_free(place, ours):
+            raise RequestRefused(f"{place} is there, and Ganfoundry did not make it: move it, or choose another --out")
     facts = describe(spec, order.model, order.version, order.truncation, order.label)
     whole, pixels = hashlib.sha256(), hashlib.sha256()
     with writing(out):
@@ -154,6 +160,17 @@ def write_shard(
         software=", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("ganfoundry", "pillow")),
     )
     write_file(path, manifest.to_json().encode(), out)
+
+
+def _is_free(place: Path, ours: re.Pattern[bytes]) -> bool:
+    """Whether nothing is at ``place``, or what is ours, if perhaps cut short: it begins as ``ours`` does."""
+    if not place.exists():
+        return True
+    if not place.is_file():
+        return False
+    with place.open("rb") as file:
+        head = file.read(_HEAD)
+    return not head or bool(ours.match(head) and (len(head) < _HEAD or b"anfoundry" in head))
 
 
 def _places(order: BulkOrder, shard: int, out: Path) -> tuple[Path, Path]:

@@ -1,13 +1,13 @@
 """Doors for thin clients: NAME_from_seed (a seed to an image) and NAME_png (a seed to a PNG file), as ensembles.
 
-    seed ─NAME_latents→ z ─NAME→ image ─NAME_encoder→ png
+    seed, class ─NAME_latents→ z, label ─NAME→ image ─NAME_encoder→ png, base64
 
 NAME_latents and NAME_encoder are Python models (``serving/models/``) that any Triton with a Python backend runs. An
 ensemble names the version of each step, so that it never mixes two; there is one version of it at a time.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +35,11 @@ from serving.release import Release
 
 THIN = ("latents", "encoder", "from_seed", "png")  # parts of a generator on a server, beside those of a bundle
 SCRIPT = "model.py"
-SEED, PNG_TENSOR = Tensor("seed", "INT64", (1,)), Tensor(PNG, "STRING", (1,))
-OPTIONAL = ("truncation", "codes")  # inputs of the generator that a thin client may leave out
+SEED, PNG_TENSOR, BASE64 = Tensor("seed", "INT64", (1,)), Tensor(PNG, "STRING", (1,)), Tensor("base64", "STRING", (1,))
+CLASS = Tensor("class", "STRING", (1,), optional=True)  # its name, in place of the label's number
+# Inputs of the generator that a thin client may leave out; a label, where it names the class.
+OPTIONAL = ("truncation", "codes", "label")
+FILES = (PNG_TENSOR, BASE64)  # what an encoder gives: a file, and the same as text for clients that speak JSON alone
 NO_LIMITS = Queue(size=0, timeout_us=0)
 _GOLDEN_SEEDS = range(64)  # among which those of a bundle's golden images are looked for
 
@@ -62,9 +65,9 @@ def thin_models(whole: ModelConfig, release: Release, version: int) -> list[Thin
     return [
         # Drawing takes no time to speak of, so nothing piles up before it: one instance, whose queue needs no limits.
         _python(whole, "latents", *_latents_tensors(whole), Reference(drawn, "z", golden["z"]), 1, NO_LIMITS),
-        _python(whole, "encoder", whole.outputs, (PNG_TENSOR,), Reference({"image": images}, PNG, images), 2, Queue()),
+        _python(whole, "encoder", whole.outputs, FILES, Reference({"image": images}, PNG, images), 2, Queue()),
         _ensemble(whole, "from_seed", given, whole.outputs, steps[:2], Reference(asked, "image", images)),
-        _ensemble(whole, "png", given, (PNG_TENSOR,), steps, Reference(asked, PNG, images)),
+        _ensemble(whole, "png", given, FILES, steps, Reference(asked, PNG, images)),
     ]
 
 
@@ -82,16 +85,21 @@ def golden_seeds(spec: GeneratorSpec, golden: Reference) -> tuple[NDArray[np.int
 def _latents_tensors(whole: ModelConfig) -> tuple[Tensors, Tensors]:
     by_name = {tensor.name: tensor for tensor in whole.inputs}
     left_out = [by_name[name] for name in OPTIONAL if name in by_name]
-    takes = (SEED, *(Tensor(each.name, each.data_type, each.dims, optional=True) for each in left_out))
+    takes = (SEED, *(replace(each, optional=True) for each in left_out), *_named(by_name))
     drawn = [by_name[name] for name in ("z", NOISE) if name in by_name]
     gives = (*drawn, *(Tensor(f"given_{each.name}", each.data_type, each.dims) for each in left_out))
     return takes, gives
 
 
 def _asked_tensors(whole: ModelConfig) -> Tensors:
-    """What an ensemble takes: a seed, and all of the generator's inputs that no seed decides."""
-    others = [tensor for tensor in whole.inputs if tensor.name not in ("z", NOISE)]
-    return (SEED, *(Tensor(each.name, each.data_type, each.dims, each.name in OPTIONAL) for each in others))
+    """What an ensemble takes: a seed, all of the generator's inputs that no seed decides, and a class by its name."""
+    others = {tensor.name: tensor for tensor in whole.inputs if tensor.name not in ("z", NOISE)}
+    return (SEED, *(replace(each, optional=name in OPTIONAL) for name, each in others.items()), *_named(others))
+
+
+def _named(inputs: Iterable[str]) -> Tensors:
+    """The input for a class's name, where the generator's ``inputs`` have a label."""
+    return (CLASS,) if "label" in inputs else ()
 
 
 def _steps(whole: ModelConfig, version: int) -> tuple[Step, ...]:
@@ -101,7 +109,7 @@ def _steps(whole: ModelConfig, version: int) -> tuple[Step, ...]:
     return (
         Step(part_name(whole.name, "latents"), version, _same(takes), _same(gives)),
         Step(whole.name, version, inside, _same(whole.outputs)),
-        Step(part_name(whole.name, "encoder"), version, _same(whole.outputs), {PNG: PNG}),
+        Step(part_name(whole.name, "encoder"), version, _same(whole.outputs), _same(FILES)),
     )
 
 

@@ -303,3 +303,10 @@ def test_a_preset_is_shown_with_all_its_numbers_in_words(here: Run) -> None:
     assert any(line.startswith("penalty_every 8 ") for line in said)
     assert "Huang et al. 2024" in said[0]
     assert_one_line(here("presets", "r3gan-cpi"), "did you mean r3gan")
+
+
+def test_a_table_in_a_pipe_has_a_line_for_each_row(here: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    rows = [line for line in here("presets").stdout.splitlines() if line.strip()]
+    assert len(rows) == 4 * 3 + len(PRESETS) + 1  # title, heads and a rule for each of four jobs; and a note
+    assert max(map(len, rows)) < 200

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from PIL import Image
 
 from core.images import to_pillow
-from tests.test_cli import TINY, assert_one_line, cli, here, pack  # noqa: F401 (fixtures)
+from tests.test_cli import ROOT, TINY, assert_one_line, cli, here, pack  # noqa: F401 (fixtures)
 from tests.trainer.conftest import blobs
 
 TINY_RUN = (*TINY, "--kimg", 0.016)
@@ -144,3 +145,55 @@ def test_a_folder_named_in_latin_1_works_or_is_one_line(here, pack, sprites, tmp
         assert done.returncode == 0, done.stderr
     assert_one_line(here("train", pack, "--out", place / "run", *TINY_RUN), "is not written in UTF-8", "rename")
     assert not (place / "run").exists()
+
+
+def test_make_clean_deletes_only_what_says_so(tmp_path):
+    shutil.copytree(ROOT / "scripts", tmp_path / "scripts")
+    tag = "Signature: 8a477f597d28d172789f06886806bc55\n"
+    ours = {".venv": "ganfoundry", ".mypy_cache": "CACHEDIR.TAG", "ganfoundry.egg-info": "PKG-INFO"}
+    said = {
+        "ganfoundry": "made by make setup\n",
+        "CACHEDIR.TAG": tag,
+        "PKG-INFO": "Metadata-Version: 2.4\nName: ganfoundry\n",
+    }
+    for folder in (*ours, ".ruff_cache", "build", "mine.egg-info"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "mine.txt").write_text("mine")
+    clean = [tmp_path / "scripts" / "clean"]
+    done = subprocess.run(clean, capture_output=True, text=True)
+    assert (done.returncode, done.stdout.count(" is kept: "), done.stderr) == (0, 4, "")
+    assert len(list(tmp_path.glob("*/mine.txt"))) == 6
+    for folder, mark in ours.items():
+        (tmp_path / folder / mark).write_text(said[mark])
+    (tmp_path / ".ruff_cache").rename(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "CACHEDIR.TAG").write_text(tag)
+    (tmp_path / ".ruff_cache").symlink_to("elsewhere")
+    assert subprocess.run(clean, capture_output=True, text=True).stdout.startswith(".ruff_cache is kept")
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "scripts",
+        "elsewhere",
+        ".ruff_cache",
+        "build",
+        "mine.egg-info",
+    }
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="there is no make here")
+def test_make_marks_an_environment_that_it_made_and_no_other(tmp_path):
+    python = tmp_path / "python"
+    python.write_text(
+        "#!/bin/sh\nmkdir -p .venv/bin && printf '#!/bin/sh\\n' > .venv/bin/python && chmod +x .venv/bin/python\n"
+    )
+    python.chmod(0o755)
+    for there in (False, True):
+        place = tmp_path / f"there-{there}"
+        place.mkdir()
+        shutil.copy(ROOT / "Makefile", place)
+        for name in ("pyproject.toml", "constraints.txt"):
+            (place / name).touch()
+        if there:
+            (place / ".venv").mkdir()
+        done = subprocess.run(["make", "setup", f"PYTHON={python}"], cwd=place, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert (place / ".venv" / "installed").exists()
+        assert (place / ".venv" / "ganfoundry").exists() is not there

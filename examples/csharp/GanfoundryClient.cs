@@ -29,12 +29,12 @@ public sealed class GanfoundryClient : IDisposable
 
     /// <summary>The PNG file of a seed.</summary>
     /// <param name="model">Its name, without the _png.</param>
-    /// <param name="label">The number of a class, for models that have some.</param>
-    public async Task<byte[]> AssetAsync(string model, uint seed, float? truncation = null, long? label = null)
+    /// <param name="label">A class by its name, for models that have some.</param>
+    public async Task<byte[]> AssetAsync(string model, uint seed, float? truncation = null, string label = null)
     {
-        var inputs = new List<string> { Tensor("seed", "INT64", seed) };
-        if (label.HasValue) inputs.Add(Tensor("label", "INT64", label.Value));
-        if (truncation.HasValue) inputs.Add(Tensor("truncation", "FP32", truncation.Value));
+        var inputs = new List<string> { Tensor("seed", "INT64", Number(seed)) };
+        if (label != null) inputs.Add(Tensor("class", "BYTES", Quoted(label)));
+        if (truncation.HasValue) inputs.Add(Tensor("truncation", "FP32", Number(truncation.Value)));
         // As JSON, the bytes of a file would be taken for text: ask for them as they are.
         var outputs = "{\"name\": \"png\", \"parameters\": {\"binary_data\": true}}";
         var text = "{\"inputs\": [" + string.Join(", ", inputs) + "], \"outputs\": [" + outputs + "]}";
@@ -64,10 +64,20 @@ public sealed class GanfoundryClient : IDisposable
         http.Dispose();
     }
 
-    static string Tensor(string name, string type, IFormattable value)
+    static string Tensor(string name, string type, string value)
     {
-        var number = value.ToString(null, CultureInfo.InvariantCulture);
-        return "{\"name\": \"" + name + "\", \"datatype\": \"" + type + "\", \"shape\": [1, 1], \"data\": [" + number + "]}";
+        return "{\"name\": \"" + name + "\", \"datatype\": \"" + type + "\", \"shape\": [1, 1], \"data\": [" + value + "]}";
+    }
+
+    static string Number(IFormattable value)
+    {
+        return value.ToString(null, CultureInfo.InvariantCulture);
+    }
+
+    // As JSON has it: no control characters, quotes or backslashes.
+    static string Quoted(string text)
+    {
+        return "\"" + Regex.Replace(text, "[\\p{Cc}\"\\\\]", found => "\\u" + ((int)found.Value[0]).ToString("x4")) + "\"";
     }
 
     static int Header(HttpResponseMessage answer)

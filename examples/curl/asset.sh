@@ -1,6 +1,6 @@
 #!/bin/sh
-# asset.sh [--label NUMBER] [--truncation NUMBER] [--url URL] MODEL SEED FILE
-# Writes the PNG file of a seed. Needs curl and what any POSIX system has.
+# asset.sh [--label CLASS] [--truncation NUMBER] [--url URL] [--overwrite yes] MODEL SEED FILE
+# Writes the PNG file of a seed, where there is no file yet. Needs curl and what any POSIX system has.
 set -eu
 
 fail() {
@@ -12,25 +12,30 @@ is_number() { # digits, and one dot where $2 says so
     printf '%s' "$1" | grep -Eq "$2"
 }
 
-url=http://127.0.0.1:8000 label='' truncation=''
+url=http://127.0.0.1:8000 label='' truncation='' overwrite=''
 while [ $# -gt 3 ]; do
     case $1 in
     --label) label=$2 ;;
     --truncation) truncation=$2 ;;
     --url) url=${2%/} ;;
+    --overwrite) overwrite=$2 ;;
     *) break ;;
     esac
     shift 2
 done
-[ $# -eq 3 ] || fail 'usage: asset.sh [--label NUMBER] [--truncation NUMBER] [--url URL] MODEL SEED FILE'
+[ $# -eq 3 ] || fail 'usage: asset.sh [--label CLASS] [--truncation NUMBER] [--url URL] [--overwrite yes] MODEL SEED FILE'
 model=$1 seed=$2 file=$3
 is_number "$seed" '^[0-9]{1,10}$' || fail "'$seed' is not a seed: give a number from 0 to 4294967295"
 is_number "$model" '^[A-Za-z0-9_][A-Za-z0-9_.-]*$' || fail "'$model' is not a model's name"
 
+if [ "$overwrite" != yes ] && { [ -e "$file" ] || [ -L "$file" ]; }; then
+    fail "$file is there: choose another file, or give --overwrite yes"
+fi
+
 inputs="{\"name\": \"seed\", \"shape\": [1, 1], \"datatype\": \"INT64\", \"data\": [$seed]}"
 if [ "$label" ]; then
-    is_number "$label" '^[0-9]{1,9}$' || fail "'$label' is not a label: give the number of a class, the first is 0"
-    inputs="$inputs, {\"name\": \"label\", \"shape\": [1, 1], \"datatype\": \"INT64\", \"data\": [$label]}"
+    named=$(printf '%s' "$label" | sed 's/[\\"]/\\&/g') # as JSON has it
+    inputs="$inputs, {\"name\": \"class\", \"shape\": [1, 1], \"datatype\": \"BYTES\", \"data\": [\"$named\"]}"
 fi
 if [ "$truncation" ]; then
     is_number "$truncation" '^[0-9]+([.][0-9]+)?$' || fail "'$truncation' is not a truncation: give a number such as 0.7"

@@ -14,7 +14,8 @@ export class AssetError extends Error {}
  */
 export async function asset(url, model, seed, { label, truncation, signal = AbortSignal.timeout(60_000) } = {}) {
   const inputs = [tensor("seed", "INT64", seed)];
-  if (label !== undefined) inputs.push(tensor("label", "INT64", await classNumber(url, model, label, signal)));
+  if (typeof label === "number") inputs.push(tensor("label", "INT64", label));
+  if (typeof label === "string") inputs.push(tensor("class", "BYTES", label));
   if (truncation !== undefined) inputs.push(tensor("truncation", "FP32", truncation));
   // As JSON, the bytes of a file would be taken for text: ask for them as they are.
   const outputs = [{ name: "png", parameters: { binary_data: true } }];
@@ -33,16 +34,6 @@ function firstFile(body, jsonLength) {
   if (!jsonLength || jsonLength + 4 > body.byteLength) throw new AssetError("the server did not answer with a file");
   const length = new DataView(body).getUint32(jsonLength, true);
   return new Uint8Array(body, jsonLength + 4, length);
-}
-
-/** Which class that is: servers know them by number. */
-async function classNumber(url, model, label, signal) {
-  if (typeof label === "number") return label;
-  const config = await (await request(url, `${encodeURIComponent(model)}/config`, { signal })).json();
-  const classes = JSON.parse(config.parameters?.ganfoundry_spec?.string_value ?? "{}").classes ?? [];
-  const number = classes.indexOf(label);
-  if (number < 0) throw new AssetError(`'${model}' has no class '${label}': choose ${classes.join(", ") || "none"}`);
-  return number;
 }
 
 async function request(url, path, options) {

@@ -1,8 +1,10 @@
 """What systems do differently: names against Microsoft's rules, and locks that outlive nobody."""
 
+from urllib.parse import unquote
+
 import pytest
 
-from core.system import delete_unless_held, fault_of_name, hold, portable_name
+from core.system import delete_unless_held, fault_of_name, hold, portable_name, usable_name
 
 
 @pytest.mark.parametrize(
@@ -19,7 +21,9 @@ def test_names_that_windows_has(name):
 
 @pytest.mark.parametrize("label", ["con", "nul.x", "a:b", "C:\\dogs", "plain", "LPT1. ", "é"])
 def test_a_class_becomes_part_of_a_name_that_every_system_has(label):
-    assert fault_of_name(f"{portable_name(label)}_0000000001.png") == ""
+    name = usable_name(f"{portable_name(label)}_0000000001", ".png")
+    assert fault_of_name(f"{name}.png") == ""
+    assert unquote(name) == f"{label}_0000000001"
 
 
 def test_a_leftover_is_deleted_and_what_is_held_is_not(tmp_path):

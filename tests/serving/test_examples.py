@@ -1,15 +1,22 @@
 """The examples for clients that are not in Python, run against a real server."""
 
+import importlib.util
 import io
 import re
 import shutil
 import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import grpc
 import numpy as np
 import pytest
+import typer
 from PIL import Image
+from tritonclient.grpc import service_pb2, service_pb2_grpc
 
+import cli
 from core.bundle import levels_apart
 from serving.client import Sampler
 from serving.launching import free_ports
@@ -30,7 +37,7 @@ public static class Program
         {
             var culture = System.Globalization.CultureInfo.InvariantCulture;
             var truncation = words[4] == "" ? (float?)null : float.Parse(words[4], culture);
-            var label = words[5] == "" ? (long?)null : long.Parse(words[5]);
+            var label = words[5] == "" ? null : words[5];
             using (var client = new GanfoundryClient(words[0]))
             {
                 var asset = client.AssetAsync(words[1], uint.Parse(words[2]), truncation, label);
@@ -57,7 +64,7 @@ def curl(folder):
     needs("curl", "curl")
     return lambda url, model, seed, file, truncation=None, label=None: [
         EXAMPLES / "curl" / "asset.sh",
-        *flags(url, truncation, label if label is None else CLASSES.index(label) if label in CLASSES else 9),
+        *flags(url, truncation, label),
         *(model, str(seed), file),
     ]
 
@@ -80,7 +87,7 @@ def csharp(folder):
     assert (done.returncode, done.stderr) == (0, "")
     return lambda url, model, seed, file, truncation=None, label=None: [
         *(runtime, folder / "main.exe", url, model, str(seed), file, "" if truncation is None else str(truncation)),
-        "" if label is None else str(CLASSES.index(label) if label in CLASSES else 9),
+        label or "",
     ]
 
 
@@ -129,9 +136,10 @@ def test_the_file_holds_the_image_of_the_seed(thin_server, command, tmp_path, mo
     ("model", "how", "said"),
     [
         ("nobody", {}, "unknown model: 'nobody_png'"),
-        ("animals", {"label": "cow"}, "a label is outside 0 to 2|'animals' has no class 'cow': choose cat, dog, bird"),
-        ("animals", {}, "missing required input"),
-        ("tiny", {"label": "cat"}, "unexpected inference input 'label'|'tiny' has no class 'cat': choose none|got 2"),
+        ("animals", {"label": "cow"}, "'animals' has no class 'cow': choose cat, dog, bird"),
+        ("animals", {"label": 'a"\\b'}, r"""'animals' has no class 'a\\*"\\*b'"""),
+        ("animals", {}, "'animals' has classes: give either 'label', a number, or 'class'"),
+        ("tiny", {"label": "cat"}, "unexpected inference input 'class'|got 2"),
     ],
 )
 def test_what_is_wrong_is_said_in_a_line(thin_server, command, tmp_path, model, how, said):
@@ -161,6 +169,102 @@ def test_words_that_are_none_of_its_own(thin_server, tmp_path, example, words):
     ends_with_a_line(
         run([*program, "--url", url_of(thin_server), *words]), "usage|not a|seed is outside|Unknown option|argument"
     )
+
+
+@pytest.mark.parametrize("example", [curl, javascript], ids=lambda each: each.__name__)
+def test_a_file_that_is_there_stays_unless_it_is_to_be_replaced(thin_server, tmp_path, example):
+    program = example(tmp_path)("", "", "", "")[: 1 if example is curl else 2]
+    file, asked = tmp_path / "mine.png", ["--url", url_of(thin_server), "tiny", "7"]
+    file.write_text("mine")
+    ends_with_a_line(run([*program, *asked, file]), "is there: choose another file")
+    assert file.read_text() == "mine"
+    done = run([*program, "--overwrite", *(["yes"] if example is curl else []), *asked, file])
+    assert (done.returncode, done.stderr) == (0, "")
+    assert file.read_bytes().startswith(b"\x89PNG")
+
+
+GRPC = EXAMPLES / "grpc" / "images.py"
+
+
+def test_plain_grpc_gives_the_images_of_the_seeds(thin_server, tmp_path):
+    words = [
+        sys.executable,
+        GRPC,
+        "--url",
+        thin_server.url,
+        "--truncation",
+        0.5,
+        "--label",
+        1,
+        "animals",
+        5,
+        3,
+        tmp_path,
+    ]
+    assert run(words).stderr == ""
+    with Sampler("animals", thin_server.url) as sampler:
+        for seed, expected in sampler.sample(range(5, 8), truncation=0.5, label=CLASSES[1]):
+            with Image.open(tmp_path / f"{seed:010d}.png") as picture:
+                assert levels_apart(np.asarray(picture), expected) <= 1
+    ends_with_a_line(run(words), r"0000000005\.png: File exists")
+    ends_with_a_line(
+        run([sys.executable, GRPC, "--url", thin_server.url, "nobody", 0, 1, tmp_path]), "nobody_from_seed"
+    )
+
+
+def test_plain_grpc_takes_answers_of_more_than_four_mebibytes():
+    """Eight images of 512x512 with alpha, which a channel without its options refuses."""
+    made = np.arange(8 * 512 * 512 * 4, dtype=np.uint8).reshape(8, 512, 512, 4)
+
+    class Answering(service_pb2_grpc.GRPCInferenceServiceServicer):
+        def ModelInfer(self, request, context):
+            answer = service_pb2.ModelInferResponse(raw_output_contents=[made.tobytes()])
+            answer.outputs.add(name="image", datatype="UINT8", shape=made.shape)
+            return answer
+
+    example = load(GRPC)
+    server = grpc.server(ThreadPoolExecutor(1), options=example.OPTIONS)
+    service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(Answering(), server)
+    url = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    server.start()
+    try:
+        assert (example.images(url, "large", range(8)) == made).all()
+        example.OPTIONS.clear()
+        with pytest.raises(grpc.RpcError, match="larger than max"):
+            example.images(url, "large", range(8))
+    finally:
+        server.stop(None)
+
+
+def load(path):
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+UNIT = EXAMPLES / "systemd" / "ganfoundry.service"
+
+
+def test_systemd_reads_the_unit_and_finds_it_closed(tmp_path):
+    analyse = needs("systemd-analyze", "systemd")
+    program = "/opt/ganfoundry/.venv/bin/ganfoundry"
+    text = UNIT.read_text().replace("#LoadCredential", "LoadCredential")
+    assert text.count(f"\nExecStart={program} serve ") == 1
+    (tmp_path / UNIT.name).write_text(text.replace(f"\nExecStart={program}", f"\nExecStart={sys.executable}"))
+    done = run([analyse, "verify", "--man=no", tmp_path / UNIT.name])
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    closed = run([analyse, "security", "--offline=true", "--threshold=33", tmp_path / UNIT.name])
+    assert closed.returncode == 0, closed.stdout
+
+
+def test_the_units_command_lines_are_ours():
+    lines = re.findall(r"^#?ExecStart=(\S+) (.+)", UNIT.read_text(), re.MULTILINE)
+    assert len(lines) == 2
+    for program, words in lines:
+        assert program.endswith("/ganfoundry")
+        with typer.main.get_command(cli.app).commands["serve"].make_context("serve", words.split()[1:]) as context:
+            assert context.params["repository"] == Path("/srv/ganfoundry/model_repository")
 
 
 def ends_with_a_line(done, said):

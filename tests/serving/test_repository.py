@@ -192,7 +192,7 @@ def test_a_configuration_that_was_cut_short_anywhere_is_said_in_a_short_line(bun
     assert not any("\n" in each for each in said)
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", ".hidden", "a/b", "/etc", "../up", "a b", "ü", "a\n", "x" * 129])
+@pytest.mark.parametrize("name", ["", ".", "..", ".hidden", "-x", "a/b", "/etc", "../up", "a b", "ü", "a\n", "x" * 129])
 def test_names_that_are_not_names_are_refused(bundle, tmp_path, name):
     with pytest.raises(RepositoryError, match="cannot name a model"):
         publish(bundle, name, tmp_path)

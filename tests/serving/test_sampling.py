@@ -131,7 +131,7 @@ def test_noise_and_labels_go_along(sample, images_of, tmp_path):
     sample("animals", "--interpolate", "3,9", "--frames", 3, "--label", "bird", out="birds")
     birds = images_of("animals", [3, 9], label="bird")
     assert levels_apart(read_all(tmp_path / "birds")[[0, 2]], birds) <= MOST_LEVELS
-    assert text_of(tmp_path / "birds" / "frame_0001.png")["Label"] == "bird"
+    assert text_of(tmp_path / "birds" / "bird_frame_0001.png")["Label"] == "bird"
 
 
 @pytest.mark.parametrize("suffix", [".gif", ".png", ".apng", ".webp"])

@@ -300,6 +300,21 @@ def test_whatever_ends_the_writing_leaves_what_was_there(out, error):
             assert files(out) == before
 
 
+@pytest.mark.parametrize("end", ["tar", "json"])
+def test_what_is_somebody_elses_is_not_replaced(tmp_path, end):
+    theirs = tmp_path / f"{NAME}.{end}"
+    for kept in (b"notes", b"0000000003.png of mine" + bytes(9000), b'{"count": 3}'):
+        theirs.write_bytes(kept)
+        with pytest.raises(RequestRefused, match=rf"{end} is there, and Ganfoundry did not make it"):
+            write_shard(ORDER, 1, tmp_path, SPEC, never())
+        assert files(tmp_path) == {theirs.name: kept}
+
+
+def never():
+    pytest.fail("an image was asked for")
+    yield
+
+
 def test_what_a_killed_writer_left_is_swept_by_the_next(out):
     (out / f".{NAME}.tar.abcd1234.tmp").write_bytes(b"half")
     (out / f".{NAME}.json.abcd1234.tmp").write_bytes(b"half")

@@ -1,15 +1,20 @@
 """Doors for thin clients: a seed in, an image or a PNG file out, through a real Triton."""
 
+import base64
 import importlib.util
 import io
+import json
 import sys
 import types
+import urllib.request
 from dataclasses import replace
 from pathlib import Path
 
+import grpc
 import numpy as np
 import pytest
 from PIL import Image
+from tritonclient.grpc import service_pb2, service_pb2_grpc
 from tritonclient.utils import InferenceServerException
 
 from core.bundle import GOLDEN, Golden, levels_apart
@@ -18,13 +23,13 @@ from core.errors import BundleError
 from core.latents import LAST_SEED, latents
 from serving import models, publishing
 from serving.client import Sampler
-from serving.config import ENSEMBLE, PART, WHOLE, Instances, ModelConfig, Queue, Step, Tensor
+from serving.config import ENSEMBLE, PART, WHOLE, Instances, ModelConfig, Queue, Step, Tensor, render
 from serving.golden import Reference, images_in
 from serving.graph import tensors_from
 from serving.launching import free_ports
 from serving.publishing import rollback
 from serving.release import Graph, Release, of_bundle
-from serving.repository import list_models, read_config
+from serving.repository import CONFIG, SUMS, list_models, read_config
 from serving.supervisor import Supervisor
 from serving.thin import THIN, golden_seeds, thin_models
 from serving.wire import connect, infer_inputs
@@ -84,8 +89,65 @@ def test_a_label_is_asked_for_where_there_are_classes(served):
     found = ask(served, "animals_from_seed", seed=column(SEEDS), label=label)
     inputs = sample_inputs(ANIMALS, SEEDS) | {"label": label, "codes": np.zeros((len(SEEDS), 2), np.float32)}
     assert levels_apart(found, ask(served, "animals", **inputs)) <= 1
-    with pytest.raises(InferenceServerException, match=r"expected at least 2 inputs but got 1|label"):
-        ask(served, "animals_from_seed", seed=column(SEEDS))
+    for more in ({}, {"label": label, "class": named("cat", 6)}):
+        with pytest.raises(InferenceServerException, match="'animals' has classes: give either 'label'"):
+            ask(served, "animals_from_seed", seed=column(SEEDS), **more)
+
+
+def named(name, count=1):
+    return np.full((count, 1), name.encode(), np.object_)
+
+
+def test_a_class_may_be_asked_for_by_its_name(served):
+    for number, name in enumerate(CLASSES):
+        found = ask(served, "animals_from_seed", seed=column([7]), **{"class": named(name)})
+        assert levels_apart(found, ask(served, "animals_from_seed", seed=column([7]), label=column([number]))) <= 1
+    with pytest.raises(InferenceServerException, match="'animals' has no class 'cow': choose cat, dog, bird"):
+        ask(served, "animals_from_seed", seed=column([7]), **{"class": named("cow")})
+
+
+@pytest.mark.parametrize(
+    "raw", [b"", b"\xff" * 4, b"\3\0\0\0ca", b"\3\0\0\0catx", b"\2\0\0\0\xff\xfe", b"\0\0\0\x80abc"]
+)
+def test_bytes_that_are_no_name_fail_their_request_alone(served, raw):
+    with grpc.insecure_channel(served.url) as channel:
+        stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
+        request = service_pb2.ModelInferRequest(model_name="animals_from_seed")
+        for name, kind, value in (("seed", "INT64", bytes(8)), ("class", "BYTES", raw)):
+            request.inputs.add(name=name, datatype=kind, shape=[1, 1])
+            request.raw_input_contents.append(value)
+        with pytest.raises(grpc.RpcError) as raised:
+            stub.ModelInfer(request, timeout=60)
+        assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+        request.raw_input_contents[1] = b"\3\0\0\0cat"
+        assert len(stub.ModelInfer(request, timeout=60).raw_output_contents[0]) == 8 * 12 * 4
+
+
+def test_a_file_comes_as_text_to_those_who_speak_json_alone(served):
+    inputs = [
+        {"name": "seed", "datatype": "INT64", "shape": [1, 1], "data": [7]},
+        {"name": "class", "datatype": "BYTES", "shape": [1, 1], "data": ["dog"]},
+    ]
+    body = json.dumps({"inputs": inputs, "outputs": [{"name": "base64"}]}).encode()
+    url = f"http://127.0.0.1:{served.ports.http}/v2/models/animals_png/infer"
+    with urllib.request.urlopen(urllib.request.Request(url, body, method="POST")) as answer:
+        (output,) = json.load(answer)["outputs"]
+    (file,) = ask(served, "animals_png", "png", seed=column([7]), label=column([1]))[0]
+    assert (output["name"], output["shape"], base64.b64decode(output["data"][0])) == ("base64", [1, 1], file)
+
+
+def test_a_generator_from_before_takes_the_newer_models(tmp_path):
+    """Versions share a configuration: models for thin clients may take and give more than they did."""
+    repository, bundle = tmp_path / "repository", make_bundle(tmp_path / "bundle", ANIMALS)
+    publishing.publish(bundle, "animals", repository)
+    for part in ("latents", "encoder", "from_seed", "png"):
+        place = repository / f"animals_{part}" / CONFIG
+        before = read_config(place.parent)
+        inputs = tuple(replace(each, optional=False) for each in before.inputs if each.name != "class")
+        outputs = tuple(each for each in before.outputs if each.name not in ("given_label", "base64"))
+        place.write_text(render(replace(before, inputs=inputs, outputs=outputs)))
+    publishing.publish(bundle, "animals", repository)
+    assert Tensor("class", "STRING", (1,), optional=True) in read_config(repository / "animals_png").inputs
 
 
 def test_codes_may_be_given(served):
@@ -94,6 +156,14 @@ def test_codes_may_be_given(served):
     found = ask(served, "animals_from_seed", **asked, codes=inputs["codes"])
     assert levels_apart(found, ask(served, "animals", **inputs)) <= 1
     assert levels_apart(found, ask(served, "animals_from_seed", **asked)) > 10
+
+
+def test_nothing_is_in_a_version_but_what_its_hashes_name(served):
+    places = [model.path / str(version) for model in list_models(served.repository) for version in model.versions]
+    assert len(places) == 2 * 5 + 5 + 7
+    for place in places:
+        named = {line.partition("  ")[2] for line in (place / SUMS).read_text().splitlines()}
+        assert {path.name for path in place.iterdir()} == {*named, SUMS}
 
 
 def test_a_png_file_holds_the_same_image(served):
@@ -144,7 +214,8 @@ def test_ensembles_name_the_version_of_every_step_and_are_there_once(served):
         assert config.versions == (1 if config.backend == ENSEMBLE else 2)
     given = read_config(model["animals_png"].path).inputs
     may = {Tensor("truncation", "FP32", (1,), optional=True), Tensor("codes", "FP32", (2,), optional=True)}
-    assert set(given) == {Tensor("seed", "INT64", (1,)), Tensor("label", "INT64", (1,))} | may
+    may |= {Tensor("label", "INT64", (1,), optional=True), Tensor("class", "STRING", (1,), optional=True)}
+    assert set(given) == {Tensor("seed", "INT64", (1,))} | may
 
 
 def test_seeds_of_golden_images_are_found_and_others_are_refused(bundle, tmp_path):
@@ -171,7 +242,10 @@ def test_the_four_models_by_hand(classes, codes, noise):
     sides = {"truncation": 1, "codes": codes} if codes else {"truncation": 1}
     may = tuple(Tensor(name, "FP32", (side,), optional=True) for name, side in sides.items())
     given = tuple(Tensor(f"given_{name}", "FP32", (side,)) for name, side in sides.items())
-    label = (Tensor("label", "INT64", (1,)),) if classes else ()
+    label = (Tensor("label", "INT64", (1,), optional=True),) if classes else ()
+    named = (Tensor("class", "STRING", (1,), optional=True),) if classes else ()
+    given += (Tensor("given_label", "INT64", (1,)),) if classes else ()
+    text = Tensor("base64", "STRING", (1,))
     extra = (Tensor("noise", "FP32", (noise,)),) if noise else ()
     latents_of, encoder, from_seed, png_of = found = thin_models(whole, release, 3)
     assert [model.config.parameters[PART] for model in found] == list(THIN) == list(BESIDE)
@@ -179,7 +253,7 @@ def test_the_four_models_by_hand(classes, codes, noise):
     usual = {"max_batch_size": 32, "versions": 2}
     assert latents_of.config == ModelConfig(
         "tiny_latents",
-        (seed, *may),
+        (seed, *may, *label, *named),
         (z, *extra, *given),
         backend="python",
         queue=Queue(delay_us=0, size=0, timeout_us=0),
@@ -190,7 +264,7 @@ def test_the_four_models_by_hand(classes, codes, noise):
     assert encoder.config == ModelConfig(
         "tiny_encoder",
         (image,),
-        (png,),
+        (png, text),
         backend="python",
         queue=Queue(delay_us=0, size=128, timeout_us=10_000_000),
         instances=Instances("KIND_CPU", 2),
@@ -202,22 +276,25 @@ def test_the_four_models_by_hand(classes, codes, noise):
         assert model.files == {"model.py": script}
 
     names = [tensor.name for tensor in whole.inputs]
-    forwards = {"truncation": "given_truncation", "codes": "given_codes"}
+    forwards = {name: f"given_{name}" for name in ("truncation", "codes", "label")}
     steps = (
         Step(
             "tiny_latents",
             3,
-            {name: name for name in ("seed", *sides)},
+            {each.name: each.name for each in (seed, *may, *label, *named)},
             {each.name: each.name for each in (z, *extra, *given)},
         ),
         Step("tiny", 3, {name: forwards.get(name, name) for name in names}, {"image": "image"}),
-        Step("tiny_encoder", 3, {"image": "image"}, {"png": "png"}),
+        Step("tiny_encoder", 3, {"image": "image"}, {"png": "png", "base64": "base64"}),
     )
-    for model, part, gives, taken in ((from_seed, "from_seed", image, steps[:2]), (png_of, "png", png, steps)):
+    for model, part, gives, taken in (
+        (from_seed, "from_seed", (image,), steps[:2]),
+        (png_of, "png", (png, text), steps),
+    ):
         assert model.config == ModelConfig(
             f"tiny_{part}",
             model.config.inputs,
-            (gives,),
+            gives,
             backend="ensemble",
             max_batch_size=32,
             queue=None,
@@ -226,7 +303,7 @@ def test_the_four_models_by_hand(classes, codes, noise):
             parameters={"fact": "x", PART: part, WHOLE: "tiny"},
         )
         assert model.config.inputs[0] == seed
-        assert set(model.config.inputs) == {seed, *may, *label}
+        assert set(model.config.inputs) == {seed, *may, *label, *named}
         assert model.files == {}
 
 
@@ -236,10 +313,9 @@ def test_what_the_four_models_are_held_against():
     latents_of, encoder, from_seed, png = (model.golden for model in thin_models(whole, release, 1))
     rows = [0, 2, 3]  # 9999 is of no seed that is looked for
     told, images = release.whole.golden.inputs, release.whole.golden.values[rows]
-    drawn = {"seed": column([63, 0, 5]), "truncation": told["truncation"][rows], "codes": told["codes"][rows]}
-    asked = drawn | {"label": told["label"][rows]}
+    asked = {name: told[name][rows] for name in ("truncation", "codes", "label")} | {"seed": column([63, 0, 5])}
     expected = {
-        "z": (latents_of, drawn, told["z"][rows]),
+        "z": (latents_of, asked, told["z"][rows]),
         "image": (from_seed, asked, images),
         "png": (png, asked, images),
     }
