@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from serving import publishing
+from serving.client import Sampler
 from serving.config import Instances, ModelConfig, Tensor
 from serving.launching import HOST, Access, free_ports
 from serving.repository import list_models, read_config
-from serving.client import Sampler
 from serving.server import Server
 from serving.shm import MIB, shared_memory_bytes
 from serving.triton import find_triton
