@@ -31,6 +31,9 @@ KEY = "0123456789abcdef"
 UNITS = {"m": 1 << 20, "g": 1 << 30}
 
 
+COUNT = [f"{sys.prefix}/bin/python", "-Bc", "from serving.cores import usable_cores; print(usable_cores())"]
+
+
 def size(text: str) -> int:
     return int(text[:-1]) * UNITS[text[-1]]
 
@@ -208,7 +211,7 @@ def instructions(name: str) -> list[str]:
 def test_the_dockerfile_s_own_command_serves_the_right_pictures(tmp_path, installed, style_bundle):
     publish(style_bundle, "sprites", tmp_path / "model_repository")
     readable(tmp_path / "model_repository")
-    planned = plan("sprites", tmp_path / "model_repository", tmp_path / "deploy")
+    planned = plan("sprites", tmp_path / "model_repository", tmp_path / "deploy", cpus=1)
     ((document,),) = [each for each in render_serve(planned).values() if not isinstance(each, str)]
     program, *flags = json.loads(instructions("ENTRYPOINT")[0])
     service = document["services"]["serve"]
@@ -219,6 +222,7 @@ def test_the_dockerfile_s_own_command_serves_the_right_pictures(tmp_path, instal
     cmd = json.loads(instructions("HEALTHCHECK")[0].partition("CMD ")[2])
     with start(container, tmp_path) as inside:
         inside.wait_until([f"{sys.prefix}/bin/python", *cmd[1:]])
+        assert inside.run(*COUNT, PYTHONPATH="/opt/site").stdout.strip() == "1", "not those of the machine"
         pictures = sample(inside, "--seeds", "0", "--url", "127.0.0.1:8001")
         assert np.abs(first_of(pictures) - Golden.read(style_bundle / GOLDEN).images[0]).max() <= 1
         assert inside.processes() < service["deploy"]["resources"]["limits"]["pids"] / 2
