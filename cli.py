@@ -646,6 +646,8 @@ def deploy(
     for path in write(planned, next(target for target in targets if targets[target]), out, overwrite):
         _say(f"written: {path}")
     _say(f"models: {', '.join(planned.models)}, version {planned.version}")
+    if planned.name != name:
+        _say(f"its name there: {planned.name}")
     shared = f"up to {planned.shared_memory} MiB of it shared"
     _say(f"each server: {planned.cpus} cores, {planned.memory} GiB of memory, {shared}")
     if container:

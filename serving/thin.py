@@ -19,12 +19,12 @@ from core.errors import BundleError
 from core.spec import GeneratorSpec
 from serving.config import (
     ENSEMBLE,
+    NO_LIMITS,
     PART,
     PYTHON,
     WHOLE,
     Instances,
     ModelConfig,
-    Queue,
     Step,
     Tensor,
     Tensors,
@@ -37,7 +37,6 @@ THIN = ("latents", "encoder", "from_seed", "png")  # parts of a generator on a s
 SCRIPT = "model.py"
 SEED, PNG_TENSOR = Tensor("seed", "INT64", (1,)), Tensor(PNG, "STRING", (1,))
 OPTIONAL = ("truncation", "codes")  # inputs of the generator that a thin client may leave out
-NO_LIMITS = Queue(size=0, timeout_us=0)
 _GOLDEN_SEEDS = range(64)  # among which those of a bundle's golden images are looked for
 
 
@@ -60,9 +59,9 @@ def thin_models(whole: ModelConfig, release: Release, version: int) -> list[Thin
     drawn = {"seed": asked["seed"], **{name: asked[name] for name in asked if name in OPTIONAL}}
     given = _asked_tensors(whole)
     return [
-        # Drawing takes no time to speak of, so nothing piles up before it: one instance, whose queue needs no limits.
-        _python(whole, "latents", *_latents_tensors(whole), Reference(drawn, "z", golden["z"]), 1, NO_LIMITS),
-        _python(whole, "encoder", whole.outputs, (PNG_TENSOR,), Reference({"image": images}, PNG, images), 2, Queue()),
+        # Drawing takes no time to speak of, so nothing piles up before it: one instance.
+        _python(whole, "latents", *_latents_tensors(whole), Reference(drawn, "z", golden["z"]), 1),
+        _python(whole, "encoder", whole.outputs, (PNG_TENSOR,), Reference({"image": images}, PNG, images), 2),
         _ensemble(whole, "from_seed", given, whole.outputs, steps[:2], Reference(asked, "image", images)),
         _ensemble(whole, "png", given, (PNG_TENSOR,), steps, Reference(asked, PNG, images)),
     ]
@@ -109,10 +108,8 @@ def _same(tensors: Tensors) -> dict[str, str]:
     return {tensor.name: tensor.name for tensor in tensors}
 
 
-def _python(
-    whole: ModelConfig, part: str, takes: Tensors, gives: Tensors, golden: Reference, count: int, queue: Queue
-) -> ThinModel:
-    how = {"instances": Instances("KIND_CPU", count), "queue": queue, "versions": whole.versions}
+def _python(whole: ModelConfig, part: str, takes: Tensors, gives: Tensors, golden: Reference, count: int) -> ThinModel:
+    how = {"instances": Instances("KIND_CPU", count), "queue": NO_LIMITS, "versions": whole.versions}
     config = _config(whole, part, takes, gives, backend=PYTHON, **how)
     return ThinModel(config, {SCRIPT: Path(__file__).parent / "models" / f"{part}.py"}, golden)
 

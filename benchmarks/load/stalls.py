@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 from benchmarks.load.common import MODEL, header, options_of, steady
 from core.bundle import GOLDEN
 from core.files import write_atomic
-from serving.config import Instances, Queue, render
+from serving.config import NO_LIMITS, Instances, Queue, render
 from serving.golden import Reference
 from serving.launching import HOST, Access, free_ports
 from serving.load import FAILED, Generator, golden_requests
@@ -30,7 +30,6 @@ from serving.server import Server
 from serving.triton import find_triton
 from serving.workplace import make_workplace, remove_workplace
 
-NO_LIMITS = Queue(size=0, timeout_us=0)
 VARIANTS = {
     "limits, 1 instance": (Queue(), 1),
     "limits, 2 instances": (Queue(), 2),

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from serving.engines import LIMITED
 from serving.launching import Ports
 
 PORTS = Ports()  # those Triton listens on unless told, all addresses of the container
@@ -39,6 +40,7 @@ def command_line(repository: str, key: str, threads: int) -> list[str]:
         f"--model-repository={repository}",
         "--model-control-mode=none",
         "--disable-auto-complete-config",
+        f"--model-config-name={LIMITED}",
         f"--exit-timeout-secs={EXIT_SECONDS}",
         f"--grpc-max-connection-age={_CONNECTION_MILLISECONDS}",
         *(f"--backend-config=onnxruntime,{name}={value}" for name, value in _threads(threads).items()),

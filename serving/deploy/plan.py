@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import DeployError
-from serving.config import ENSEMBLE, WHOLE, ModelConfig
-from serving.repository import Model, check_servable, glance_at, list_models
+from serving.config import ENSEMBLE, WHOLE, ModelConfig, glance
+from serving.engines import LIMITED
+from serving.repository import CONFIGS, Model, check_servable, glance_at, list_models
 from serving.shm import MIB, shared_memory_bytes
 
 # One of NVIDIA's containers. A tag may be moved to another image, so a digest goes with it, and nothing starts before
@@ -123,7 +124,7 @@ def plan(name: str, repository: Path, out: Path, **sizes: Any) -> Deployment:
         raise DeployError(f"'{name}' is a part of '{whole}', which brings it along: deploy that")
     names = (name, *(each for each in models if configs[each].parameters.get(WHOLE) == name))
     places = tuple(_way(models[each], out) for each in names)
-    needs = _needs([configs[each] for each in names], sizes.get("gpus", 0))
+    needs = _needs([_as_served(models[each]) for each in names], sizes.get("gpus", 0))
     return Deployment(name, models[name].versions[-1], names, places, *needs, **sizes)
 
 
@@ -145,6 +146,12 @@ def _way(model: Model, out: Path) -> str:
         if path.is_symlink() and not path.resolve().is_relative_to(folder):
             raise DeployError(f"{path} is a link to what a container would not see: put the files themselves there")
     return Path(os.path.relpath(folder, out.resolve())).as_posix()
+
+
+def _as_served(model: Model) -> ModelConfig:
+    """The configuration that a server takes which is told to take those with limits, where there are any."""
+    limited = model.path / CONFIGS / f"{LIMITED}.pbtxt"
+    return glance(limited.read_text(encoding="utf-8")) if limited.is_file() else glance_at(model.path)
 
 
 def _needs(configs: Iterable[ModelConfig], gpus: int) -> tuple[int, int]:

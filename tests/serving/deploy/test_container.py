@@ -90,6 +90,15 @@ def test_the_command_writes_it(tmp_path, make_repository):
     assert "<digest>" not in done.stdout
 
 
+def test_a_name_that_is_another_there_is_said(tmp_path, make_repository):
+    make_repository().joinpath("tiny").rename(tmp_path / "repository" / "my_tiny")
+    config = tmp_path / "repository" / "my_tiny" / "config.pbtxt"
+    config.write_text(config.read_text().replace('name: "tiny"', 'name: "my_tiny"'))
+    done = cli("deploy", "my_tiny", "--compose", "--repository", "repository", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "its name there: my-tiny-" in done.stdout
+
+
 @pytest.mark.parametrize("flags", [["--storage-class", "efs"], ["--source", "s3://models"], ["--openshift"]])
 def test_what_clusters_alone_have_is_refused(tmp_path, make_repository, flags):
     make_repository()

@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from core.errors import DeployError, RepositoryError
+from serving.config import glance
 from serving.deploy.plan import IMAGE, Deployment, plan
-from serving.repository import glance_at
 from serving.shm import shared_memory_bytes
 from tests.serving.deploy.conftest import DIGEST, MODELS
 
@@ -48,8 +48,13 @@ def test_files_that_a_container_would_not_see_are_named(tmp_path, make_repositor
         plan("tiny", tmp_path / "repository", tmp_path / "out")
 
 
+def config_of(model: Path) -> Path:
+    limited = model / "configs" / "limited.pbtxt"
+    return limited if limited.exists() else model / "config.pbtxt"
+
+
 def test_memory_is_reckoned_with_for_every_model_and_gpu(repository, planned):
-    configs = [glance_at(repository / model) for model in MODELS]
+    configs = [glance(served.read_text()) for served in map(config_of, map(repository.joinpath, MODELS))]
     assert planned.shared_memory == max(-(-shared_memory_bytes(configs) // 2**20), 64), "never less than Docker gives"
     assert planned.instances == 2 * 2 * 3 + 1, "three models with two instances of two versions each, and the helper"
     three = plan("sprites", repository, Path("out"), image=IMAGE, gpus=3)

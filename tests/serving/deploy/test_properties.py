@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from serving.config import glance
 from serving.deploy.cluster import ADAPTER, QUEUE_METRIC
 from serving.deploy.plan import IMAGE
 from serving.deploy.writing import TARGETS, to_text
@@ -151,6 +152,17 @@ def test_models_have_the_shared_memory_that_they_take(planned):
         assert volume["emptyDir"] == {"medium": "Memory", "sizeLimit": "1234Mi"}
     (document,) = rendered(large, "compose")
     assert document["services"]["triton"]["shm_size"] == "1234m"
+
+
+def test_servers_that_others_reach_refuse_what_they_cannot_do_soon(planned, repository):
+    (document,) = rendered(planned, "compose")
+    lines = [document["services"]["triton"]["entrypoint"][2]]
+    lines += [" ".join(server(rendered(planned, target))[2]["args"]) for target in CLUSTERS]
+    for line in lines:
+        (name,) = re.findall(r"--model-config-name=([a-z]+)", line)
+        for model in ("sprites", "sprites_mapping", "sprites_synthesis"):
+            queue = glance((repository / model / "configs" / f"{name}.pbtxt").read_text()).queue
+            assert (queue.size, queue.timeout_us) == (128, 10_000_000)
 
 
 @pytest.mark.parametrize("cpus", [1, 3])
