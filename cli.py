@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -20,7 +21,7 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
-from core.errors import DataError, ExportError, GanfoundryError
+from core.errors import DataError, ExportError, GanfoundryError, MissingDependency
 from core.places import shown
 from core.system import need_linux, use_utf8
 
@@ -753,10 +754,10 @@ def sample(
 
 
 def _is_bundle(model: str) -> bool:
-    """Whether what is given is a folder that is to be a bundle, else it is a served model's name."""
+    """Whether what is given is a path, or a bundle here; else it is a served model's name, which has no slashes."""
     from core.bundle import MANIFEST
 
-    return Path(model, MANIFEST).is_file() or (any(each in model for each in "/\\") and Path(model).exists())
+    return Path(model, MANIFEST).is_file() or any(each in model for each in "/\\")
 
 
 def _sampler(model: str, batch: int | None, address: "tuple[str, ClientTls | None]") -> "Sampler":
@@ -764,6 +765,11 @@ def _sampler(model: str, batch: int | None, address: "tuple[str, ClientTls | Non
 
     if _is_bundle(model):
         return Sampler.local(model, batch=batch)
+    if find_spec("tritonclient") is None:
+        raise MissingDependency(
+            f"there is no bundle {model} here, and to ask a server for the model {model}, the Python package "
+            "tritonclient is needed: 'doctor' says what brings it"
+        )
     url, tls = address
     return Sampler(model, url, batch=batch, tls=tls)
 

@@ -151,7 +151,7 @@ def describe_machine(bundle: Path) -> None:
 
 
 def cpu_name() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), "unknown processor")
 
 

@@ -20,7 +20,7 @@ def latents(seeds: Sequence[int], dim: int) -> NDArray[np.float32]:
     (NEP 19), so a seed stays the same latent in every release.
     """
     rows = np.empty((len(seeds), dim), np.float32)
-    stream = np.random.RandomState(0)  # making one takes forty times as long as seeding it again
+    stream = np.random.RandomState(0)  # making one takes a hundred times as long as seeding it again
     for row, seed in enumerate(seeds):
         stream.seed(_valid(seed))
         rows[row] = stream.standard_normal(dim)

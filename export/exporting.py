@@ -103,9 +103,8 @@ def _fill(bundle: Path, generator: Generator, name: str, origin: Origin, extras:
     (bundle / GOLDEN).write_bytes(golden.to_bytes())
     (bundle / SHEET).write_bytes(encode_png(sample_sheet(spec, graph.images)))
     verification |= extras.write(bundle, load_model_from_string(data), spec, golden, tell)
-    (bundle / CARD).write_text(
-        render_card(name, spec, verification, styles, origin.judged), "utf-8", "backslashreplace"
-    )
+    card = render_card(name, spec, verification, styles, origin.judged)
+    (bundle / CARD).write_text(card, "utf-8", "backslashreplace", newline="\n")
     return write_manifest(
         bundle,
         spec=spec,

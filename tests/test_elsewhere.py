@@ -15,13 +15,19 @@ ROOT = Path(__file__).parent.parent
 POSIX = ("fcntl", "pwd", "grp", "resource", "termios", "tty", "pty")
 SERVING = ("tritonclient", "pytriton", "grpc", "cryptography", "prometheus_client", "psutil", "yaml")
 WALK = """
-import os, signal, sys
+import builtins, io, os, signal, sys
 for name in {absent}:
     sys.modules[name] = None
 for name in ("SIGHUP", "SIGQUIT", "SIGUSR1", "SIGALRM", "SIGCHLD"):
     delattr(signal, name)
 for name in ("killpg", "setsid", "sched_getaffinity", "O_CLOEXEC", "getuid"):
     delattr(os, name)
+really_open = io.open
+def open_as_windows_does(file, mode="r", buffering=-1, encoding=None, errors=None, newline=None, **rest):
+    writes_text = "b" not in mode and not mode.startswith("r")
+    ends = "\\r\\n" if newline is None and writes_text else newline
+    return really_open(file, mode, buffering, encoding, errors, ends, **rest)
+io.open = builtins.open = open_as_windows_does
 import cli
 for line in {commands}:
     sys.argv = ["ganfoundry", *line]
@@ -82,3 +88,24 @@ def test_what_needs_triton_says_what_to_do_instead(monkeypatch, tmp_path, system
     ):
         with pytest.raises(UnsupportedSystem, match=r"container.*sample BUNDLE"):
             call()
+
+
+def test_text_is_the_same_bytes_on_every_system(road):
+    """Windows ends lines with two characters unless told: shell scripts would not start, and hashes would differ."""
+    texts = [path for path in road.rglob("*") if path.suffix in (".json", ".jsonl", ".md", ".csv", ".txt", ".sh")]
+    assert {"log.jsonl", "config.json", "manifest.json", "CARD.md"} <= {path.name for path in texts}
+    assert [path for path in texts if b"\r" in path.read_bytes()] == []
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [("exports/sprytes", "exports/sprytes is not a bundle"), ("sprytes", "there is no bundle sprytes here")],
+)
+def test_a_bundle_with_a_typo_is_said_to_be_missing(monkeypatch, capsys, tmp_path, model, said):
+    """Nobody who has no server is told to start one, or what to install for it, without that."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "tritonclient", None)
+    monkeypatch.setattr(sys, "argv", ["ganfoundry", "sample", model, "--seeds", "0", "--out", "images"])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert (end.value.code, said in capsys.readouterr().err) == (1, True)

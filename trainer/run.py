@@ -127,7 +127,7 @@ class Run:
 
     def append_log(self, line: Mapping[str, Any]) -> None:
         """Add one line to the log."""
-        with self.log.open("a", encoding="utf-8") as file:
+        with self.log.open("a", encoding="utf-8", newline="\n") as file:
             file.write(json.dumps(line) + "\n")
 
     def read_log(self) -> list[dict[str, Any]]:

@@ -3,7 +3,7 @@
     checkpoints/000025000/
       networks.safetensors    every network of the system, and the averaged generator
       optimisers.safetensors  every tensor of every player's optimiser
-      state.json              images seen, config, data fingerprint, the optimisers' plain numbers
+      state.json              images seen, config, data fingerprint, the optimisers' plain numbers, what computed them
       manifest.json           sha256 of the three, written last
 
 A state is written beside its place, flushed, and renamed: it is there whole or not at all.
@@ -13,7 +13,7 @@ import errno
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from torch import Tensor
 
 from core.errors import CheckpointError, ConfigError, DivergedError
 from core.files import new_directory, sha256
+from trainer.arithmetic import arithmetic
 from trainer.config import TrainConfig
 from trainer.loop import Training
 from trainer.mark import delete_state, holds_a_state, states
@@ -46,6 +47,7 @@ class Saved:
     networks: dict[str, Tensor]
     optimisers: dict[str, Tensor]
     groups: dict[str, Any]
+    arithmetic: dict[str, str] = field(default_factory=dict)  # states from before it was noted have none
 
 
 def save(folder: Path, training: Training, fingerprint: str) -> Path:
@@ -160,10 +162,11 @@ def _write(folder: Path, training: Training, networks: Mapping[str, Tensor], fin
         "fingerprint": fingerprint,
         "spec": json.loads(training.system.spec.to_json()),
         "groups": {name: optimiser.state_dict()["param_groups"] for name, optimiser in _optimisers(training).items()},
+        "arithmetic": arithmetic(training.config, training.device),
     }
-    (folder / "state.json").write_text(json.dumps(facts), encoding="utf-8")
+    (folder / "state.json").write_text(json.dumps(facts), encoding="utf-8", newline="\n")
     hashes = {name: sha256(folder / name) for name in _FILES}
-    (folder / "manifest.json").write_text(json.dumps(hashes), encoding="utf-8")
+    (folder / "manifest.json").write_text(json.dumps(hashes), encoding="utf-8", newline="\n")
 
 
 def _set_aside(damaged: Path) -> None:

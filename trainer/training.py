@@ -18,6 +18,7 @@ from core.networks import GENERATORS
 from core.networks.base import Discriminator, Generator
 from core.spec import GeneratorSpec, Provenance
 from trainer import ema, loop, state
+from trainer.arithmetic import arithmetic, changes
 from trainer.board import Board
 from trainer.collapse import CollapseGuard
 from trainer.config import TrainConfig
@@ -237,6 +238,8 @@ def _resumed(planned: Plan, run: Run, report: Report) -> tuple[Training, Plan]:
     run.rewind(found.saved.images_seen)
     state.restore(training, found.saved)
     report({"note": f"continuing after {training.images_seen:,} images"})
+    if changed := changes(found.saved.arithmetic, arithmetic(planned.config, planned.device)):
+        report({"note": changed})
     return training, planned
 
 

@@ -202,7 +202,9 @@ def _fill(bundle: Path, source: Source, foreign: Foreign, name: str, extras: Ext
     (bundle / GOLDEN).write_bytes(golden.to_bytes())
     (bundle / SHEET).write_bytes(encode_png(sample_sheet(spec, partial(run, session))))
     verification |= extras.write(bundle, load_model_from_string(data), spec, golden, tell)
-    (bundle / CARD).write_text(render_card(name, spec, verification, opset=opset), "utf-8", "backslashreplace")
+    (bundle / CARD).write_text(
+        render_card(name, spec, verification, opset=opset), "utf-8", "backslashreplace", newline="\n"
+    )
     return write_manifest(bundle, spec=spec, opset=opset, verification=verification, **asdict(origin))
 
 

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import onnx
 import onnx.compose
 import onnx.inliner
 from numpy.typing import NDArray

@@ -32,10 +32,10 @@ def write_tensorrt(bundle: Path, spec: GeneratorSpec, graphs: Mapping[str, str])
     report = {"built_with": f"tensorrt-rtx {version()}", "engines": built}
     folder = bundle / FOLDER
     folder.mkdir()
-    (folder / "profiles.json").write_text(render_plan(values), encoding="utf-8")
-    (folder / "trtexec.sh").write_text(render_trtexec(values), encoding="utf-8")
-    (folder / "parse_report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    (folder / "profiles.json").write_text(render_plan(values), encoding="utf-8", newline="\n")
+    (folder / "trtexec.sh").write_text(render_trtexec(values), encoding="utf-8", newline="\n")
+    (folder / "parse_report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8", newline="\n")
     for script in SCRIPTS:
         source = Path(__file__).with_name("scripts") / script
-        (folder / script).write_text(source.read_text(encoding="utf-8"), encoding="utf-8")
+        (folder / script).write_text(source.read_text(encoding="utf-8"), encoding="utf-8", newline="\n")
     return {**report, "engines": {name: found["layers"] for name, found in built.items()}}

@@ -35,7 +35,7 @@ LINES = [
 
 
 def write(path: Path, value: object) -> None:
-    path.write_text(value if isinstance(value, str) else json.dumps(value))
+    path.write_text(value if isinstance(value, str) else json.dumps(value), encoding="utf-8")
 
 
 def write_log(run: Path) -> None:

@@ -144,7 +144,7 @@ def _record(tests: Sequence[str], rooms: Sequence[str], file: Path) -> int:
                 fixture = context.removeprefix("fixture ")
                 names |= recorder.users[fixture] if fixture != context else {context or AT_IMPORT}
             lines[line] = sorted(names)
-    file.write_text(json.dumps({"tests": found, "seconds": recorder.seconds}))
+    file.write_text(json.dumps({"tests": found, "seconds": recorder.seconds}), encoding="utf-8")
     return int(status)
 
 

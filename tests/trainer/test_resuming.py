@@ -2,14 +2,16 @@
 
 import os
 import signal
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+import torch
 
 from core.errors import ConfigError, TrainingError
 from tests.trainer.conftest import tiny_config
 from tests.trainer.test_training import assert_same, final_tensors
-from trainer import training
+from trainer import state, training
 from trainer.config import TrainConfig
 from trainer.data.pack import Pack
 from trainer.resuming import settings_for
@@ -144,3 +146,27 @@ def test_ctrl_c_once_more_after_the_state_is_saved_loses_nothing(
     assert outcome is Outcome.STOPPED
     assert not any("without saving:" in note for note in notes)
     assert settings_for(out, None).preset == "dcgan"
+
+
+def test_what_changes_the_last_bits_is_said_when_a_run_goes_on(
+    pack: Pack, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Exactness holds for one kind of processor, device, precision, layout, number of threads and version of torch."""
+    train(plan(tiny_config(kimg=0.04), pack), out)
+    notes: list[str] = []
+
+    def hear(line: Mapping[str, object]) -> None:
+        notes.extend(str(value) for key, value in line.items() if key == "note")
+
+    train(plan(tiny_config(kimg=0.08), pack), out, report=hear)
+    assert notes == ["continuing after 40 images"]
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 64)
+    train(plan(tiny_config(kimg=0.12, precision="bf16", channels_last=False), pack), out, report=hear)
+    threads = state.load(out / "checkpoints" / "000000080").arithmetic["threads"]
+    assert notes[1:] == [
+        "continuing after 80 images",
+        f"goes on with precision bf16 (was fp32), channels_last False (was True), threads 64 (was {threads}): "
+        "all is kept, but from here on the last bits are not those of one stretch",
+    ]
+    train(plan(tiny_config(kimg=0.16, precision="bf16", channels_last=False), pack), out, report=hear)
+    assert notes[3:] == ["continuing after 120 images"]

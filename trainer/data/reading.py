@@ -109,7 +109,7 @@ def _check_jpeg(file: BinaryIO) -> None:
     file.seek(0)
     data = file.read(LARGEST_JPEG)
     if len(data) < LARGEST_JPEG and not is_whole(data):
-        raise DataError("damaged: its data ends too early or goes on too long")
+        raise DataError("damaged: a part of it cannot be decoded")
 
 
 def _read(file: BinaryIO, head: bytes, name: str, index: int) -> tuple[Image.Image, tuple[str, str] | None]:

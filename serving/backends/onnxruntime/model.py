@@ -185,7 +185,9 @@ def physical_cores() -> int:
     siblings = set()
     for cpu in usable:
         try:
-            siblings.add(Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list").read_text())
+            siblings.add(
+                Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list").read_text(encoding="utf-8")
+            )
         except OSError:
             return len(usable)
     return len(siblings)

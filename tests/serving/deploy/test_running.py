@@ -105,14 +105,14 @@ def running(tmp_path_factory, style_bundle, bundle) -> Iterator[Running]:
 
 def wait_until_ready(server: Running, log: Path) -> None:
     for _ in range(600):
-        assert server.process.poll() is None, log.read_text()
+        assert server.process.poll() is None, log.read_text(encoding="utf-8")
         try:
             if server.get("/v2/health/ready") == 200:
                 return
         except OSError:
             pass
         time.sleep(0.1)
-    pytest.fail(log.read_text())
+    pytest.fail(log.read_text(encoding="utf-8"))
 
 
 def test_clients_get_their_images(running, style_bundle):

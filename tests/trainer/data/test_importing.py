@@ -263,7 +263,7 @@ def test_progress_counts_files(tmp_path, folder):
 
 def test_names_no_terminal_can_print_are_made_printable(tmp_path):
     save(tmp_path / "in" / "a.png", noise(0))
-    Path(os.fsdecode(bytes(tmp_path / "in") + b"/\xff\n.txt")).write_text("x")
+    Path(os.fsdecode(bytes(tmp_path / "in") + b"/\xff\n.txt")).write_text("x", encoding="utf-8")
     (skipped,) = load(tmp_path / "in", tmp_path).info.skipped
     assert skipped == ("\\xff\\n.txt", "not an image")
 
