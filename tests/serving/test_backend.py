@@ -359,7 +359,7 @@ def test_cores_are_counted_without_hyper_threads(module, monkeypatch, tmp_path):
     siblings = {0: "0,2", 2: "0,2", 1: "1,3", 3: "1,3"}
     asked = []
 
-    def read_text(path):
+    def read_text(path, encoding=None):
         asked.append(str(path))
         return siblings[int(str(path).split("/")[5].removeprefix("cpu"))]
 
@@ -368,7 +368,7 @@ def test_cores_are_counted_without_hyper_threads(module, monkeypatch, tmp_path):
     assert module.physical_cores() == 2
     assert "/sys/devices/system/cpu/cpu1/topology/thread_siblings_list" in asked
 
-    def nothing(path):
+    def nothing(path, encoding=None):
         raise FileNotFoundError(path)
 
     monkeypatch.setattr(module.Path, "read_text", nothing)

@@ -114,7 +114,7 @@ class Inside:
         return subprocess.run(line, env=env, capture_output=True, text=True, timeout=120, check=False)
 
     def status(self, name: str) -> list[str]:
-        lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
+        lines = Path(f"/proc/{self.pid}/status").read_text(encoding="utf-8").splitlines()
         return next(line.split()[1:] for line in lines if line.startswith(f"{name}:"))
 
     def processes(self) -> int:
@@ -154,7 +154,7 @@ def start(container: Container, work: Path) -> Iterator[Inside]:
 def child_of(pid: int) -> int:
     """A child of a process; 0 while there is none."""
     try:
-        return int((Path(f"/proc/{pid}/task/{pid}/children").read_text().split() or [0])[0])
+        return int((Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8").split() or [0])[0])
     except FileNotFoundError:
         return 0
 
@@ -218,4 +218,4 @@ def raise_loopback() -> None:
 
 
 if __name__ == "__main__":
-    confine(json.loads(Path(sys.argv[1]).read_text()))
+    confine(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))

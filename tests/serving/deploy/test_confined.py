@@ -149,7 +149,7 @@ def test_it_has_no_rights_and_nothing_to_write_to_but_memory(composed):
 
 def test_it_reaches_nothing_but_itself(composed):
     inside, _ = composed
-    devices = Path(f"/proc/{inside.pid}/net/dev").read_text().splitlines()[2:]
+    devices = Path(f"/proc/{inside.pid}/net/dev").read_text(encoding="utf-8").splitlines()[2:]
     assert [line.split(":")[0].strip() for line in devices] == ["lo"]
 
 
