@@ -666,6 +666,9 @@ def tune(
 def deploy(
     name: Annotated[str, typer.Argument(help="A published model; its parts come along.")],
     compose: Annotated[bool, typer.Option("--compose", help="A compose file, for one machine.")] = False,
+    container: Annotated[
+        bool, typer.Option("--container", help="A Dockerfile of 'serve' itself, for trying it on one machine.")
+    ] = False,
     kubernetes: Annotated[bool, typer.Option("--kubernetes", help="Manifests of a Deployment.")] = False,
     kserve: Annotated[bool, typer.Option("--kserve", help="Manifests of a KServe InferenceService.")] = False,
     repository: Repository = Path("model_repository"),
@@ -674,30 +677,53 @@ def deploy(
         str | None, typer.Option(metavar="NAME:TAG@sha256:DIGEST", help="Triton's; NVIDIA's, to be completed.")
     ] = None,
     gpus: Annotated[int | None, typer.Option(help="Of each server; none unless given.")] = None,
-    cpus: Annotated[int | None, typer.Option(help="Of each server in a cluster; 2 unless given.")] = None,
+    cpus: Annotated[int | None, typer.Option(help="Cores of each server, and its threads; 2 unless given.")] = None,
     memory: Annotated[int | None, typer.Option(help="GiB of each server; 4 unless given.")] = None,
     replicas: Annotated[int | None, typer.Option(help="The fewest servers of a cluster; 2 unless given.")] = None,
     max_replicas: Annotated[int | None, typer.Option(help="The most; 8 unless given.")] = None,
     prometheus_namespace: Annotated[
         str | None, typer.Option(help="Where a cluster's Prometheus is; monitoring unless given.")
     ] = None,
+    storage_class: Annotated[
+        str | None, typer.Option(help="Of a cluster's volume for the models: one that many machines may mount.")
+    ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            metavar="s3://BUCKET/PREFIX|oci://NAME:TAG@sha256:DIGEST",
+            help="Where a cluster's models come from, in place of a volume.",
+        ),
+    ] = None,
+    openshift: Annotated[
+        bool, typer.Option("--openshift", help="Leave to the cluster which user runs the servers.")
+    ] = False,
     overwrite: Overwrite = False,
 ) -> None:
     """Write what serves a published model beyond this machine, on NVIDIA's container: docs/deploying.md says how."""
     need_linux("deploy")
-    targets = {"compose": compose, "kubernetes": kubernetes, "kserve": kserve}
+    targets = {"compose": compose, "container": container, "kubernetes": kubernetes, "kserve": kserve}
     _check_one_of({f"--{target}": chosen or None for target, chosen in targets.items()})
+    of_clusters = {"--storage-class": storage_class, "--source": source, "--openshift": openshift or None}
+    _check_only_with("--kubernetes and --kserve", (kubernetes or kserve) or None, of_clusters)
+    from serving.deploy.container import IMAGE as LOCAL
     from serving.deploy.plan import plan
     from serving.deploy.writing import write
 
     sizes = {"image": image, "gpus": gpus, "cpus": cpus, "memory": memory, "replicas": replicas}
     sizes |= {"max_replicas": max_replicas, "prometheus_namespace": prometheus_namespace}
+    sizes |= {"storage_class": storage_class, "source": source, "openshift": openshift or None}
     out = out or Path("deploy", name)
     planned = plan(name, repository, out, **{key: value for key, value in sizes.items() if value is not None})
     for path in write(planned, next(target for target in targets if targets[target]), out, overwrite):
         _say(f"written: {path}")
     _say(f"models: {', '.join(planned.models)}, version {planned.version}")
-    if "<digest>" in planned.image:
+    if planned.name != name:
+        _say(f"its name there: {planned.name}")
+    shared = f"up to {planned.shared_memory} MiB of it shared"
+    _say(f"each server: {planned.cpus} cores, {planned.memory} GiB of memory, {shared}")
+    if container:
+        _say(f"build it where pyproject.toml is: docker build -f {out / 'Dockerfile'} -t {LOCAL} .")
+    elif "<digest>" in planned.image:
         _say("before anything starts, put the image's digest in the place of <digest>: docs/deploying.md says how")
 
 

@@ -23,11 +23,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import numpy as np
 import onnxruntime
-import psutil
 
 from core.bundle import GRAPH, read_bundle
 from core.contract import sample_inputs
 from serving.client import Sampler
+from serving.cores import usable_cores
 from serving.launching import free_ports
 from serving.publishing import publish
 from serving.supervisor import Supervisor
@@ -62,7 +62,7 @@ def in_process(bundle: Path, calls: int) -> dict[str, float]:
     """The reference, in a process of its own: a plain session, its threads as many as the server's."""
     spec = read_bundle(bundle).spec
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = cores()
+    options.intra_op_num_threads = usable_cores()
     session = onnxruntime.InferenceSession(str(bundle / GRAPH), options, providers=["CPUExecutionProvider"])
     inputs = {batch: sample_inputs(spec, range(batch)) for batch in (1, BATCH)}
     return one_after_the_other(lambda batch: session.run(None, inputs[batch]), calls)
@@ -145,15 +145,9 @@ def describe_machine(bundle: Path) -> None:
     print(f"$ python {' '.join(sys.argv)}")
     size = (bundle / GRAPH).stat().st_size / 2**20
     print(f"{spec.family} {spec.size}, {spec.channels} channels, {spec.options}, {size:.1f} MiB")
-    print(
-        f"{cpu_name()}, {os.cpu_count()} CPUs, {cores()} threads a session; Python {sys.version.split()[0]}, ", end=""
-    )
+    print(f"{cpu_name()}, {os.cpu_count()} CPUs, {usable_cores()} threads a session; ", end="")
+    print(f"Python {sys.version.split()[0]}, ", end="")
     print(f"onnxruntime {onnxruntime.__version__}, tritonserver {find_triton().version}, numpy {np.__version__}")
-
-
-def cores() -> int:
-    """As many threads as the backend takes for its one instance."""
-    return min(psutil.cpu_count(logical=False) or 1, len(os.sched_getaffinity(0)))
 
 
 def cpu_name() -> str:

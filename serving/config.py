@@ -53,6 +53,11 @@ class Queue:
     preferred: tuple[int, ...] = ()
 
 
+# With any limit Triton fetches no work ahead: it may find a request half a second late, and 2.51 may stop a model that
+# has one instance for good (benchmarks/load/stalls.py). For servers that only this machine reaches.
+NO_LIMITS = Queue(size=0, timeout_us=0)
+
+
 @dataclass(frozen=True)
 class Instances:
     """How many copies of a model run, and on what. ``profiles`` are those of a TensorRT plan."""

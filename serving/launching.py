@@ -13,6 +13,8 @@ from pathlib import Path
 
 from core.errors import ServingError
 from serving import hidden
+from serving.cores import VARIABLE as CORES
+from serving.cores import usable_cores
 from serving.tls import ClientTls, ServerTls
 from serving.triton import Triton, server_in_wheel
 from serving.workplace import Workplace, note_group
@@ -156,6 +158,7 @@ def environment(triton: Triton, workplace: Workplace) -> dict[str, str]:
         return values
     libraries = [str(workplace.root / "lib"), str(server_in_wheel().parent.parent / "nvidia_pytriton.libs")]
     values["LD_LIBRARY_PATH"] = os.pathsep.join([*libraries, *filter(None, [values.get("LD_LIBRARY_PATH")])])
+    values[CORES] = str(usable_cores())
     # The stub ignores PYTHONPATH and PYTHONHOME: it takes the packages of the first python3 on PATH.
     values["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), values.get("PATH", os.defpath)])
     return values

@@ -1,19 +1,18 @@
 """What a version of a generator becomes on a server: a model, its parts beside it, and doors for thin clients."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from core.bundle import GOLDEN, MANIFEST
-from serving.config import BUNDLE, PART, SPEC, WHOLE, Accelerator, Instances, ModelConfig, part_name
+from serving.config import BUNDLE, NO_LIMITS, PART, SPEC, WHOLE, Accelerator, ModelConfig, Queue, part_name
 from serving.engines import engines_of
 from serving.golden import Reference
 from serving.release import MODEL, Graph, Release
 from serving.thin import ThinModel, thin_models
 
 KEPT = 2  # versions that are served: the newest, and the one before, for those who are still at work with it
-# Where a queue has limits, Triton keeps a single instance waiting for up to half a second (benchmarks/load/stalls.py).
-UNSTALLED = 2
+_LIMITS_BEFORE = (Queue().size, Queue().timeout_us)  # that were written once, and that nobody chose
 # TF32 rounds to 10 bits: images would differ from the golden ones by more than a level.
 EXACT = Accelerator("cuda", {"use_tf32": "0"})
 
@@ -66,7 +65,7 @@ def _config(graph: Graph, name: str, parameters: Mapping[str, str]) -> ModelConf
         graph.inputs,
         graph.outputs,
         versions=KEPT,
-        instances=Instances(count=UNSTALLED),
+        queue=NO_LIMITS,
         accelerator=EXACT,
         parameters=parameters,
     )
@@ -74,7 +73,12 @@ def _config(graph: Graph, name: str, parameters: Mapping[str, str]) -> ModelConf
 
 def _settled(config: ModelConfig, existing: Mapping[str, ModelConfig]) -> ModelConfig:
     """The configuration with what was set for this machine before, warmed up at its batches."""
-    return (config.set_as(existing[config.name]) if config.name in existing else config).warmed()
+    if config.name not in existing:
+        return config.warmed()
+    settled = config.set_as(existing[config.name])
+    if settled.queue and (settled.queue.size, settled.queue.timeout_us) == _LIMITS_BEFORE:
+        settled = replace(settled, queue=replace(settled.queue, size=NO_LIMITS.size, timeout_us=NO_LIMITS.timeout_us))
+    return settled.warmed()
 
 
 def _piece(graph: Graph, config: ModelConfig, release: Release, engines: Mapping[str, ModelConfig]) -> Piece:

@@ -19,12 +19,12 @@ from core.errors import BundleError
 from core.spec import GeneratorSpec
 from serving.config import (
     ENSEMBLE,
+    NO_LIMITS,
     PART,
     PYTHON,
     WHOLE,
     Instances,
     ModelConfig,
-    Queue,
     Step,
     Tensor,
     Tensors,
@@ -40,7 +40,6 @@ CLASS = Tensor("class", "STRING", (1,), optional=True)  # its name, in place of 
 # Inputs of the generator that a thin client may leave out; a label, where it names the class.
 OPTIONAL = ("truncation", "codes", "label")
 FILES = (PNG_TENSOR, BASE64)  # what an encoder gives: a file, and the same as text for clients that speak JSON alone
-NO_LIMITS = Queue(size=0, timeout_us=0)
 _GOLDEN_SEEDS = range(64)  # among which those of a bundle's golden images are looked for
 
 
@@ -63,9 +62,9 @@ def thin_models(whole: ModelConfig, release: Release, version: int) -> list[Thin
     drawn = {"seed": asked["seed"], **{name: asked[name] for name in asked if name in OPTIONAL}}
     given = _asked_tensors(whole)
     return [
-        # Drawing takes no time to speak of, so nothing piles up before it: one instance, whose queue needs no limits.
-        _python(whole, "latents", *_latents_tensors(whole), Reference(drawn, "z", golden["z"]), 1, NO_LIMITS),
-        _python(whole, "encoder", whole.outputs, FILES, Reference({"image": images}, PNG, images), 2, Queue()),
+        # Drawing takes no time to speak of, so nothing piles up before it: one instance.
+        _python(whole, "latents", *_latents_tensors(whole), Reference(drawn, "z", golden["z"]), 1),
+        _python(whole, "encoder", whole.outputs, FILES, Reference({"image": images}, PNG, images), 2),
         _ensemble(whole, "from_seed", given, whole.outputs, steps[:2], Reference(asked, "image", images)),
         _ensemble(whole, "png", given, FILES, steps, Reference(asked, PNG, images)),
     ]
@@ -117,10 +116,8 @@ def _same(tensors: Tensors) -> dict[str, str]:
     return {tensor.name: tensor.name for tensor in tensors}
 
 
-def _python(
-    whole: ModelConfig, part: str, takes: Tensors, gives: Tensors, golden: Reference, count: int, queue: Queue
-) -> ThinModel:
-    how = {"instances": Instances("KIND_CPU", count), "queue": queue, "versions": whole.versions}
+def _python(whole: ModelConfig, part: str, takes: Tensors, gives: Tensors, golden: Reference, count: int) -> ThinModel:
+    how = {"instances": Instances("KIND_CPU", count), "queue": NO_LIMITS, "versions": whole.versions}
     config = _config(whole, part, takes, gives, backend=PYTHON, **how)
     return ThinModel(config, {SCRIPT: Path(__file__).parent / "models" / f"{part}.py"}, golden)
 

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from benchmarks.load.common import MODEL, find_knee, header, median, options_of, served, steady, verdict
 from core.files import write_atomic
-from serving.config import render
+from serving.config import Queue, render
+from serving.engines import LIMITED, engines_of
 from serving.load import ANSWERED, FAILED, REJECTED, WRONG, Generator, Load, Requests, moments, percentile, point
 from serving.repository import CONFIG, read_config
 
@@ -30,7 +31,7 @@ AFTER = 8.0  # seconds that are watched after the load has dropped
 
 def main() -> None:
     parser = options_of(__doc__, seconds=60, repeats=3)
-    parser.add_argument("--queue", type=int, help="requests that may wait, instead of the usual number")
+    parser.add_argument("--queue", type=int, default=Queue().size, help="requests that may wait, 0 for any number")
     options = parser.parse_args()
     header(options.bundle)
     with served(options.bundle, change=lambda repository: limit_queue(repository, options.queue)) as one:
@@ -47,10 +48,12 @@ def main() -> None:
         print(f"restarts of the server: {one.server.restarts}")
 
 
-def limit_queue(repository: Path, size: int | None) -> None:
+def limit_queue(repository: Path, size: int) -> None:
+    """As servers are that others reach (serving/engines.py); 0 leaves what ``publish`` wrote."""
     config = read_config(repository / MODEL)
-    if size is not None and config.queue:
-        write_atomic(repository / MODEL / CONFIG, render(replace(config, queue=replace(config.queue, size=size))))
+    if size:
+        limited = replace(engines_of(config, plan=False)[LIMITED], queue=Queue(size=size))
+        write_atomic(repository / MODEL / CONFIG, render(limited))
 
 
 def overload(

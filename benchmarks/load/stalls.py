@@ -1,6 +1,6 @@
 """Do limits of the queue stall the server? Bursts of requests of several sizes, by limits and instances.
 
-    .venv/bin/python benchmarks/load/stalls.py --bundle exports/dcgan64 [--rounds 50] [--rate 200]
+    .venv/bin/python benchmarks/load/stalls.py --bundle exports/dcgan64 [--rounds 50] [--rate 200] [--only "limits, 2"]
 
 Triton 2.51 looks for work again only after half a second if a request comes in a moment at which the instance has
 answered and does not wait yet, and may stop handing out work at all; both only where a queue has limits (server issue
@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 from benchmarks.load.common import MODEL, header, options_of, steady
 from core.bundle import GOLDEN
 from core.files import write_atomic
-from serving.config import Instances, Queue, render
+from serving.config import NO_LIMITS, Instances, Queue, render
 from serving.golden import Reference
 from serving.launching import HOST, Access, free_ports
 from serving.load import FAILED, Generator, golden_requests
@@ -30,10 +30,10 @@ from serving.server import Server
 from serving.triton import find_triton
 from serving.workplace import make_workplace, remove_workplace
 
-NO_LIMITS = Queue(size=0, timeout_us=0)
 VARIANTS = {
     "limits, 1 instance": (Queue(), 1),
     "limits, 2 instances": (Queue(), 2),
+    "limits, 3 instances": (Queue(), 3),
     "none, 1 instance": (NO_LIMITS, 1),
     "none, 2 instances": (NO_LIMITS, 2),
 }
@@ -45,9 +45,12 @@ def main() -> None:
     parser = options_of(__doc__, seconds=0.3, repeats=1)
     parser.add_argument("--rounds", type=int, default=50)
     parser.add_argument("--rate", type=float, default=200, help="requests a second")
+    parser.add_argument("--only", default="", help="the start of the names of the rows that are wanted")
     options = parser.parse_args()
     header(options.bundle)
     for name, (queue, count) in VARIANTS.items():
+        if not name.startswith(options.only):
+            continue
         with unwatched(options.bundle, queue, count) as (url, golden):
             rounds, asked, slow, failed = bursts(url, golden, options.rounds, options.rate, options.seconds)
         print(

@@ -11,6 +11,7 @@ QUEUE_METRIC = "triton_queue_seconds"
 _QUEUE_SECONDS = "50m"  # a twentieth of a second: about ten times what a small image takes on a CPU
 _STORAGE_SIZE = "10Gi"
 _LOADER_SECONDS = 3600
+_HTTPS, _DNS = {"port": 443, "protocol": "TCP"}, 53
 
 
 def guards(plan: Deployment, target: str) -> list[Document]:
@@ -49,16 +50,42 @@ def adapter() -> list[Document]:
     return [{"rules": {"custom": [rule]}}]
 
 
-def storage(plan: Deployment) -> list[Document]:
-    """The claim that the models lie on, and a pod to copy them with, which ends by itself."""
-    size = {"requests": {"storage": _STORAGE_SIZE}}
+def secret_of_source(plan: Deployment) -> str:
+    """The name of the Secret, and of KServe's service account, with the keys to where the models come from."""
+    return f"{plan.name}-s3"
+
+
+def service(plan: Deployment, name: str) -> Document:
+    """gRPC only: health is for the machine a pod is on, metrics for Prometheus, which goes to each pod."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": metadata(plan, name),
+        "spec": {
+            "selector": labels(plan),
+            "ports": [{"name": "grpc", "port": PORTS.grpc, "targetPort": "grpc", "protocol": "TCP"}],
+        },
+    }
+
+
+def storage(plan: Deployment) -> dict[str, list[Document]]:
+    """The file with the claim that the models lie on, and a pod to copy them with, which ends by itself.
+
+    None where the models come from elsewhere.
+    """
+    if plan.source:
+        return {}
     claimed = {
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
         "metadata": metadata(plan, claim(plan)),
-        "spec": {"accessModes": ["ReadWriteMany"], "resources": size},
+        "spec": {
+            "accessModes": ["ReadWriteMany"],
+            **({"storageClassName": plan.storage_class} if plan.storage_class else {}),
+            "resources": {"requests": {"storage": _STORAGE_SIZE}},
+        },
     }
-    return [claimed, _loader(plan)]
+    return {STORAGE: [claimed, _loader(plan)]}
 
 
 def _loader(plan: Deployment) -> Document:
@@ -77,7 +104,7 @@ def _loader(plan: Deployment) -> Document:
         "metadata": {"name": name, "labels": {"app.kubernetes.io/name": name}},
         "spec": {
             "automountServiceAccountToken": False,
-            "securityContext": unprivileged() | {"fsGroup": USER},
+            "securityContext": unprivileged(plan) | ({} if plan.openshift else {"fsGroup": USER}),
             "activeDeadlineSeconds": _LOADER_SECONDS,
             "restartPolicy": "Never",
             "containers": [copying],
@@ -96,7 +123,10 @@ def _disruption_budget(plan: Deployment) -> Document:
 
 
 def _network_policy(plan: Deployment) -> Document:
-    """Clients to gRPC, Prometheus to the metrics, nothing out. A machine may always ask its own pods for health."""
+    """Clients to gRPC, Prometheus to the metrics, nothing out, but to where the models come from.
+
+    A machine may always ask its own pods for health.
+    """
     clients = {"podSelector": {"matchLabels": client_label(plan)}}
     prometheus = {
         "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": plan.prometheus_namespace}},
@@ -112,9 +142,14 @@ def _network_policy(plan: Deployment) -> Document:
                 {"from": [clients], "ports": [{"port": PORTS.grpc, "protocol": "TCP"}]},
                 {"from": [prometheus], "ports": [{"port": PORTS.metrics, "protocol": "TCP"}]},
             ],
-            "egress": [],
+            "egress": _way_to_s3() if plan.source.startswith("s3://") else [],
         },
     }
+
+
+def _way_to_s3() -> list[Document]:
+    names = [{"port": _DNS, "protocol": protocol} for protocol in ("UDP", "TCP")]
+    return [{"ports": [_HTTPS]}, {"ports": names}]
 
 
 def _autoscaler(plan: Deployment, target: str) -> Document:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from serving.engines import LIMITED
 from serving.launching import Ports
 
 PORTS = Ports()  # those Triton listens on unless told, all addresses of the container
@@ -17,7 +18,6 @@ STOP_SECONDS = DRAIN_SECONDS + EXIT_SECONDS + 10  # before it is killed
 DEAD_SECONDS = DRAIN_SECONDS + 10  # the same, once a model has died: what it was asked for is lost
 START_SECONDS = 300  # for loading every model
 
-SHARED_MEMORY_MIB = 256  # where Triton and the stubs of Python models hand tensors over
 SCRATCH_MIB = 64  # /tmp
 
 _PROGRAM = "/opt/tritonserver/bin/tritonserver"
@@ -29,15 +29,21 @@ _ADMINISTRATION = ("shared-memory", "model-repository", "statistics", "trace", "
 _ALL_BUT_HEALTH = ("metadata", "inference", "model-config", *_ADMINISTRATION)
 
 
-def command_line(repository: str, key: str) -> list[str]:
-    """The program and its flags. Whoever administers the server sends ``key``, which is left to be filled in."""
+def command_line(repository: str, key: str, threads: int) -> list[str]:
+    """The program and its flags. Whoever administers the server sends ``key``, which is left to be filled in.
+
+    ONNX Runtime's ``threads`` are shared by all sessions. Otherwise each instance starts one for each core of the
+    machine, however few of them it may use.
+    """
     return [
         _PROGRAM,
         f"--model-repository={repository}",
         "--model-control-mode=none",
         "--disable-auto-complete-config",
+        f"--model-config-name={LIMITED}",
         f"--exit-timeout-secs={EXIT_SECONDS}",
         f"--grpc-max-connection-age={_CONNECTION_MILLISECONDS}",
+        *(f"--backend-config=onnxruntime,{name}={value}" for name, value in _threads(threads).items()),
         f"--grpc-restricted-protocol={','.join(_ADMINISTRATION)}:{_KEY}={key}",
         f"--http-restricted-api={','.join(_ALL_BUT_HEALTH)}:{_KEY}={key}",
     ]
@@ -49,7 +55,7 @@ def ask_models(models: Iterable[str]) -> list[str]:
     The server itself can answer while the process that runs a model is dead, and nothing in it starts another.
     """
     addresses = [f"http://127.0.0.1:{PORTS.http}/v2/models/{model}/ready" for model in models]
-    return ["curl", "--silent", "--fail", "--fail-early", "--max-time", "4", *addresses]
+    return ["curl", "--silent", "--fail", "--fail-early", "--noproxy", "*", "--max-time", "4", *addresses]
 
 
 def environment(gpus: int) -> dict[str, str]:
@@ -59,3 +65,7 @@ def environment(gpus: int) -> dict[str, str]:
     would be more than a level off.
     """
     return {"NVIDIA_TF32_OVERRIDE": "0"} if gpus else {"NVIDIA_VISIBLE_DEVICES": "void"}
+
+
+def _threads(count: int) -> dict[str, int]:
+    return {"enable-global-threadpool": 1, "intra_op_thread_count": count, "inter_op_thread_count": 1}

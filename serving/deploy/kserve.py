@@ -1,6 +1,8 @@
 """A KServe InferenceService, and what stands around its pods, as plain documents."""
 
-from serving.deploy.cluster import ADAPTER, STORAGE, adapter, claim, guards, storage
+from typing import Any
+
+from serving.deploy.cluster import ADAPTER, adapter, claim, guards, secret_of_source, service, storage
 from serving.deploy.plan import Deployment
 from serving.deploy.pods import Document, container, labels, pod, rolling, scraped
 
@@ -8,9 +10,14 @@ _MODELS = "/mnt/models"  # where KServe puts what STORAGE_URI names
 
 
 def render(plan: Deployment) -> dict[str, list[Document]]:
-    """The documents of each file."""
-    documents = [_inference_service(plan), *guards(plan, target=f"{plan.name}-predictor")]
-    return {"kserve.yaml": documents, STORAGE: storage(plan), ADAPTER: adapter()}
+    """The documents of each file.
+
+    The Service that KServe makes has no address where its configuration says ``serviceClusterIPNone``, and so no port
+    but the container's: clients ask one of ours.
+    """
+    reached = service(plan, f"{plan.name}-grpc")
+    documents = [_inference_service(plan), reached, *guards(plan, target=f"{plan.name}-predictor")]
+    return {"kserve.yaml": documents, **storage(plan), ADAPTER: adapter()}
 
 
 def _inference_service(plan: Deployment) -> Document:
@@ -31,15 +38,27 @@ def _inference_service(plan: Deployment) -> Document:
                 "minReplicas": plan.replicas,
                 "maxReplicas": plan.max_replicas,
                 "deploymentStrategy": rolling(),
+                **_account(plan),
                 **pod(plan, _container(plan)),
             }
         },
     }
 
 
+def _account(plan: Deployment) -> dict[str, Any]:
+    """KServe takes the keys to S3 from the Secret of a service account."""
+    return {"serviceAccountName": secret_of_source(plan)} if plan.source.startswith("s3://") else {}
+
+
 def _container(plan: Deployment) -> Document:
-    """The first port becomes port 80 of KServe's Service. Where there is no limit of CPUs, KServe would set its own."""
+    """The first port becomes that of KServe's Service. Where there is no limit of CPUs, KServe would set its own."""
     triton = container(plan, "kserve-container", _MODELS)
-    triton["env"].append({"name": "STORAGE_URI", "value": f"pvc://{claim(plan)}/{plan.release}"})
+    triton["env"].append({"name": "STORAGE_URI", "value": _models_of(plan)})
     triton["resources"]["limits"]["cpu"] = plan.cpus
     return triton
+
+
+def _models_of(plan: Deployment) -> str:
+    if plan.source.startswith("oci://"):
+        return plan.source
+    return f"{plan.source or f'pvc://{claim(plan)}'}/{plan.release}"

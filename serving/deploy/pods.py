@@ -8,7 +8,6 @@ from serving.deploy.command import (
     PORTS,
     READY,
     SCRATCH_MIB,
-    SHARED_MEMORY_MIB,
     START_SECONDS,
     STOP_SECONDS,
     USER,
@@ -36,7 +35,7 @@ def scraped() -> Document:
 
 def container(plan: Deployment, name: str, repository: str) -> Document:
     """Triton serving ``repository``, with no rights, nothing to write to, and its health asked for."""
-    program, *flags = command_line(repository, key=f"$({ADMIN_KEY})")
+    program, *flags = command_line(repository, key=f"$({ADMIN_KEY})", threads=plan.cpus)
     return {
         "name": name,
         "image": plan.image,
@@ -67,7 +66,7 @@ def pod(plan: Deployment, *containers: Document) -> Document:
     return {
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "securityContext": unprivileged(),
+        "securityContext": unprivileged(plan),
         "terminationGracePeriodSeconds": STOP_SECONDS,
         "topologySpreadConstraints": [
             {
@@ -78,7 +77,7 @@ def pod(plan: Deployment, *containers: Document) -> Document:
             }
         ],
         "containers": list(containers),
-        "volumes": [_in_memory("shared-memory", SHARED_MEMORY_MIB), _in_memory("scratch", SCRATCH_MIB)],
+        "volumes": [_in_memory("shared-memory", plan.shared_memory), _in_memory("scratch", SCRATCH_MIB)],
     }
 
 
@@ -91,14 +90,10 @@ def confined() -> Document:
     }
 
 
-def unprivileged() -> Document:
-    """Who a pod runs as."""
-    return {
-        "runAsNonRoot": True,
-        "runAsUser": USER,
-        "runAsGroup": USER,
-        "seccompProfile": {"type": "RuntimeDefault"},
-    }
+def unprivileged(plan: Deployment) -> Document:
+    """Who a pod runs as: OpenShift gives each namespace a range of users of its own, and takes no other."""
+    user = {} if plan.openshift else {"runAsUser": USER, "runAsGroup": USER}
+    return {"runAsNonRoot": True} | user | {"seccompProfile": {"type": "RuntimeDefault"}}
 
 
 def rolling() -> Document:
@@ -127,7 +122,7 @@ def _probes(plan: Deployment) -> Document:
 
 
 def _resources(plan: Deployment) -> Document:
-    """No limit of CPUs: ONNX Runtime starts a thread for each core of the machine, and a limit would stop them all."""
+    """No limit of CPUs: there are no more threads than were asked for, and they may use what others leave idle."""
     memory, gpus = {"memory": f"{plan.memory}Gi"}, {"nvidia.com/gpu": plan.gpus} if plan.gpus else {}
     return {"requests": {"cpu": plan.cpus} | memory | gpus, "limits": memory | gpus}
 

@@ -1,7 +1,7 @@
-"""Manifests as YAML files."""
+"""Manifests, and a Dockerfile, as files."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +10,15 @@ import yaml
 from core.errors import DeployError
 from core.files import write_atomic
 from core.places import why_not
-from serving.deploy import compose, kserve, kubernetes
+from serving.deploy import compose, container, kserve, kubernetes
 from serving.deploy.plan import Deployment
 
 _HEAD = "# Written by Ganfoundry's 'deploy'"  # what proves that a file may be replaced
 
-Files = dict[str, list[dict[str, Any]]]
+Files = Mapping[str, list[dict[str, Any]] | str]  # documents of YAML, or text
 TARGETS: dict[str, Callable[[Deployment], Files]] = {
     "compose": compose.render,
+    "container": container.render,
     "kubernetes": kubernetes.render,
     "kserve": kserve.render,
 }
@@ -31,7 +32,7 @@ def write(plan: Deployment, target: str, out: Path, overwrite: bool = False) -> 
     """
     if problem := why_not(out, whole=False):
         raise DeployError(problem)
-    texts = {out / name: to_yaml(documents) for name, documents in TARGETS[target](plan).items()}
+    texts = {out / name: to_text(content) for name, content in TARGETS[target](plan).items()}
     for path, text in texts.items():
         if not path.exists() or path.read_bytes() == text.encode():
             continue
@@ -44,10 +45,11 @@ def write(plan: Deployment, target: str, out: Path, overwrite: bool = False) -> 
     return list(texts)
 
 
-def to_yaml(documents: list[dict[str, Any]]) -> str:
-    """The text of one file: the documents one after the other, every value written out where it stands."""
-    text = yaml.dump_all(documents, Dumper=_Plain, sort_keys=False, width=math.inf)
-    return f"{_HEAD}; docs/deploying.md says how to use it.\n{text}"
+def to_text(content: list[dict[str, Any]] | str) -> str:
+    """The text of one file: documents one after the other, every value written out where it stands."""
+    if not isinstance(content, str):
+        content = yaml.dump_all(content, Dumper=_Plain, sort_keys=False, width=math.inf)
+    return f"{_HEAD}; docs/deploying.md says how to use it.\n{content}"
 
 
 class _Plain(yaml.SafeDumper):

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from core.errors import RepositoryError
 from serving.config import ONNXRUNTIME, WHOLE, ModelConfig
+from serving.cores import usable_cores
 from serving.publishing import reconfigure
 from serving.repository import check_model, list_models, read_config
 from serving.tuning.bench import Bench, Effort, triton_bench
-from serving.tuning.grid import Setting, most_candidates, usable_cores
+from serving.tuning.grid import Setting, most_candidates
 from serving.tuning.search import FINALISTS, HALVINGS, REPEATS, STEPS, Found, Tell, search
 
 _START_SECONDS = 4.0  # of a server, its golden images included

@@ -12,12 +12,9 @@ max. batch     a quarter of what it is: shorter runs, less memory; larger reques
 One after the other, each on top of the best so far: the best of everything with everything would take hours.
 """
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Self
-
-import psutil
 
 from serving.config import THREADS, Instances, ModelConfig, Queue
 
@@ -91,11 +88,6 @@ def _batches(best: Setting) -> Iterator[Setting]:
 def most_candidates(present: Setting, cores: int) -> int:
     """How many settings the search may come to, for saying beforehand how long it takes."""
     return len(placements(present, cores)) + len(DELAYS_US) + 1 + len(PREFERRED) + 2
-
-
-def usable_cores() -> int:
-    """Cores this process may use, hyper-threads counted once, as the backend counts them."""
-    return max(min(psutil.cpu_count(logical=False) or 1, len(os.sched_getaffinity(0))), 1)
 
 
 def _distinct(settings: list[Setting]) -> list[Setting]:

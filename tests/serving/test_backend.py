@@ -349,12 +349,17 @@ def test_a_refusal_is_the_clients_fault(module):
     assert told == [("why", "invalid"), ("the graph could not be run: x",)]
 
 
+def test_whoever_starts_the_server_says_how_many_cores_there_are(module, monkeypatch):
+    monkeypatch.setenv("GANFOUNDRY_CORES", "5")
+    assert module.physical_cores() == 5
+
+
 def test_cores_are_counted_without_hyper_threads(module, monkeypatch, tmp_path):
     """Four threads of two cores, of which the process may use three."""
     siblings = {0: "0,2", 2: "0,2", 1: "1,3", 3: "1,3"}
     asked = []
 
-    def read_text(path):
+    def read_text(path, encoding=None):
         asked.append(str(path))
         return siblings[int(str(path).split("/")[5].removeprefix("cpu"))]
 
@@ -363,7 +368,7 @@ def test_cores_are_counted_without_hyper_threads(module, monkeypatch, tmp_path):
     assert module.physical_cores() == 2
     assert "/sys/devices/system/cpu/cpu1/topology/thread_siblings_list" in asked
 
-    def nothing(path):
+    def nothing(path, encoding=None):
         raise FileNotFoundError(path)
 
     monkeypatch.setattr(module.Path, "read_text", nothing)

@@ -18,11 +18,12 @@ from tests.serving.conftest import SPEC, make_bundle, make_style_bundle
 
 # What each engine may say in its own way; all else is the same model.
 MAY_DIFFER = {
+    "limited": {"instances", "queue"},
     "cpu": {"instances", "accelerator"},
     "ort_trt": {"instances", "accelerator"},
     "tensorrt": {"instances", "accelerator", "backend", "filename"},
 }
-MAY_DIFFER_IN_TEXT = {"instance_group", "optimization", "backend", "default_model_filename"}
+MAY_DIFFER_IN_TEXT = {"dynamic_batching", "instance_group", "optimization", "backend", "default_model_filename"}
 
 
 @pytest.fixture(scope="module")
@@ -40,10 +41,10 @@ def engines(model):
 @pytest.mark.parametrize(
     ("model", "expected"),
     [
-        ("tiny", {"cpu", "ort_trt", "tensorrt"}),
-        ("styled", {"cpu", "ort_trt", "tensorrt"}),
-        ("styled_mapping", {"cpu", "ort_trt"}),  # a bundle builds no plan of its parts
-        ("styled_synthesis", {"cpu", "ort_trt"}),
+        ("tiny", {"limited", "cpu", "ort_trt", "tensorrt"}),
+        ("styled", {"limited", "cpu", "ort_trt", "tensorrt"}),
+        ("styled_mapping", {"limited", "cpu", "ort_trt"}),  # a bundle builds no plan of its parts
+        ("styled_synthesis", {"limited", "cpu", "ort_trt"}),
     ],
 )
 def test_engines_differ_in_what_runs_the_model_and_in_nothing_else(repository, model, expected):
@@ -64,6 +65,7 @@ def test_what_runs_where(repository):
     found = {name: parse(path.read_text()) for name, path in engines(repository / "tiny").items()}
     assert read_config(repository / "tiny").instances.kind == "KIND_AUTO"
     assert {name: config.instances.kind for name, config in found.items()} == {
+        "limited": "KIND_AUTO",
         "cpu": "KIND_CPU",
         "ort_trt": "KIND_GPU",
         "tensorrt": "KIND_GPU",
@@ -76,7 +78,8 @@ def test_what_runs_where(repository):
 
 
 def test_settings_of_this_machine_are_those_of_every_engine(repository):
-    set_here = replace(read_config(repository / "tiny"), max_batch_size=9, queue=Queue(delay_us=77, preferred=(4,)))
+    mine = Queue(delay_us=77, size=5, preferred=(4,))
+    set_here = replace(read_config(repository / "tiny"), max_batch_size=9, queue=mine)
     for config in engines_of(set_here, plan=True).values():
         assert (config.max_batch_size, config.queue) == (9, set_here.queue)
 
@@ -114,13 +117,34 @@ def test_every_engine_by_hand(most, usual):
         accelerator=None,
         instances=Instances("KIND_GPU", 2, ("0", "1")),
     )
-    assert engines_of(config, plan=False) == {"cpu": cpu, "ort_trt": gpu}
-    assert engines_of(config, plan=True) == {"cpu": cpu, "ort_trt": gpu, "tensorrt": plan}
+    assert engines_of(config, plan=False) == {"limited": config, "cpu": cpu, "ort_trt": gpu}
+    assert engines_of(config, plan=True) == {"limited": config, "cpu": cpu, "ort_trt": gpu, "tensorrt": plan}
+
+
+@pytest.mark.parametrize(
+    ("queue", "limited"),
+    [
+        (Queue(7, 0, 0, (4,)), Queue(7, 128, 10_000_000, (4,))),
+        (Queue(7, 3, 0), Queue(7, 3, 0)),
+        (Queue(7, 0, 5), Queue(7, 0, 5)),
+        (None, Queue(0, 128, 10_000_000)),
+    ],
+)
+@pytest.mark.parametrize(("count", "counted"), [(1, 2), (2, 2), (5, 5)])
+def test_limits_take_two_instances(queue, limited, count, counted):
+    config = replace(USUAL, queue=queue, instances=Instances("KIND_CPU", count))
+    found = engines_of(config, plan=False)["limited"]
+    assert found == replace(config, queue=limited, instances=Instances("KIND_CPU", counted))
 
 
 def test_a_model_without_instances_of_its_own_has_one_on_every_engine():
     found = engines_of(replace(USUAL, instances=None), plan=True)
-    assert {config.instances.count for config in found.values()} == {1}
+    assert {name: config.instances.count for name, config in found.items()} == {
+        "limited": 2,
+        "cpu": 1,
+        "ort_trt": 1,
+        "tensorrt": 1,
+    }
 
 
 def test_a_server_takes_the_engine_it_is_given(repository):

@@ -12,6 +12,7 @@ import pytest
 
 from core.errors import ServingError
 from serving import hidden
+from serving.cores import VARIABLE, usable_cores
 from serving.launching import (
     HOST,
     SECRET_VARIABLE,
@@ -133,6 +134,10 @@ def test_the_key_comes_from_a_file_or_the_environment_and_else_is_drawn(tmp_path
 def test_the_key_in_the_environment_goes_no_further(workplace, monkeypatch):
     monkeypatch.setenv(SECRET_VARIABLE, "from-the-environment")
     assert SECRET_VARIABLE not in environment(find_triton(), workplace)
+
+
+def test_the_backend_is_told_how_many_cores_there_are(workplace):
+    assert environment(find_triton(), workplace)[VARIABLE] == str(usable_cores())
 
 
 ARGUMENTS = "import sys, time; print(sys.argv[1:], flush=True); time.sleep(float(sys.argv[1]))"

@@ -9,7 +9,7 @@ from core.files import sha256
 from serving.config import Accelerator, Instances, ModelConfig, Queue, Tensor
 from serving.engines import engines_of
 from serving.golden import Reference
-from serving.pieces import KEPT, UNSTALLED, pieces_of
+from serving.pieces import KEPT, pieces_of
 from serving.release import of_bundle
 from tests.serving.conftest import LAYERS, SPEC, STYLE_DIM
 
@@ -26,8 +26,8 @@ def usual(name, inputs, outputs, bundle, **parameters):
         outputs,
         backend="onnxruntime",
         max_batch_size=64,
-        queue=Queue(delay_us=0, size=128, timeout_us=10_000_000),
-        instances=Instances("KIND_AUTO", 2),
+        queue=Queue(delay_us=0, size=0, timeout_us=0),
+        instances=Instances("KIND_AUTO", 1),
         warmup=(1, 64),
         versions=2,
         accelerator=EXACT,
@@ -40,7 +40,7 @@ def usual(name, inputs, outputs, bundle, **parameters):
 
 
 def test_figures_that_users_meet():
-    assert (KEPT, UNSTALLED) == (2, 2)
+    assert KEPT == 2
 
 
 def test_a_generator_is_one_model_with_every_engine(bundle):
@@ -126,3 +126,20 @@ def test_what_was_set_for_this_machine_stays(style_bundle):
             assert piece.config.warmup == (1, 9)
             assert (piece.config.versions, piece.config.parameters) == (2, usually[piece.config.name].config.parameters)
     assert found[-1].config.max_batch_size == 9  # as its generator
+
+
+@pytest.mark.parametrize(
+    ("set_before", "kept"),
+    [
+        (Queue(77, 128, 10_000_000, (8,)), Queue(77, 0, 0, (8,))),
+        (Queue(0, 128, 0), Queue(0, 128, 0)),
+        (Queue(0, 99, 10_000_000), Queue(0, 99, 10_000_000)),
+        (None, None),
+    ],
+)
+def test_limits_that_nobody_chose_go_and_others_stay(bundle, set_before, kept):
+    """Every queue had them once, and requests were found late."""
+    (usually,) = pieces_of(of_bundle(bundle), "tiny", 1, thin=False, existing={})
+    before = {"tiny": replace(usually.config, queue=set_before)}
+    (piece,) = pieces_of(of_bundle(bundle), "tiny", 2, thin=False, existing=before)
+    assert piece.config.queue == kept

@@ -42,6 +42,7 @@ def test_the_first_version_is_complete(bundle, tmp_path):
         "tiny/1/model.onnx",
         "tiny/config.pbtxt",
         "tiny/configs/cpu.pbtxt",
+        "tiny/configs/limited.pbtxt",
         "tiny/configs/ort_trt.pbtxt",
         "tiny/configs/tensorrt.pbtxt",
     ]
@@ -93,11 +94,11 @@ def test_publishers_at_the_same_time_get_versions_of_their_own(bundle, tmp_path)
 
 def test_settings_made_by_hand_are_kept(bundle, tmp_path):
     publish(bundle, "tiny", tmp_path)
-    conftest.configure(tmp_path / "tiny", max_batch_size=5, queue=Queue(7), instances=Instances("KIND_CPU", 2))
+    conftest.configure(tmp_path / "tiny", max_batch_size=5, queue=Queue(7, 9), instances=Instances("KIND_CPU", 2))
     newer = conftest.make_bundle(tmp_path / "newer", conftest.SPEC.with_provenance(images_seen=9), seed=1)
     publish(newer, "tiny", tmp_path)
     config = read_config(tmp_path / "tiny")
-    assert (config.max_batch_size, config.queue, config.instances) == (5, Queue(7), Instances("KIND_CPU", 2))
+    assert (config.max_batch_size, config.queue, config.instances) == (5, Queue(7, 9), Instances("KIND_CPU", 2))
     assert GeneratorSpec.from_json(config.parameters[SPEC]).provenance.images_seen == 9
     assert config.parameters[BUNDLE] == sha256(newer / MANIFEST)
 

@@ -266,7 +266,7 @@ def test_the_four_models_by_hand(classes, codes, noise):
         (image,),
         (png, text),
         backend="python",
-        queue=Queue(delay_us=0, size=128, timeout_us=10_000_000),
+        queue=Queue(delay_us=0, size=0, timeout_us=0),
         instances=Instances("KIND_CPU", 2),
         parameters={"fact": "x", PART: "encoder", WHOLE: "tiny"},
         **usual,

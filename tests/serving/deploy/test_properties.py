@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 import yaml
 
+from serving.config import glance
 from serving.deploy.cluster import ADAPTER, QUEUE_METRIC
 from serving.deploy.plan import IMAGE
-from serving.deploy.writing import TARGETS, to_yaml
+from serving.deploy.writing import TARGETS, to_text
 from tests.serving.deploy.conftest import MODELS
+from tests.serving.deploy.rendered import CLUSTERS, of_kind, pods, rendered, server, walk
 
-CLUSTERS = ("kubernetes", "kserve")
 FORBIDDEN = {
     "privileged",
     "hostNetwork",
@@ -27,37 +28,6 @@ FORBIDDEN = {
     "network_mode",
 }
 FORBIDDEN |= {"pid", "ipc", "devices_cgroup_rules", "userns_mode"}
-
-
-def walk(value: Any, path: tuple = ()) -> list[tuple[tuple, Any]]:
-    """Every value in a document with the way to it."""
-    children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    return [(path, value), *(found for key, each in children for found in walk(each, (*path, key)))]
-
-
-def rendered(planned, target: str) -> list[dict[str, Any]]:
-    return [document for each in TARGETS[target](planned).values() for document in each]
-
-
-def of_kind(documents, kind: str) -> list[dict[str, Any]]:
-    return [document for document in documents if document.get("kind") == kind]
-
-
-def pods(documents) -> list[tuple[dict[str, Any], dict[str, Any]]]:
-    """The labels and the specification of every pod that these documents bring about."""
-    found = [(each["metadata"]["labels"], each["spec"]) for each in of_kind(documents, "Pod")]
-    for each in of_kind(documents, "Deployment"):
-        found.append((each["spec"]["template"]["metadata"]["labels"], each["spec"]["template"]["spec"]))
-    for each in of_kind(documents, "InferenceService"):
-        found.append((each["spec"]["predictor"]["labels"], each["spec"]["predictor"]))
-    return found
-
-
-def server(documents) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-    """Labels, pod and container of Triton itself."""
-    ((labels, pod),) = [(labels, pod) for labels, pod in pods(documents) if "restartPolicy" not in pod]
-    (container,) = pod["containers"]
-    return labels, pod, container
 
 
 @pytest.fixture(params=CLUSTERS)
@@ -163,7 +133,64 @@ def test_compose_mounts_the_folders_themselves(repository, service):
         assert not Path(mount["source"]).is_absolute(), "a path of the machine it was written on"
         assert (here / mount["source"]).resolve() == (repository / Path(mount["target"]).name).resolve()
         assert mount["read_only"] is True
-        assert mount["bind"] == {"create_host_path": False}, "a folder that is missing would be made, empty"
+        assert mount["bind"]["create_host_path"] is False, "a folder that is missing would be made, empty"
+        assert mount["bind"]["selinux"] == "z", "SELinux would keep the container from reading it"
+
+
+def test_compose_puts_nothing_in_where_a_path_has_a_dollar_sign(planned):
+    (document,) = rendered(replace(planned, places=("../$HOME/${a}", *planned.places[1:])), "compose")
+    assert document["services"]["triton"]["volumes"][0]["source"] == "../$$HOME/$${a}"
+    lone = re.compile(r"(?<!\$)(?:\$\$)*\$(?!\$)")
+    assert not [value for _, value in walk(document) if isinstance(value, str) and lone.search(value)]
+
+
+def test_models_have_the_shared_memory_that_they_take(planned):
+    large = replace(planned, shared_memory=1234)
+    for target in CLUSTERS:
+        _, pod, _ = server(rendered(large, target))
+        (volume,) = [each for each in pod["volumes"] if each["name"] == "shared-memory"]
+        assert volume["emptyDir"] == {"medium": "Memory", "sizeLimit": "1234Mi"}
+    (document,) = rendered(large, "compose")
+    assert document["services"]["triton"]["shm_size"] == "1234m"
+
+
+def test_servers_that_others_reach_refuse_what_they_cannot_do_soon(planned, repository):
+    (document,) = rendered(planned, "compose")
+    lines = [document["services"]["triton"]["entrypoint"][2]]
+    lines += [" ".join(server(rendered(planned, target))[2]["args"]) for target in CLUSTERS]
+    for line in lines:
+        (name,) = re.findall(r"--model-config-name=([a-z]+)", line)
+        for model in ("sprites", "sprites_mapping", "sprites_synthesis"):
+            queue = glance((repository / model / "configs" / f"{name}.pbtxt").read_text()).queue
+            assert (queue.size, queue.timeout_us) == (128, 10_000_000)
+
+
+@pytest.mark.parametrize("cpus", [1, 3])
+def test_there_are_no_more_threads_than_cores(planned, cpus):
+    """ONNX Runtime would start one for each core of the machine and instance, and a limit would stop them all."""
+    sized = replace(planned, cpus=cpus)
+    (document,) = rendered(sized, "compose")
+    lines = [re.findall(r'"(--[^"]+)"', document["services"]["triton"]["entrypoint"][2])]
+    lines += [server(rendered(sized, target))[2]["args"] for target in CLUSTERS]
+    for line in lines:
+        pool = [each for each in line if each.startswith("--backend-config=onnxruntime,")]
+        assert [each.partition(",")[2] for each in pool] == [
+            "enable-global-threadpool=1",
+            f"intra_op_thread_count={cpus}",
+            "inter_op_thread_count=1",
+        ]
+    _, _, container = server(rendered(sized, "kserve"))
+    assert container["resources"]["limits"]["cpu"] == container["resources"]["requests"]["cpu"] == cpus
+    assert document["services"]["triton"]["deploy"]["resources"]["limits"]["cpus"] == str(cpus)
+
+
+def test_more_instances_may_have_more_processes(planned):
+    def pids(**changes) -> int:
+        (document,) = rendered(replace(planned, **changes), "compose")
+        return document["services"]["triton"]["deploy"]["resources"]["limits"]["pids"]
+
+    assert pids(instances=100, cpus=8) - pids(instances=99, cpus=8) >= 8
+    assert pids(instances=100, cpus=9) - pids(instances=100, cpus=8) == 100
 
 
 def test_shared_memory_is_memory_and_only_scratch_space_can_be_written(cluster):
@@ -185,6 +212,11 @@ def test_probes_ask_for_models_that_are_there(cluster, service, repository):
         assert all((repository / model / "config.pbtxt").is_file() for model in asked)
     for probe in ("startupProbe", "readinessProbe"):
         assert container[probe]["httpGet"]["path"] == "/v2/health/ready"
+
+
+def test_probes_ask_the_server_itself_whatever_proxies_there_are(cluster, service):
+    for command in (server(cluster)[2]["livenessProbe"]["exec"]["command"], service["healthcheck"]["test"]):
+        assert command[command.index("--noproxy") + 1] == "*"
 
 
 def test_a_server_that_loads_is_given_time_and_one_whose_model_died_is_not(cluster):
@@ -214,6 +246,7 @@ def test_ports_agree(cluster, service):
     assert ports == {"grpc": 8001, "http": 8000, "metrics": 8002}
     assert not [each for each in container["args"] if "-port" in each], "Triton listens elsewhere"
     assert container["ports"][0]["name"] == "grpc", "KServe serves the first"
+    assert len(of_kind(cluster, "Service")) == 1, "KServe's own has no address where serviceClusterIPNone is set"
     for probe in ("startupProbe", "readinessProbe"):
         assert container[probe]["httpGet"]["port"] in ports
     for each in of_kind(cluster, "Service"):
@@ -297,6 +330,6 @@ def test_a_container_of_compose_sees_the_gpus_it_asked_for(planned, gpus):
 
 
 def test_yaml_gives_back_what_it_was_made_of(documents):
-    text = to_yaml(documents)
+    text = to_text(documents)
     assert list(yaml.safe_load_all(text)) == documents
     assert not re.search(r"[&*]id\d", text), "a reference, which is hard to read"

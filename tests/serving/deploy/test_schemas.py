@@ -3,6 +3,7 @@
 import copy
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,10 @@ from compose_spec import PyCompose
 from kubernetes_validate.utils import schema_contents
 from referencing import Registry, Resource
 
-from serving.deploy import compose, kserve, kubernetes
+from serving.deploy import compose, container, kserve, kubernetes
 from serving.deploy.cluster import ADAPTER
-from serving.deploy.writing import to_yaml
+from serving.deploy.writing import to_text
+from tests.serving.deploy.conftest import DIGEST
 
 OLDEST, NEWEST = "1.30", "1.37"  # of Kubernetes: docs/deploying.md
 INFERENCE_SERVICE = "InferenceService"
@@ -66,8 +68,26 @@ def test_kubernetes_would_take_every_document(planned, version):
         check_kubernetes(document, version)
 
 
-def test_kserve_would_take_the_inference_service(planned, inference_service):
-    service = kserve.render(planned)["kserve.yaml"][0]
+S3, OCI = "s3://pictures/models", f"oci://registry.example/models@{DIGEST}"
+
+
+@pytest.mark.parametrize(
+    ("changes", "versions"),
+    [
+        ({"storage_class": "efs", "openshift": True}, [OLDEST, NEWEST]),
+        ({"source": S3}, [OLDEST, NEWEST]),
+        ({"source": OCI}, [NEWEST]),
+    ],
+)
+def test_kubernetes_would_take_what_other_sources_need(planned, changes, versions):
+    for document in of_kubernetes(replace(planned, **changes)):
+        for version in versions:
+            check_kubernetes(document, version)
+
+
+@pytest.mark.parametrize("changes", [{}, {"source": S3}, {"source": OCI}, {"openshift": True}])
+def test_kserve_would_take_the_inference_service(planned, inference_service, changes):
+    service = kserve.render(replace(planned, **changes))["kserve.yaml"][0]
     assert service["kind"] == INFERENCE_SERVICE
     inference_service.validate(service)
 
@@ -126,12 +146,13 @@ def read_compose(document: dict[str, Any]) -> None:
     document = copy.deepcopy(document)
     for service in document["services"].values():
         name, _, digest = service["image"].partition("@")
-        service["image"] = f"{name.rpartition(':')[0]}@{digest}"
-    PyCompose.from_yaml(to_yaml([document])).validate()
+        service["image"] = f"{name.rpartition(':')[0]}@{digest}" if digest else name
+    PyCompose.from_yaml(to_text([document])).validate()
 
 
 def test_compose_would_take_the_document(planned):
     read_compose(compose.render(planned)["compose.yaml"][0])
+    read_compose(container.render(planned)["serve.compose.yaml"][0])
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ def test_the_examples_are_what_is_written_today(published, tmp_path, target):
 
 def test_there_is_no_example_of_what_is_no_longer_written(planned):
     written = {name for render in TARGETS.values() for name in render(planned)}
-    assert written == {path.name for path in EXAMPLE.iterdir() if path.suffix == ".yaml"}
+    assert written == {path.name for path in EXAMPLE.iterdir()}
 
 
 def test_files_that_differ_are_kept_and_nothing_is_written(planned, tmp_path):
@@ -56,7 +56,8 @@ def test_files_that_differ_are_kept_and_nothing_is_written(planned, tmp_path):
 def test_the_same_again_changes_nothing_and_targets_share_a_folder(planned, tmp_path):
     for target in (*TARGETS, *TARGETS):
         write(planned, target, tmp_path)
-    names = ["compose.yaml", "kserve.yaml", "kubernetes.yaml", "prometheus-adapter.yaml", "storage.yaml"]
+    names = ["Dockerfile", "compose.yaml", "kserve.yaml", "kubernetes.yaml", "prometheus-adapter.yaml"]
+    names += ["serve.compose.yaml", "storage.yaml"]
     assert sorted(path.name for path in tmp_path.iterdir()) == names
 
 
@@ -81,4 +82,4 @@ def test_the_command_answers_an_unknown_name_in_one_line(published):
 def test_the_command_wants_exactly_one_target(targets):
     done = CliRunner().invoke(app, ["deploy", "sprites", *targets])
     assert done.exit_code == 2
-    assert "give one of --compose, --kubernetes, --kserve" in " ".join(done.output.split())
+    assert "give one of --compose, --container, --kubernetes, --kserve" in " ".join(done.output.split())

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from serving import publishing
 from serving.config import THREADS, Instances, ModelConfig, Queue, parse, render
 from serving.repository import CONFIGS, check_servable, read_config
-from serving.tuning.grid import Setting, batches, delays, most_candidates, placements, usable_cores
+from serving.tuning.grid import Setting, batches, delays, most_candidates, placements
 from tests.serving.conftest import configure, make_style_bundle
 
 settings = st.builds(
@@ -47,7 +47,6 @@ def test_the_search_is_no_longer_than_it_says(present, cores):
 
 def test_one_core_leaves_nothing_but_turns():
     assert placements(Setting(1, 1), 1) == [Setting(1, 1), Setting(2, 1)]
-    assert usable_cores() >= 1
 
 
 @given(settings, st.integers(1, 96))
@@ -86,7 +85,8 @@ def test_what_belongs_to_a_model_is_fitted_to_it_and_stays_servable(published, s
         for engine in (published / part / CONFIGS).iterdir():
             beside = parse(engine.read_text())
             assert (beside.max_batch_size, beside.queue.delay_us) == (setting.max_batch, setting.delay_us)
-            assert (beside.instances.count, beside.parameters[THREADS]) == (setting.instances, str(setting.threads))
+            instances = max(setting.instances, 2) if engine.stem == "limited" else setting.instances
+            assert (beside.instances.count, beside.parameters[THREADS]) == (instances, str(setting.threads))
     for part in ("latents", "encoder", "from_seed", "png"):
         config = read_config(published / f"styled_{part}")
         assert config.max_batch_size == setting.max_batch
