@@ -893,8 +893,9 @@ def _print_event(event: "Event") -> None:
 
 def _export_foreign(path: Path, out: Path, options: dict[str, Any], how: dict[str, Any]) -> "Manifest":
     """``options`` are those that go with ``--from-onnx``, by their names."""
+    from core.sizes import parse_sides
     from export.foreign.exporting import export_foreign
-    from export.foreign.ports import Told, parse_classes, parse_fixed, parse_range, parse_size
+    from export.foreign.told import Told, parse_classes, parse_fixed, parse_range
 
     if options["--range"] is None:
         raise typer.BadParameter("--from-onnx needs --range: what the graph's values go from and to, such as -1,1")
@@ -908,7 +909,7 @@ def _export_foreign(path: Path, out: Path, options: dict[str, Any], how: dict[st
         layout=options["--layout"],
         latent_dim=options["--latent-dim"],
         label=options["--label"],
-        size=parse_size(options["--size"]) if options["--size"] else None,
+        size=parse_sides(options["--size"]) if options["--size"] else None,
         codes=options["--codes"],
         truncation=options["--truncation-input"],
         latent_kind=options["--latent-kind"] or "normal",

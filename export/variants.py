@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper, version_converter
 
 from core.bundle import GRAPH, MOST_LEVELS, Golden, levels_apart
-from core.contract import BATCH, output_port
+from core.contract import batch_of, output_port
 from core.errors import BundleError, ExportError
 from core.images import Images
 from core.spec import GeneratorSpec
@@ -43,7 +43,7 @@ def float_variant(model: ModelProto, spec: GeneratorSpec) -> ModelProto:
     graph.initializer.append(numpy_helper.from_array(np.array(1 / 255, np.float32), scale))
     graph.node.append(helper.make_node("Mul", [levels, scale], [image], name="to_unit"))
     del graph.output[:], graph.value_info[:]
-    sides = [BATCH, spec.channels, spec.height, spec.width]
+    sides = [batch_of(spec), spec.channels, spec.height, spec.width]
     graph.output.append(helper.make_tensor_value_info(image, TensorProto.FLOAT, sides))
     return variant
 

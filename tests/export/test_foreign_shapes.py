@@ -14,7 +14,7 @@ from core.contract import input_ports, sample_inputs
 from core.errors import ExportError
 from export.extras import Extras
 from export.foreign.exporting import export_foreign
-from export.foreign.ports import Told, parse_size
+from export.foreign.told import Told
 from export.runtime import open_session, run
 from export.verify import verify_bundle
 
@@ -254,14 +254,6 @@ def test_a_range_that_only_pales_is_a_line(tmp_path):
     model = replace(flat(["n", DIM]), end="Sigmoid").model()
     manifest = export_foreign(save(model, tmp_path), tmp_path / "bundle", PLAIN)
     assert any("--range 0,1" in note for note in manifest.verification["notes"])
-
-
-def test_sizes_are_width_then_height():
-    assert parse_size("28x14") == (14, 28)
-    assert parse_size("7") == (7, 7)
-    for wrong in ("", "x", "28x", "0x4", "1x2x3", "a"):
-        with pytest.raises(ExportError, match="WIDTHxHEIGHT"):
-            parse_size(wrong)
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,8 @@ from core.errors import BundleError, ExportError
 from core.files import sha256
 from export.foreign import source
 from export.foreign.exporting import export_foreign
-from export.foreign.ports import Told
 from export.foreign.source import read_source
+from export.foreign.told import Told
 from export.inspection import inspect
 from tests.export.foreign_models import Foreign
 
