@@ -277,10 +277,13 @@ def test_pictures_of_an_unknown_shape(sides, told, says, tmp_path):
         ("RandomNormalLike", {}, ["z"]),
         ("RandomUniformLike", {"low": -1.0, "high": 1.0}, ["z"]),
         ("RandomNormal", {"shape": [1, DIM], "scale": 0.5}, []),
+        ("Bernoulli", {}, ["chances"]),
     ],
 )
 def test_random_numbers_inside_are_frozen_the_same_for_every_image(op, attributes, like, tmp_path):
-    made = Made([("z", F, ["n", DIM])], [node(op, like, "drawn", **attributes), node("Add", ["z", "drawn"], "vector")])
+    chances = node("Sigmoid", ["z"], "chances")
+    nodes = [chances, node(op, like, "drawn", **attributes), node("Add", ["z", "drawn"], "vector")]
+    made = Made([("z", F, ["n", DIM])], nodes)
     manifest = export_foreign(save(made.model(), tmp_path), tmp_path / "bundle", PLAIN)
     assert any("random" in note and "drawn" in note for note in manifest.verification["notes"])
     again = export_foreign(tmp_path / "theirs.onnx", tmp_path / "again", PLAIN)
