@@ -40,7 +40,7 @@ from export.foreign.told import Told
 from export.foreign.wrap import check_nodes, needed_for
 from export.provenance import Origin, tool_versions
 from export.runtime import Session, open_session, run
-from export.trial import UNKNOWN, stand_trial
+from export.trial import TRIED_TRUNCATIONS, UNKNOWN, stand_trial, truncation_note
 
 CHANGED = ("AveragePool", "BatchNormalization", "Clip", "Dropout", "Pad", "Resize", "Softmax", "Upsample")
 _UNUSED_TOOLS = ("torch", "onnxscript")
@@ -140,16 +140,8 @@ def _running(session: Session, ports: Ports, batches: list[int]) -> tuple[Origin
 def _truncation(original: Original) -> str | None:
     """What truncation does not do for this generator, though every one of ours does; None where it does."""
     probe = _probe(original.ports)
-    made = [original.values(probe | {"truncation": np.full((4, 1), at, np.float32)}) for at in (0, 0.5, 1)]
-    if not all(np.isfinite(values).all() for values in made):
-        wrong = "makes values that are not numbers at 0 or 0.5"
-    elif np.allclose(made[1], made[2], atol=1e-3 * float(np.ptp(made[2]))):
-        wrong = "changes nothing"
-    else:
-        return None
-    return (
-        f"truncation {wrong} with this generator (it scales its own latents), so it is ignored: all images are as at 1"
-    )
+    made = [original.values(probe | {"truncation": np.full((4, 1), at, np.float32)}) for at in TRIED_TRUNCATIONS]
+    return truncation_note(made)
 
 
 def _probe(ports: Ports) -> dict[str, NDArray[Any]]:

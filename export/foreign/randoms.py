@@ -24,7 +24,9 @@ def frozen(model: ModelProto) -> tuple[ModelProto, list[str]]:
     copy.CopyFrom(model)
     if not any(node.op_type in (*_DRAWN, *_CHOSEN) for node in copy.graph.node):
         return copy, []
-    shapes, done, nodes = known_shapes(copy), [], []
+    shapes = known_shapes(copy)
+    done: list[str] = []
+    nodes: list[NodeProto] = []
     for node in copy.graph.node:
         if node.op_type in _CHOSEN and (made := _chosen(node, copy, shapes, len(done) + 1)):
             done.append(node.name or node.output[0])

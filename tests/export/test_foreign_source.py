@@ -105,6 +105,28 @@ def test_weights_that_lie_elsewhere_or_are_not_there(place, model):
     assert len(str(caught.value)) < 5500
 
 
+def test_a_file_and_its_weights_reached_through_links_into_a_cache(tmp_path):
+    blobs, snapshot = tmp_path / "blobs", tmp_path / "snapshots" / "abc"
+    blobs.mkdir()
+    snapshot.mkdir(parents=True)
+    weight = Foreign().weights[0].tobytes()
+    (blobs / "0a").write_bytes(outside("w.bin").SerializeToString())
+    (blobs / "0b").write_bytes(weight)
+    (snapshot / "theirs.onnx").symlink_to("../../blobs/0a")
+    (snapshot / "w.bin").symlink_to("../../blobs/0b")
+    found = read_source(snapshot / "theirs.onnx")
+    assert next(w.raw_data for w in found.model.graph.initializer if w.name == "weight") == weight
+    assert found.weights == {"w.bin": sha256(blobs / "0b")}
+    assert inspect(snapshot / "theirs.onnx")[0].beside == {"w.bin": len(weight)}
+
+    (tmp_path / "secret").write_bytes(weight)
+    for place in (snapshot / "w.bin", blobs / "0b"):  # wherever the last link leads, it is there that it must be
+        place.unlink()
+        place.symlink_to(tmp_path / "secret")
+        with pytest.raises(ExportError, match="not a file there"):
+            read_source(snapshot / "theirs.onnx")
+
+
 @pytest.mark.parametrize("name", ["short.bin", "long.bin"])
 def test_weights_of_another_size_than_the_graph_s(place, name):
     with pytest.raises(ExportError, match="refuses the graph"):

@@ -138,15 +138,6 @@ def test_bytes_inside_the_graph_are_not_for_tensorrt(exported):
     assert misfit(model, SIZE, TARGETS["ort"]) is None
 
 
-def test_weights_in_another_file_fit_nowhere(exported):
-    model = graph_of(exported)
-    tensor = model.graph.initializer[0]
-    tensor.data_location = TensorProto.EXTERNAL
-    tensor.external_data.add(key="location", value="/etc/passwd")
-    for target in TARGETS.values():
-        assert "lies in another file" in misfit(model, SIZE, target)
-
-
 def test_a_file_too_large_for_the_web_may_fit_elsewhere(exported):
     model = graph_of(exported)
     assert "100 MiB" in misfit(model, 100 * 2**20 + 1, TARGETS["web"])
