@@ -29,6 +29,7 @@ from export.bundling import Progress, check_destination, golden_images, sample_s
 from export.card import render_card
 from export.extras import PLAIN, Extras
 from export.foreign.batches import made_for
+from export.foreign.joined import TRUNCATION, joined
 from export.foreign.opsets import opset_of
 from export.foreign.original import Original
 from export.foreign.ports import Ports, find_ports
@@ -51,6 +52,7 @@ def export_foreign(
     destination: Path,
     told: Told,
     *,
+    synthesis: Path | None = None,
     name: str | None = None,
     licence: str = "",
     attribution: str = "",
@@ -61,8 +63,9 @@ def export_foreign(
     """Make a bundle at ``destination`` of the ONNX generator in the file ``path``, which is as ``told``.
 
     The graph becomes a part of one that keeps our contract; its images are held against those that the file itself
-    makes in ONNX Runtime. ``name`` is for the model card, the destination's unless given; ``licence`` and
-    ``attribution`` are those of what it was trained on; ``extras`` go into the bundle too, as ``export_run`` has them.
+    makes in ONNX Runtime. With ``synthesis``, ``path`` is the mapping before it. ``name`` is for the model card, the
+    destination's unless given; ``licence`` and ``attribution`` are those of what it was trained on; ``extras`` go into
+    the bundle too, as ``export_run`` has them.
     Raises ExportError for a file that is none or does not fit what was told, for what cannot be kept, such as random
     numbers inside, and for a check that fails, with its figure.
     """
@@ -73,6 +76,8 @@ def export_foreign(
     try:
         tell("reading the graph")
         source = read_source(path)
+        if synthesis is not None:
+            source, told = joined(source, read_source(synthesis), told)
         foreign = _understood(source, told, Provenance(data_licence=licence, data_attribution=attribution))
         with new_directory(destination, overwrite, check) as bundle:
             return _fill(bundle, source, foreign, name or shown(destination.absolute().name), extras, tell)
@@ -195,6 +200,7 @@ def _told(source: Source, foreign: Foreign, golden: Golden) -> dict[str, Any]:
     low, high = foreign.spec.value_range
     cut = float(((values < low) | (values > high)).mean())
     batch = foreign.original.ports.batch
+    joint = foreign.original.ports.truncation is not None and foreign.original.ports.truncation.name == TRUNCATION
     return {
         "original": {
             "sha256": source.sha256,
@@ -210,5 +216,10 @@ def _told(source: Source, foreign: Foreign, golden: Golden) -> dict[str, Any]:
             "what it was trained on, by whom, and under which licence: that is as it was told, or not known",
             f"the value range {low:g} to {high:g} and what the inputs mean: as told (values seen: {values.min():.3g} "
             f"to {values.max():.3g}, {cut:.2%} of them cut off)",
+            *(
+                ["truncation, which came with neither file: it moves towards the mean w of 4096 latents"]
+                if joint
+                else []
+            ),
         ],
     }

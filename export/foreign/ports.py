@@ -99,7 +99,7 @@ def find_ports(model: ModelProto, told: Told) -> Ports:
     if told.latent_dim not in (None, latent.length):
         raise ExportError(f"the latent {_described(value)} is not {told.latent_dim} long: omit --latent-dim")
     batch = _dims(value)[0] if latent.batched else 1
-    truncation, label = _truncation(inputs, told), _label(inputs, told)
+    truncation, label = _truncation(inputs, told, batch), _label(inputs, told)
     alone = (truncation and not truncation.batched) or (label and not label.rank)
     return Ports(
         latent=latent,
@@ -132,14 +132,15 @@ def _rows(value: ValueInfoProto, length: int | None, what: str, option: str) -> 
     return Rows(value.name, dtype, known, batched)
 
 
-def _truncation(inputs: dict[str, ValueInfoProto], told: Told) -> Rows | None:
+def _truncation(inputs: dict[str, ValueInfoProto], told: Told, batch: int | None) -> Rows | None:
     if told.truncation is None:
         return None
     value = _named(inputs, told.truncation, "--truncation-input")
     dims, dtype = _dims(value), value.type.tensor_type.elem_type
-    if dtype not in FLOATS or any(side not in (None, 1) for side in dims):
+    by_row = bool(dims) and (dims[0] is None or dims[0] == batch != 1)
+    if dtype not in FLOATS or any(side not in (None, 1) for side in dims[by_row:]):
         raise ExportError(f"the truncation {_described(value)} is not one float, for each image or for all")
-    return Rows(value.name, dtype, (1,) * max(len(dims) - 1, 0), bool(dims) and dims[0] is None)
+    return Rows(value.name, dtype, (1,) * max(len(dims) - 1, 0), by_row)
 
 
 def _latent(inputs: dict[str, ValueInfoProto], told: Told) -> ValueInfoProto:
