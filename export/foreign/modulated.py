@@ -6,34 +6,17 @@ Where the weight is a constant times factors of its inputs and outputs, ``w[n,o,
 ``d * conv(s * x, c)``.
 """
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, helper, numpy_helper
 
-from export.flops import known_shapes
-from export.foreign.folding import constants_of, without_the_unused
-
-Roles = tuple[str, ...]  # what each side of a weight is: image, output, input, height, width; "no" are two in one
-Array = NDArray[Any]
+from export.foreign.factors import Array, NotModulatedError, Roles, Weights, attribute_of
+from export.foreign.folding import without_the_unused
 
 _EACH_BY_ITSELF = ("LeakyRelu", "Relu", "PRelu", "Mul", "Add", "Sub", "Div", "Pad", "Slice", "Cast", "Identity")
-
-
-@dataclass(frozen=True)
-class Factors:
-    """A weight as a ``constant``, in the order of a convolution's own, and the names of what multiplies it."""
-
-    constant: Array
-    styles: tuple[str, ...] = ()
-    demodulations: tuple[str, ...] = ()
-
-
-class NotModulatedError(Exception):
-    """A weight is no product of a constant with factors for its inputs and outputs."""
 
 
 def unmodulated(model: ModelProto, batch: int) -> ModelProto:
@@ -52,17 +35,17 @@ class _Rewriting:
     model: ModelProto
     batch: int
     apart: dict[str, str] = field(default_factory=dict)
+    tall: set[str] = field(default_factory=set)  # what has a row for each channel of each image
     nodes: list[NodeProto] = field(default_factory=list)
 
     def run(self) -> None:
         """Go through the graph once, in order."""
         graph = self.model.graph
-        self.shapes, self.constants = known_shapes(self.model), constants_of(self.model)
-        self.makers = {name: node for node in graph.node for name in node.output}
-        self.roles: dict[str, Roles] = {}
+        self.weights = Weights(self.model, self.batch)
+        self.shapes, self.constants = self.weights.shapes, self.weights.constants
         for node in graph.node:
             if _computes_weight(node, self.constants) and len(self.shapes.get(node.input[1], ())) == 4:
-                self._look_at(node.input[1], _roles_of(node))
+                self.weights.look_at(node.input[1], _roles_of(node))
         for node in graph.node:
             node = NodeProto.FromString(node.SerializeToString())
             if not self._rewritten(node):
@@ -73,7 +56,9 @@ class _Rewriting:
     def _rewritten(self, node: NodeProto) -> bool:
         """Whether its output is made in another way now; what it makes of all images in one may still be needed."""
         made = False
-        if node.op_type in ("Conv", "ConvTranspose"):
+        if node.op_type != "Reshape" and self.tall & set(node.input[:1]):
+            self.tall |= {name for name in node.output if self._rows_kept(node, name)}
+        elif node.op_type in ("Conv", "ConvTranspose"):
             made = self._modulated(node) if node.input[1] not in self.constants else self._plain(node)
         elif node.op_type == "Reshape":
             made = self._reshape(node)
@@ -83,123 +68,24 @@ class _Rewriting:
             made = self._by_itself(node)
         return made
 
-    # Weights
-
-    def _look_at(self, name: str, roles: Roles) -> None:
-        try:
-            self._factors(name, roles)
-        except NotModulatedError:
-            return
-
-    def _factors(self, name: str, roles: Roles) -> Factors:
-        """What the weight ``name`` is made of, whose sides are ``roles``."""
-        constants, styles, demodulations = [], [], []
-        sides = dict(zip(roles, self.shapes[name], strict=True))
-        whole = {role[1]: sides[role] // self.batch for role in sides if len(role) == 2} | sides
-        for kind, found, its_roles in self._parts(name, roles, whole):
-            if kind == "constant":
-                constants.append(self._ordered(found, its_roles))
-            elif kind == "style":
-                styles.append(found)
-            else:
-                demodulations.append(found)
-        if not constants:
-            raise NotModulatedError
-        product = constants[0]
-        for each in constants[1:]:
-            product = product * each
-        return Factors(
-            np.broadcast_to(product, [whole[role] for role in ("o", "i", "h", "w")]),
-            tuple(styles),
-            tuple(demodulations),
-        )
-
-    def _parts(self, name: str, roles: Roles, whole: Mapping[str, int]) -> Iterable[tuple[str, Any, Roles]]:
-        """Constants, styles and demodulations whose product is ``name``, with the roles of their sides.
-
-        ``whole`` is how many outputs and inputs the weight has: what has fewer is no product of others worth a look.
-        """
-        if name in self.constants:
-            roles = roles[len(roles) - self.constants[name].ndim :]
-            return [("constant", self.constants[name], roles)]
-        shape, node = self.shapes.get(name), self.makers.get(name)
-        if shape is None or len(shape) > len(roles):
-            raise NotModulatedError
-        roles = roles[len(roles) - len(shape) :]
-        least = {"no": whole["o"], "ni": whole["i"], "o": whole["o"], "i": whole["i"]}
-        if node is None or any(side < least.get(role, 0) for side, role in zip(shape, roles, strict=True)):
-            return [self._leaf(name, shape, roles)]
-        self.roles[name] = roles
-        if node.op_type == "Mul":
-            return [part for operand in node.input for part in self._parts(operand, roles, whole)]
-        if node.op_type == "Transpose":
-            inside = [""] * len(roles)
-            for place, origin in enumerate(_attribute(node, "perm", range(len(roles))[::-1])):
-                inside[origin] = roles[place]
-            return self._parts(node.input[0], tuple(inside), whole)
-        reshaped = node.op_type in ("Reshape", "Identity", "Unsqueeze", "Squeeze")
-        if reshaped and (before := self._before_reshape(node.input[0], shape, roles)) is not None:
-            return self._parts(node.input[0], before, whole)
-        return [self._leaf(name, shape, roles)]
-
-    def _before_reshape(self, source: str, shape: tuple[int, ...], roles: Roles) -> Roles | None:
-        """The roles of what was reshaped into ``shape``, where images and the next side were put together or apart."""
-        given = self.shapes.get(source)
-        if given == shape:
-            return roles
-        if roles[0] in ("no", "ni") and given == (self.batch, shape[0] // self.batch, *shape[1:]):
-            return ("n", roles[0][1], *roles[1:])
-        if (
-            roles[0] == "n"
-            and len(shape) == 5
-            and given == (shape[0] * shape[1], *shape[2:])
-            and shape[0] == self.batch
-        ):
-            return ("n" + roles[1], *roles[2:])
-        return None
-
-    def _leaf(self, name: str, shape: tuple[int, ...], roles: Roles) -> tuple[str, Any, Roles]:
-        sides = {role: side for role, side in zip(roles, shape, strict=True) if side > 1}
-        if roles[0] != "n" or shape[0] != self.batch:
-            raise NotModulatedError
-        if set(sides) <= {"n", "i"}:
-            return "style", name, roles
-        if set(sides) <= {"n", "o"}:
-            return "demodulation", name, roles
-        raise NotModulatedError
-
-    def _ordered(self, value: Array, roles: Roles) -> Array:
-        """A constant as a weight ``(o, i, h, w)``, without images; sides that it lacks are 1."""
-        if roles and roles[0] in ("no", "ni"):
-            value = value.reshape(self.batch if value.shape[0] > 1 else 1, -1, *value.shape[1:])
-            roles = ("n", roles[0][1], *roles[1:])
-        if roles and roles[0] == "n":
-            if not (value == value[:1]).all():
-                raise NotModulatedError
-            value, roles = value[0], roles[1:]
-        places = {role: place for place, role in enumerate(roles)}
-        order = [role for role in ("o", "i", "h", "w") if role in places]
-        value = value.transpose([places[role] for role in order])
-        return value.reshape([value.shape[order.index(role)] if role in order else 1 for role in ("o", "i", "h", "w")])
-
     # Nodes
 
     def _modulated(self, node: NodeProto) -> bool:
         """``d * conv(s * x, c)``."""
-        if _attribute(node, "group", 1) != self.batch or len(self.shapes.get(node.input[1], ())) != 4:
+        if attribute_of(node, "group", 1) != self.batch or len(self.shapes.get(node.input[1], ())) != 4:
             return False
         if (x := self._rows(node.input[0])) is None:
             return False
         try:
-            found = self._factors(node.input[1], _roles_of(node))
+            found = self.weights.factors(node.input[1], _roles_of(node))
         except NotModulatedError:
             return False
         weight = found.constant if node.op_type == "Conv" else found.constant.swapaxes(0, 1)
-        for style in found.styles:
-            x = self._add("Mul", [x, self._as_factor(style, node)], node)
+        for style, operator in found.styles:
+            x = self._add(operator, [x, self._as_factor(style, node)], node)
         made = self._convolved(node, x, weight, 1)
-        for factor in found.demodulations:
-            made = self._add("Mul", [made, self._as_factor(factor, node)], node)
+        for factor, operator in found.demodulations:
+            made = self._add(operator, [made, self._as_factor(factor, node)], node)
         if len(node.input) > 2 and node.input[2]:
             bias = self._repeated(self.constants.get(node.input[2]))
             if bias is None:
@@ -210,7 +96,7 @@ class _Rewriting:
 
     def _plain(self, node: NodeProto) -> bool:
         """A filter for every channel of every image is one for every channel."""
-        groups = _attribute(node, "group", 1)
+        groups = attribute_of(node, "group", 1)
         if node.input[0] not in self.apart or groups % self.batch:
             return False
         weight = self._repeated(self.constants[node.input[1]])
@@ -222,8 +108,17 @@ class _Rewriting:
     def _reshape(self, node: NodeProto) -> bool:
         """Images side by side in one, or back: what is done in between is done to each by itself."""
         source, given, shape = node.input[0], self.shapes.get(node.input[0]), self.shapes.get(node.output[0])
+        if given and shape and source not in self.constants and self._becomes_tall(source, given, shape):
+            self.tall.add(node.output[0])
+            node.input[0] = self.apart.get(source, source)
+            node.input[1] = self._held(np.array([-1, *shape[1:]], np.int64), node)
+            return False
         if self.batch == 1 or given is None or shape is None or len(given) < 2 or len(shape) < 2:
             return False
+        if source in self.tall and shape[:2] == (1, given[0]):
+            rows = (self.batch, given[0] // self.batch, *shape[2:])
+            self._done(node, self._reshaped(source, rows, node))
+            return True
         if source in self.apart:
             channels = given[1] // self.batch
             if shape[:2] == (1, given[1]):
@@ -236,6 +131,19 @@ class _Rewriting:
         if given[0] == self.batch and shape == (1, given[0] * given[1], *given[2:]) and source not in self.constants:
             self.apart[node.output[0]] = source
         return False
+
+    def _becomes_tall(self, source: str, given: tuple[int, ...], shape: tuple[int, ...]) -> bool:
+        """Whether images ``(n, c, h, w)`` become ``(n c, …)``, as filters for each channel are written too, or stay."""
+        if source in self.tall:
+            return shape[0] == given[0]
+        if source in self.apart:
+            return shape[0] == given[1]
+        rows = given[0] * given[1] if len(given) == 4 and given[0] == self.batch else 0
+        return shape[0] == rows != self.batch and math.prod(shape[1:]) == math.prod(given[2:])
+
+    def _rows_kept(self, node: NodeProto, name: str) -> bool:
+        given, made = self.shapes.get(node.input[0]), self.shapes.get(name)
+        return bool(given and made and given[0] == made[0])
 
     def _by_itself(self, node: NodeProto) -> bool:
         others = [self.constants.get(name) for name in node.input[1:] if name]
@@ -252,37 +160,27 @@ class _Rewriting:
 
     def _demodulation(self, node: NodeProto) -> bool:
         """The sum of a weight's squares, of ``s²`` and of the constant's: the weight itself is not needed for it."""
-        name = node.input[0] if node.op_type == "ReduceSumSquare" else self._root(node.input[0])
-        roles, shape = self.roles.get(name or ""), self.shapes.get(node.output[0])
-        axes = self.constants.get(node.input[1]) if len(node.input) > 1 else _attribute(node, "axes", None)
+        name = node.input[0] if node.op_type == "ReduceSumSquare" else self.weights.root(node.input[0])
+        roles, shape = self.weights.roles.get(name or ""), self.shapes.get(node.output[0])
+        axes = self.constants.get(node.input[1]) if len(node.input) > 1 else attribute_of(node, "axes", None)
         if name is None or roles is None or shape is None or axes is None or roles[0] != "n":
             return False
         summed = {roles[int(axis)] for axis in np.asarray(axes).reshape(-1)}
         try:
-            found = self._factors(name, roles)
+            found = self.weights.factors(name, roles)
         except NotModulatedError:
             return False
         if summed != {"i", "h", "w"} or found.demodulations or not found.styles:
             return False
         outside, inside = found.constant.shape[:2]
         squares = np.square(found.constant.astype(np.float64)).sum(axis=(2, 3)).T.astype(found.constant.dtype)
-        row = self._reshaped(found.styles[0], (-1, inside), node)
-        for style in found.styles[1:]:
-            row = self._add("Mul", [row, self._reshaped(style, (-1, inside), node)], node)
+        row = self._held(np.ones((1, inside), found.constant.dtype), node)
+        for style, operator in found.styles:
+            row = self._add(operator, [row, self._reshaped(style, (-1, self._width(style)), node)], node)
         total = self._add("MatMul", [self._add("Mul", [row, row], node), self._held(squares, node)], node)
         wanted = self._held(np.array([self.batch, *shape[1:]], np.int64), node)
         self.nodes.append(helper.make_node("Reshape", [total, wanted], node.output))
         return int(np.prod(shape[1:])) == outside
-
-    def _root(self, name: str) -> str | None:
-        """What ``name`` is the square of."""
-        node = self.makers.get(name)
-        if node is not None and node.op_type == "Mul" and node.input[0] == node.input[1]:
-            return str(node.input[0])
-        if node is not None and node.op_type == "Pow" and node.input[1] in self.constants:
-            power = self.constants[node.input[1]]
-            return str(node.input[0]) if power.size == 1 and float(power.reshape(-1)[0]) == 2 else None
-        return None
 
     # Pieces
 
@@ -292,7 +190,7 @@ class _Rewriting:
             return self.apart.get(name, name)
         value = self.constants.get(name)
         row = None if value is None or value.ndim != 4 else self._repeated(value[0])
-        return None if row is None else self._held(row[None], self.makers.get(name, NodeProto(output=[name])))
+        return None if row is None else self._held(row[None], self.weights.makers.get(name, NodeProto(output=[name])))
 
     def _repeated(self, value: Array | None) -> Array | None:
         """The first part of what is the same for each image, one after the other."""
@@ -314,7 +212,10 @@ class _Rewriting:
 
     def _as_factor(self, name: str, node: NodeProto) -> str:
         """A factor of a weight as one of images ``(n, channels, 1, 1)``."""
-        return self._reshaped(name, (-1, int(np.prod(self.shapes[name][1:])), 1, 1), node)
+        return self._reshaped(name, (-1, self._width(name), 1, 1), node)
+
+    def _width(self, name: str) -> int:
+        return int(np.prod(self.shapes[name][1:]))
 
     def _reshaped(self, name: str, shape: tuple[int, ...], node: NodeProto) -> str:
         return self._add("Reshape", [name, self._held(np.array(shape, np.int64), node)], node)
@@ -345,7 +246,3 @@ def _computes_weight(node: NodeProto, constants: Mapping[str, Array]) -> bool:
 
 def _roles_of(node: NodeProto) -> Roles:
     return ("no", "i", "h", "w") if node.op_type == "Conv" else ("ni", "o", "h", "w")
-
-
-def _attribute(node: NodeProto, name: str, default: Any) -> Any:
-    return next((helper.get_attribute_value(a) for a in node.attribute if a.name == name), default)

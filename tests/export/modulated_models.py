@@ -56,17 +56,43 @@ class Styled(nn.Module):
         return torch.tanh(4 * self.colours(x, w))
 
 
-class Plain(nn.Module):
-    """One layer on a constant."""
+class Shifted(nn.Module):
+    """Styles around 0 instead of 1, squares by a power, the length divided by; a blur with a row for each channel."""
 
-    def __init__(self, layer: Modulated) -> None:
+    def __init__(self, inside: int, outside: int, demodulate: bool = True) -> None:
         super().__init__()
-        self.layer = layer
-        self.start = nn.Parameter(torch.randn(1, layer.weight.shape[1], 4, 4))
+        self.weight = nn.Parameter(torch.randn(outside, inside, 3, 3) / 8)
+        self.affine = nn.Linear(DIM, inside)
+        self.demodulate = demodulate
+
+    def forward(self, x: Tensor, w: Tensor) -> Tensor:
+        """``x`` (n, inside, h, w) and ``w`` (n, DIM) to (n, outside, h, w)."""
+        n, _, height, width = (int(side) for side in x.shape)
+        weight = self.weight[None] * (self.affine(w)[:, None, :, None, None] + 1)
+        if self.demodulate:
+            weight = weight / (weight**2).sum(dim=(2, 3, 4), keepdim=True).add(1e-8).sqrt()
+        outside = self.weight.shape[0]
+        x = F.conv2d(
+            x.reshape(1, -1, height, width), weight.reshape(n * outside, *weight.shape[2:]), padding=1, groups=n
+        )
+        x = F.pad(x.reshape(n, outside, height, width).reshape(-1, 1, height, width), (1, 1, 1, 1))
+        return F.conv2d(x, torch.ones(1, 1, 3, 3) / 9).reshape(n, outside, height, width)
+
+
+class Plain(nn.Module):
+    """Layers on a constant."""
+
+    def __init__(self, *layers: nn.Module) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+        self.start = nn.Parameter(torch.randn(1, layers[0].weight.shape[1], 4, 4))
 
     def forward(self, z: Tensor) -> Tensor:
         """``z`` (n, DIM) to (n, outside, h, w)."""
-        return self.layer(self.start.repeat(z.shape[0], 1, 1, 1) * (1 + z[:, :1, None, None]), z)
+        x = self.start.repeat(z.shape[0], 1, 1, 1) * (1 + z[:, :1, None, None])
+        for layer in self.layers:
+            x = layer(x, z)
+        return x
 
 
 def styled(seed: int = 0) -> Styled:

@@ -15,7 +15,7 @@ from export.foreign.told import Told
 from export.runtime import open_session, run
 from export.targets import TARGETS, misfit
 from export.verify import verify_bundle
-from tests.export.modulated_models import DIM, Modulated, Plain, styled, traced
+from tests.export.modulated_models import DIM, Modulated, Plain, Shifted, styled, traced
 
 CASES = {
     "batch 1": (1, False),
@@ -59,6 +59,18 @@ LAYERS = {
     "from one channel": Modulated(1, 4),
     "to one channel": Modulated(6, 1),
 }
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_other_ways_to_write_it_are_freed_too(batch, tmp_path):
+    torch.manual_seed(2)
+    network = Plain(Shifted(6, 5), Modulated(5, 4, up=True), Shifted(4, 3, demodulate=False)).eval()
+    onnx.save(traced(network, batch), tmp_path / "theirs.onnx")
+    manifest = export_foreign(tmp_path / "theirs.onnx", tmp_path / "bundle", Told((-2, 2), layout="NCHW"))
+    assert manifest.spec.most_at_once(64) == 64
+    inputs = sample_inputs(manifest.spec, range(20, 25))
+    images = run(open_session((tmp_path / "bundle" / GRAPH).read_bytes()), inputs)
+    assert levels_apart(images, pixels(network(torch.from_numpy(inputs["z"])) / 2)) <= 1
 
 
 @pytest.mark.parametrize("batch", [1, 2])
