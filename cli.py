@@ -405,7 +405,12 @@ def export(
         typer.Option(help="May be repeated: export only if it runs there, and write what it needs there."),
     ] = None,
     from_onnx: Annotated[
-        Path | None, typer.Option(metavar="MODEL.ONNX", help="Instead of a run: an ONNX generator from elsewhere.")
+        list[Path] | None,
+        typer.Option(
+            metavar="MODEL.ONNX",
+            help="Instead of a run: an ONNX generator from elsewhere. Twice, where it came in two files: the mapping "
+            "first, then the synthesis.",
+        ),
     ] = None,
     value_range: Annotated[
         str | None, typer.Option("--range", metavar="LOW,HIGH", help="Of its values: -1,1, 0,1 or 0,255.")
@@ -442,6 +447,7 @@ def export(
     A precision that fails its gate is left out: the rest of the bundle is written, and the exit status is 1.
     """
     assert onnx
+    from_onnx = from_onnx or None  # Typer's list of none
     _check_one_of({"a run": run, "--from-onnx": from_onnx})
     told: dict[str, Any] = {"--range": value_range, "--latent": latent, "--image": image, "--layout": layout}
     told |= {"--latent-dim": latent_dim, "--label": label, "--classes": classes, "--fix": fix or None}
@@ -456,7 +462,7 @@ def export(
     extras = Extras(precision or (), _judge(data) if data else None, target or (), tensorrt)
     with console.status("exporting") as status:
         how: dict[str, Any] = {"extras": extras, "overwrite": overwrite, "progress": status.update}
-        if from_onnx is not None:
+        if from_onnx:
             manifest = _export_foreign(from_onnx, out, told, how)
         else:
             from export.exporting import export_run
@@ -1053,11 +1059,14 @@ def _print_event(event: "Event") -> None:
         _say(f"  metrics  http://{event.host}:{event.ports.metrics}/metrics")
 
 
-def _export_foreign(path: Path, out: Path, options: dict[str, Any], how: dict[str, Any]) -> "Manifest":
-    """``options`` are those that go with ``--from-onnx``, by their names."""
+def _export_foreign(paths: list[Path], out: Path, options: dict[str, Any], how: dict[str, Any]) -> "Manifest":
+    """``paths`` are one file, or a mapping and a synthesis; ``options`` those that go with ``--from-onnx``, by name."""
+    from core.sizes import parse_sides
     from export.foreign.exporting import export_foreign
-    from export.foreign.ports import Told, parse_classes, parse_fixed, parse_range, parse_size
+    from export.foreign.told import Told, parse_classes, parse_fixed, parse_range
 
+    if len(paths) > 2:
+        raise typer.BadParameter("--from-onnx is given once, or twice for a mapping and a synthesis: not more often")
     if options["--range"] is None:
         raise typer.BadParameter("--from-onnx needs --range: what the graph's values go from and to, such as -1,1")
     told = Told(
@@ -1070,13 +1079,13 @@ def _export_foreign(path: Path, out: Path, options: dict[str, Any], how: dict[st
         layout=options["--layout"],
         latent_dim=options["--latent-dim"],
         label=options["--label"],
-        size=parse_size(options["--size"]) if options["--size"] else None,
+        size=parse_sides(options["--size"]) if options["--size"] else None,
         codes=options["--codes"],
         truncation=options["--truncation-input"],
         latent_kind=options["--latent-kind"] or "normal",
     )
     how |= {"licence": options["--licence"] or "", "attribution": options["--attribution"] or ""}
-    return export_foreign(path, out, told, **how)
+    return export_foreign(paths[0], out, told, synthesis=paths[1] if len(paths) > 1 else None, **how)
 
 
 def _print_export(manifest: "Manifest", out: Path) -> None:

@@ -241,19 +241,24 @@ def _read_small(path: Path) -> str:
 
     A link could lead to a device that never ends, a pipe would wait for ever.
     """
-    found = path.lstat()
+    found = path.stat()
     if not stat.S_ISREG(found.st_mode) or found.st_size > LARGEST_MANIFEST:
         raise ValueError(f"{path} is not a file of at most {LARGEST_MANIFEST} bytes")
     return path.read_bytes().decode("utf-8")
 
 
 def read_bundle(bundle: Path) -> Manifest:
-    """The manifest of ``bundle``, every file it lists found with its hash. Raises BundleError, naming the file."""
+    """The manifest of ``bundle``, every file it lists found with its hash. Raises BundleError, naming the file.
+
+    Links are followed as caches make them, which keep all files in one folder: into the bundle itself, or into the
+    folder that the link to its manifest leads into.
+    """
     manifest = read_manifest(bundle)
+    allowed = {bundle.resolve(), (bundle / MANIFEST).resolve().parent}
     for name, digest in manifest.files.items():
         path = bundle / name
         try:
-            inside = path.resolve() == bundle.resolve() / name  # False where any part of the name is a link
+            inside = bool(allowed & set(path.resolve().parents))
             found = sha256(path) if inside and path.is_file() else None
         except (OSError, RuntimeError) as error:
             raise BundleError(f"{path} cannot be read ({error}): export again") from None

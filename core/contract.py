@@ -16,6 +16,7 @@ from core.spec import IGNORES_TRUNCATION, GeneratorSpec
 
 OPSET = 18
 BATCH = "batch"  # the name of the first dimension, the only dynamic one
+ONE = "batch_of_one"  # its name where it may be nothing but 1 (Triton and TensorRT want it to be dynamic all the same)
 NOISE = "noise"  # the name of that input
 
 Inputs = Mapping[str, NDArray[Any]]  # by name, each (n, …)
@@ -37,6 +38,11 @@ class Port:
     dtype: str
     shape: tuple[int, ...]
     meaning: str
+
+
+def batch_of(spec: GeneratorSpec) -> str:
+    """The name of the first dimension of every port."""
+    return BATCH if spec.most_at_once(2) > 1 else ONE
 
 
 def input_ports(spec: GeneratorSpec) -> tuple[Port, ...]:

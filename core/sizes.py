@@ -13,6 +13,7 @@ from core.errors import SpecError
 SHORTEST_BASE = range(4, 8)
 LONGEST_BASE = 32
 LARGEST_SIDE = 2048
+_MOST_DIGITS = 5
 
 
 @dataclass(frozen=True)
@@ -53,11 +54,15 @@ def plan_size(height: int, width: int) -> Size:
 
 def parse_size(text: str) -> Size:
     """``"64"`` (square) or ``"64x96"`` (64 wide, 96 high), as an allowed size."""
-    parts = text.lower().split("x")
-    if len(parts) > 2 or not all(part.strip().isdecimal() for part in parts):
-        raise SpecError(f"'{text}' is not a size: write a side in pixels, 64, or WIDTHxHEIGHT, 64x96")
-    sides = [int(part) for part in parts]
-    return plan_size(height=sides[-1], width=sides[0])
+    return plan_size(*parse_sides(text))
+
+
+def parse_sides(text: str) -> tuple[int, int]:
+    """``"64"`` or ``"64x96"`` (64 wide, 96 high), as height and width of any length. Raises SpecError."""
+    sides = [side.strip() for side in text.lower().split("x")]
+    if len(sides) > 2 or not all(side.isdecimal() and len(side) <= _MOST_DIGITS and int(side) for side in sides):
+        raise SpecError(f"{text[:80]!r} is not a size: write a side in pixels, 64, or WIDTHxHEIGHT, 64x96")
+    return int(sides[-1]), int(sides[0])
 
 
 def nearest_sizes(height: int, width: int, count: int = 2) -> list[tuple[int, int]]:

@@ -11,6 +11,7 @@ FORMAT_VERSION = 1
 KINDS = ("noise", "image")
 FOREIGN = "foreign"
 IGNORES_TRUNCATION = "ignores_truncation"  # an option of foreign generators that truncation does nothing to
+ONE_AT_A_TIME = "one_at_a_time"  # an option of foreign generators whose graph takes no batch but one image
 TOLD_OPTIONS = ("fixed",)  # options that hold words of the user's, by key
 CHANNELS = (1, 3, 4)  # grey, RGB, RGBA
 CATEGORY = "category-"  # how classes are called that a generator found by itself: a number follows
@@ -88,6 +89,10 @@ class GeneratorSpec:
     def found_its_classes(self) -> bool:
         """Whether its classes are categories that it found by itself, and not those of the data."""
         return bool(self.classes) and all(name.startswith(CATEGORY) for name in self.classes)
+
+    def most_at_once(self, usual: int) -> int:
+        """How many images its graph makes in a run: ``usual``, unless it takes one at a time."""
+        return 1 if self.options.get(ONE_AT_A_TIME) else usual
 
     def with_provenance(self, **changes: Any) -> "GeneratorSpec":
         """The same generator with some facts of its provenance changed."""

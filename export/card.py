@@ -36,7 +36,7 @@ def render_card(
         _judged(judged or {}),
         "## Inputs and output",
         _ports(input_ports(spec), output_port(spec)),
-        f"Every dimension is fixed but the first: any batch works. Opset {opset}, standard operators only.",
+        f"Every dimension is fixed but the first: {_batches(spec)}. Opset {opset}, standard operators only.",
         *verification.get("notes", []),
         *(_parts(spec, styles) if styles else []),
         *(_precisions(verification["precisions"]) if "precisions" in verification else []),
@@ -48,6 +48,10 @@ def render_card(
         _limits(spec),
     ]
     return "\n\n".join(paragraphs) + "\n"
+
+
+def _batches(spec: GeneratorSpec) -> str:
+    return "any batch works" if spec.most_at_once(2) > 1 else "it is 1, for the graph takes one image at a time"
 
 
 def _shown(spec: GeneratorSpec) -> str:

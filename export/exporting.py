@@ -19,14 +19,14 @@ from core.bundle import (
     write_manifest,
 )
 from core.checkpoint import load_generator, read_spec
-from core.contract import OPSET
+from core.contract import OPSET, sample_inputs
 from core.errors import BundleError, CheckpointError, ExportError
 from core.files import new_directory
 from core.images import encode_png
 from core.networks.base import Generator
 from core.networks.style_layers import settle
 from core.places import shown
-from core.spec import GeneratorSpec
+from core.spec import IGNORES_TRUNCATION, GeneratorSpec
 from export.bundling import Progress, check_destination, golden_images, sample_sheet, serialised
 from export.card import render_card
 from export.convert import to_onnx
@@ -35,7 +35,7 @@ from export.graph import ExportGraph, Graph, MappingGraph, SynthesisGraph
 from export.provenance import Origin
 from export.rules import Contract
 from export.runtime import Chain, open_session
-from export.trial import stand_trial
+from export.trial import TRIED_TRUNCATIONS, stand_trial, truncation_note
 from export.verify import check_graph
 
 CHECKPOINT = "generator.safetensors"
@@ -77,10 +77,14 @@ def export_run(
     _check_exportable(generator)
     settle(generator)
     generator.spec = replace(generator.spec, noise=_noise(generator) if noise_input else 0)
+    note = _truncation(generator)
+    if note:
+        generator.spec = replace(generator.spec, options=generator.spec.options | {IGNORES_TRUNCATION: True})
     try:
         with new_directory(destination, overwrite, check) as bundle:
             origin = Origin.of(checkpoint, generator.spec)
-            manifest = _fill(bundle, generator, name or shown(destination.absolute().name), origin, extras, tell)
+            named, notes = name or shown(destination.absolute().name), [note] if note else []
+            manifest = _fill(bundle, generator, named, origin, extras, tell, notes)
     except BundleError as error:  # what verification calls the bundle's fault is, here, the export's
         raise ExportError(f"{error}; nothing was exported") from error
     except OSError as error:
@@ -88,12 +92,28 @@ def export_run(
     return manifest
 
 
-def _fill(bundle: Path, generator: Generator, name: str, origin: Origin, extras: Extras, tell: Progress) -> Manifest:
+def _truncation(generator: Generator) -> str | None:
+    """What truncation does not do for this generator; None where it does."""
+    graph = ExportGraph(generator)
+    tried = [sample_inputs(generator.spec, range(4), at) for at in TRIED_TRUNCATIONS]
+    return truncation_note([graph.values(inputs) for inputs in tried])
+
+
+def _fill(
+    bundle: Path,
+    generator: Generator,
+    name: str,
+    origin: Origin,
+    extras: Extras,
+    tell: Progress,
+    notes: list[str],
+) -> Manifest:
     """Write every file of the bundle, the manifest last."""
     spec, graph = generator.spec, ExportGraph(generator)
     data = _converted(graph, "the generator", origin, tell)
     tell("comparing with PyTorch")
     verification = stand_trial(spec, open_session(data), graph.images)
+    verification |= {"notes": notes} if notes else {}
     styles = graph.styles if generator.style_layers else None
     if styles:
         verification["in_two_parts"] = _write_parts(bundle, graph, origin, tell)

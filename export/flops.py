@@ -16,14 +16,24 @@ Shapes = dict[str, Shape]
 
 
 def flops(model: ModelProto) -> int | None:
-    """Operations for a batch of one; None where a shape is not known, or an operator's cost is not."""
+    """Operations for an image; None where a shape is not known, or an operator's cost is not."""
     if not _countable(model):
         return None
     shapes = known_shapes(model)
     try:
-        return sum(COSTS[node.op_type](node, shapes) for node in model.graph.node if node.op_type in COSTS)
+        total = sum(COSTS[node.op_type](node, shapes) for node in model.graph.node if node.op_type in COSTS)
+        return total // _fixed_batch(model)
     except (KeyError, IndexError, ZeroDivisionError):  # a shape that inference could not find, or a broken node
         return None
+
+
+def _fixed_batch(model: ModelProto) -> int:
+    """The batch that the graph was made for: the first side of an output that is that of an input too."""
+    firsts = [
+        {v.type.tensor_type.shape.dim[0].dim_value for v in values if v.type.tensor_type.shape.dim}
+        for values in (model.graph.input, model.graph.output)
+    ]
+    return max(firsts[0] & firsts[1], default=1) or 1
 
 
 def known_shapes(model: ModelProto) -> Shapes:

@@ -12,6 +12,7 @@ from core.contract import Port, input_ports, mapping_ports, output_port, sample_
 from core.images import Images
 from core.networks.base import Generator
 from core.pixels import to_pixels
+from core.spec import IGNORES_TRUNCATION
 
 
 class Graph(nn.Module):
@@ -37,6 +38,10 @@ class Graph(nn.Module):
         known = sample_inputs(self.generator.spec, range(count))
         return {port.name: known.get(port.name, np.ones((count, *port.shape), np.float32)) for port in self.takes}
 
+    def truncation(self, given: Tensor) -> Tensor:
+        """What truncation is ``given`` becomes: 1 where it would break the images, or does nothing to them."""
+        return torch.ones_like(given) if self.generator.spec.options.get(IGNORES_TRUNCATION) else given
+
     @property
     def styles(self) -> Port:
         """What lies between the two parts of a generator that has styles."""
@@ -57,8 +62,16 @@ class ExportGraph(Graph):
         """FP32 ``z`` (n, latent_dim), ``truncation`` (n, 1), ``codes`` (n, K) and ``noise`` (n, noise_dim), INT64
         ``label`` (n, 1), to uint8 images (n, h, w, c)."""
         classes = None if label is None else label[:, 0]
-        values = self.generator(z, classes, codes, truncation, noise)  # (n, c, h, w)
+        values = self.generator(z, classes, codes, self.truncation(truncation), noise)  # (n, c, h, w)
         return to_pixels(values, self.generator.spec.value_range)
+
+    def values(self, inputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+        """The values (n, c, h, w) that the generator makes of the contract's inputs by name, before they are pixels."""
+        given = {name: torch.from_numpy(value) for name, value in inputs.items()}
+        label = given["label"][:, 0] if "label" in given else None
+        with torch.inference_mode():
+            made = self.generator(given["z"], label, given.get("codes"), given["truncation"], given.get("noise"))
+        return np.asarray(made)
 
     def images(self, inputs: Mapping[str, NDArray[Any]]) -> Images:
         """The images (n, h, w, c) PyTorch makes of the contract's inputs by name."""
@@ -85,7 +98,9 @@ class MappingGraph(Graph):
     ) -> Tensor:
         """As the whole takes them, to FP32 ``w`` (n, style_layers, style_dim), every layer's the same."""
         classes = None if label is None else label[:, 0]
-        w = self.generator.truncated(self.generator.mapping(z, classes, codes), truncation)  # (n, style_dim)
+        w = self.generator.truncated(
+            self.generator.mapping(z, classes, codes), self.truncation(truncation)
+        )  # (n, style_dim)
         return w[:, None].repeat(1, self.generator.style_layers, 1)
 
 

@@ -14,10 +14,10 @@ import numpy as np
 import onnx
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
-from core.contract import Inputs
+from core.contract import ONE, Inputs
 from core.errors import ExportError
 from core.images import Images
-from export.precision import tidied
+from export.precision import batch_name, tidied
 from export.runtime import open_session
 
 FLOAT, FLOAT16 = TensorProto.FLOAT, TensorProto.FLOAT16
@@ -182,8 +182,9 @@ def emulate(model: ModelProto, inputs: Inputs) -> Emulated:
     session = open_session(rounding.SerializeToString(), optimise=False)
     count = len(inputs["z"])
     images, peaks = [], np.zeros(len(halves))
-    for start in range(0, count, _BATCH):
-        batch = {name: value[start : start + _BATCH] for name, value in inputs.items()}
+    size = 1 if batch_name(model) == ONE else _BATCH  # of each run there is a peak
+    for start in range(0, count, size):
+        batch = {name: value[start : start + size] for name, value in inputs.items()}
         image, *found = session.run([PIXELS, *(f"{name}_peak" for name in halves)], batch)
         images.append(image)
         peaks = np.maximum(peaks, np.nan_to_num(np.array(found), nan=np.inf, posinf=np.inf))

@@ -1,19 +1,25 @@
-"""What an ONNX file is and where it runs, whoever made it. Torch-free, and distrustful: nothing in it is run."""
+"""What an ONNX file is and where it runs, whoever made it. Torch-free, and distrustful: nothing in it is run.
+
+ONNX Runtime is asked whether it has a kernel for every node, of a graph without its weights.
+"""
 
 import math
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import onnx
 from onnx import ModelProto, TensorProto, ValueInfoProto
 
 from core.bundle import MANIFEST, read_manifest
-from core.errors import BundleError
+from core.errors import BundleError, ExportError
 from export.flops import flops
+from export.foreign.guess import likely_command
+from export.foreign.source import weights_beside
+from export.kernels import without_kernels
 from export.rules import what_else
-from export.targets import PROTOBUF, STANDARD, TARGETS, misfit, text
+from export.targets import PROTOBUF, STANDARD, TARGETS, is_ours, misfit, text
 
 # What networks learn is of these types; whole numbers are shapes and axes.
 _WEIGHTS = (
@@ -41,7 +47,9 @@ class Inspection:
 
     ``operators`` has the most frequent first. ``flops_per_image`` counts two for each multiply-add of a convolution
     or matrix product at batch 1, and is None where a shape or a cost is not known. ``targets`` maps each target's
-    name to what keeps the file from it, None where it fits.
+    name to what keeps the file from it, None where it fits. ``beside`` are the files, by name, that weights lie in, and
+    their bytes; ``command`` is what most likely makes a bundle of it, None of what seems to be no generator, or is one
+    of ours.
     """
 
     file: str
@@ -55,6 +63,8 @@ class Inspection:
     ir_version: int
     producer: str
     targets: dict[str, str | None]
+    beside: dict[str, int] = field(default_factory=dict)
+    command: str | None = None
 
 
 def inspect(path: Path) -> list[Inspection]:
@@ -76,6 +86,8 @@ def inspect_file(path: Path, name: str) -> Inspection:
     model = _parsed(path, data)
     opsets = [entry.version for entry in model.opset_import if entry.domain in STANDARD]
     counts = Counter(_operator(node.domain, node.op_type) for node in model.graph.node)
+    beside, missing = _beside(model, path)
+    size = max(len(data), *beside.values()) if beside else len(data)
     constants = {tensor.name for tensor in model.graph.initializer}
     return Inspection(
         file=name,
@@ -88,8 +100,27 @@ def inspect_file(path: Path, name: str) -> Inspection:
         opset=opsets[0] if len(opsets) == 1 else None,
         ir_version=model.ir_version,
         producer=text(f"{text(model.producer_name)} {text(model.producer_version)}"),
-        targets={target.name: misfit(model, len(data), target) for target in TARGETS.values()},
+        targets=dict.fromkeys(TARGETS, missing) if missing else _targets(model, size),
+        beside=beside,
+        command=None if is_ours(model) else likely_command(path, model),
     )
+
+
+def _beside(model: ModelProto, path: Path) -> tuple[dict[str, int], str | None]:
+    """The files that weights lie in, and what is wrong with them."""
+    try:
+        return weights_beside(model, path), None
+    except ExportError as error:
+        return {}, str(error)
+    except OSError as error:
+        return {}, f"its weights cannot be read ({error.strerror or error})"
+
+
+def _targets(model: ModelProto, size: int) -> dict[str, str | None]:
+    """What keeps ``model`` from each target. Kernels are looked for once, for those that are ONNX Runtime."""
+    found = {target.name: misfit(model, size, target) for target in TARGETS.values()}
+    theirs = [name for name, complaint in found.items() if complaint is None and TARGETS[name].operators is None]
+    return found | dict.fromkeys(theirs, without_kernels(model)) if theirs else found
 
 
 def _read(path: Path) -> bytes:
@@ -151,11 +182,19 @@ def describe(found: Inspection) -> list[tuple[str, str]]:
         ("operators", ", ".join(f"{name} {count}" for name, count in found.operators.items())),
         ("parameters", _grouped(found.parameters)),
         ("FLOPs", cost),
-        ("size", f"{found.bytes:,} bytes"),
+        ("size", f"{found.bytes + sum(found.beside.values()):,} bytes{_where(found)}"),
         ("opset", f"{found.opset or 'none, or several'}, IR version {found.ir_version}"),
         ("producer", found.producer or "does not say"),
         *((f"fits {name}", "yes" if reason is None else f"no: {reason}") for name, reason in found.targets.items()),
+        *([("to import", found.command)] if found.command else []),
     ]
+
+
+def _where(found: Inspection) -> str:
+    if not found.beside:
+        return ""
+    names = ", ".join(f"{text(name)} ({size:,})" for name, size in found.beside.items())
+    return f", of which weights lie beside it, in {names}: copy them with it ('export --from-onnx' puts them inside)"
 
 
 def _port(value: Value) -> str:

@@ -112,10 +112,18 @@ def holds(model: ModelProto, precision: str) -> bool:
     return any(t.data_type == wanted and len(t.dims) > 1 for t in (*model.graph.initializer, *constants))
 
 
+def batch_name(model: ModelProto) -> str:
+    """What ``model`` calls the first side of its first input."""
+    sides = model.graph.input[0].type.tensor_type.shape.dim if model.graph.input else []
+    return str(sides[0].dim_param) if sides else ""
+
+
 def tidied(model: ModelProto, original: ModelProto) -> ModelProto:
     """``model``, derived from ``original``, with its metadata and operator sets only, and shapes inferred anew."""
     del model.graph.value_info[:]
     model = onnx.shape_inference.infer_shapes(model, strict_mode=True)
+    model.graph.ClearField("output")  # which inference may have made narrower than they are meant
+    model.graph.output.extend(original.graph.output)
     for part in (model, model.graph, *model.graph.node, *model.graph.initializer):
         part.ClearField("doc_string")
         part.ClearField("metadata_props")

@@ -38,8 +38,9 @@ class _Seeds(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime has no
     """What ONNX Runtime's calibration asks for its batches."""
 
     def __init__(self, spec: GeneratorSpec) -> None:
-        starts = range(0, len(SEEDS), _BATCH)
-        self.batches = iter([sample_inputs(spec, SEEDS[start : start + _BATCH]) for start in starts])
+        size = spec.most_at_once(_BATCH)
+        starts = range(0, len(SEEDS), size)
+        self.batches = iter([sample_inputs(spec, SEEDS[start : start + size]) for start in starts])
 
     def get_next(self) -> dict[str, NDArray[Any]] | None:
         """The next batch, None after the last."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 import onnx
 from onnx import ModelProto, NodeProto, SparseTensorProto, TensorProto, ValueInfoProto
 
-from core.contract import BATCH, SPEC_KEY, Port, input_ports, output_port
+from core.contract import SPEC_KEY, Port, batch_of, input_ports, output_port
 from core.errors import SpecError
 from core.spec import TOLD_OPTIONS, GeneratorSpec
 
@@ -102,11 +102,11 @@ def _no_scalar_input(model: ModelProto, _: Contract) -> str | None:
 
 
 def _inputs(model: ModelProto, contract: Contract) -> str | None:
-    return _ports_differ(model.graph.input, contract.inputs)
+    return _ports_differ(model.graph.input, contract.inputs, batch_of(contract.spec))
 
 
 def _output(model: ModelProto, contract: Contract) -> str | None:
-    return _ports_differ(model.graph.output, (contract.output,))
+    return _ports_differ(model.graph.output, (contract.output,), batch_of(contract.spec))
 
 
 def _pixels_last(model: ModelProto, contract: Contract) -> str | None:
@@ -236,8 +236,8 @@ def _sparse_tensors(model: ModelProto) -> Iterator[SparseTensorProto]:
             yield from (attribute.sparse_tensor, *attribute.sparse_tensors)
 
 
-def _ports_differ(values: Iterable[ValueInfoProto], ports: tuple[Port, ...]) -> str | None:
-    found, wanted = [_described(value) for value in values], [_written(port) for port in ports]
+def _ports_differ(values: Iterable[ValueInfoProto], ports: tuple[Port, ...], batch: str) -> str | None:
+    found, wanted = [_described(value) for value in values], [_written(port, batch) for port in ports]
     return None if found == wanted else f"{', '.join(found) or 'none'} instead of {', '.join(wanted)}"
 
 
@@ -247,8 +247,8 @@ def _described(value: ValueInfoProto) -> str:
     return f"{value.name} {_dtype_name(tensor.elem_type)} [{', '.join(dimensions)}]"
 
 
-def _written(port: Port) -> str:
-    return f"{port.name} {port.dtype} [{', '.join([BATCH, *map(str, port.shape)])}]"
+def _written(port: Port, batch: str) -> str:
+    return f"{port.name} {port.dtype} [{', '.join([batch, *map(str, port.shape)])}]"
 
 
 def _dtype_name(code: int) -> str:

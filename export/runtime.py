@@ -8,7 +8,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from core.contract import NOISE
+from core.contract import NOISE, ONE, rows
 from core.errors import BundleError, MissingDependency
 from core.images import Images
 
@@ -44,10 +44,30 @@ class Chain:
         return self.synthesis.get_providers()
 
 
-def open_session(
-    model: bytes, provider: str = CPU, threads: int = 0, optimise: bool = True
-) -> onnxruntime.InferenceSession:
+@dataclass(frozen=True)
+class OneByOne:
+    """A graph that takes one image at a time, asked as one that takes any number."""
+
+    session: onnxruntime.InferenceSession
+
+    def run(self, outputs: list[str], inputs: dict[str, NDArray[Any]]) -> list[Any]:
+        """The outputs of all rows, one run for each."""
+        made = [self.session.run(outputs, row) for row in rows(inputs)]
+        return made[0] if len(made) == 1 else [np.concatenate(parts) for parts in zip(*made, strict=True)]
+
+    def get_providers(self) -> list[str]:
+        """Those of the session."""
+        return self.session.get_providers()  # type: ignore[no-any-return]
+
+    def get_inputs(self) -> list[Any]:
+        """Those of the session."""
+        return self.session.get_inputs()  # type: ignore[no-any-return]
+
+
+def open_session(model: bytes, provider: str = CPU, threads: int = 0, optimise: bool = True) -> Any:
     """A session for a serialised graph on exactly ``provider``; ``threads`` 0 means all cores.
+
+    One that takes one image at a time is asked so, however many it is given.
 
     Without ``optimise`` the graph is run node by node as it is written.
 
@@ -68,7 +88,8 @@ def open_session(
         raise BundleError(f"ONNX Runtime refuses the graph ({_first_line(error)})") from None
     if (used := session.get_providers()[0]) != provider:
         raise MissingDependency(f"{provider} does not work on this machine ({used} would be used): see 'doctor'")
-    return session
+    first = session.get_inputs()[0].shape if session.get_inputs() else []
+    return OneByOne(session) if first and first[0] == ONE else session
 
 
 def run(session: Session, inputs: Mapping[str, NDArray[Any]]) -> Images:

@@ -10,9 +10,11 @@ from typing import Any
 import onnx
 from onnx import AttributeProto, ModelProto, NodeProto, TensorProto
 
+from core.contract import SPEC_KEY
 from export.operators import INFERENCE_2_3, SENTIS_2_1, TENSORRT_10_15
 
 STANDARD = ("", "ai.onnx")
+EXTRA = ("com.microsoft", "ai.onnx.ml")  # that ONNX Runtime has besides
 PROTOBUF = 2**31 - 1  # bytes that one protobuf message can hold
 STATIC_HOST = 100 * 2**20  # the largest file that GitHub, and so GitHub Pages, takes; a player waits for every byte
 LATEST_IR = 10  # what ONNX Runtime 1.19 to 1.22 read
@@ -23,7 +25,8 @@ Check = Callable[[ModelProto, "Target"], Complaint]
 
 @dataclass(frozen=True)
 class Target:
-    """A runtime and what it takes: opsets, first and last; operators, None for all standard ones; bytes of one file.
+    """A runtime and what it takes: opsets, first and last; operators, None for all that ONNX Runtime has; bytes of one
+    file; whether ``functions`` that a model defines itself.
 
     ``source`` is where its documentation says so, ``remedy`` what brings a generator of ours there.
     """
@@ -37,18 +40,30 @@ class Target:
     size_reason: str = "one protobuf file holds 2 GiB"
     checks: tuple[Check, ...] = ()
     remedy: str = "convert it to one of those"
+    functions: bool = True
 
 
 def misfit(model: ModelProto, size: int, target: Target) -> Complaint:
-    """The first thing that keeps ``model``, ``size`` bytes in its file, from running on ``target``; None if it fits."""
+    """The first thing that keeps ``model`` from running on ``target``; None if it fits.
+
+    ``size`` is that of its largest file, in bytes: weights may lie beside it, which every target takes.
+    """
     if size > target.largest:
-        return f"it has {size / 2**20:.1f} MiB where {target.size_reason}: train a narrower network"
+        remedy = "train a narrower network" if is_ours(model) else "save it in smaller types"
+        return f"it has {size / 2**20:.1f} MiB where {target.size_reason}: {remedy}"
     return next((found for check in (*COMMON, *target.checks) if (found := check(model, target))), None)
 
 
-def _one_file(model: ModelProto, _: Target) -> Complaint:
-    outside = next((t for t in _tensors(model) if t.data_location == TensorProto.EXTERNAL or t.external_data), None)
-    return outside and f"the weight {outside.name!r} lies in another file: save the model with its weights inside"
+def is_ours(model: ModelProto) -> bool:
+    """Whether ``export`` made it."""
+    return any(entry.key == SPEC_KEY for entry in model.metadata_props)
+
+
+def _remedy(model: ModelProto, target: Target) -> str:
+    """What brings ``model`` to ``target``: advice for a generator of ours is none for others."""
+    if is_ours(model) or target.remedy == Target.remedy:
+        return target.remedy
+    return f"if it is a generator, 'export --from-onnx' with '--target {target.name}' writes one that may fit"
 
 
 def _opset(model: ModelProto, target: Target) -> Complaint:
@@ -57,17 +72,23 @@ def _opset(model: ModelProto, target: Target) -> Complaint:
     if len(found) == 1 and first <= found[0] <= last:
         return None
     written = ", ".join(map(str, found)) or "none"
-    return f"its opset is {written} and {target.runtime} takes {first} to {last}: {target.remedy}"
+    return f"its opset is {written} and {target.runtime} takes {first} to {last}: {_remedy(model, target)}"
 
 
 def _operators(model: ModelProto, target: Target) -> Complaint:
-    for node in model.graph.node:
-        if node.domain not in STANDARD:
-            return f"{_name(node)} is of the domain {node.domain!r}: write it with standard operators"
-        operator = text(node.op_type)
-        if not onnx.defs.has(operator) or not (target.operators is None or operator in target.operators):
-            return f"{_name(node)} is not among the operators of {target.runtime}: write it with others"
-    return f"it defines the function {model.functions[0].name!r}: inline it" if model.functions else None
+    defined = {(function.domain, function.name) for function in model.functions}
+    if defined and not target.functions:
+        return f"it defines the function {text(model.functions[0].name)!r}: inline it (onnx.inliner)"
+    for node in (*model.graph.node, *(node for function in model.functions for node in function.node)):
+        if (node.domain, node.op_type) in defined:
+            continue
+        domains = STANDARD if target.operators is not None else (*STANDARD, *EXTRA)
+        if node.domain not in domains:
+            return f"{_name(node)} is of the domain {text(node.domain)!r}, which {target.runtime} has not"
+        operator, known = text(node.op_type), node.domain not in STANDARD or onnx.defs.has(text(node.op_type))
+        if not known or not (target.operators is None or operator in target.operators):
+            return f"{_name(node)} is not among the operators of {target.runtime}: export it without"
+    return None
 
 
 def _input_ranks(model: ModelProto, _: Target) -> Complaint:
@@ -86,11 +107,12 @@ def _ir_version(model: ModelProto, target: Target) -> Complaint:
 
 def _constant_weights(model: ModelProto, target: Target) -> Complaint:
     """Style networks that modulate weights, instead of activations, cannot be batched there."""
+    remedy = "scale activations" if is_ours(model) else "'export --from-onnx' rewrites modulated convolutions"
     constant = {tensor.name for tensor in model.graph.initializer}
     constant |= {name for node in model.graph.node if node.op_type == "Constant" for name in node.output}
     for node in model.graph.node:
         if node.op_type in ("Conv", "ConvTranspose") and node.input[1:2] and node.input[1] not in constant:
-            return f"{_name(node)} computes its weights, which {target.runtime} takes constant only: scale activations"
+            return f"{_name(node)} computes its weights, which {target.runtime} takes constant only: {remedy}"
     return None
 
 
@@ -100,11 +122,12 @@ def _unity_types(model: ModelProto, target: Target) -> Complaint:
     for node in _of(model, "Cast"):
         if (kind := _attribute(node, "to", 0)) not in _UNITY_TYPES:
             made = TensorProto.DataType.Name(kind) if kind in TensorProto.DataType.values() else kind
-            remedy = target.remedy if set(node.output) <= outputs else "let the network compute in FP32"
+            remedy = _remedy(model, target) if set(node.output) <= outputs else "let the network compute in FP32"
             return f"{_name(node)} makes {made}, which {target.runtime} has no tensors of: {remedy}"
     for value in (*model.graph.input, *model.graph.output):
         if (kind := value.type.tensor_type.elem_type) not in _UNITY_TYPES:
-            return f"{value.name!r} is of ONNX type {kind}, which {target.runtime} has no tensors of: {target.remedy}"
+            what = f"{value.name!r} is of ONNX type {kind}, which {target.runtime} has no tensors of"
+            return f"{what}: {_remedy(model, target)}"
     return None
 
 
@@ -147,7 +170,7 @@ def _tensorrt_resize(model: ModelProto, target: Target) -> Complaint:
     return None
 
 
-COMMON: tuple[Check, ...] = (_one_file, _opset, _operators, _input_ranks)
+COMMON: tuple[Check, ...] = (_opset, _operators, _input_ranks)
 _UNITY_TYPES = (TensorProto.FLOAT, TensorProto.INT16, TensorProto.INT32, TensorProto.INT64, TensorProto.BOOL)
 _UNITY: tuple[Check, ...] = (_constant_weights, _unity_types, _unity_resize)
 _TENSORRT: tuple[Check, ...] = (_tensorrt_bytes, _tensorrt_resize)
@@ -191,6 +214,7 @@ TARGETS: dict[str, Target] = {
             (7, 25),
             "docs.unity3d.com com.unity.ai.inference@2.6 whats-new; operators as of 2.3 supported-operators",
             INFERENCE_2_3,
+            functions=False,
             checks=(*_UNITY, _unity_output_shape),
             remedy="'export --target unity' writes a variant that fits",
         ),
@@ -200,6 +224,7 @@ TARGETS: dict[str, Target] = {
             (7, 15),
             "docs.unity3d.com com.unity.sentis@2.1 supported-operators",
             SENTIS_2_1,
+            functions=False,
             checks=(*_UNITY, _unity_transposed),
             remedy="'export --target unity-legacy' writes a variant that fits",
         ),
@@ -214,15 +239,6 @@ TARGETS: dict[str, Target] = {
         ),
     )
 }
-
-
-def _tensors(model: ModelProto) -> Iterator[TensorProto]:
-    yield from model.graph.initializer
-    for sparse in model.graph.sparse_initializer:
-        yield from (sparse.values, sparse.indices)
-    for node in model.graph.node:
-        for attribute in node.attribute:
-            yield from (attribute.t, *attribute.tensors)
 
 
 def text(found: str | bytes) -> str:

@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper, version_converter
+from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from core.bundle import GRAPH, MOST_LEVELS, Golden, levels_apart
-from core.contract import BATCH, output_port
+from core.contract import batch_of, output_port
 from core.errors import BundleError, ExportError
 from core.images import Images
 from core.spec import GeneratorSpec
+from export.lowering import lowered
 from export.runtime import CPU, Session, open_session
 from export.targets import TARGETS, Target, misfit
 
@@ -43,32 +44,19 @@ def float_variant(model: ModelProto, spec: GeneratorSpec) -> ModelProto:
     graph.initializer.append(numpy_helper.from_array(np.array(1 / 255, np.float32), scale))
     graph.node.append(helper.make_node("Mul", [levels, scale], [image], name="to_unit"))
     del graph.output[:], graph.value_info[:]
-    sides = [BATCH, spec.channels, spec.height, spec.width]
+    sides = [batch_of(spec), spec.channels, spec.height, spec.width]
     graph.output.append(helper.make_tensor_value_info(image, TensorProto.FLOAT, sides))
     return variant
 
 
 def legacy_variant(model: ModelProto, spec: GeneratorSpec) -> ModelProto:
-    """The float variant in opset 15. Raises BundleError where ONNX's converter has no way there.
-
-    The converter may also leave a newer opset, or what that opset alone has, without a word: both are looked for.
-    """
-    older = float_variant(model, spec)
-    for node in older.graph.node:  # an attribute that opset 18 brought; 0, which it is here, is how it was before
-        kept = [a for a in node.attribute if not (a.name == "noop_with_empty_axes" and a.i == 0)]
-        del node.attribute[:]
-        node.attribute.extend(kept)
+    """The float variant in opset 15. Raises BundleError, naming the node, where something has no form there."""
+    older = lowered(float_variant(model, spec), LEGACY_OPSET)
+    older.ir_version = LEGACY_IR
     try:
-        older = version_converter.convert_version(older, LEGACY_OPSET)
-        older.ir_version = LEGACY_IR
         onnx.checker.check_model(older, full_check=True)
-    except Exception as error:  # ConvertError, ValidationError, InferenceError, RuntimeError
+    except Exception as error:  # ValidationError, InferenceError
         raise BundleError(f"it cannot be written in opset {LEGACY_OPSET} ({_first_line(error)})") from None
-    found = [entry.version for entry in older.opset_import]
-    if found != [LEGACY_OPSET]:
-        raise BundleError(f"ONNX's converter wrote opset {found} where {LEGACY_OPSET} was asked")
-    del older.metadata_props[:]
-    older.metadata_props.extend(model.metadata_props)
     return older
 
 

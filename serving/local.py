@@ -88,7 +88,7 @@ class BundleGraphs:
     def most(self, graph: str) -> int:
         """How many rows the graph takes at once; some take one batch only."""
         first = self._session(graph).get_inputs()[0].shape[0]
-        return first if isinstance(first, int) else MOST_AT_ONCE
+        return first if isinstance(first, int) else self.spec.most_at_once(MOST_AT_ONCE)
 
     def _session(self, graph: str) -> onnxruntime.InferenceSession:
         if graph not in self._sessions:

@@ -5,12 +5,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from core.bundle import GOLDEN, MANIFEST
+from core.spec import ONE_AT_A_TIME
 from serving.config import BUNDLE, NO_LIMITS, PART, SPEC, WHOLE, Accelerator, ModelConfig, Queue, part_name
 from serving.engines import engines_of
 from serving.golden import Reference
 from serving.release import MODEL, Graph, Release
 from serving.thin import ThinModel, thin_models
 
+LARGEST_BATCH = 64  # unless it is told otherwise
 KEPT = 2  # versions that are served: the newest, and the one before, for those who are still at work with it
 _LIMITS_BEFORE = (Queue().size, Queue().timeout_us)  # that were written once, and that nobody chose
 # TF32 rounds to 10 bits: images would differ from the golden ones by more than a level.
@@ -45,10 +47,11 @@ def _pieces(
     release: Release, name: str, version: int, thin: bool, existing: Mapping[str, ModelConfig]
 ) -> Iterator[Piece]:
     facts = {SPEC: release.spec.to_json(), BUNDLE: release.identity}
+    most = release.spec.most_at_once(LARGEST_BATCH)
     for part, graph in release.parts.items():
-        beside = _settled(_config(graph, part_name(name, part), facts | {PART: part, WHOLE: name}), existing)
+        beside = _settled(_config(graph, part_name(name, part), facts | {PART: part, WHOLE: name}, most), existing)
         yield _piece(graph, beside, release, engines_of(beside, plan=False))
-    whole = _settled(_config(release.whole, name, facts), existing)
+    whole = _settled(_config(release.whole, name, facts, most), existing)
     models = thin_models(whole, release, version) if thin else []
     for model in models:
         if not model.config.steps:
@@ -59,11 +62,12 @@ def _pieces(
             yield _thin_piece(model, model.config, release)
 
 
-def _config(graph: Graph, name: str, parameters: Mapping[str, str]) -> ModelConfig:
+def _config(graph: Graph, name: str, parameters: Mapping[str, str], most: int) -> ModelConfig:
     return ModelConfig(
         name,
         graph.inputs,
         graph.outputs,
+        max_batch_size=most,
         versions=KEPT,
         queue=NO_LIMITS,
         accelerator=EXACT,
@@ -72,13 +76,23 @@ def _config(graph: Graph, name: str, parameters: Mapping[str, str]) -> ModelConf
 
 
 def _settled(config: ModelConfig, existing: Mapping[str, ModelConfig]) -> ModelConfig:
-    """The configuration with what was set for this machine before, warmed up at its batches."""
+    """The configuration with what was set for this machine before, warmed up at its batches.
+
+    The largest batch is the graph's where either takes one image at a time: then nobody chose it.
+    """
     if config.name not in existing:
         return config.warmed()
-    settled = config.set_as(existing[config.name])
+    before = existing[config.name]
+    settled = config.set_as(before)
     if settled.queue and (settled.queue.size, settled.queue.timeout_us) == _LIMITS_BEFORE:
         settled = replace(settled, queue=replace(settled.queue, size=NO_LIMITS.size, timeout_us=NO_LIMITS.timeout_us))
+    if _one_at_a_time(config) or _one_at_a_time(before):
+        settled = replace(settled, max_batch_size=config.max_batch_size)
     return settled.warmed()
+
+
+def _one_at_a_time(config: ModelConfig) -> bool:
+    return f'"{ONE_AT_A_TIME}": true' in config.parameters.get(SPEC, "")
 
 
 def _piece(graph: Graph, config: ModelConfig, release: Release, engines: Mapping[str, ModelConfig]) -> Piece:

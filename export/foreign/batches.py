@@ -5,7 +5,9 @@ What is wrong after that, the trial finds, which holds every image against the f
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import GraphProto, NodeProto, helper, numpy_helper
+from onnx import GraphProto, ModelProto, NodeProto, helper, numpy_helper
+
+MOST_GROUPS = 64
 
 _ELEMENTWISE = {
     "Add",
@@ -21,6 +23,15 @@ _ELEMENTWISE = {
     "Identity",
     "MatMul",
 }
+
+
+def made_for(model: ModelProto) -> list[int]:
+    """The batches that a graph may be made for that says that any will do: 1, and a group for each image."""
+    held = {weight.name for weight in model.graph.initializer}
+    held |= {name for node in model.graph.node if node.op_type == "Constant" for name in node.output}
+    layers = [node for node in model.graph.node if node.op_type in ("Conv", "ConvTranspose")]
+    groups = [a.i for node in layers if node.input[1] not in held for a in node.attribute if a.name == "group"]
+    return [1, *sorted({group for group in groups if 1 < group <= MOST_GROUPS})]
 
 
 class Freeing:
@@ -81,6 +92,9 @@ class Freeing:
         if shape is not None and shape.size and shape[0] == self.batch:
             shape[0] = 0 if -1 in shape else -1
             node.input[1] = self._held(shape, node)
+            kept = [a for a in node.attribute if a.name != "allowzero"]  # by which 0 would be no side at all
+            del node.attribute[:]
+            node.attribute.extend(kept)
 
     def _expand(self, node: NodeProto) -> None:
         """A side of 1 is as long as what is expanded has it."""

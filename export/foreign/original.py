@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from core.contract import Inputs
 from core.errors import ExportError
 from core.images import Images
-from export.foreign.ports import Layout, Ports, Rows
+from export.foreign.ports import Ports, Rows
+from export.foreign.told import Layout
 from export.runtime import Session
 
 Values = NDArray[np.float64]

@@ -1,9 +1,9 @@
-"""What a foreign generator takes and gives, and what it was told to mean: found by looking, else asked for."""
+"""What a foreign generator takes and gives: found by looking, else asked for."""
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import onnx
@@ -12,40 +12,12 @@ from onnx import ModelProto, TensorProto, ValueInfoProto
 
 from core.errors import ExportError
 from core.spec import LARGEST_LATENT
+from export.foreign.told import LatentKind, Told
 
 FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE)
 INTEGERS = (TensorProto.INT64, TensorProto.INT32, TensorProto.INT16, TensorProto.INT8, TensorProto.UINT8)
 
-MOST_CLASSES = 100_000
 MOST_FIXED = 1 << 24  # numbers that another input is given
-
-Layout = Literal["NCHW", "NHWC"]
-LatentKind = Literal["normal", "uniform", "sphere"]
-
-
-@dataclass(frozen=True)
-class Told:
-    """What nobody can see in a graph: which ends its values have, and what its inputs mean.
-
-    ``value_range`` becomes 0 and 255. ``fixed`` gives values to inputs that stay as they are; ``classes`` names the
-    values of ``label``; ``premultiplied`` is whether colour was multiplied by alpha. ``size`` is height and width, of
-    images that come as rows of numbers; ``codes`` and ``truncation`` name inputs that take these; ``latent_kind`` is
-    what the latent is drawn from: standard normal, uniform from -1 to 1, or the unit sphere.
-    """
-
-    value_range: tuple[float, float]
-    latent: str | None = None
-    image: str | None = None
-    layout: Layout | None = None
-    latent_dim: int | None = None
-    label: str | None = None
-    classes: tuple[str, ...] = ()
-    fixed: Mapping[str, str] = field(default_factory=dict)
-    premultiplied: bool = False
-    size: tuple[int, int] | None = None
-    codes: str | None = None
-    truncation: str | None = None
-    latent_kind: LatentKind = "normal"
 
 
 @dataclass(frozen=True)
@@ -98,6 +70,17 @@ class Ports:
         """The latent's length."""
         return self.latent.length
 
+    def shapes(self, batch: int) -> dict[str, tuple[int, ...]]:
+        """The shape of each input of the graph at that batch, by name."""
+        ports = [port for port in (self.latent, self.codes, self.truncation) if port]
+        found = {port.name: (batch, *port.sides) if port.batched else port.sides for port in ports}
+        if self.label:
+            found[self.label.name] = (
+                batch,
+                *(len(self.label.classes) if self.label.one_hot else 1,) * (self.label.rank - 1),
+            )
+        return found | {name: value.shape for name, (value, _) in self.fixed.items()}
+
     def alternatives(self) -> Iterator["Ports"]:
         """The same graph with its fixed inputs repeated for each image in other ways, which is tried, not known."""
         yield self
@@ -105,46 +88,6 @@ class Ports:
             one = {name: value for name, (value, _) in self.fixed.items() if value.shape[:1] in ((), (1,))}
             fixed = {name: (value, value.ndim >= least) for name, value in one.items()}
             yield replace(self, fixed=self.fixed | fixed)
-
-
-def parse_range(text: str) -> tuple[float, float]:
-    """``"-1,1"`` as two numbers, the lower first."""
-    try:
-        low, high = map(float, text.split(","))
-        if low < high:
-            return low, high
-    except ValueError:
-        pass
-    raise ExportError(f"--range {text} is not two numbers, the lower first: write -1,1, 0,1 or 0,255")
-
-
-def parse_size(text: str) -> tuple[int, int]:
-    """``"28x14"``, width and height as artists write them, or one number for both, as height and width."""
-    sides = text.lower().split("x")
-    if len(sides) in (1, 2) and all(side.isdecimal() and 1 <= len(side) <= 5 and int(side) for side in sides):
-        return int(sides[-1]), int(sides[0])
-    raise ExportError(f"--size {text[:80]} is not a size: write WIDTHxHEIGHT, such as 28x28")
-
-
-def parse_classes(text: str) -> tuple[str, ...]:
-    """``"cat,dog"`` as names; a number as that many, counted from 0; none of an empty text."""
-    if text.strip().isdecimal() and 1 <= int(text) <= MOST_CLASSES:
-        return tuple(map(str, range(int(text))))
-    names = tuple(name.strip() for name in text.split(",")) if text.strip() else ()
-    if len(set(names)) != len(names) or "" in names or len(names) > MOST_CLASSES:
-        raise ExportError(
-            f"--classes {text[:80]}: each class needs a name of its own, and there are {MOST_CLASSES} at most"
-        )
-    return names
-
-
-def parse_fixed(texts: Iterable[str]) -> dict[str, str]:
-    """``["psi=0.7"]`` as values by name."""
-    pairs = [text.partition("=") for text in texts]
-    for name, sign, value in pairs:
-        if not (name and sign and value):
-            raise ExportError(f"--fix {name}{sign}{value} is not NAME=VALUE")
-    return {name: value for name, _, value in pairs}
 
 
 def find_ports(model: ModelProto, told: Told) -> Ports:
@@ -156,7 +99,7 @@ def find_ports(model: ModelProto, told: Told) -> Ports:
     if told.latent_dim not in (None, latent.length):
         raise ExportError(f"the latent {_described(value)} is not {told.latent_dim} long: omit --latent-dim")
     batch = _dims(value)[0] if latent.batched else 1
-    truncation, label = _truncation(inputs, told), _label(inputs, told)
+    truncation, label = _truncation(inputs, told, batch), _label(inputs, told)
     alone = (truncation and not truncation.batched) or (label and not label.rank)
     return Ports(
         latent=latent,
@@ -189,14 +132,15 @@ def _rows(value: ValueInfoProto, length: int | None, what: str, option: str) -> 
     return Rows(value.name, dtype, known, batched)
 
 
-def _truncation(inputs: dict[str, ValueInfoProto], told: Told) -> Rows | None:
+def _truncation(inputs: dict[str, ValueInfoProto], told: Told, batch: int | None) -> Rows | None:
     if told.truncation is None:
         return None
     value = _named(inputs, told.truncation, "--truncation-input")
     dims, dtype = _dims(value), value.type.tensor_type.elem_type
-    if dtype not in FLOATS or any(side not in (None, 1) for side in dims):
+    by_row = bool(dims) and (dims[0] is None or dims[0] == batch != 1)
+    if dtype not in FLOATS or any(side not in (None, 1) for side in dims[by_row:]):
         raise ExportError(f"the truncation {_described(value)} is not one float, for each image or for all")
-    return Rows(value.name, dtype, (1,) * max(len(dims) - 1, 0), bool(dims) and dims[0] is None)
+    return Rows(value.name, dtype, (1,) * max(len(dims) - 1, 0), by_row)
 
 
 def _latent(inputs: dict[str, ValueInfoProto], told: Told) -> ValueInfoProto:

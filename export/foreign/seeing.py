@@ -9,7 +9,7 @@ from onnx import ModelProto, NodeProto, numpy_helper
 
 from core.errors import ExportError
 from core.spec import CHANNELS
-from export.foreign.ports import Layout, Told
+from export.foreign.told import Layout, Told
 
 FLAT = 4 / 255  # of the range: no picture has fewer levels than that in everything that was tried
 MOST_CUT_OFF = 0.5  # of all values: what loses more is no picture any more

@@ -41,7 +41,7 @@ def read_source(path: Path) -> Source:
         if path.stat().st_size > LARGEST_GRAPH:
             raise ExportError(f"{path} is larger than {LARGEST_GRAPH} bytes, which ONNX cannot hold")
         model, digest = _parsed(path), sha256(path)
-        return Source(model, digest, _take_weights_inside(model, path.parent))
+        return Source(model, digest, _take_weights_inside(model, path))
     except OSError as error:
         raise ExportError(f"{path} cannot be read ({error.strerror or error})") from None
 
@@ -76,10 +76,23 @@ def _names(model: ModelProto) -> Iterator[Any]:
         yield from (side.dim_param for side in value.type.tensor_type.shape.dim)
 
 
-def _take_weights_inside(model: ModelProto, folder: Path) -> dict[str, str]:
-    """Read into ``model`` what it keeps in other files; their sha256 by name."""
-    outside = [tensor for tensor in tensors_of(model) if tensor.data_location == TensorProto.EXTERNAL]
-    pieces = [_piece(tensor, folder) for tensor in outside]
+def weights_beside(model: ModelProto, path: Path) -> dict[str, int]:
+    """The files, by name, that ``model``, which lies at ``path``, keeps weights in, and their bytes.
+
+    Raises ExportError for one that is not there, or lies outside its folder.
+    """
+    pieces = [_piece(tensor, path) for tensor in _outside(model)]
+    return {piece.relative_to(path.parent).as_posix(): piece.stat().st_size for piece, _, _ in pieces}
+
+
+def _outside(model: ModelProto) -> list[TensorProto]:
+    return [tensor for tensor in tensors_of(model) if tensor.data_location == TensorProto.EXTERNAL]
+
+
+def _take_weights_inside(model: ModelProto, graph: Path) -> dict[str, str]:
+    """Read into ``model``, which lies at ``graph``, what it keeps in other files; their sha256 by name."""
+    outside, folder = _outside(model), graph.parent
+    pieces = [_piece(tensor, graph) for tensor in outside]
     if (size := sum(length for _, _, length in pieces)) > LARGEST_GRAPH:
         raise ExportError(f"its weights have {size / 2**30:.1f} GiB, and one ONNX file holds 2")
     for tensor, (path, offset, length) in zip(outside, pieces, strict=True):
@@ -91,16 +104,20 @@ def _take_weights_inside(model: ModelProto, folder: Path) -> dict[str, str]:
     return {path.relative_to(folder).as_posix(): sha256(path) for path in sorted({path for path, _, _ in pieces})}
 
 
-def _piece(tensor: TensorProto, folder: Path) -> tuple[Path, int, int]:
-    """The file, the offset and the length, in bytes, of weights that lie elsewhere (onnx.proto3, external_data)."""
+def _piece(tensor: TensorProto, graph: Path) -> tuple[Path, int, int]:
+    """The file, the offset and the length, in bytes, of weights that lie elsewhere (onnx.proto3, external_data).
+
+    A link is followed, as in caches that keep all files in one folder and link to them, where it leads into the
+    folder of the graph, or into the one that a link to the graph leads into.
+    """
     told = {entry.key: entry.value for entry in tensor.external_data}
     name = str(told.get("location", ""))
     parts = PurePosixPath(name).parts
     odd = not name.isprintable() or set(name) & set("\\:") or len(name) > LONGEST_NAME
     if not parts or ".." in parts or name.startswith("/") or odd:
         raise ExportError(f"the weights {tensor.name[:80]!r} lie outside the model's folder, in {name[:80]!r}")
-    path = folder / name
-    if not path.is_file() or path.resolve() != folder.resolve() / name:  # the latter where any part is a link
+    path, allowed = graph.parent / name, {graph.parent.resolve(), graph.resolve().parent}
+    if not path.is_file() or not allowed & set(path.resolve().parents):
         raise ExportError(f"the weights {tensor.name[:80]!r} should be in {path}, which is not a file there")
     size = path.stat().st_size
     try:

@@ -1,6 +1,6 @@
 """A foreign graph inside ours: the contract's inputs before it, pixels after it, and any batch where it allows."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,12 +9,13 @@ import onnx.inliner
 from numpy.typing import NDArray
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
-from core.contract import BATCH, Port, input_ports, output_port
+from core.contract import Port, batch_of, input_ports, output_port
 from core.errors import ExportError
 from core.spec import GeneratorSpec
 from export.foreign.batches import Freeing
 from export.foreign.opsets import opset_of
-from export.foreign.ports import Layout, Ports, Rows
+from export.foreign.ports import Ports, Rows
+from export.foreign.told import Layout
 from export.rules import CONTROL_FLOW, RANDOM, STANDARD, values_for_one_image
 
 PREFIX = "foreign_"  # of every name of theirs, so that none of ours is among them
@@ -91,37 +92,46 @@ def wrapped(
 ) -> ModelProto:
     """The graph that ships, of a ``model`` that is prepared and gives ``dtype`` values in ``layout``.
 
-    ``sides`` are an image's in that layout, where the graph gives its values in other ones.
+    ``sides`` are an image's in that layout, where the graph gives its values in other ones. One that ``spec`` says
+    takes one image at a time stays as it is: where it was made for a batch, all of its rows are the same.
     """
     inner = onnx.compose.add_prefix(model, PREFIX).graph
-    if ports.batch is not None:
+    alone = spec.most_at_once(2) == 1
+    if ports.batch is not None and not alone:
         taking = (ports.latent, ports.label, ports.codes, ports.truncation)
         Freeing(inner, ports.batch, {PREFIX + port.name for port in taking if port}).run()
-    build = Builder()
+    build = Builder({value.name: value for value in inner.input} if alone else {}, ports.batch or 1)
     build.before(ports, spec)
     build.nodes += inner.node
     told = {PREFIX + name for name in ports.fixed}  # some inputs have a value of their own, for when none is given
     build.weights += [weight for weight in inner.initializer if weight.name not in told]
-    build.after(PREFIX + ports.image, layout, dtype, spec, premultiplied, sides)
+    build.after(
+        build.first(PREFIX + ports.image) if alone else PREFIX + ports.image, layout, dtype, spec, premultiplied, sides
+    )
     for part in (*build.nodes, *build.weights):
         part.ClearField("doc_string")
         part.ClearField("metadata_props")
     graph = helper.make_graph(
-        build.nodes, "generator", [_value(p) for p in input_ports(spec)], [_value(output_port(spec))], build.weights
+        build.nodes,
+        "generator",
+        [_value(p, spec) for p in input_ports(spec)],
+        [_value(output_port(spec), spec)],
+        build.weights,
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset_of(model))], ir_version=IR_VERSION)
 
 
-def _value(port: Port) -> ValueInfoProto:
-    return helper.make_tensor_value_info(
-        port.name, helper.np_dtype_to_tensor_dtype(np.dtype(port.dtype)), [BATCH, *port.shape]
-    )
+def _value(port: Port, spec: GeneratorSpec) -> ValueInfoProto:
+    kind = helper.np_dtype_to_tensor_dtype(np.dtype(port.dtype))
+    return helper.make_tensor_value_info(port.name, kind, [batch_of(spec), *port.shape])
 
 
 class Builder:
     """Nodes and weights in order; each method that adds one gives the name of what it makes."""
 
-    def __init__(self) -> None:
+    def __init__(self, alone: Mapping[str, ValueInfoProto] | None = None, batch: int = 1) -> None:
+        """``alone`` are the inputs, by name, of a graph that is given one image as all rows of its ``batch``."""
+        self.alone, self.batch = alone or {}, batch
         self.nodes: list[NodeProto] = []
         self.weights: list[TensorProto] = []
 
@@ -166,8 +176,22 @@ class Builder:
             return self.node("Div", ["z", self.node("Sqrt", [total])])
         return "z"
 
+    def first(self, image: str) -> str:
+        """The first row of what a batch of the same rows became; a single image has none."""
+        ends = [self.weight(np.array([end], np.int64)) for end in (0, 1)]
+        return self.node("Slice", [image, *ends, ends[0]]) if self.batch > 1 else image
+
+    def _as_one(self, values: str, name: str) -> str:
+        """A row as the input ``name`` takes it, as often as it wants."""
+        shape = [side.dim_value or 1 for side in self.alone[name].type.tensor_type.shape.dim]
+        batched = self.batch > 1 and shape[:1] == [self.batch]
+        row = self.node("Reshape", [values, self.weight(np.array([1, *shape[1:]] if batched else shape, np.int64))])
+        return self.node("Expand", [row, self.weight(np.array(shape, np.int64))]) if batched else row
+
     def _rows(self, values: str, port: Rows) -> None:
-        if len(port.sides) != 1:
+        if self.alone:
+            values = self._as_one(values, PREFIX + port.name)
+        elif len(port.sides) != 1:
             values = self.node("Reshape", [values, self.weight(np.array([-1, *port.sides], np.int64))])
         self.node("Cast", [values], PREFIX + port.name, to=port.dtype)
 
@@ -177,12 +201,15 @@ class Builder:
         given = "label"
         if label.one_hot:
             given = self.node("Equal", [given, self.weight(np.arange(len(label.classes), dtype=np.int64)[None])])
-        elif label.rank < 2:
+        if self.alone:
+            given = self._as_one(given, PREFIX + label.name)
+        elif label.rank < 2 and not label.one_hot:
             given = self.node("Reshape", [given, self.weight(np.array([-1], np.int64))])
         self.node("Cast", [given], PREFIX + label.name, to=label.dtype)
 
     def _fixed(self, name: str, value: NDArray[Any], by_row: bool) -> None:
-        if not by_row:
+        if not by_row or self.alone:
+            value = np.repeat(value, self.batch, axis=0) if by_row else value
             self.weights.append(numpy_helper.from_array(value, name))
             return
         first, rest = self.weight(np.array([0], np.int64)), self.weight(np.array(value.shape[1:], np.int64))

@@ -22,8 +22,14 @@ def plan(spec: GeneratorSpec, graphs: Mapping[str, tuple[str, str]]) -> dict[str
             name: {"file": file, "sha256": digest, "limits": asdict(_LIMITS[name])}
             for name, (file, digest) in graphs.items()
         },
-        "profiles": [{"name": name, "shapes": _shapes(spec, batches)} for name, batches in BATCHES.items()],
+        "profiles": [{"name": name, "shapes": _shapes(spec, batches)} for name, batches in _batches(spec).items()],
     }
+
+
+def _batches(spec: GeneratorSpec) -> dict[str, tuple[int, int, int]]:
+    """As many profiles for one that takes one image at a time: configurations for Triton name them."""
+    largest = spec.most_at_once(max(map(max, BATCHES.values())))
+    return {name: (least, min(usual, largest), min(most, largest)) for name, (least, usual, most) in BATCHES.items()}
 
 
 def _shapes(spec: GeneratorSpec, batches: tuple[int, int, int]) -> dict[str, dict[str, list[int]]]:

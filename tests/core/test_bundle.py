@@ -37,6 +37,7 @@ from core.bundle import (
     write_manifest,
 )
 from core.errors import BundleError
+from core.files import sha256
 from core.spec import GeneratorSpec, Provenance
 
 SPEC = GeneratorSpec(
@@ -404,6 +405,29 @@ def test_a_bundle_may_be_reached_by_a_link_but_hold_none(bundle, tmp_path_factor
     for path in (bundle, link):
         with pytest.raises(BundleError, match=f"lacks {GRAPH}"):
             read_bundle(path)
+
+
+def cached(bundle, root):
+    """As Hugging Face's cache has it: snapshots of links into one folder, by hash."""
+    blobs, snapshot = root / "blobs", root / "snapshots" / "abc"
+    blobs.mkdir()
+    for path in [path for path in bundle.rglob("*") if path.is_file()]:
+        link = snapshot / path.relative_to(bundle)
+        link.parent.mkdir(parents=True, exist_ok=True)
+        (blobs / sha256(path)).write_bytes(path.read_bytes())
+        link.symlink_to(os.path.relpath(blobs / sha256(path), link.parent))
+    return snapshot
+
+
+def test_a_bundle_of_links_into_a_cache_is_one(bundle, tmp_path_factory):
+    snapshot = cached(bundle, tmp_path_factory.mktemp("models--us--sprites"))
+    assert read_bundle(snapshot) == read_bundle(bundle)
+    secret = snapshot.parents[1] / "secret"
+    (snapshot / GRAPH).resolve().rename(secret)
+    (snapshot / GRAPH).unlink()
+    (snapshot / GRAPH).symlink_to(secret)  # right to the byte, and yet outside
+    with pytest.raises(BundleError, match=f"lacks {GRAPH}"):
+        read_bundle(snapshot)
 
 
 def test_shapes_are_read_without_unpacking(tmp_path):

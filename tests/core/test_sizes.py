@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import SpecError
-from core.sizes import LARGEST_SIDE, nearest_sizes, parse_size, plan_size
+from core.sizes import LARGEST_SIDE, nearest_sizes, parse_sides, parse_size, plan_size
 
 
 @pytest.mark.parametrize(
@@ -58,10 +58,15 @@ def test_sizes_as_people_write_them(text: str, size: tuple[int, int]) -> None:
     assert (parsed.height, parsed.width) == size
 
 
-@pytest.mark.parametrize("text", ["", "x", "64x", "64x64x3", "-64", "6.4", "large", "٦٤x!"])
+@pytest.mark.parametrize("text", ["", "x", "64x", "64x64x3", "-64", "6.4", "large", "٦٤x!", "0", "0x4", "9" * 5000])
 def test_what_is_not_a_size_is_said_so(text: str) -> None:
     with pytest.raises(SpecError, match="is not a size"):
         parse_size(text)
+
+
+def test_sides_of_pictures_that_are_not_ours_are_any_width_and_height() -> None:
+    assert parse_sides("28x14") == (14, 28)
+    assert parse_sides("7") == (7, 7)
 
 
 def test_every_base_and_no_other_is_doubled_up_to_the_limit() -> None:

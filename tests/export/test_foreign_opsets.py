@@ -9,7 +9,7 @@ from onnx import TensorProto, helper, numpy_helper
 from core.bundle import GRAPH, levels_apart, read_manifest
 from core.contract import sample_inputs
 from export.foreign.exporting import export_foreign
-from export.foreign.ports import Told
+from export.foreign.told import Told
 from export.runtime import open_session, run
 from export.verify import verify_bundle
 

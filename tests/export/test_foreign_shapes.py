@@ -14,7 +14,7 @@ from core.contract import input_ports, sample_inputs
 from core.errors import ExportError
 from export.extras import Extras
 from export.foreign.exporting import export_foreign
-from export.foreign.ports import Told, parse_size
+from export.foreign.told import Told
 from export.runtime import open_session, run
 from export.verify import verify_bundle
 
@@ -256,14 +256,6 @@ def test_a_range_that_only_pales_is_a_line(tmp_path):
     assert any("--range 0,1" in note for note in manifest.verification["notes"])
 
 
-def test_sizes_are_width_then_height():
-    assert parse_size("28x14") == (14, 28)
-    assert parse_size("7") == (7, 7)
-    for wrong in ("", "x", "28x", "0x4", "1x2x3", "a"):
-        with pytest.raises(ExportError, match="WIDTHxHEIGHT"):
-            parse_size(wrong)
-
-
 @pytest.mark.parametrize(
     ("sides", "told", "says"),
     [
@@ -285,10 +277,13 @@ def test_pictures_of_an_unknown_shape(sides, told, says, tmp_path):
         ("RandomNormalLike", {}, ["z"]),
         ("RandomUniformLike", {"low": -1.0, "high": 1.0}, ["z"]),
         ("RandomNormal", {"shape": [1, DIM], "scale": 0.5}, []),
+        ("Bernoulli", {}, ["chances"]),
     ],
 )
 def test_random_numbers_inside_are_frozen_the_same_for_every_image(op, attributes, like, tmp_path):
-    made = Made([("z", F, ["n", DIM])], [node(op, like, "drawn", **attributes), node("Add", ["z", "drawn"], "vector")])
+    chances = node("Sigmoid", ["z"], "chances")
+    nodes = [chances, node(op, like, "drawn", **attributes), node("Add", ["z", "drawn"], "vector")]
+    made = Made([("z", F, ["n", DIM])], nodes)
     manifest = export_foreign(save(made.model(), tmp_path), tmp_path / "bundle", PLAIN)
     assert any("random" in note and "drawn" in note for note in manifest.verification["notes"])
     again = export_foreign(tmp_path / "theirs.onnx", tmp_path / "again", PLAIN)

@@ -14,8 +14,8 @@ from core.errors import BundleError, ExportError
 from core.files import sha256
 from export.foreign import source
 from export.foreign.exporting import export_foreign
-from export.foreign.ports import Told
 from export.foreign.source import read_source
+from export.foreign.told import Told
 from export.inspection import inspect
 from tests.export.foreign_models import Foreign
 
@@ -103,6 +103,28 @@ def test_weights_that_lie_elsewhere_or_are_not_there(place, model):
         read_source(save(model, place))
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 5500
+
+
+def test_a_file_and_its_weights_reached_through_links_into_a_cache(tmp_path):
+    blobs, snapshot = tmp_path / "blobs", tmp_path / "snapshots" / "abc"
+    blobs.mkdir()
+    snapshot.mkdir(parents=True)
+    weight = Foreign().weights[0].tobytes()
+    (blobs / "0a").write_bytes(outside("w.bin").SerializeToString())
+    (blobs / "0b").write_bytes(weight)
+    (snapshot / "theirs.onnx").symlink_to("../../blobs/0a")
+    (snapshot / "w.bin").symlink_to("../../blobs/0b")
+    found = read_source(snapshot / "theirs.onnx")
+    assert next(w.raw_data for w in found.model.graph.initializer if w.name == "weight") == weight
+    assert found.weights == {"w.bin": sha256(blobs / "0b")}
+    assert inspect(snapshot / "theirs.onnx")[0].beside == {"w.bin": len(weight)}
+
+    (tmp_path / "secret").write_bytes(weight)
+    for place in (snapshot / "w.bin", blobs / "0b"):  # wherever the last link leads, it is there that it must be
+        place.unlink()
+        place.symlink_to(tmp_path / "secret")
+        with pytest.raises(ExportError, match="not a file there"):
+            read_source(snapshot / "theirs.onnx")
 
 
 @pytest.mark.parametrize("name", ["short.bin", "long.bin"])

@@ -10,8 +10,10 @@ from core.images import from_pillow
 from core.latents import latents
 from serving.launching import free_ports
 from serving.publishing import publish
+from serving.repository import read_config
 from serving.supervisor import Supervisor
 from tests.export.foreign_models import CLASSES, Foreign
+from tests.export.test_foreign_alone import stuck
 
 
 def ganfoundry(*arguments: object) -> None:
@@ -32,3 +34,25 @@ def test_a_foreign_generator_is_served_with_its_seeds_classes_and_truncation(tmp
     for seed, image in zip(range(3, 10), np.rint(expected).astype(np.uint8), strict=True):
         with Image.open(tmp_path / "out" / f"{seed:010d}.png") as picture:
             assert levels_apart(from_pillow(picture, 3), image) <= 1
+
+
+def test_one_that_takes_one_image_at_a_time_is_served_so_and_leaves_no_trace(tmp_path):
+    plain, told = Foreign(height=6, width=10), ("--range", "-1,1")
+    for name, model in (("plain", plain.model()), ("stuck", stuck(4))):
+        (tmp_path / f"{name}.onnx").write_bytes(model.SerializeToString())
+        ganfoundry("export", "--from-onnx", tmp_path / f"{name}.onnx", *told, "--out", tmp_path / name)
+    repository = tmp_path / "repository"
+    most = []
+    for name in ("plain", "stuck", "plain", "stuck"):
+        publish(tmp_path / name, "theirs", repository)
+        most.append({each: read_config(repository / each).max_batch_size for each in ("theirs", "theirs_png")})
+    assert [set(each.values()) for each in most] == [{64}, {1}, {64}, {1}]
+
+    publish(tmp_path / "stuck", "theirs", tmp_path / "small", thin=False)
+    with Supervisor(tmp_path / "small", free_ports()) as server:
+        ganfoundry("sample", "theirs", "--seeds", "3-5", "--url", server.url, "--out", tmp_path / "out")
+    ganfoundry("sample", tmp_path / "stuck", "--seeds", "3-5", "--out", tmp_path / "local")
+    for seed in range(3, 6):
+        name = f"{seed:010d}.png"
+        with Image.open(tmp_path / "out" / name) as served, Image.open(tmp_path / "local" / name) as local:
+            assert levels_apart(from_pillow(served, 3), from_pillow(local, 3)) <= 1

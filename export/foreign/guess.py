@@ -1,0 +1,130 @@
+"""What a file from elsewhere most likely is, as the command that makes a bundle of it. Torch-free; nothing is run."""
+
+import math
+import shlex
+from pathlib import Path
+
+from onnx import ModelProto, TensorProto, ValueInfoProto
+
+from core.spec import CHANNELS
+from export.flops import Shape, Shapes, known_shapes
+from export.foreign.ports import FLOATS, INTEGERS
+from export.foreign.seeing import last_range
+
+_TRUNCATIONS = ("psi", "trunc")
+_LABELS = ("label", "class", "cond")
+_EXACT_LABELS = ("y", "c")
+_PIXELS = (*FLOATS, TensorProto.UINT8)
+
+
+def likely_command(path: Path, model: ModelProto) -> str | None:
+    """``export --from-onnx`` with the options that ``model`` seems to need; None where it seems to be no generator.
+
+    Capitals stand for what nobody can see in the graph.
+    """
+    weights = {tensor.name for tensor in model.graph.initializer}
+    inputs = [value for value in model.graph.input if value.name not in weights and 0 not in _sides(value)[1:]]
+    shapes = known_shapes(model)
+    image = next((value for value in model.graph.output if _is_image(value, shapes)), None)
+    latent = _latent(inputs)
+    if image is None or latent is None:
+        return None
+    options = [*_range(model, image), *_size(_shape(image, shapes))]
+    options += ["--latent", latent.name] if len(inputs) > 1 else []
+    options += ["--image", image.name] if len(model.graph.output) > 1 else []
+    for value in inputs:
+        if value is not latent:
+            options += _other(value, model, shapes)
+    if all(side is None for side in _sides(latent)[1:]) and len(_sides(latent)) > 1:
+        options += ["--latent-dim", "LENGTH"]
+    return shlex.join(["ganfoundry", "export", "--from-onnx", str(path), *options, "--out", f"exports/{path.stem}"])
+
+
+def _latent(inputs: list[ValueInfoProto]) -> ValueInfoProto | None:
+    """A row of numbers, the longest of those that mean nothing else; None for what takes pictures."""
+    rows = [value for value in inputs if value.type.tensor_type.elem_type in FLOATS and not _meant(value)]
+    rows = [value for value in rows if _sides(value) and (len(_sides(value)) == 1 or _length(value) != 1)]
+    if any(sum(side is None or side > 1 for side in _sides(value)[1:]) > 2 for value in rows):
+        return None
+    named = [value for value in rows if value.name.lower() in ("z", "latent", "latents", "noise")]
+    return max(named or rows, key=_length, default=None)
+
+
+def _meant(value: ValueInfoProto) -> bool:
+    name = value.name.lower()
+    return any(word in name for word in (*_TRUNCATIONS, *_LABELS, "code")) or name in _EXACT_LABELS
+
+
+def _other(value: ValueInfoProto, model: ModelProto, shapes: Shapes) -> list[str]:
+    name, kind, sides = value.name.lower(), value.type.tensor_type.elem_type, _sides(value)
+    if kind in FLOATS and any(word in name for word in _TRUNCATIONS) and _length(value) == 1:
+        return ["--truncation-input", value.name]
+    if kind in FLOATS and "code" in name:
+        return ["--codes", value.name]
+    one_hot = len(sides) == 2 and (sides[1] or 0) > 1
+    if _meant(value) and one_hot:
+        return ["--label", value.name, "--classes", str(sides[1])]
+    if (_meant(value) or kind in INTEGERS) and kind in (*INTEGERS, *FLOATS):
+        return ["--label", value.name, "--classes", _classes(value.name, model, shapes)]
+    return ["--fix", f"{value.name}=VALUE"]
+
+
+def _classes(name: str, model: ModelProto, shapes: Shapes) -> str:
+    """How many rows the table has that a class is looked up in."""
+    moved = {name}
+    for node in model.graph.node:
+        if node.op_type == "Gather" and node.input[1] in moved and shapes.get(node.input[0]):
+            return str(shapes[node.input[0]][0])
+        if node.op_type in ("Cast", "Reshape", "Squeeze", "Flatten", "Identity") and node.input[0] in moved:
+            moved |= set(node.output)
+    return "COUNT"
+
+
+def _range(model: ModelProto, image: ValueInfoProto) -> list[str]:
+    found = last_range(model, image.name)
+    if found is None and image.type.tensor_type.elem_type == TensorProto.UINT8:
+        found = 0.0, 255.0
+    low, high = found or (-1.0, 1.0)  # what most networks are trained to give
+    return ["--range", f"{low:g},{high:g}"]
+
+
+def _size(shape: Shape) -> list[str]:
+    """Of images that come as rows of numbers, if they are square."""
+    if len(shape) != 2:
+        return []
+    side = next(math.isqrt(shape[1] // c) for c in CHANNELS if _square(shape[1], c))
+    return ["--size", f"{side}x{side}"]
+
+
+def _square(length: int, channels: int) -> bool:
+    side, rest = math.isqrt(length // channels), length % channels
+    return not rest and side * side * channels == length and side >= 16
+
+
+def _is_image(value: ValueInfoProto, shapes: Shapes) -> bool:
+    shape = _shape(value, shapes)
+    if value.type.tensor_type.elem_type not in _PIXELS:
+        return False
+    if len(shape) == 2:
+        return any(_square(shape[1], channels) for channels in CHANNELS)
+    sides = shape[1:] if len(shape) == 4 else shape
+    if len(sides) != 3 or min(sides) < 1:
+        return False
+    return (sides[0] in CHANNELS and min(sides[1:]) >= 4) or (sides[2] in CHANNELS and min(sides[:2]) >= 4)
+
+
+def _shape(value: ValueInfoProto, shapes: Shapes) -> Shape:
+    """What was inferred, else what is written there."""
+    return shapes.get(value.name) or tuple(1 if side is None else side for side in _sides(value))
+
+
+def _sides(value: ValueInfoProto) -> list[int | None]:
+    sides = value.type.tensor_type.shape.dim
+    return [int(side.dim_value) if side.HasField("dim_value") else None for side in sides]
+
+
+def _length(value: ValueInfoProto) -> int:
+    """How many numbers it takes an image; -1 where it does not say."""
+    sides = _sides(value)
+    rest = sides[1:] if len(sides) > 1 else [1] if sides[:1] == [None] else sides
+    return -1 if None in rest else math.prod(side or 0 for side in rest)

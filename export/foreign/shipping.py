@@ -1,0 +1,140 @@
+"""The graph that ships of a foreign one: the first of the ways to write it that makes the same images."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from onnx import ModelProto, helper
+
+from core.bundle import FORMAT_VERSION, MOST_LEVELS, levels_apart
+from core.contract import SPEC_KEY, VERSION_KEY, Inputs, output_port, rows, sample_inputs
+from core.errors import BundleError, ExportError
+from core.images import Images
+from core.spec import ONE_AT_A_TIME, GeneratorSpec
+from export.bundling import serialised
+from export.foreign.folding import folded
+from export.foreign.modulated import unmodulated
+from export.foreign.opsets import converted, opset_of
+from export.foreign.original import Original, to_images
+from export.foreign.ports import Ports
+from export.foreign.told import Layout
+from export.foreign.wrap import wrapped
+from export.provenance import Origin
+from export.rules import Contract
+from export.runtime import Session, open_session, run
+from export.verify import check_graph
+
+TRIED_BATCHES = (1, 2, 3)
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """A foreign generator, understood: what it is, what must be known to wrap it, and the file itself, running."""
+
+    spec: GeneratorSpec
+    model: ModelProto
+    original: Original
+    layout: Layout
+    dtype: int
+    premultiplied: bool
+    sides: tuple[int, ...]
+    notes: tuple[str, ...] = ()
+
+    def images(self, inputs: Inputs) -> Images:
+        """The images ``(n, h, w, c)`` that the file as it came makes of the contract's inputs."""
+        values = self.original.values(inputs)
+        return to_images(
+            values.reshape(len(values), *self.sides), self.layout, self.spec.value_range, self.premultiplied
+        )
+
+    def one_at_a_time(self) -> "Foreign":
+        """The same, of which one image is asked at a time, and a line that says so."""
+        ports = self.original.ports
+        made_for = f"its batch of {ports.batch}" if ports.batch else "the batch that it was made with"
+        note = (
+            f"the graph cannot be freed of {made_for}, so the bundle makes one image at a time: its batch is 1, on "
+            "servers too"
+        )
+        spec = replace(self.spec, options=self.spec.options | {ONE_AT_A_TIME: True})
+        original = replace(self.original, ports=replace(ports, batch=ports.batch or 1))
+        return replace(self, spec=spec, original=original, notes=(*self.notes, note))
+
+
+def shipped(foreign: Foreign, origin: Origin) -> tuple[Foreign, bytes, Session]:
+    """What ships: the first way that makes the original's images at any batch, else one at a time, else what ran.
+
+    Raises ExportError, or BundleError for a rule that is broken, where none runs.
+    """
+    found: tuple[Foreign, bytes, Session] | None = None
+    complaint: Exception | None = None
+    for candidate, inner, ports in _candidates(foreign):
+        spec = candidate.spec
+        model = wrapped(inner, ports, spec, foreign.layout, foreign.dtype, foreign.premultiplied, foreign.sides)
+        _stamp(model, spec, origin)
+        try:
+            check_graph(model, Contract(spec, opset_of(model), facts=origin.metadata()))
+            data = serialised(model)
+            session = _session_for_any_batch(data, spec, ports)
+        except (BundleError, ExportError) as error:
+            complaint = complaint or error
+            continue
+        found = found or (candidate, data, session)
+        if _same(candidate, session):
+            return candidate, data, session
+    if found is None:
+        assert complaint
+        raise complaint
+    return found
+
+
+def _candidates(foreign: Foreign) -> Iterator[tuple[Foreign, ModelProto, Ports]]:
+    """The graph as it is and in the other forms that are known, with the ways in which its inputs may be meant."""
+    inner, ports = converted(foreign.model), foreign.original.ports
+    yield from ((foreign, inner, way) for way in _ways(ports))
+    if ports.batch is not None:
+        try:
+            rewritten = unmodulated(folded(inner, ports.shapes(ports.batch)), ports.batch)
+        except ExportError:
+            pass  # then there is one form less
+        else:
+            yield from ((foreign, rewritten, way) for way in _ways(ports))
+    alone = foreign.one_at_a_time()
+    yield from ((alone, inner, way) for way in alone.original.ports.alternatives())
+
+
+def _ways(ports: Ports) -> Iterator[Ports]:
+    """Fixed inputs a row each or not, and one truncation for all as one for each image, before sides of 1."""
+    ranks = [(1,) * rank for rank in (1, 2, 3)] if ports.truncation and not ports.truncation.batched else [None]
+    for sides in ranks:
+        truncation = replace(ports.truncation, sides=sides) if ports.truncation and sides else ports.truncation
+        yield from replace(ports, truncation=truncation).alternatives()
+
+
+def _same(foreign: Foreign, session: Session) -> bool:
+    """Whether the graph makes the original's images, together and each alone."""
+    inputs = sample_inputs(foreign.spec, range(3)) | {"truncation": np.array([[1], [0.5], [0.25]], np.float32)}
+    together, alone = run(session, inputs), np.concatenate([run(session, row) for row in rows(inputs)])
+    expected = foreign.images(inputs)
+    if foreign.spec.most_at_once(2) == 1 and (expected == expected[:1]).all():
+        return False  # what an image shows is how it differs from those beside it, and alone it does not
+    return levels_apart(together, expected) <= MOST_LEVELS and levels_apart(alone, expected) <= MOST_LEVELS
+
+
+def _stamp(model: ModelProto, spec: GeneratorSpec, origin: Origin) -> None:
+    model.producer_name, model.producer_version = "ganfoundry", origin.tools.get("ganfoundry", "")
+    helper.set_model_props(model, {SPEC_KEY: spec.to_json(), VERSION_KEY: str(FORMAT_VERSION)})
+    origin.stamp(model)
+
+
+def _session_for_any_batch(data: bytes, spec: GeneratorSpec, ports: Ports) -> Session:
+    """A session with the graph that ships. Raises ExportError if it cannot do other batches than it was made for."""
+    try:
+        session: Session = open_session(data)
+        for batch in TRIED_BATCHES:
+            found = run(session, sample_inputs(spec, range(batch))).shape
+            if found != (batch, *output_port(spec).shape):
+                raise BundleError(f"images {found} at batch {batch}")
+    except BundleError as error:
+        made_for = f"batches of {ports.batch}" if ports.batch else "one batch, though it does not say so,"
+        raise ExportError(f"the graph is made for {made_for} and cannot be run at others ({error})") from None
+    return session
