@@ -85,6 +85,11 @@ def test_both_players_work_at_the_current_size(
     assert judged == [(8, 4, side, side)] * 4  # real, fake, between them, and the generator's fake
 
 
+def test_no_round_is_without_images() -> None:
+    system = build_system(tiny(growth={**GROWTH, "batch": [0.01, 0.2, 1]}), SPEC, CPU)
+    assert [system.begin(images) for images in (0, 100, 390)] == [1, 2, 8]
+
+
 @pytest.mark.parametrize(
     ("images", "level", "alpha"), [(0, 0, 0), (100, 0, 0.5), (160, 1, 0), (230, 1, 0.25), (320, 2, 0)]
 )

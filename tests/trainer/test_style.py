@@ -117,16 +117,17 @@ def test_the_path_mean_is_unbiased_from_the_start_and_slow() -> None:
 
 
 def test_the_lazy_correction_of_weight_rate_and_betas() -> None:
-    system = style_system(regularise={"mixing": 0.9, "path_length": 2.0, "path_length_every": 4})
+    system = style_system(regularise={"mixing": 0.9, "path_length": 2.0, "path_length_every": 4.0}, beta1=0.5)
     assert system.begin(0) == 8
     discriminator, generator, paths = system.players
     assert (discriminator.every, generator.every, paths.every) == (1, 1, 4)
+    assert isinstance(paths.every, int)
     assert paths.optimiser is generator.optimiser
     (group,) = generator.optimiser.param_groups
     assert group["lr"] == pytest.approx(2.5e-3 * 0.8)
-    assert group["betas"] == pytest.approx((0.0, 0.99**0.8))
+    assert group["betas"] == pytest.approx((0.5**0.8, 0.99**0.8))
     (group,) = discriminator.optimiser.param_groups
-    assert (group["lr"], group["betas"]) == (2.5e-3, (0.0, 0.99))
+    assert (group["lr"], group["betas"]) == (2.5e-3, (0.5, 0.99))
     rare = style_system(regularise={"mixing": 0.9, "path_length": 2.0, "path_length_every": 8})
     losses = []
     for each in (system, rare):
