@@ -200,6 +200,18 @@ def test_classes_come_as_often_as_in_the_data(tmp_path: Path, extractor: Extract
         inputs_like(pack, replace(SPEC, classes=("common", "rare")), range(4))
 
 
+def test_codes_are_those_of_training_and_repeat_no_latent(own_pack: Pack) -> None:
+    inputs = inputs_like(own_pack, replace(SPEC, codes=3), range(2000))
+    codes = inputs["codes"]
+    assert (codes.shape, codes.dtype) == ((2000, 3), np.float32)
+    assert codes.min(axis=0) == pytest.approx(-1, abs=0.01)
+    assert codes.max(axis=0) == pytest.approx(1, abs=0.01)
+    assert codes.mean(axis=0) == pytest.approx(0, abs=0.05)
+    assert np.square(codes).mean(axis=0) == pytest.approx(1 / 3, abs=0.03)  # uniform
+    assert np.abs(np.corrcoef(codes.T, inputs["z"].T) - np.eye(3 + SPEC.latent_dim)).max() < 0.1
+    assert np.array_equal(codes, inputs_like(own_pack, replace(SPEC, codes=3), range(2000))["codes"])
+
+
 def test_refuses_what_cannot_be_compared(own_pack: Pack, extractor: Extractor, tmp_path: Path) -> None:
     make = painter(blobs(40))
     with pytest.raises(DataError, match="makes 16x32 images of 4 channels, the pack discs holds 16x16 of 4"):
