@@ -82,7 +82,9 @@ def test_both_players_work_at_the_current_size(
     monkeypatch.setattr(system.discriminator, "features", watched)
     for player in system.players:
         player.loss(batch())[0].backward()
-    assert judged == [(8, 4, side, side)] * 5  # real, fake, between them; the generator's fake, and the real it is to beat
+    assert (
+        judged == [(8, 4, side, side)] * 5
+    )  # real, fake, between them; the generator's fake, and the real it is to beat
 
 
 def test_no_round_is_without_images() -> None:
