@@ -123,13 +123,18 @@ def test_real_images_and_fakes_are_those_of_the_networks_age(
 def test_the_loss_is_wgan_gp_with_drift() -> None:
     system = build_system(tiny(gradient_penalty=7.0, drift=0.5, augment=()), SPEC, CPU)
     system.begin(10**6)
+    shown, features = [], system.discriminator.features
+    system.discriminator.features = lambda x, labels: shown.append(x) or features(x, labels)
     torch.manual_seed(3)
     loss, stats = system.discriminator_loss(batch())
+    between = shown[2].detach().requires_grad_()
     expected = stats["fake"] - stats["real"] + 7 * stats["penalty"] + 0.5 * stats["drift"]
     assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
     real = system.discriminator(batch().images)
     assert stats["drift"].item() == pytest.approx(real.square().mean().item(), rel=1e-5)
-    assert stats["penalty"] > 0
+    (slope,) = torch.autograd.grad(system.discriminator(between).sum(), between)
+    penalty = (slope.flatten(1).norm(dim=1) - 1).square().mean()
+    assert stats["penalty"].item() == pytest.approx(penalty.item(), rel=1e-4)
 
 
 def test_networks_that_cannot_grow_are_refused() -> None:

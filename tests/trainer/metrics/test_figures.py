@@ -161,6 +161,24 @@ def test_the_first_of_each_picture_is_distinct(monkeypatch: pytest.MonkeyPatch) 
     assert distinct(torch.full((9, 5), 3.7)).tolist() == [0]
 
 
+def test_the_same_picture_is_nearer_than_a_thousandth_of_the_spread() -> None:
+    """Six features 10 from their mean, wherever that lies: 0.009 is the same, 0.0125 is not."""
+    points = torch.tensor([[10, 0], [-10, 0], [0, 10], [0, -10], [10, 0.009], [-10, 0.0125]]).double()
+    for offset in ([0.0, 0.0], [1000.0, -1000.0]):
+        assert distinct(points + torch.tensor(offset)).tolist() == [0, 1, 2, 3, 5]
+    points[4, 1] = 0.0105  # of numbers around a million a thousandth more is rounding
+    assert distinct(points - 1e6).tolist() == [0, 1, 2, 3, 5]
+    assert distinct(points).tolist() == [0, 1, 2, 3, 4, 5]
+
+
+def test_a_manifold_of_fewer_features_than_neighbours_takes_those_that_there_are() -> None:
+    support, points = torch.tensor([[0.0], [10.0]]), torch.tensor([[5.0], [-10.0], [20.0], [21.0], [-11.0]])
+    assert precision_recall(points, support)[0] == 3 / 5  # the ends of both balls belong to them
+    one = precision_recall(torch.tensor([[0.0], [1.0]]), torch.zeros(4, 1))[0]
+    assert isinstance(one, float)
+    assert one == 0.5
+
+
 def test_copies_among_numbers_worked_out_by_hand() -> None:
     """Real images at 0, 1, 3, 7 … 127, and two twins, which count once: 1, 1, 2, 4 … 64 from their nearest others."""
     reals = [127.0, 0, 3, 1, 3, 7, 63, 15, 31, 0]
