@@ -30,7 +30,7 @@ def colour(images: Tensor) -> Tensor:
     draws = torch.rand(3, n, 1, 1, 1, device=images.device)
     unit = (images + 1) / 2
     alpha = unit[:, 3:] if c == 4 else torch.ones_like(unit[:, :1])
-    hue = unit[:, :3] if c >= 3 else unit
+    hue = unit[:, :3]  # or the one channel that there is
     hue = hue + (draws[0] - 0.5) * alpha  # premultiplied: light is added in proportion to alpha
     mean = hue.mean(dim=1, keepdim=True)
     hue = mean + (hue - mean) * (draws[1] * 2)

@@ -66,4 +66,4 @@ def _numbers(name: str, value: Any) -> tuple[float, ...]:
             raise ConfigError(f"growth.{name} holds {number!r}: it needs numbers of {least}, one a level: 8,8,4")
     if not values:
         raise ConfigError(f"growth.{name} is empty: give a number for the smallest level, such as 4")
-    return tuple(float(number) for number in values)
+    return tuple(values)

@@ -37,7 +37,14 @@ COMPARED = {
 }
 # What only speaks to a person or to the type checker. Nothing below such a node is broken.
 SPOKEN = (ast.Raise, ast.Assert, ast.JoinedStr, ast.Import, ast.ImportFrom)
-SYMMETRIC = ("max", "min", "torch.maximum", "torch.minimum")  # whose arguments may come in any order
+SYMMETRIC = (
+    "max",
+    "min",
+    "torch.maximum",
+    "torch.minimum",
+    "frozen",
+    "code_distance",
+)  # whose arguments may come in any order
 SMALL = 1e-5  # an epsilon: twice as much is as good
 WORD = re.compile(r"[\w.-]+")
 

@@ -78,7 +78,7 @@ class Touched:
 
 
 def import_foreign() -> None:
-    """What takes seconds, once, for all children."""
+    """What takes seconds, once, for all children, who then have nothing of it to collect: that would copy its pages."""
     for name in FOREIGN:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tests.trainer.toys import LABELS, batch, slopes, system_of
+from tests.trainer.toys import LABELS, batch, score, slopes, system_of
 from trainer.augment import AUGMENTATIONS
 from trainer.systems.players import Batch
 
@@ -72,6 +72,17 @@ def test_the_share_moves_every_fourth_round_by_the_images_seen(
     shares = adapted(loss, real, fake, 9)
     expected = [0.001] * 3 + [0.001 + direction * STEP] * 4 + [0.001 + 2 * direction * STEP] * 2
     assert shares == pytest.approx(expected, abs=1e-8)
+
+
+@pytest.mark.parametrize("loss", ["hinge", "wasserstein"])
+def test_signs_are_counted_image_by_image_from_0_or_from_halfway_between_the_means(loss: str) -> None:
+    system = system_of(loss=loss, augment=("translation",), augment_target=0.6)
+    images = (torch.rand(200, 1, 8, 8) * 2 - 1) * torch.linspace(0, 1, 200)[:, None, None, None]
+    system.discriminator_loss(Batch(images, None, 0))
+    real, fake = (score(shown, None) for shown in system.discriminator.shown)
+    middle = (real.mean() + fake.mean()) / 2 if loss == "wasserstein" else 0
+    assert system.share.signs.item() == (real - middle).sign().sum().item()
+    assert system.share.count == 200
 
 
 def test_the_share_stays_within_0_and_augment_p() -> None:

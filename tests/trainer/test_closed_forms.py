@@ -196,6 +196,24 @@ def test_noisy_targets_are_uniform_between_their_ends(monkeypatch: pytest.Monkey
         assert target.mean().item() == pytest.approx((low + high) / 2, abs=0.01)
 
 
+def test_noisy_targets_leave_the_logits_as_they_are() -> None:
+    system = system_of(loss="least-squares", real_labels=(0.8, 1.0))
+    loss, stats = system.discriminator_loss(batch())
+    real, fake = (score(shown) for shown in system.discriminator.shown)
+    found = {name: value.item() for name, value in stats.items()}
+    assert found == pytest.approx({"real": real.mean().item(), "fake": fake.mean().item()}, rel=1e-5)
+    ends = [(real - target).square().mean() / 2 + fake.square().mean() / 2 for target in (0.8, 1.0)]
+    assert min(ends) - 0.2 < loss < max(ends) + 0.2
+
+
+def test_losses_are_summed_in_full_precision_whatever_the_discriminator_s() -> None:
+    system = system_of(loss="relativistic", gradient_penalty=1.0)
+    plain = system.discriminator.score
+    system.discriminator.score = lambda features, label=None: plain(features, label).bfloat16()
+    for loss in (system.discriminator_loss, system.generator_loss):
+        assert loss(batch())[0].dtype == torch.float32
+
+
 @pytest.mark.parametrize("optimiser", ["adam", "rmsprop", "sgd"])
 def test_each_player_has_its_own_rate_and_both_have_the_betas_of_the_moment(optimiser: str) -> None:
     final = {"learning_rate_g": 0.001, "learning_rate_d": 0.004, "beta2": 0.5}

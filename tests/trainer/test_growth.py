@@ -42,6 +42,12 @@ def test_the_phases_by_hand(images: int, level: float) -> None:
     assert SCHEDULE.grown(images, 3) == int(level * LEVEL)
 
 
+def test_lengths_are_in_thousands_of_images() -> None:
+    growth = Growth(stable_kimg=(600.0,), fade_kimg=(800.0,))
+    found = [growth.grown(images, 1) for images in (599_999, 600_000, 1_000_000, 1_399_999, 1_400_000)]
+    assert found == [0, 0, LEVEL // 2, LEVEL - 1, LEVEL]
+
+
 def test_a_level_without_a_fade_is_there_at_once() -> None:
     growth = Growth.of({"stable_kimg": 0.1, "fade_kimg": 0})
     assert [growth.grown(images, 2) // LEVEL for images in (99, 100, 199, 200)] == [0, 1, 1, 2]

@@ -1,5 +1,6 @@
 """Heads on the discriminator: what they are asked, what they are told, and whom they move."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -36,19 +37,23 @@ def batch_of(pack: Pack, labels: torch.Tensor | None = None) -> Batch:
     return Batch(images, labels, 0)
 
 
-def test_the_discriminator_is_told_no_class(pack: Pack) -> None:
+def test_the_discriminator_is_told_neither_class_nor_code(pack: Pack) -> None:
     system = system_of("acgan", pack)
     assert system.spec.classes == ("a", "b")
-    assert system.discriminator.spec.classes == ()
+    assert system.discriminator.spec == replace(system.spec, classes=())
+    system = system_of("infogan", pack, "heads.codes=3")
+    assert system.discriminator.spec == replace(system.spec, classes=(), codes=0)
 
 
 def test_fakes_are_asked_for_the_classes_of_the_round(pack: Pack) -> None:
     labels = torch.tensor([0, 1] * 4)
-    assert torch.equal(system_of("acgan", pack).conditions(batch_of(pack, labels)).labels, labels)
+    asked = system_of("acgan", pack).conditions(batch_of(pack, labels))
+    assert torch.equal(asked.labels, labels)
+    assert asked.codes is None
 
 
 def test_categories_come_equally_often_and_codes_fill_their_range(pack: Pack) -> None:
-    system = system_of("infogan", pack, "heads.categories=4", "heads.codes=3")
+    system = system_of("infogan", pack, "heads.categories=4.0", "heads.codes=3")  # as JSON may have it
     assert system.spec.classes == tuple(f"{CATEGORY}{i}" for i in range(4))
     assert (system.spec.codes, system.spec.found_its_classes) == (3, True)
     many = Batch(torch.zeros(4000, 4, 16, 16), None, 0)
@@ -97,6 +102,11 @@ def test_a_code_is_learnt_from_scratch(pack: Pack, out: Path) -> None:
     assert load_generator(Run(out).generator).spec.codes == 1
 
 
+def test_the_most_heads_that_there_may_be() -> None:
+    most = Heads.of({"categories": 1000, "codes": 64})
+    assert (len(most.names), most.codes) == (1000, 64)
+
+
 def test_heads_that_are_not_asked_for_are_not_there() -> None:
     assert Heads.of({}) == Heads(label=0.0, fakes=1.0, categories=0, codes=0, category=1.0, code=0.5)
 
@@ -107,6 +117,7 @@ def test_heads_that_are_not_asked_for_are_not_there() -> None:
         ({"lable": 1.0}, "heads.lable is unknown"),
         ({"categories": 2.5}, "whole number"),
         ({"codes": 65}, "at most 64"),
+        ({"categories": 1001}, "at most 1000"),
         ({"label": -1.0}, "at least 0"),
         ({"code": float("nan")}, "at least 0"),
         ({"label": True}, "at least 0"),

@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from core.checkpoint import load_generator, read_spec
-from core.errors import ConfigError, MissingDependency
-from tests.trainer.conftest import tiny_config
+from core.errors import ConfigError, DataError, MissingDependency
+from tests.trainer.conftest import blobs, tiny_config
 from tests.trainer.metrics.conftest import thumbnails
 from trainer import judge, training
-from trainer.data.pack import Pack
+from trainer.data.pack import Pack, PackInfo, write_pack
 from trainer.metrics.extractor import Extractor
 from trainer.metrics.features import inputs_like, maker, real_features
 from trainer.metrics.kid import kid
@@ -68,6 +68,35 @@ def test_a_worse_generator_does_not_replace_the_best(pack: Pack, out: Path) -> N
     assert again.best == watching.best == kids(out)[10]
     run.best.unlink()
     assert judge.Judge(run, spec, pack, 16, torch.device("cpu"), lambda _: None).best == float("inf")
+
+
+def test_what_is_as_good_again_replaces_nothing_and_each_look_is_a_line(
+    tmp_path: Path, out: Path, cheap: Extractor
+) -> None:
+    two = write_pack(tmp_path / "two", blobs(2), None, PackInfo("two", 16, 16, 4))
+    moving, notes = training.begin(plan(tiny_config(), two)), []
+    run, spec = Run(out), moving.system.spec
+    out.mkdir()
+    watching = judge.Judge(run, spec, two, 16, torch.device("cpu"), notes.append)
+    for moving.images_seen in (10, 20):
+        watching(moving)
+    makes = maker(moving.average)
+    expected = round(kid(thumbnails(makes(inputs_like(two, spec, range(16)))), real_features(two, cheap)), 6)
+    assert run.read_log() == [{"images": seen, KID: expected, "metric_samples": 16} for seen in (10, 20)]
+    assert read_spec(run.best).provenance.images_seen == 10
+    assert [line["note"] for line in notes] == [
+        f"{KID}: looking at the real images, once for this pack",
+        f"{KID} {expected:.4f} after 10 images, the best so far",
+        f"{KID} {expected:.4f} after 20 images",
+    ]
+    run.log.unlink()
+    assert judge.Judge(run, spec, two, 16, torch.device("cpu"), notes.append).best == float("inf")
+
+
+def test_one_image_is_no_distribution(tmp_path: Path, out: Path, pack: Pack) -> None:
+    one = write_pack(tmp_path / "one", blobs(1), None, PackInfo("one", 16, 16, 4))
+    with pytest.raises(DataError, match="too small for KID: use --metric-every 0"):
+        judge.Judge(Run(out), plan(tiny_config(), pack).spec, one, 16, torch.device("cpu"), lambda _: None)
 
 
 def test_a_continued_run_knows_the_best_so_far_and_judging_changes_nothing(pack: Pack, tmp_path: Path) -> None:

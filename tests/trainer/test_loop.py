@@ -156,6 +156,9 @@ def test_a_run_reads_what_its_system_asks_for_and_calls_hooks_when_due_and_at_th
     assert stream.asked == [(0, 8, 0), (8, 8, 1), (16, 8, 2), (24, 4, 3), (28, 4, 4), (32, 4, 5)]
     assert training.system.begun == [0, 8, 16, 24, 28, 32]
     assert calls == [("a", 16), ("a", 32), ("a", 36), ("b", 36)]
+    calls.clear()
+    run(training_of(kimg=0.024), Reading(), hooks, lambda: False)  # a length that its last round ends with
+    assert calls == [("a", 16), ("a", 24), ("b", 24)]
 
 
 def test_a_run_that_is_stopped_says_so_and_plays_no_more() -> None:

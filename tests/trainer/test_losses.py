@@ -1,5 +1,6 @@
 """Losses and penalties against closed forms."""
 
+import math
 from collections.abc import Callable
 
 import pytest
@@ -27,6 +28,10 @@ from trainer.penalties import (
     orthogonal,
     squared_gradient,
 )
+
+
+def softplus(x: float) -> float:
+    return math.log1p(math.exp(x))
 
 
 def test_logistic_discriminator_is_minus_the_log_likelihood() -> None:
@@ -196,6 +201,23 @@ def test_least_squares_with_b_minus_c_1_and_b_minus_a_2_is_the_chi_square() -> N
 def test_hinge_by_hand() -> None:
     real, fake = torch.tensor([2.0, 0.5, -1.0]), torch.tensor([-2.0, -0.5, 1.0])
     assert hinge_discriminator(real, fake).item() == pytest.approx((0 + 0.5 + 2) / 3 + (0 + 0.5 + 2) / 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "of_discriminator", "of_generator"),
+    [
+        ("hinge", (0 + 0.5 + 0.5 + 1.75) / 2, -(-0.5 + 0.75) / 2),
+        ("least-squares", (1**2 + 0.5**2 + 0.5**2 + 0.75**2) / 4, (1.5**2 + 0.25**2) / 4),
+        ("non-saturating", (softplus(-2) + softplus(-0.5) + softplus(-0.5) + softplus(0.75)) / 2,
+            (softplus(0.5) + softplus(-0.75)) / 2),
+        ("relativistic", (softplus(-2.5) + softplus(0.25)) / 2, (softplus(2.5) + softplus(-0.25)) / 2),
+        ("wasserstein", (-0.5 + 0.75) / 2 - (2 + 0.5) / 2, -(-0.5 + 0.75) / 2),
+    ],
+)  # fmt: skip
+def test_both_sides_of_each_loss_by_its_name(name: str, of_discriminator: float, of_generator: float) -> None:
+    real, fake, loss = torch.tensor([2.0, 0.5]), torch.tensor([-0.5, 0.75]), loss_of(name, {})
+    found = loss.discriminator(real, fake, torch.ones(2), torch.zeros(2)).item(), loss.generator(fake, real).item()
+    assert found == pytest.approx((of_discriminator, of_generator), rel=1e-6)
 
 
 def test_code_distance_by_hand() -> None:

@@ -67,7 +67,7 @@ def test_rounds_follow_the_schedule(pack: Pack, tmp_path: Path) -> None:
 def test_both_players_work_at_the_current_size(
     images: int, side: int, count: int, rate: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = tiny(learning_rate_g=1e-3, learning_rate_d=2e-3)
+    config = tiny(learning_rate_g=1e-3, learning_rate_d=2e-3, loss="relativistic")
     system = build_system(config, SPEC, CPU)
     assert system.begin(images) == count
     rates = [group["lr"] for player in system.players for group in player.optimiser.param_groups]
@@ -82,7 +82,14 @@ def test_both_players_work_at_the_current_size(
     monkeypatch.setattr(system.discriminator, "features", watched)
     for player in system.players:
         player.loss(batch())[0].backward()
-    assert judged == [(8, 4, side, side)] * 4  # real, fake, between them, and the generator's fake
+    assert (
+        judged == [(8, 4, side, side)] * 5
+    )  # real, fake, between them; the generator's fake, and the real it is to beat
+
+
+def test_no_round_is_without_images() -> None:
+    system = build_system(tiny(growth={**GROWTH, "batch": [0.01, 0.2, 1]}), SPEC, CPU)
+    assert [system.begin(images) for images in (0, 100, 390)] == [1, 2, 8]
 
 
 @pytest.mark.parametrize(
@@ -92,6 +99,8 @@ def test_real_images_and_fakes_are_those_of_the_networks_age(
     images: int, level: int, alpha: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     system = build_system(tiny(augment=(), gradient_penalty=0.0), SPEC, CPU)
+    with torch.no_grad():
+        system.generator.project.bias.normal_()  # without it the latent's length would not matter
     system.begin(images)
     shown: list[torch.Tensor] = []
     features = system.discriminator.features
@@ -114,13 +123,18 @@ def test_real_images_and_fakes_are_those_of_the_networks_age(
 def test_the_loss_is_wgan_gp_with_drift() -> None:
     system = build_system(tiny(gradient_penalty=7.0, drift=0.5, augment=()), SPEC, CPU)
     system.begin(10**6)
+    shown, features = [], system.discriminator.features
+    system.discriminator.features = lambda x, labels: shown.append(x) or features(x, labels)
     torch.manual_seed(3)
     loss, stats = system.discriminator_loss(batch())
+    between = shown[2].detach().requires_grad_()
     expected = stats["fake"] - stats["real"] + 7 * stats["penalty"] + 0.5 * stats["drift"]
     assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
     real = system.discriminator(batch().images)
     assert stats["drift"].item() == pytest.approx(real.square().mean().item(), rel=1e-5)
-    assert stats["penalty"] > 0
+    (slope,) = torch.autograd.grad(system.discriminator(between).sum(), between)
+    penalty = (slope.flatten(1).norm(dim=1) - 1).square().mean()
+    assert stats["penalty"].item() == pytest.approx(penalty.item(), rel=1e-4)
 
 
 def test_networks_that_cannot_grow_are_refused() -> None:

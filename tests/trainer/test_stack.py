@@ -44,6 +44,7 @@ def batch() -> Batch:
 
 def test_the_encoder_first_then_each_level_then_both(pack: Pack) -> None:
     system = system_of(pack)
+    assert (system.resting, system.together) == (frozenset(), False)  # all may be tried, each for itself
     seen = {}
     for images in (0, 79, 80, 159, 160, 240):
         system.begin(images)

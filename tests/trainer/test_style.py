@@ -117,16 +117,17 @@ def test_the_path_mean_is_unbiased_from_the_start_and_slow() -> None:
 
 
 def test_the_lazy_correction_of_weight_rate_and_betas() -> None:
-    system = style_system(regularise={"mixing": 0.9, "path_length": 2.0, "path_length_every": 4})
+    system = style_system(regularise={"mixing": 0.9, "path_length": 2.0, "path_length_every": 4.0}, beta1=0.5)
     assert system.begin(0) == 8
     discriminator, generator, paths = system.players
     assert (discriminator.every, generator.every, paths.every) == (1, 1, 4)
+    assert isinstance(paths.every, int)
     assert paths.optimiser is generator.optimiser
     (group,) = generator.optimiser.param_groups
     assert group["lr"] == pytest.approx(2.5e-3 * 0.8)
-    assert group["betas"] == pytest.approx((0.0, 0.99**0.8))
+    assert group["betas"] == pytest.approx((0.5**0.8, 0.99**0.8))
     (group,) = discriminator.optimiser.param_groups
-    assert (group["lr"], group["betas"]) == (2.5e-3, (0.0, 0.99))
+    assert (group["lr"], group["betas"]) == (2.5e-3, (0.5, 0.99))
     rare = style_system(regularise={"mixing": 0.9, "path_length": 2.0, "path_length_every": 8})
     losses = []
     for each in (system, rare):
@@ -242,14 +243,19 @@ def test_mixing_starts_with_the_style_of_its_own_latent() -> None:
     torch.testing.assert_close(styles[:, 0], system.generator.mapping(torch.randn(50, 8)))
 
 
-def test_labels_reach_mapping_and_paths() -> None:
+def test_each_player_learns_from_the_labels() -> None:
+    """The discriminator its embedding of classes, and both that move the generator the mapping's."""
     spec = GeneratorSpec("style", 16, 16, 4, 8, classes=("a", "b"), options=TINY)
     system = build_system(style_config(), spec, CPU)
+    embeddings = {
+        "discriminator": system.discriminator.classes.weight,
+        "generator": system.generator.map.embedding.weight,
+        "path_length": system.generator.map.embedding.weight,
+    }
     for player in system.players:
-        loss, _ = player.loss(batch(labels=torch.arange(8) % 2))
-        loss.backward()
-    assert system.generator.map.embedding.weight.grad.abs().sum() > 0
-    assert system.discriminator.classes.weight.grad.abs().sum() > 0
+        system.generator.zero_grad()
+        player.loss(batch(labels=torch.arange(8) % 2))[0].backward()
+        assert embeddings[player.name].grad.flatten(1).norm(dim=1).min() > 1e-8  # of either class
 
 
 def test_regularisation_is_as_published_unless_it_is_set() -> None:

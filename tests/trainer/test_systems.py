@@ -147,7 +147,7 @@ def test_both_players_judge_the_same_fakes() -> None:
     assert len(drawn) == 1
 
 
-def test_noisy_labels_reach_the_discriminator() -> None:
+def test_smoothed_labels_reach_the_discriminator() -> None:
     plain = build_system(tiny_config(), SPEC, CPU)
     smooth = build_system(tiny_config(real_labels=(0.9, 0.9)), SPEC, CPU)
     losses = []

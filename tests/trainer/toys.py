@@ -41,9 +41,9 @@ class Critic(Discriminator):
 
 
 class Painter(Generator):
-    """G(z, k) = W z / 4 + k / 10."""
+    """G(z, k, c) = W z / 4 + k / 10 + Σc / 5."""
 
-    learns_classes = True
+    learns_classes = learns_codes = True
 
     def __init__(self, spec: GeneratorSpec) -> None:
         super().__init__(spec)
@@ -51,14 +51,17 @@ class Painter(Generator):
 
     def synthesis(self, style: Tensor, label: Tensor | None = None, codes: Tensor | None = None) -> Tensor:
         by_class = 0.0 if label is None else label[:, None] / 10
-        return (style @ self.weight.T + by_class).unflatten(1, (self.spec.channels, self.spec.height, self.spec.width))
+        by_codes = 0.0 if codes is None else codes.sum(dim=1, keepdim=True) / 5
+        return (style @ self.weight.T + by_class + by_codes).unflatten(
+            1, (self.spec.channels, self.spec.height, self.spec.width)
+        )
 
 
-def system_of(**changes: object) -> Adversarial:
+def system_of(spec: GeneratorSpec = SPEC, **changes: object) -> Adversarial:
     """The adversarial system of a critic and a painter, by default of Wasserstein without any penalty."""
     config = TrainConfig("by hand", **{"loss": "wasserstein", "augment": (), "latent_dim": 3, **changes})
     with patch.dict(GENERATORS, dcgan=Painter), patch.dict(DISCRIMINATORS, dcgan=Critic):
-        system = build_system(config, SPEC, CPU)
+        system = build_system(config, spec, CPU)
     assert isinstance(system, Adversarial)
     system.begin(0)
     return system

@@ -27,7 +27,7 @@ def kid_over_subsets(fakes: Tensor, reals: Tensor, size: int, count: int, seed: 
 
 
 def _subset(features: Tensor, size: int, random: np.random.RandomState) -> Tensor:
-    return features[torch.from_numpy(random.permutation(len(features))[:size])]
+    return features[random.permutation(len(features))[:size]]
 
 
 def _total(x: Tensor, y: Tensor) -> float:

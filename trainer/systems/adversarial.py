@@ -109,7 +109,7 @@ class Adversarial:
             stats["drift"] = drift(real.logits)
             loss = loss + now.drift * stats["drift"]
         if self.share is not None:
-            self._adapt(self.share, real.logits.detach(), fake.logits.detach(), batch.step)
+            self._adapt(self.share, real.logits, fake.logits, batch.step)
             stats["augment_p"] = self.share.p.clone()
         more, said = self.also_discriminator(real, fake, batch, fakes.asked)
         return loss + more, {**stats, **said}

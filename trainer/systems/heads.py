@@ -11,7 +11,7 @@ from core.spec import GeneratorSpec
 from trainer.config import TrainConfig
 from trainer.heads import Heads
 from trainer.losses import code_distance
-from trainer.systems.adversarial import Adversarial, Conditions, Judged, optimiser, placed
+from trainer.systems.adversarial import Adversarial, Conditions, Judged, optimiser
 from trainer.systems.players import Batch, Player, Stats
 
 
@@ -38,7 +38,7 @@ class WithHeads(Adversarial):
     def _head(self, name: str, inputs: int, outputs: int, device: torch.device) -> nn.Linear | None:
         if not outputs:
             return None
-        head = self.networks[name] = placed(nn.Linear(inputs, outputs), self.config, device)
+        head = self.networks[name] = nn.Linear(inputs, outputs).to(device)
         return head
 
     def conditions(self, batch: Batch) -> Conditions:
@@ -56,7 +56,7 @@ class WithHeads(Adversarial):
         """The heads' errors on fakes, and on real images where those have classes."""
         loss, stats = self._errors(fake, asked, self.heads.fakes)
         if self.classes is not None and batch.labels is not None:
-            seen = self.classes(real.features.float())
+            seen = self.classes(real.features)
             loss = loss + self.heads.label * F.cross_entropy(seen, batch.labels)
             stats["accuracy"] = (seen.argmax(dim=1) == batch.labels).float().mean()
         return loss, stats
@@ -65,16 +65,17 @@ class WithHeads(Adversarial):
         """The heads' errors on fakes: an image is to show what it was asked to be."""
         return self._errors(fake, asked)
 
-    def _errors(self, fake: Judged, asked: Conditions, share: float = 1.0) -> tuple[Tensor, dict[str, Tensor]]:
+    def _errors(self, fake: Judged, asked: Conditions, share: float = 1.0) -> tuple[Tensor | float, dict[str, Tensor]]:
         """What the heads get wrong of fakes, ``share`` of it for classes that real images show, too."""
-        features, stats = fake.features.float(), {}
-        loss = torch.zeros((), device=features.device)
+        loss: Tensor | float = 0.0
+        stats: dict[str, Tensor] = {}
         if self.classes is not None and asked.labels is not None:
             weight = self.heads.category if self.heads.categories else self.heads.label * share
-            stats["class_error"] = F.cross_entropy(self.classes(features), asked.labels)
-            loss = loss + weight * stats["class_error"]
-        if self.codes is not None and asked.codes is not None:
-            stats["code_error"] = code_distance(self.codes(features), asked.codes)
+            stats["class_error"] = F.cross_entropy(self.classes(fake.features), asked.labels)
+            loss = weight * stats["class_error"]
+        if self.codes is not None:
+            assert asked.codes is not None
+            stats["code_error"] = code_distance(self.codes(fake.features), asked.codes)
             loss = loss + self.heads.code * stats["code_error"]
         return loss, stats
 

@@ -24,8 +24,9 @@ class Progressive(Adversarial):
 
     def __init__(self, config: TrainConfig, spec: GeneratorSpec, device: torch.device) -> None:
         super().__init__(config, spec, device)
-        if not isinstance(self.generator, ProgressiveGenerator) or not isinstance(self.discriminator, Growing):
+        if not isinstance(self.generator, ProgressiveGenerator):
             raise ConfigError(f"networks of family {config.family} cannot grow: --set family=progressive")
+        assert isinstance(self.discriminator, Growing)
         self.growing, self.judging = self.generator, self.discriminator
         self.growth = Growth.of(config.growth)
 

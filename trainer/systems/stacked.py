@@ -99,10 +99,9 @@ class Stacked:
         return {}
 
     def encoder_loss(self, batch: Batch) -> tuple[Tensor, Stats]:
-        """Tell the classes of real images apart."""
+        """Tell the classes of real images apart; where there are none, the encoder always rests."""
+        assert batch.labels is not None
         logits = self.encoder.classify(self.encoder(self._augmented(batch.images)))
-        if batch.labels is None:
-            return 0 * logits.sum(), {}
         accuracy = (logits.argmax(dim=1) == batch.labels).float().mean()
         return F.cross_entropy(logits, batch.labels), {"accuracy": accuracy}
 
@@ -162,9 +161,10 @@ class Stacked:
             features: Tensor = self.encoder(images)
         return features
 
-    def _noise(self, batch: Batch) -> list[Tensor]:
+    def _noise(self, batch: Batch) -> tuple[Tensor, Tensor]:
         z = torch.randn(len(batch.images), self.spec.latent_dim, device=batch.images.device)
-        return list(torch.split(z, self.whole.parts, dim=1))
+        above, below = torch.split(z, self.whole.parts, dim=1)
+        return above, below
 
     def _augmented(self, images: Tensor) -> Tensor:
         return augment(images, self.now.augment, self.now.augment_p)
@@ -173,12 +173,11 @@ class Stacked:
         self, judge: Judge, real: Tensor, fake: Tensor, reader: nn.Linear, noise: Tensor, labels: Tensor | None = None
     ) -> tuple[Tensor, Stats]:
         """The discriminator's side of one level (equation 3), and its reading of the noise (equation 6)."""
-        seen_real, seen_fake = judge.features(real), judge.features(fake)
-        logits = judge.score(seen_real, labels).float(), judge.score(seen_fake, labels).float()
-        ones, zeros = torch.ones_like(logits[0]), torch.zeros_like(logits[1])
-        loss = self.loss.discriminator(*logits, ones, zeros)
-        loss = loss + self.stack.entropy * code_distance(reader(seen_fake.float()), noise)
-        return loss, {"real": logits[0].mean(), "fake": logits[1].mean()}
+        seen = judge.features(real), judge.features(fake)
+        passed, failed = (judge.score(each, labels).float() for each in seen)
+        loss = self.loss.discriminator(passed, failed, torch.ones_like(passed), torch.zeros_like(failed))
+        loss = loss + self.stack.entropy * code_distance(reader(seen[1]), noise)
+        return loss, {"real": passed.mean(), "fake": failed.mean()}
 
     def _convince(
         self, judge: Judge, fake: Tensor, reader: nn.Linear, noise: Tensor, labels: Tensor | None = None
@@ -186,5 +185,5 @@ class Stacked:
         """The generator's side of one level."""
         seen = judge.features(fake)
         loss = self.loss.generator(judge.score(seen, labels).float(), None)
-        error = code_distance(reader(seen.float()), noise)
+        error = code_distance(reader(seen), noise)
         return loss + self.stack.entropy * error, {"noise_error": error}

@@ -34,7 +34,7 @@ class PathMean(nn.Module):
     @torch.no_grad()
     def forward(self, lengths: Tensor) -> Tensor:
         """Move towards the mean of ``lengths`` ``(n,)``, and give the new average."""
-        self.total.lerp_(lengths.float().mean(), MEAN_DECAY)
+        self.total.lerp_(lengths.mean(), MEAN_DECAY)
         self.weight.lerp_(torch.ones_like(self.weight), MEAN_DECAY)
         return self.total / self.weight
 
@@ -55,8 +55,8 @@ class Style(Adversarial):
             self.path_mean = PathMean().to(device)
             self.networks["path_mean"] = self.path_mean
             every = int(self.regularise.path_length_every)
-            optimiser = self.players[-1].optimiser
-            self.players.append(Player("path_length", optimiser, self.path_length_loss, every))
+            self.paths = Player("path_length", self.players[1].optimiser, self.path_length_loss, every)
+            self.players.append(self.paths)
 
     def begin(self, images_seen: int) -> int:
         """Move every setting that has a schedule, the generator's by the lazy correction."""
@@ -65,7 +65,7 @@ class Style(Adversarial):
             every = self.regularise.path_length_every
             share = every / (every + 1)
             betas = self.now.beta1**share, self.now.beta2**share
-            set_rates(self.players[-1].optimiser, self.now.learning_rate_g * share, *betas)
+            set_rates(self.paths.optimiser, self.now.learning_rate_g * share, *betas)
         return count
 
     def path_length_loss(self, batch: Batch) -> tuple[Tensor, Stats]:

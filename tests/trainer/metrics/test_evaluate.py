@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from core.contract import sample_inputs
 from core.errors import ConfigError, DataError
@@ -198,6 +200,47 @@ def test_classes_come_as_often_as_in_the_data(tmp_path: Path, extractor: Extract
     assert np.array_equal(maker(generator)(inputs), to_pixels(expected, spec.value_range).numpy())
     with pytest.raises(DataError, match="other classes"):
         inputs_like(pack, replace(SPEC, classes=("common", "rare")), range(4))
+
+
+def test_features_are_taken_a_few_at_a_time_and_kept_with_what_they_rest_on(tmp_path: Path) -> None:
+    pack = write_pack(tmp_path / "pack", blobs(70), None, PackInfo("discs", 16, 16, 4))
+    told: list[tuple[int, int]] = []
+    counts: list[int] = []
+
+    def counted(images: np.ndarray) -> torch.Tensor:
+        counts.append(len(images))
+        return thumbnails(images)
+
+    found = real_features(pack, Extractor("thumbnails", {"a": 1, "b": 2}, counted), lambda *done: told.append(done))
+    assert told == [(32, 70), (64, 70), (70, 70)]
+    assert torch.equal(found, thumbnails(pack.gather(chosen_reals(pack))))
+    (kept,) = (pack.path / "features").iterdir()
+    with safe_open(kept, "pt") as file:
+        assert json.loads(file.metadata()["facts"]) == [pack.info.fingerprint, "thumbnails", {"a": 1, "b": 2}, 10_000]
+    counts.clear()
+    assert torch.equal(real_features(pack, Extractor("thumbnails", {"b": 2, "a": 1}, counted)), found)
+    assert counts == []  # the same protocol in another order
+    for damage in (found[:-1], torch.full_like(found, torch.nan)):
+        save_file({"features": damage}, kept)
+        assert torch.equal(real_features(pack, Extractor("thumbnails", {"a": 1, "b": 2}, counted)), found)
+
+
+def test_no_more_than_ten_thousand_real_images_are_looked_at() -> None:
+    rows = chosen_reals(range(10_100))
+    assert len(rows) == len(set(rows.tolist())) == 10_000
+    assert rows.max() > 10_000  # of all of them
+
+
+def test_codes_are_those_of_training_and_repeat_no_latent(own_pack: Pack) -> None:
+    inputs = inputs_like(own_pack, replace(SPEC, codes=3), range(2000))
+    codes = inputs["codes"]
+    assert (codes.shape, codes.dtype) == ((2000, 3), np.float32)
+    assert codes.min(axis=0) == pytest.approx(-1, abs=0.01)
+    assert codes.max(axis=0) == pytest.approx(1, abs=0.01)
+    assert codes.mean(axis=0) == pytest.approx(0, abs=0.05)
+    assert np.square(codes).mean(axis=0) == pytest.approx(1 / 3, abs=0.03)  # uniform
+    assert np.abs(np.corrcoef(codes.T, inputs["z"].T) - np.eye(3 + SPEC.latent_dim)).max() < 0.1
+    assert np.array_equal(codes, inputs_like(own_pack, replace(SPEC, codes=3), range(2000))["codes"])
 
 
 def test_refuses_what_cannot_be_compared(own_pack: Pack, extractor: Extractor, tmp_path: Path) -> None:

@@ -9,8 +9,10 @@ from torch import Tensor
 from torchmetrics.image.fid import _compute_fid
 from torchmetrics.image.kid import poly_mmd
 
+from core.errors import DataError
 from trainer.metrics.frechet import frechet_between, frechet_distance
 from trainer.metrics.kid import kid, kid_over_subsets
+from trainer.metrics.memorisation import find_copies
 from trainer.metrics.precision_recall import distinct, neighbours, precision_recall
 
 
@@ -67,6 +69,23 @@ def test_kid_over_subsets_surrounds_the_whole_and_is_repeatable() -> None:
     assert (mean, deviation) != kid_over_subsets(fakes, reals, 100, 50, seed=1)
     assert mean == pytest.approx(kid(fakes, reals), abs=deviation)
     assert 0 < deviation < mean
+
+
+def test_kid_over_subsets_is_that_of_rows_drawn_in_turn() -> None:
+    fakes, reals, random = draw(20, 3, 0, mean=0.5), draw(25, 3, 1), np.random.RandomState(4)
+    found = []
+    for _ in range(3):
+        rows = random.permutation(20)[:7], random.permutation(25)[:7]
+        found.append(slow_kid(fakes.numpy()[rows[0]], reals.numpy()[rows[1]]))
+    assert kid_over_subsets(fakes, reals, 7, 3, seed=4) == pytest.approx((np.mean(found), np.std(found)), abs=1e-9)
+
+
+def test_frechet_is_computed_in_double_precision_whatever_comes() -> None:
+    fakes, reals = draw(30, 8, 0, mean=1000), draw(40, 8, 1, mean=1000)
+    assert frechet_distance(fakes, reals) == pytest.approx(frechet_distance(fakes.double(), reals.double()), rel=1e-12)
+    parts = fakes.mean(0), fakes.T.cov(), reals.mean(0), reals.T.cov()
+    expected = frechet_between(*(part.double() for part in parts))
+    assert frechet_between(*parts) == pytest.approx(expected, rel=1e-12)
 
 
 def test_frechet_of_known_gaussians() -> None:
@@ -140,6 +159,53 @@ def test_the_first_of_each_picture_is_distinct(monkeypatch: pytest.MonkeyPatch) 
     rounded = points[order] * (1 + 1e-7)  # another batch, another rounding
     assert distinct(rounded).tolist() == [0, 1, 3, 4, 6, 7, 10]
     assert distinct(torch.full((9, 5), 3.7)).tolist() == [0]
+
+
+def test_the_same_picture_is_nearer_than_a_thousandth_of_the_spread() -> None:
+    """Six features 10 from their mean, wherever that lies: 0.009 is the same, 0.0125 is not."""
+    points = torch.tensor([[10, 0], [-10, 0], [0, 10], [0, -10], [10, 0.009], [-10, 0.0125]]).double()
+    for offset in ([0.0, 0.0], [1000.0, -1000.0]):
+        assert distinct(points + torch.tensor(offset)).tolist() == [0, 1, 2, 3, 5]
+    points[4, 1] = 0.0105  # of numbers around a million a thousandth more is rounding
+    assert distinct(points - 1e6).tolist() == [0, 1, 2, 3, 5]
+    assert distinct(points).tolist() == [0, 1, 2, 3, 4, 5]
+
+
+def test_a_manifold_of_fewer_features_than_neighbours_takes_those_that_there_are() -> None:
+    support, points = torch.tensor([[0.0], [10.0]]), torch.tensor([[5.0], [-10.0], [20.0], [21.0], [-11.0]])
+    assert precision_recall(points, support)[0] == 3 / 5  # the ends of both balls belong to them
+    one = precision_recall(torch.tensor([[0.0], [1.0]]), torch.zeros(4, 1))[0]
+    assert isinstance(one, float)
+    assert one == 0.5
+
+
+def test_copies_among_numbers_worked_out_by_hand() -> None:
+    """Real images at 0, 1, 3, 7 … 127, and two twins, which count once: 1, 1, 2, 4 … 64 from their nearest others."""
+    reals = [127.0, 0, 3, 1, 3, 7, 63, 15, 31, 0]
+    fakes = [-2.0, -30, 63.5, 1, -8, 127 + 8, *range(-29, -13)]  # distances 2, 30, 0.5, 0, 8 twice, 29 … 14
+    found = find_copies(torch.tensor(fakes)[:, None], torch.tensor(reals)[:, None])
+    assert found.samples.tolist() == [3, 2, 0, 4, 5, *range(21, 10, -1)]
+    assert found.distances[:5, 0].tolist() == [0, 0.5, 2, 8, 8]
+    assert isinstance(found.reals, np.ndarray)
+    assert found.reals[0].tolist() == [3, 1, 2, 5]  # the first of each pair of twins
+    assert found.distances[0].tolist() == [0, 1, 2, 6]
+    assert found.percentiles[:5].tolist() == pytest.approx([0, 0, 37.5, 62.5, 62.5])  # 3 of 8 are as near as 2, 5 as 8
+    among = [1, 1, 2, 4, 8, 16, 32, 64]
+    assert found.between == {percent: np.percentile(among, percent) for percent in (1, 5, 25, 50)}
+    assert found.suspicious == 2 / 22
+    assert (
+        find_copies(torch.tensor([[2.0], [-1.0]]), torch.tensor([[0.0], [1.0]])).suspicious == 0
+    )  # as near, no nearer
+
+
+def test_few_real_images_have_few_neighbours() -> None:
+    found = find_copies(torch.tensor([[2.0], [7.0]]), torch.tensor([[0.0], [5.0], [0.0]]))
+    assert found.reals.tolist() == [[0, 1], [1, 0]]
+    assert found.distances.tolist() == [[2, 3], [2, 7]]
+    alike = find_copies(torch.full((200, 1), 9.0), torch.tensor([[0.0], [5.0]]))
+    assert alike.samples.tolist() == list(range(16))
+    with pytest.raises(DataError, match="at least two that differ"):
+        find_copies(torch.zeros(3, 1), torch.zeros(4, 1))
 
 
 def test_no_point_is_its_own_neighbour_in_any_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
