@@ -13,6 +13,8 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before the import: see core/__init__.py
+
 import numpy as np
 import onnxruntime
 import triton_python_backend_utils as pb_utils
