@@ -14,7 +14,7 @@ from pathlib import Path
 from core.errors import ServingError
 from serving import hidden
 from serving.tls import ClientTls, ServerTls
-from serving.triton import Triton, server_in_wheel
+from serving.triton import Triton
 from serving.workplace import Workplace, note_group
 
 HOST = "127.0.0.1"
@@ -120,7 +120,7 @@ def command(
     """
     line = [
         str(triton.program),
-        f"--model-repository={repository.resolve()}",
+        f"--model-repository={workplace.link('models', repository)}",
         "--model-control-mode=explicit",
         "--load-model=*",
         "--disable-auto-complete-config",
@@ -154,7 +154,7 @@ def environment(triton: Triton, workplace: Workplace) -> dict[str, str]:
     values = {name: value for name, value in os.environ.items() if name != SECRET_VARIABLE}
     if not triton.bundled:
         return values
-    libraries = [str(workplace.root / "lib"), str(server_in_wheel().parent.parent / "nvidia_pytriton.libs")]
+    libraries = [str(workplace.root / "lib"), str(workplace.root / "libs")]
     values["LD_LIBRARY_PATH"] = os.pathsep.join([*libraries, *filter(None, [values.get("LD_LIBRARY_PATH")])])
     # The stub ignores PYTHONPATH and PYTHONHOME: it takes the packages of the first python3 on PATH.
     values["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), values.get("PATH", os.defpath)])

@@ -1,7 +1,7 @@
 """One request over gRPC: connecting, asking without waiting, and tritonclient's errors as ours."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import Any
 
@@ -98,10 +98,10 @@ def infer_inputs(inputs: Mapping[str, NDArray[Any]]) -> list[InferInput]:
     return [tensor.set_data_from_numpy(inputs[name]) for name, tensor in tensors.items()]
 
 
-def translated(error: Exception, model: str = "") -> ServingError:
+def translated(error: Exception, model: str = "", in_our_words: Callable[[str], str] = str) -> ServingError:
     """One of our errors, a line long, for what tritonclient raised about ``model``."""
     status = str(error.status() or "") if isinstance(error, InferenceServerException) else ""
-    said = _first_line(error.message() if isinstance(error, InferenceServerException) else error)
+    said = in_our_words(_first_line(error.message() if isinstance(error, InferenceServerException) else error))
     if "maximum queue size" in said:
         return ServerOverloaded(f"the server has too many requests waiting for '{model}': ask again later")
     if "timeout expired" in said:

@@ -24,8 +24,8 @@ from serving.launching import HOST, free_ports
 from serving.prober import Prober
 from serving.processes import could_run
 from serving.repository import CONFIG, seal
-from serving.server import reason_in
 from serving.supervisor import Supervisor, serve
+from serving.words import reason_in
 from serving.workplace import SHARED_MEMORY
 from tests.serving.conftest import SPEC, make_bundle, publish
 
