@@ -32,6 +32,8 @@ LINGER = 5.0  # seconds for what a client still sends when it has its answer
 
 _ANSWER_SECONDS = 600.0  # the queue's own limit comes much earlier
 _READING = threading.Semaphore(2)  # bodies whose JSON is read at a time
+# In place of Triton's refusal, which names the key that nobody may have.
+_RESTRICTED = b'{"error": "this API is restricted: POST what a model is asked for to its .../infer"}'
 _INFER = re.compile(r"/v2/models/[^/?]+(/versions/[^/?]+)?/infer")
 _PRINTED = re.compile(r"[!-~]{1,2048}")
 _NUMBER = re.compile(r"[0-9]{1,18}")
@@ -153,7 +155,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Headers and body as they may be passed on."""
         if not _PRINTED.fullmatch(self.path):
             raise Refused(HTTPStatus.BAD_REQUEST, "that is no path of a Triton server")
-        body, infers = self._body(), bool(_INFER.fullmatch(self.path))
+        body, infers = self._body(), bool(_INFER.fullmatch(self.path.partition("?")[0]))
         headers = {name: value for name in _PASSED_ON if (value := self.headers.get(name)) is not None}
         headers |= self.server.keys if infers else {}
         if self.command == "GET" or not body:
@@ -187,7 +189,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._inner.request(self.command, self.path, body, headers)
             answer = self._inner.getresponse()
             kept = {name: value for name in ("Content-Type", _JSON_LENGTH) if (value := answer.headers.get(name))}
-            return answer.status, kept, answer.read()
+            body = answer.read()
+            names_key = answer.status == HTTPStatus.FORBIDDEN and GATE.encode() in body
+            return answer.status, kept, _RESTRICTED if names_key else body
         except (OSError, http.client.HTTPException):
             why = "the server is stopping, restarting or gone: ask again later"
             raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, why) from None

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from core.errors import ServingError
 from serving import hidden
@@ -163,21 +164,28 @@ def environment(triton: Triton, workplace: Workplace) -> dict[str, str]:
 
 def launch(
     triton: Triton, repository: Path, ports: Ports, access: Access, engine: str, workplace: Workplace
-) -> "subprocess.Popen[bytes]":
-    """Start the server in a process group of its own, which is ended when we are."""
+) -> tuple["subprocess.Popen[bytes]", bool]:
+    """Start the server in a process group of its own, which is ended when we are; whether its keys are hidden too.
+
+    Where they cannot be, whoever lists the processes of this machine sees them.
+    """
+    line, closed = command(triton, repository, ports, access, engine, workplace)
     with workplace.log.open("wb") as log:
-        process = hidden.start(
-            *command(triton, repository, ports, access, engine, workplace),
-            env=environment(triton, workplace),
-            cwd=workplace.root,  # the stub imports from its current directory first
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            pass_fds=(workplace.lock,),
-        )
+        how: dict[str, Any] = {
+            "env": environment(triton, workplace),
+            "cwd": workplace.root,  # the stub imports from its current directory first
+            "stdin": subprocess.DEVNULL,
+            "stdout": log,
+            "stderr": subprocess.STDOUT,
+            "start_new_session": True,
+            "pass_fds": (workplace.lock,),
+        }
+        try:
+            process, hides = hidden.start(line, closed, **how), True
+        except hidden.Seen:
+            process, hides = subprocess.Popen([*line, *closed], **how), False  # noqa: S603 (a list, no shell)
     note_group(workplace, process.pid)
-    return process
+    return process, hides
 
 
 def check_ports(ports: Ports, address: str = HOST) -> None:

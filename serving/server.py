@@ -45,7 +45,7 @@ class Server:
     ) -> None:
         self._repository, self._ports, self._access, self._workplace = repository, ports, access, workplace
         self._log = Log(workplace.log, repository, workplace.link("models", repository))
-        self._process = launch(triton, repository, ports, access, engine, workplace)
+        self._process, self.keys_are_hidden = launch(triton, repository, ports, access, engine, workplace)
         self.address = f"{access.connect_to}:{ports.grpc}"
         self.client = connect(self.address, access.trust)
         self.stubs: dict[psutil.Process, tuple[str, str]] = {}

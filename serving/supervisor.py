@@ -34,9 +34,9 @@ _GRACE = EXIT_TIMEOUT + 5.0  # seconds from asking the server to end to killing 
 class Event:
     """Something a person who watches would want to know.
 
-    ``kind`` is ``starting``, ``ready`` (``models`` are served at ``ports`` of ``host``), ``loaded`` (a new version),
-    ``refused`` (a new version that is bad), ``gone`` (from the repository), ``lost`` (``message`` says why; it is
-    started again) or ``stopped``.
+    ``kind`` is ``starting``, ``warning`` (it goes on), ``ready`` (``models`` are served at ``ports`` of ``host``),
+    ``loaded`` (a new version), ``refused`` (a new version that is bad), ``gone`` (from the repository), ``lost``
+    (``message`` says why; it is started again) or ``stopped``.
     """
 
     kind: str
@@ -169,6 +169,8 @@ class Supervisor:
         ports = replace(self.ports, http=another_port(self.ports)) if triton.bundled else self.ports
         with _one_kind_of_error():
             self.server = server = Server(triton, self.repository, ports, self.access, self.engine, workplace)
+        if not server.keys_are_hidden:
+            self._tell("warning", "nothing may be traced here, so whoever lists the processes sees the server's keys")
         try:
             with _one_kind_of_error():
                 right = server.wait_until_right(self._start_seconds, self._stopping)

@@ -371,6 +371,24 @@ def test_http_behind_the_gateway_runs_nothing_without_its_key(attacker, served):
         assert behind.post("/v2/health/ready", b"", method="GET")[0] == "200"
 
 
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/v2/models/tiny/generate", "403"),
+        ("/v2/models/tiny/generate_stream", "403"),
+        ("/v2/models/tiny/generate?a=b", "403"),
+        ("/v2/models/tiny_png/infer?", "200"),
+        ("/v2/models/tiny_png/infer?a=b&c", "200"),
+        ("/v2/models/tiny_png/versions/1/infer?a", "200"),
+        ("/v2/models/tiny_png/%69nfer", "404"),
+    ],
+)
+def test_nobody_hears_of_the_key_that_nobody_has(attacker, served, path, status):
+    for headers in ((), ("gate-key: x",)):
+        found, body = attacker.post(path, RIGHT, *headers)
+        assert (found, b"gate" in body) == (status, False)
+
+
 CLOSED = {
     "ModelStatistics": ("GET", "/v2/models/stats"),
     "RepositoryIndex": ("POST", "/v2/repository/index"),
