@@ -29,6 +29,15 @@ def could_run(process: psutil.Process) -> bool:
     return False
 
 
+def processor_seconds(process: psutil.Process) -> float:
+    """Processor time that the process has used, in seconds; 0 if it is gone."""
+    try:
+        times = process.cpu_times()
+    except psutil.Error:
+        return 0.0
+    return float(times.user + times.system)
+
+
 def name_of(process: psutil.Process) -> str:
     """The name of a process; empty if it is gone."""
     try:

@@ -18,11 +18,13 @@ from core.errors import ServerOverloaded, ServingError
 from serving.config import ENSEMBLE, from_message
 from serving.golden import Reference, Watched
 from serving.launching import Access, Ports, launch
-from serving.processes import DEAD, could_run, kill_group, listening, name_of, state_of, wait_for
+from serving.processes import DEAD, could_run, kill_group, listening, name_of, processor_seconds, state_of, wait_for
 from serving.triton import Triton
 from serving.wire import CONTROL_SECONDS, connect, translated
 from serving.words import Log
 from serving.workplace import Workplace, clean_shared_memory, note_group
+
+Finished = Mapping[tuple[str, str], int]  # runs, by model and version
 
 _STUB = "triton_python_backend_stub"
 _FROM_OUTSIDE = (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT)  # no line of the log is the reason of these
@@ -43,6 +45,7 @@ class Server:
     def __init__(
         self, triton: Triton, repository: Path, ports: Ports, access: Access, engine: str, workplace: Workplace
     ) -> None:
+        self.bundled = triton.bundled
         self._repository, self._ports, self._access, self._workplace = repository, ports, access, workplace
         self._log = Log(workplace.log, repository, workplace.link("models", repository))
         self._process, self.keys_are_hidden = launch(triton, repository, ports, access, engine, workplace)
@@ -138,25 +141,19 @@ class Server:
         alive = Counter(model for stub, model in self.stubs.items() if states.get(stub) not in DEAD)
         return any(alive[model] < count for model, count in self._needed.items())
 
-    def processor_seconds(self) -> float:
-        """Processor time that the server and its stubs have used, in seconds."""
-        total = 0.0
-        for process in self._processes():
-            try:
-                times = process.cpu_times()
-            except psutil.Error:
-                continue
-            total += times.user + times.system
-        return total
+    def processor_seconds(self, model: Watched) -> float:
+        """Processor time that the model's stubs have used, in seconds, or all of the server where it has none."""
+        return sum(map(processor_seconds, self._stubs_of(model) or self._processes()))
 
-    def could_run(self) -> bool:
-        """Whether a thread of the server or its stubs runs, or waits for nothing but a processor."""
-        return any(could_run(process) for process in self._processes())
+    def could_run(self, model: Watched) -> bool:
+        """Whether a thread of the server or the model's stubs runs, or waits for nothing but a processor."""
+        stubs = self._stubs_of(model) or list(self.stubs)
+        return any(could_run(process) for process in [*self._itself(), *stubs])
 
-    def ask_answered(self) -> "Future[int]":
-        """Ask how many runs of all models the server has finished; -1 if it does not even say that. Never waits."""
-        finished: Future[int] = Future()
-        threading.Thread(target=lambda: finished.set_result(self._answered()), daemon=True).start()
+    def ask_finished(self) -> "Future[Finished]":
+        """Ask how many runs of each model the server has finished; of none if it does not even say. Never waits."""
+        finished: Future[Finished] = Future()
+        threading.Thread(target=lambda: finished.set_result(self._finished()), daemon=True).start()
         return finished
 
     def end(self, grace: float) -> None:
@@ -184,12 +181,12 @@ class Server:
                 limit = min(limit, time.monotonic() + _ANSWER_SECONDS)
             time.sleep(0.02)
 
-    def _answered(self) -> int:
+    def _finished(self) -> Finished:
         try:
             answer = self.client.get_inference_statistics(headers=self._access.headers, client_timeout=CONTROL_SECONDS)
         except Exception:  # what gRPC raises when the client is closed meanwhile is not for anyone to see
-            return -1
-        return sum(model.execution_count for model in answer.model_stats)
+            return {}
+        return {(model.name, model.version): model.execution_count for model in answer.model_stats}
 
     def _check_golden(self, model: Watched, stopping: threading.Event) -> bool:
         """Ask for every golden image; False if ``stopping`` came first. Raises ServingError unless all are right."""
@@ -241,10 +238,16 @@ class Server:
 
     def _processes(self) -> list[psutil.Process]:
         """The server and its stubs; the server only while it is there."""
+        return [*self._itself(), *self.stubs]
+
+    def _itself(self) -> list[psutil.Process]:
         try:
-            return [psutil.Process(self.pid), *self.stubs]
+            return [psutil.Process(self.pid)]
         except psutil.NoSuchProcess:
-            return list(self.stubs)
+            return []
+
+    def _stubs_of(self, model: Watched) -> list[psutil.Process]:
+        return [stub for stub, served in self.stubs.items() if served == (model.name, model.version)]
 
     def _children(self) -> list[psutil.Process]:
         try:

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import ServingError
+from serving.shared_memory import PLACE as SHARED_MEMORY
 from serving.triton import LIBPYTHON, Triton, find_libpython, find_stub, server_in_wheel
 
-SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 (where Linux keeps it; Triton's Python backend uses nothing else)
 _PREFIX = "ganfoundry-"
 _PLACES = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 (instead of a TMPDIR in which no server can work)
 _PLAIN = re.compile(r"[A-Za-z0-9/._-]+")  # what no shell takes for anything else
