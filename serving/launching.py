@@ -155,6 +155,7 @@ def environment(triton: Triton, workplace: Workplace) -> dict[str, str]:
     values = {name: value for name, value in os.environ.items() if name != SECRET_VARIABLE}
     if not triton.bundled:
         return values
+    values["GANFOUNDRY_WORK"] = str(workplace.root)
     libraries = [str(workplace.root / "lib"), str(workplace.root / "libs")]
     values["LD_LIBRARY_PATH"] = os.pathsep.join([*libraries, *filter(None, [values.get("LD_LIBRARY_PATH")])])
     # The stub ignores PYTHONPATH and PYTHONHOME: it takes the packages of the first python3 on PATH.

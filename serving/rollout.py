@@ -5,7 +5,6 @@ at work with it, so no request fails, unless two more were published within the 
 repository no longer has is served until the server is started anew.
 """
 
-import fcntl
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -18,7 +17,7 @@ from pathlib import Path
 from core.errors import GanfoundryError, ServerBusy
 from serving.config import WHOLE, ModelConfig
 from serving.publishing import withdraw
-from serving.repository import CONFIG, Model, check_model, glance_at, list_models, locked
+from serving.repository import CONFIG, Model, check_model, glance_at, list_models, undisturbed
 from serving.server import Server
 from serving.shared_memory import check_shared_memory
 
@@ -105,7 +104,7 @@ class Rollout:
                     self._server.settle()
 
     def _load_next(self) -> None:
-        with locked(self._repository, fcntl.LOCK_SH | fcntl.LOCK_NB):
+        with undisturbed(self._repository):
             change = self._next_change(see(self._repository))
             error = self._load(change) if change else None
         if change and error:
