@@ -132,7 +132,8 @@ def command(
         "--metrics-config=summary_quantiles=0.5:0.01,0.99:0.001",  # each with the error it may make
     ]
     for service in ("grpc", "http", "metrics"):
-        line += [f"--{service}-address={access.address}", f"--{service}-port={getattr(ports, service)}"]
+        address, port = _as_told(service, access.address), getattr(ports, service)
+        line += [f"--{service}-address={address}", f"--{service}-port={port}"]
     if engine:
         line.append(f"--model-config-name={engine}")
     if triton.bundled:
@@ -194,19 +195,28 @@ def check_ports(ports: Ports, address: str = HOST) -> None:
     numbers = {"grpc": ports.grpc, "http": ports.http, "metrics": ports.metrics}
     if len(set(numbers.values())) < len(numbers):
         raise ServingError("the gRPC, HTTP and metrics ports must be three different ones")
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
     for service, number in numbers.items():
         if not 1 <= number <= 65535:
             raise ServingError(f"{number} is not a port: give --{service}-port a number from 1 to 65535")
-        with socket.socket(family) as attempt:
-            attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
+        try:
+            with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as attempt:
+                attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 attempt.bind((address, number))
-            except OSError as error:
-                reason = "is taken" if error.errno == errno.EADDRINUSE else f"cannot be used ({error})"
-                raise ServingError(
-                    f"port {number} {reason}: choose another with --{service}-port, or stop what listens there"
-                ) from None
+        except OSError as error:
+            raise ServingError(_why_not_bound(error, service, address, number)) from None
+
+
+def _why_not_bound(error: OSError, service: str, address: str, number: int) -> str:
+    match error.errno:
+        case errno.EADDRINUSE:
+            return f"port {number} is taken: choose another with --{service}-port, or stop what listens there"
+        case errno.EADDRNOTAVAIL | errno.EAFNOSUPPORT:
+            return f"{address} is no address of this machine: give --address one that is, or leave it out"
+        case errno.EACCES:
+            return f"port {number} is for the administrator alone: choose one above 1023 with --{service}-port"
+        case errno.EMFILE:
+            return "this process may open no more files: raise 'ulimit -n'"
+    return f"port {number} cannot be used ({error.strerror}): choose another with --{service}-port"
 
 
 def free_ports() -> Ports:
@@ -226,6 +236,13 @@ def another_port(ports: Ports) -> int:
     while (number := free_ports().http) in (ports.grpc, ports.http, ports.metrics):
         pass
     return number
+
+
+def _as_told(service: str, address: str) -> str:
+    """An address as Triton's servers want it: gRPC an IPv6 one in brackets, libevhtp with what it is before it."""
+    if ":" not in address:
+        return address
+    return _bracketed(address) if service == "grpc" else f"ipv6:{address}"
 
 
 def _encrypted(tls: ServerTls) -> list[str]:

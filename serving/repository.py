@@ -35,6 +35,7 @@ LOCK = ".ganfoundry.lock"  # a file that nobody but us locks, open for writing, 
 BESIDE = (*PARTS, *THIN)  # which parts of a generator are models beside it
 _NEEDED = (*PARTS, "latents", "encoder")  # those that appear before the whole
 _REFUSED = re.compile(r"\.([0-9]+)\.refused")
+_OF_FILE_SYSTEMS = ("lost+found", ".snapshot", ".zfs")  # where one is mounted
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,127}")
 
 
@@ -55,8 +56,13 @@ def check_servable(repository: Path) -> None:
     if any(unfinished(repository)):
         with alone(repository):
             delete(unfinished(repository))
-    for path in repository.glob(".*"):
-        if path.is_dir():
+    for path in repository.glob("*") if repository.is_dir() else ():
+        if path.name in _OF_FILE_SYSTEMS:
+            raise RepositoryError(
+                f"{path} is the file system's own, and Triton would take it for a model: give --repository a folder "
+                f"inside {repository}, and publish there"
+            )
+        if path.is_dir() and not _NAME.fullmatch(path.name):
             raise RepositoryError(f"{path} is a folder Triton would take for a model: move it out of {repository}")
     models = list_models(repository)
     if not models:

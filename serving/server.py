@@ -212,7 +212,7 @@ class Server:
         if status is None:
             return None
         why = self._log.reason(self._got_over)
-        if not self.models and why.startswith(("the model", "port")):
+        if not self.models and why.startswith(("the model", "port", "the server may not")):
             return why  # which a server that was ready has got over
         how = f"by signal {signal.Signals(-status).name}" if status < 0 else f"with status {status}"
         return _because(f"tritonserver ended {how}", "" if status in _FROM_OUTSIDE else why)

@@ -21,6 +21,7 @@ from serving.events import Event as Event
 from serving.gateway import Gateway
 from serving.launching import EXIT_TIMEOUT, Access, Ports, another_port, check_ports
 from serving.prober import Prober
+from serving.processes import raise_file_limit
 from serving.repository import check_servable, list_models
 from serving.rollout import Rollout, Seen, see
 from serving.server import Server
@@ -90,6 +91,7 @@ class Supervisor:
         """Serve until ``stop``. Raises ServingError when a first start fails, or ``most_starts`` in a row."""
         triton = find_triton(self._program)
         self.access.check(triton)
+        raise_file_limit()
         self._check()
         clean_leftovers()
         workplace = make_workplace(triton)

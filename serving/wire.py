@@ -10,13 +10,13 @@ from tritonclient.grpc import InferenceServerClient, InferInput, InferRequestedO
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
 from core.errors import ModelNotFound, RequestRefused, ServerBusy, ServerOverloaded, ServerUnavailable, ServingError
+from serving.proxies import asked_by_grpc, is_loopback
 from serving.source import OUTPUT as OUTPUT
 from serving.source import Answer as Answer
 from serving.tls import ClientTls
 
 CONTROL_SECONDS = 10.0  # for questions that no model has to work for
 _ADDRESS = re.compile(r"(?P<host>[\w.-]+|\[[0-9a-fA-F:.%\w]+\]):(?P<port>[0-9]{1,5})")
-_LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
 
 def connect(url: str, tls: ClientTls | None = None) -> Any:
@@ -50,9 +50,17 @@ def channel_options(url: str) -> list[tuple[str, int | str]]:
         # Else clients of one process share their connection, and the pauses after it was refused to one of them.
         ("grpc.use_local_subchannel_pool", 1),
     ]
-    if address["host"] in _LOOPBACK:
+    if is_loopback(address["host"]):
         options.append(("grpc.enable_http_proxy", 0))
     return options
+
+
+def at(url: str, error: ServerUnavailable) -> str:
+    """``error`` with the address it is of, and the proxy that was asked for it, which may be the reason."""
+    proxy = asked_by_grpc(url)
+    return f"{url}: {error}" + (
+        f" (it was asked through {proxy}: set no_grpc_proxy to go there directly)" if proxy else ""
+    )
 
 
 def ask(

@@ -49,6 +49,8 @@ class Log:
 
 def reason_in(log: str) -> str:
     """The line of a Triton log that says why it failed; empty if none is about an error."""
+    if "Too many open files" in log:  # Triton then says that a port is taken
+        return "the server may not open as many files as it needs: raise 'ulimit -n'"
     if found := re.search(r"'?([\w.\[\]]+:(\d+))'? already in use", log):
         return f"port {found[2]} is taken: choose another, or stop what listens there"
     if found := re.search(r"failed to load '(\S+)' version (\d+): (.+)", log):

@@ -55,7 +55,7 @@ def make_workplace(triton: Triton) -> Workplace:
 
     Raises ServingError where there is no place for one.
     """
-    root = Path(tempfile.mkdtemp(prefix="ganfoundry-triton-", dir=_place()))
+    root = Path(tempfile.mkdtemp(prefix="ganfoundry-triton-", dir=find_place()))
     try:
         if triton.bundled:
             _assemble(root)
@@ -77,7 +77,7 @@ def fault_of_place(folder: Path) -> str:
     return ""
 
 
-def _place() -> Path:
+def find_place() -> Path:
     """Where temporary files go, or another such place if a server cannot work there."""
     places = dict.fromkeys(map(Path, (tempfile.gettempdir(), *_PLACES)))
     faults = {place: fault_of_place(place) for place in places}
