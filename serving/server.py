@@ -54,7 +54,8 @@ class Server:
         self.stubs: dict[psutil.Process, tuple[str, str]] = {}
         self.models: list[Watched] = []
         self._stopped: set[psutil.Process] = set()
-        self._zombies: dict[psutil.Process, float] = {}  # children that died, and when that was seen first
+        self._zombies: set[psutil.Process] = set()  # children that were dead when that was looked at last
+        self._looked = 0.0
         self._needed: dict[tuple[str, str], int] = {}  # stubs that must live, by model and version
         self._got_over = 0  # bytes of the log: what it says of a model that was refused explains no later end
         self.changing = False
@@ -132,10 +133,11 @@ class Server:
 
     def _stillborn(self) -> bool:
         """Whether a child died, and the server, which would wait for its first word for minutes, did not notice."""
-        now = time.monotonic()
-        dead = {child: self._zombies.get(child, now) for child in self._children() if state_of(child) in DEAD}
-        self._zombies = dead
-        return any(now - since > _ZOMBIE_SECONDS for since in dead.values())
+        if time.monotonic() - self._looked < _ZOMBIE_SECONDS:
+            return False
+        dead = {child for child in self._children() if state_of(child) in DEAD}
+        still, self._zombies, self._looked = dead & self._zombies, dead, time.monotonic()
+        return bool(still)
 
     def _too_few(self, states: Mapping[psutil.Process, str]) -> bool:
         alive = Counter(model for stub, model in self.stubs.items() if states.get(stub) not in DEAD)
