@@ -167,6 +167,18 @@ def test_several_requests_go_over_one_connection(address):
         assert answers[0].status == 200
 
 
+def test_no_part_of_an_answer_waits_for_the_one_before_to_be_acknowledged(address, monkeypatch):
+    made, found = connections.Connection.on_response_complete, []
+
+    def looked_at(self):
+        found.append(self.transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        made(self)
+
+    monkeypatch.setattr(connections.Connection, "on_response_complete", looked_at)
+    assert asked(address)[0] == 200
+    assert found == [1]
+
+
 def test_a_head_is_a_get_without_its_body(address):
     status, headers, body = asked(address, HEALTH.replace(b"GET", b"HEAD"))
     _, whole, text = asked(address)
