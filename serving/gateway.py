@@ -33,6 +33,7 @@ BODY_SECONDS = 60.0  # for the whole of a body
 LINGER = 5.0  # seconds for what a client still sends when it is already refused
 
 _ANSWER_SECONDS = 600.0  # the queue's own limit comes much earlier
+_STOP_SECONDS = 5.0  # no longer than that does the server wait for what stands before it
 _HEALTH_SECONDS = 10.0
 _INFER = re.compile(r"/v2/models/[^/?]+(/versions/[^/?]+)?/infer")
 _PRINTED = re.compile(r"/[!-~]{0,2047}")
@@ -71,7 +72,7 @@ class Gateway:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._server.should_exit = True
-        self._thread.join()
+        self._thread.join(_STOP_SECONDS)
         self._socket.close()
         self._door.close()
 
