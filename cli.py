@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from serving.client import Sampler
     from serving.local import Graphs
     from serving.publishing import Published
-    from serving.supervisor import Event
     from serving.tls import ClientTls
     from trainer.data.pack import Pack
     from trainer.metrics.evaluate import Evaluation
@@ -612,9 +611,13 @@ def serve(
             help="The key to loading, statistics and shared memory, else GANFOUNDRY_ADMIN_SECRET, else nobody knows it."
         ),
     ] = None,
+    log_format: Annotated[
+        Literal["text", "json"], typer.Option(help="What is said of the server: lines to read, or an object a line.")
+    ] = "text",
 ) -> None:
     """Serve every published model with Triton until Ctrl-C: what dies is restarted, what is published is loaded."""
     need_linux("serve")
+    from serving.events import EventLog
     from serving.launching import Access, Ports, read_secret
     from serving.supervisor import serve as run
     from serving.tls import ServerTls
@@ -625,7 +628,8 @@ def serve(
     secret = read_secret(admin_secret_file)
     access = Access(address, tls, secret) if secret else Access(address, tls)
     ports = Ports(grpc_port, http_port, metrics_port)
-    run(repository, ports, tritonserver, _print_event, access=access, engine=engine or "")
+    with EventLog(sys.stdout, log_format) as log:
+        run(repository, ports, tritonserver, log, access=access, engine=engine or "")
 
 
 @app.command()
@@ -992,6 +996,7 @@ def demo(
 
 
 def _serve_demo(bundle: Path, out: Path) -> None:
+    from serving.events import EventLog
     from serving.launching import free_ports
     from serving.supervisor import Supervisor
 
@@ -999,7 +1004,7 @@ def _serve_demo(bundle: Path, out: Path) -> None:
     _step("4 of 6: publish")
     publish(bundle, "openmoji", repository)
     _step("5 of 6: serve")
-    with Supervisor(repository, free_ports(), on_event=_print_event) as server:
+    with EventLog(sys.stdout) as log, Supervisor(repository, free_ports(), on_event=log) as server:
         _step("6 of 6: sample over gRPC")
         sample("openmoji", out / "images", "0-63", out / "sheet.png", overwrite=True, url=server.url)
 
@@ -1048,15 +1053,6 @@ def _print_published(published: "Published") -> None:
     _say(f"published {published.name} version {published.version}: {published.path}")
     if published.beside:
         _say(f"beside it: {', '.join(published.beside)}")
-
-
-def _print_event(event: "Event") -> None:
-    _say(f"{event.kind}: {event.message}")
-    if event.kind == "ready":
-        _say(f"  models   {', '.join(event.models)}")
-        _say(f"  gRPC     {event.host}:{event.ports.grpc}")
-        _say(f"  HTTP     http://{event.host}:{event.ports.http}/v2/health/ready")
-        _say(f"  metrics  http://{event.host}:{event.ports.metrics}/metrics")
 
 
 def _export_foreign(paths: list[Path], out: Path, options: dict[str, Any], how: dict[str, Any]) -> "Manifest":

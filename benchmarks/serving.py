@@ -21,6 +21,9 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+import core  # noqa: F401 (first of all: it keeps libraries from telling others)
+
+# isort: split
 import numpy as np
 import onnxruntime
 

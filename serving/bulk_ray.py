@@ -1,6 +1,5 @@
 """Bulk sampling with a Ray task for each shard. Ray is imported here only, and only when it is asked for."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -69,7 +68,6 @@ def _make_shard(order: BulkOrder, url: str, tls: ClientTls | None, shard: int, o
 
 
 def _ray() -> Any:
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would report home otherwise
     try:
         import ray
     except ModuleNotFoundError:

@@ -24,7 +24,17 @@ def checks() -> list[Check]:
         _numpy(),
         package("tritonclient", "serve"),
         _onnxruntime(),
+        *_machine(),
     ]
+
+
+def _machine() -> list[Check]:
+    """What else a server needs of this machine; nothing where the packages that know are missing, as is said above."""
+    try:
+        from serving import machine
+    except ImportError:
+        return []
+    return machine.checks()
 
 
 def _triton() -> Check:

@@ -5,57 +5,64 @@ memory; it has no limits to set. So it listens on a port of its own, runs models
 that nobody else has, and what comes in is read here, held against limits, and written anew.
 """
 
+import asyncio
 import http.client
-import json
-import math
 import re
 import socket
-import socketserver
-import sys
 import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from queue import Empty, LifoQueue
 from types import TracebackType
-from typing import Any, Self
+from typing import Self, TypeVar
+
+import uvicorn
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.types import Receive, Scope, Send
 
 from core.errors import ServingError
+from serving.connections import MOST_HEAD, PATIENCE, Connection
 from serving.launching import GATE, Access
+from serving.screening import JSON_LENGTH, MOST_BYTES, NUMBER, Refused, rewritten
 
-MOST_BYTES = 16 << 20  # of a body
-MOST_JSON = 4 << 20  # of JSON in it, which takes twenty times as much memory once it is read
-MOST_SIDES = 8  # of a shape
-MOST_CLIENTS = 64  # connected at a time
-PATIENCE = 30.0  # seconds without a byte from a client
-LINGER = 5.0  # seconds for what a client still sends when it has its answer
+MOST_CLIENTS = 64  # bodies, and requests to models, at a time
+BODY_SECONDS = 60.0  # for the whole of a body
+LINGER = 5.0  # seconds for what a client still sends when it is already refused
 
 _ANSWER_SECONDS = 600.0  # the queue's own limit comes much earlier
-_READING = threading.Semaphore(2)  # bodies whose JSON is read at a time
+_STOP_SECONDS = 5.0  # no longer than that does the server wait for what stands before it
+_HEALTH_SECONDS = 10.0
 _INFER = re.compile(r"/v2/models/[^/?]+(/versions/[^/?]+)?/infer")
-_PRINTED = re.compile(r"[!-~]{1,2048}")
-_NUMBER = re.compile(r"[0-9]{1,18}")
-_JSON_LENGTH = "Inference-Header-Content-Length"
+_PRINTED = re.compile(r"/[!-~]{0,2047}")
 _PASSED_ON = ("admin-key",)
+_METHODS = {"GET": "GET", "HEAD": "GET", "POST": "POST"}
+# In place of Triton's refusal, which names the key that nobody may have.
+_RESTRICTED = b'{"error": "this API is restricted: POST what a model is asked for to its .../infer"}'
 
-
-class Refused(Exception):
-    """A request that is not passed on."""
-
-    def __init__(self, status: HTTPStatus, why: str) -> None:
-        super().__init__(why)
-        self.status = status
+Answer = tuple[int, dict[str, str], bytes]
+T = TypeVar("T")
 
 
 class Gateway:
     """Passes on to the HTTP port ``inner`` of a Triton what comes to ``port``, within the block."""
 
     def __init__(self, access: Access, port: int, inner: int) -> None:
+        family = socket.AF_INET6 if ":" in access.address else socket.AF_INET
         try:
-            self._listener = _Listener(access, port, inner)
+            self._socket = socket.create_server((access.address, port), family=family, backlog=MOST_CLIENTS)
         except OSError as error:
             raise ServingError(f"port {port} cannot be used ({error.strerror}): choose another --http-port") from None
-        self._thread = threading.Thread(target=self._listener.serve_forever, args=(0.1,), name="gateway")
+        self._door = Door(Inner(access.connect_to.strip("[]"), inner), {} if access.tls else {GATE: access.gate})
+        how = uvicorn.Config(
+            self._door, http=Connection, ws="none", loop="asyncio", lifespan="off", interface="asgi3", log_config=None,
+            log_level="critical", access_log=False, proxy_headers=False, server_header=False, date_header=False,
+            h11_max_incomplete_event_size=MOST_HEAD, timeout_keep_alive=int(PATIENCE), timeout_graceful_shutdown=1,
+        )  # fmt: skip
+        self._server = uvicorn.Server(how)
+        self._thread = threading.Thread(target=self._server.run, args=([self._socket],), name="gateway", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -64,178 +71,165 @@ class Gateway:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._listener.shutdown()
-        self._listener.server_close()
-        self._thread.join()
+        self._server.should_exit = True
+        self._thread.join(_STOP_SECONDS)
+        self._socket.close()
+        self._door.close()
 
 
-class _Listener(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = MOST_CLIENTS
+class Inner:
+    """Triton's own HTTP, asked over connections that are kept. ``ask`` blocks."""
 
-    def __init__(self, access: Access, port: int, inner: int) -> None:
-        self.address_family = socket.AF_INET6 if ":" in access.address else socket.AF_INET
-        self.inner = (access.connect_to.strip("[]"), inner)
-        self.keys = {} if access.tls else {GATE: access.gate}
-        self._places = threading.Semaphore(MOST_CLIENTS)
-        super().__init__((access.address, port), _Handler)
+    def __init__(self, host: str, port: int) -> None:
+        self._address = (host, port)
+        self._idle: LifoQueue[http.client.HTTPConnection] = LifoQueue()
+        self._closed = False
 
-    def server_bind(self) -> None:
-        socketserver.TCPServer.server_bind(self)  # and no question to a name server
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        if self._places.acquire(blocking=False):
-            super().process_request(request, client_address)
-        else:
-            self.shutdown_request(request)
-
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
+    def ask(self, method: str, path: str, headers: dict[str, str], body: bytes, seconds: float) -> Answer:
+        """Its answer. Raises Refused where there is none."""
+        connection = self._connection(seconds)
         try:
-            super().process_request_thread(request, client_address)
-        finally:
-            self._places.release()
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        if not isinstance(sys.exception(), OSError):  # which is a client that went away
-            super().handle_error(request, client_address)
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version, server_version, sys_version = "HTTP/1.1", "Ganfoundry", ""
-    timeout, wbufsize = PATIENCE, -1  # an answer is sent in one piece
-    server: _Listener
-
-    def setup(self) -> None:
-        super().setup()
-        self._inner = http.client.HTTPConnection(*self.server.inner, timeout=_ANSWER_SECONDS)
-
-    def finish(self) -> None:
-        self._inner.close()
-        super().finish()
-
-    def do_GET(self) -> None:
-        self._answer()
-
-    def do_POST(self) -> None:
-        self._answer()
-
-    def handle_expect_100(self) -> bool:
-        """Wait until it is known that the body is not too large."""
-        return True
-
-    def log_message(self, *_: Any) -> None:
-        """Triton keeps the log."""
-
-    def _answer(self) -> None:
-        try:
-            status, headers, body = self._ask(*self._request())
-        except Refused as refused:
-            self.close_connection = True  # nobody knows where the next request begins
-            body = json.dumps({"error": str(refused)}).encode()
-            status, headers = refused.status, {"Connection": "close"}
-        self.send_response(status)
-        for name, value in {"Content-Type": "application/json", **headers, "Content-Length": str(len(body))}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)
-        self.wfile.flush()
-        if self.close_connection:
-            self._linger()
-
-    def _linger(self) -> None:
-        """Take what is still being sent, for a while: who is cut off in the middle of it never sees the answer."""
-        self.connection.shutdown(socket.SHUT_WR)
-        until = time.monotonic() + LINGER
-        while time.monotonic() < until and self.rfile.read1(1 << 20):
-            pass
-
-    def _request(self) -> tuple[dict[str, str], bytes]:
-        """Headers and body as they may be passed on."""
-        if not _PRINTED.fullmatch(self.path):
-            raise Refused(HTTPStatus.BAD_REQUEST, "that is no path of a Triton server")
-        body, infers = self._body(), bool(_INFER.fullmatch(self.path))
-        headers = {name: value for name in _PASSED_ON if (value := self.headers.get(name)) is not None}
-        headers |= self.server.keys if infers else {}
-        if self.command == "GET" or not body:
-            return headers, b""
-        with _READING:
-            body, json_length = rewritten(body, self.headers.get(_JSON_LENGTH), infers)
-        return headers | {_JSON_LENGTH: str(json_length)}, body
-
-    def _body(self) -> bytes:
-        if "Transfer-Encoding" in self.headers:
-            raise Refused(HTTPStatus.LENGTH_REQUIRED, "send the body whole, with its Content-Length")
-        if self.headers.get("Content-Encoding", "identity") != "identity":
-            raise Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "send the body as it is, not compressed")
-        lengths = self.headers.get_all("Content-Length", ["0"])
-        if len(lengths) != 1 or not _NUMBER.fullmatch(lengths[0]):
-            raise Refused(HTTPStatus.BAD_REQUEST, "the Content-Length is no length")
-        length = int(lengths[0])
-        if length > MOST_BYTES:
-            raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"send at most {MOST_BYTES} bytes, or use gRPC")
-        if "Expect" in self.headers:
-            self.send_response_only(HTTPStatus.CONTINUE)
-            self.end_headers()
-            self.wfile.flush()
-        body = self.rfile.read(length)
-        if len(body) < length:
-            raise Refused(HTTPStatus.BAD_REQUEST, "the body is shorter than its Content-Length")
-        return body
-
-    def _ask(self, headers: dict[str, str], body: bytes) -> tuple[int, dict[str, str], bytes]:
-        try:
-            self._inner.request(self.command, self.path, body, headers)
-            answer = self._inner.getresponse()
-            kept = {name: value for name in ("Content-Type", _JSON_LENGTH) if (value := answer.headers.get(name))}
-            return answer.status, kept, answer.read()
+            connection.request(method, path, body, headers)
+            answer = connection.getresponse()
+            kept = {name: value for name in ("Content-Type", JSON_LENGTH) if (value := answer.headers.get(name))}
+            found = answer.status, kept, answer.read()
         except (OSError, http.client.HTTPException):
+            connection.close()
             why = "the server is stopping, restarting or gone: ask again later"
             raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, why) from None
+        self._idle.put(connection)
+        if self._closed:
+            self.close()
+        return found
+
+    def close(self) -> None:
+        """Close every connection, those in use as soon as they are not."""
+        self._closed = True
+        with suppress(Empty):
+            while True:
+                self._idle.get_nowait().close()
+
+    def _connection(self, seconds: float) -> http.client.HTTPConnection:
+        try:
+            connection = self._idle.get_nowait()
+        except Empty:
+            return http.client.HTTPConnection(*self._address, timeout=seconds)
+        if connection.sock:
+            connection.sock.settimeout(seconds)
+        return connection
 
 
-def rewritten(body: bytes, json_length: str | None, infers: bool) -> tuple[bytes, int]:
-    """A body as it may be passed on, and how many bytes of it are JSON: the first ``json_length``, all unless given.
+class Door:
+    """The application: what is refused, and what is passed on. ``keys`` go with what runs a model.
 
-    Written anew, because of two members with one name, parsers take one or the other. Raises Refused.
+    Health has threads of its own, so that it is told however many requests wait for models.
     """
-    if json_length is not None and not (_NUMBER.fullmatch(json_length) and 0 < int(json_length) <= len(body)):
-        raise Refused(HTTPStatus.BAD_REQUEST, f"the {_JSON_LENGTH} is not the length of the JSON in the body")
-    length = len(body) if json_length is None else int(json_length)
-    if length > MOST_JSON:
-        why = f"send at most {MOST_JSON} bytes of JSON, larger tensors as binary data"
-        raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, why)
+
+    def __init__(self, inner: Inner, keys: dict[str, str]) -> None:
+        self._inner, self._keys = inner, keys
+        self._models = ThreadPoolExecutor(MOST_CLIENTS, "gateway to models")
+        self._others = ThreadPoolExecutor(4, "gateway to health")
+        self._readers = ThreadPoolExecutor(2, "gateway reading")
+        self._bodies = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request, as ASGI has it."""
+        request = Request(scope, receive)
+        try:
+            status, headers, body = await self._answer(request)
+            response = Response(body, status, headers)
+            response.headers.setdefault("Content-Type", "application/json")
+        except Refused as refused:
+            await self._let_it_end(request)
+            response = JSONResponse({"error": str(refused)}, refused.status)
+        except ClientDisconnect:
+            return
+        await response(scope, receive, send)
+
+    def close(self) -> None:
+        """Wait for nobody."""
+        for pool in (self._models, self._others, self._readers):
+            pool.shutdown(wait=False, cancel_futures=True)
+        self._inner.close()
+
+    async def _answer(self, request: Request) -> Answer:
+        path, method = _path_of(request), _METHODS.get(request.method)
+        if method is None:
+            raise Refused(HTTPStatus.METHOD_NOT_ALLOWED, "ask with GET, HEAD or POST")
+        headers = {name: value for name in _PASSED_ON if (value := request.headers.get(name)) is not None}
+        length = _length_of(request)
+        if method == "GET" and not length:
+            status, kept, body = await _run(self._others, self._inner.ask, method, path, headers, b"", _HEALTH_SECONDS)
+        else:
+            status, kept, body = await self._ask_model(request, method, path, headers)
+        names_key = status == HTTPStatus.FORBIDDEN and GATE.encode() in body
+        return status, kept, _RESTRICTED if names_key else body
+
+    async def _ask_model(self, request: Request, method: str, path: str, headers: dict[str, str]) -> Answer:
+        """Read the body, and pass on what may be; no more at a time than there are places for."""
+        if self._bodies >= MOST_CLIENTS:
+            raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, "too many requests at a time: ask again later")
+        self._bodies += 1
+        try:
+            body, infers = await _body_of(request), bool(_INFER.fullmatch(path.partition("?")[0]))
+            headers |= self._keys if infers else {}
+            if method == "GET":
+                body = b""
+            if body:
+                json_length = request.headers.get(JSON_LENGTH)
+                body, length = await _run(self._readers, rewritten, body, json_length, infers)
+                headers[JSON_LENGTH] = str(length)
+            return await _run(self._models, self._inner.ask, method, path, headers, body, _ANSWER_SECONDS)
+        finally:
+            self._bodies -= 1
+
+    async def _let_it_end(self, request: Request) -> None:
+        """Take what is still being sent, for a while: who is cut off in the middle of it never sees the answer."""
+        if "expect" in request.headers:
+            return  # it waits to hear whether it may send
+        with suppress(TimeoutError, ClientDisconnect, RuntimeError):  # the latter of one that was read
+            async with asyncio.timeout(LINGER):
+                async for _ in request.stream():
+                    pass
+
+
+async def _run(pool: ThreadPoolExecutor, call: Callable[..., T], *arguments: object) -> T:
+    return await asyncio.get_running_loop().run_in_executor(pool, call, *arguments)
+
+
+def _path_of(request: Request) -> str:
+    """The path as it came, and what was asked behind it. Raises Refused for what is none."""
+    path: str = request.scope["raw_path"].decode("latin-1")
+    if query := request.scope["query_string"].decode("latin-1"):
+        path += f"?{query}"
+    if not _PRINTED.fullmatch(path):
+        raise Refused(HTTPStatus.BAD_REQUEST, "that is no path of a Triton server")
+    return path
+
+
+def _length_of(request: Request) -> int | None:
+    """How many bytes the body says it has; None if it comes in chunks. Raises Refused for too many, or packed ones."""
+    if request.headers.get("Content-Encoding", "identity") != "identity":
+        raise Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "send the body as it is, not compressed")
+    if "Transfer-Encoding" in request.headers:
+        return None
+    length = request.headers.get("Content-Length", "0")
+    if not NUMBER.fullmatch(length):
+        raise Refused(HTTPStatus.BAD_REQUEST, "the Content-Length is no length")
+    if int(length) > MOST_BYTES:
+        raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"send at most {MOST_BYTES} bytes, or use gRPC")
+    return int(length)
+
+
+async def _body_of(request: Request) -> bytes:
+    """The body, in chunks or not. Raises Refused for one that is too large or takes too long."""
+    body = bytearray()
     try:
-        request = json.loads(body[:length], parse_constant=_no_number)
-        text = json.dumps(request).encode()
-    except (ValueError, RecursionError):
-        raise Refused(HTTPStatus.BAD_REQUEST, "the body is not JSON") from None
-    if infers:
-        _check(request, len(body))
-    return text + body[length:], len(text)
-
-
-def _check(request: Any, size: int) -> None:
-    """Raise Refused for what would end a Triton 2.51. ``size`` is the request's, in bytes."""
-    for tensor in _members(request, "inputs"):
-        shape = tensor.get("shape")
-        sides = shape if isinstance(shape, list) and len(shape) <= MOST_SIDES else [-1]
-        fits = all(type(side) is int and 1 <= side <= size for side in sides) and math.prod(sides) <= size
-        if not fits:  # no value takes less than a byte, and Triton makes room for all before it counts them
-            raise Refused(
-                HTTPStatus.BAD_REQUEST, "an input has no shape, an empty one, or one of more values than bytes"
-            )
-    for tensor in _members(request, "outputs"):
-        parameters = tensor.get("parameters", {})
-        if not isinstance(parameters, dict) or "classification" in parameters:  # it divides by the size of a BYTES
-            raise Refused(HTTPStatus.BAD_REQUEST, "an output is asked for as classes: ask for it as it is")
-
-
-def _members(request: Any, name: str) -> Iterator[dict[str, Any]]:
-    tensors = request.get(name, []) if isinstance(request, dict) else None
-    if not isinstance(tensors, list) or not all(isinstance(tensor, dict) for tensor in tensors):
-        raise Refused(HTTPStatus.BAD_REQUEST, f"the request has no list of {name}")
-    yield from tensors
-
-
-def _no_number(name: str) -> None:
-    raise ValueError(name)
+        async with asyncio.timeout(BODY_SECONDS):
+            async for piece in request.stream():
+                body += piece
+                if len(body) > MOST_BYTES:
+                    raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"send at most {MOST_BYTES} bytes, or use gRPC")
+    except TimeoutError:
+        raise Refused(HTTPStatus.REQUEST_TIMEOUT, f"the body did not come within {BODY_SECONDS:.0f} seconds") from None
+    return bytes(body)

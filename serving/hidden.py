@@ -15,19 +15,20 @@ from collections.abc import Mapping, Sequence
 from io import BufferedRandom
 from typing import Any
 
-from core.errors import ServingError
-
 _TRACEME, _DETACH = 0, 17  # ptrace's requests
 _STACK = 28 - 3  # the field startstack of /proc/PID/stat (proc(5)), counted behind the name
 _NAME = "GANFOUNDRY_ARGUMENT_"
 _WORD = struct.calcsize("N")
 _LAUNCHER = """
 import ctypes, os, sys
-libc = ctypes.CDLL(None, use_errno=True)
-if libc.ptrace(0, 0, 0, 0):
-    sys.exit(os.strerror(ctypes.get_errno()))
+if ctypes.CDLL(None).ptrace(0, 0, 0, 0):
+    sys.exit(1)
 os.execv(sys.argv[1], sys.argv[1:])
 """
+
+
+class Seen(Exception):
+    """Nothing can be hidden here: this machine does not let a process be traced by its parent."""
 
 
 def start(
@@ -35,7 +36,7 @@ def start(
 ) -> "subprocess.Popen[bytes]":
     """Start ``command`` with the arguments ``hidden`` at its end; ``options`` are those of Popen.
 
-    Raises ServingError where this machine does not let a process be traced by its parent.
+    Raises Seen, and leaves nothing running, where they would be seen.
     """
     placeholders = [f"--hidden-{index}" for index in range(len(hidden))]
     values = {f"{_NAME}{index}": value for index, value in enumerate(hidden)}
@@ -46,14 +47,14 @@ def start(
     _, status = os.waitpid(process.pid, 0)  # until it is stopped at the program's first instruction
     if not os.WIFSTOPPED(status):
         process.returncode = os.waitstatus_to_exitcode(status)
-        raise ServingError(
-            f"{command[0]} cannot be started with its key hidden: allow ptrace between a process and its child "
-            "(kernel.yama.ptrace_scope below 3, and no seccomp profile against it)"
-        )
+        raise Seen
     try:
         _turn_pointers(process.pid, len(hidden))
-    finally:
-        ctypes.CDLL(None).ptrace(_DETACH, process.pid, None, None)
+    except OSError:
+        process.kill()
+        process.wait()
+        raise Seen from None
+    ctypes.CDLL(None).ptrace(_DETACH, process.pid, None, None)
     return process
 
 

@@ -10,13 +10,14 @@ import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from core.errors import ServingError
 from serving import hidden
 from serving.cores import VARIABLE as CORES
 from serving.cores import usable_cores
 from serving.tls import ClientTls, ServerTls
-from serving.triton import Triton, server_in_wheel
+from serving.triton import Triton
 from serving.workplace import Workplace, note_group
 
 HOST = "127.0.0.1"
@@ -122,7 +123,7 @@ def command(
     """
     line = [
         str(triton.program),
-        f"--model-repository={repository.resolve()}",
+        f"--model-repository={workplace.link('models', repository)}",
         "--model-control-mode=explicit",
         "--load-model=*",
         "--disable-auto-complete-config",
@@ -133,7 +134,8 @@ def command(
         "--metrics-config=summary_quantiles=0.5:0.01,0.99:0.001",  # each with the error it may make
     ]
     for service in ("grpc", "http", "metrics"):
-        line += [f"--{service}-address={access.address}", f"--{service}-port={getattr(ports, service)}"]
+        address, port = _as_told(service, access.address), getattr(ports, service)
+        line += [f"--{service}-address={address}", f"--{service}-port={port}"]
     if engine:
         line.append(f"--model-config-name={engine}")
     if triton.bundled:
@@ -156,7 +158,8 @@ def environment(triton: Triton, workplace: Workplace) -> dict[str, str]:
     values = {name: value for name, value in os.environ.items() if name != SECRET_VARIABLE}
     if not triton.bundled:
         return values
-    libraries = [str(workplace.root / "lib"), str(server_in_wheel().parent.parent / "nvidia_pytriton.libs")]
+    values["GANFOUNDRY_WORK"] = str(workplace.root)
+    libraries = [str(workplace.root / "lib"), str(workplace.root / "libs")]
     values["LD_LIBRARY_PATH"] = os.pathsep.join([*libraries, *filter(None, [values.get("LD_LIBRARY_PATH")])])
     values[CORES] = str(usable_cores())
     # The stub ignores PYTHONPATH and PYTHONHOME: it takes the packages of the first python3 on PATH.
@@ -166,21 +169,28 @@ def environment(triton: Triton, workplace: Workplace) -> dict[str, str]:
 
 def launch(
     triton: Triton, repository: Path, ports: Ports, access: Access, engine: str, workplace: Workplace
-) -> "subprocess.Popen[bytes]":
-    """Start the server in a process group of its own, which is ended when we are."""
+) -> tuple["subprocess.Popen[bytes]", bool]:
+    """Start the server in a process group of its own, which is ended when we are; whether its keys are hidden too.
+
+    Where they cannot be, whoever lists the processes of this machine sees them.
+    """
+    line, closed = command(triton, repository, ports, access, engine, workplace)
     with workplace.log.open("wb") as log:
-        process = hidden.start(
-            *command(triton, repository, ports, access, engine, workplace),
-            env=environment(triton, workplace),
-            cwd=workplace.root,  # the stub imports from its current directory first
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            pass_fds=(workplace.lock,),
-        )
+        how: dict[str, Any] = {
+            "env": environment(triton, workplace),
+            "cwd": workplace.root,  # the stub imports from its current directory first
+            "stdin": subprocess.DEVNULL,
+            "stdout": log,
+            "stderr": subprocess.STDOUT,
+            "start_new_session": True,
+            "pass_fds": (workplace.lock,),
+        }
+        try:
+            process, hides = hidden.start(line, closed, **how), True
+        except hidden.Seen:
+            process, hides = subprocess.Popen([*line, *closed], **how), False  # noqa: S603 (a list, no shell)
     note_group(workplace, process.pid)
-    return process
+    return process, hides
 
 
 def check_ports(ports: Ports, address: str = HOST) -> None:
@@ -188,19 +198,28 @@ def check_ports(ports: Ports, address: str = HOST) -> None:
     numbers = {"grpc": ports.grpc, "http": ports.http, "metrics": ports.metrics}
     if len(set(numbers.values())) < len(numbers):
         raise ServingError("the gRPC, HTTP and metrics ports must be three different ones")
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
     for service, number in numbers.items():
         if not 1 <= number <= 65535:
             raise ServingError(f"{number} is not a port: give --{service}-port a number from 1 to 65535")
-        with socket.socket(family) as attempt:
-            attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
+        try:
+            with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as attempt:
+                attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 attempt.bind((address, number))
-            except OSError as error:
-                reason = "is taken" if error.errno == errno.EADDRINUSE else f"cannot be used ({error})"
-                raise ServingError(
-                    f"port {number} {reason}: choose another with --{service}-port, or stop what listens there"
-                ) from None
+        except OSError as error:
+            raise ServingError(_why_not_bound(error, service, address, number)) from None
+
+
+def _why_not_bound(error: OSError, service: str, address: str, number: int) -> str:
+    match error.errno:
+        case errno.EADDRINUSE:
+            return f"port {number} is taken: choose another with --{service}-port, or stop what listens there"
+        case errno.EADDRNOTAVAIL | errno.EAFNOSUPPORT:
+            return f"{address} is no address of this machine: give --address one that is, or leave it out"
+        case errno.EACCES:
+            return f"port {number} is for the administrator alone: choose one above 1023 with --{service}-port"
+        case errno.EMFILE:
+            return "this process may open no more files: raise 'ulimit -n'"
+    return f"port {number} cannot be used ({error.strerror}): choose another with --{service}-port"
 
 
 def free_ports() -> Ports:
@@ -220,6 +239,13 @@ def another_port(ports: Ports) -> int:
     while (number := free_ports().http) in (ports.grpc, ports.http, ports.metrics):
         pass
     return number
+
+
+def _as_told(service: str, address: str) -> str:
+    """An address as Triton's servers want it: gRPC an IPv6 one in brackets, libevhtp with what it is before it."""
+    if ":" not in address:
+        return address
+    return _bracketed(address) if service == "grpc" else f"ipv6:{address}"
 
 
 def _encrypted(tls: ServerTls) -> list[str]:

@@ -1,6 +1,7 @@
 """What is to be known of processes that may vanish at any moment."""
 
 import os
+import resource
 import signal
 import time
 from collections.abc import Iterable
@@ -9,7 +10,28 @@ from pathlib import Path
 
 import psutil
 
+from core.errors import ServingError
+
 DEAD = (psutil.STATUS_DEAD, psutil.STATUS_ZOMBIE)
+
+
+FILES = 4096  # that a server, its stubs and what stands before it may each open, where the system allows so many
+LEAST_FILES = 256  # 71 for a generator with its models for thin clients, measured; clients come on top
+
+
+def raise_file_limit() -> None:
+    """Let this process, and those that it starts, open ``FILES`` files, as far as it may say so itself.
+
+    Raises ServingError where that is too few.
+    """
+    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES if most == resource.RLIM_INFINITY else min(FILES, most)
+    if wanted < LEAST_FILES:
+        raise ServingError(
+            f"a process may open {most} files here, and a server needs {LEAST_FILES}: raise 'ulimit -Hn'"
+        )
+    if now != resource.RLIM_INFINITY and now < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 def state_of(process: psutil.Process) -> str:
@@ -27,6 +49,15 @@ def could_run(process: psutil.Process) -> bool:
             if stat.read_text().rpartition(")")[2].split()[0] == "R":  # after the name, which may hold anything
                 return True
     return False
+
+
+def processor_seconds(process: psutil.Process) -> float:
+    """Processor time that the process has used, in seconds; 0 if it is gone."""
+    try:
+        times = process.cpu_times()
+    except psutil.Error:
+        return 0.0
+    return float(times.user + times.system)
 
 
 def name_of(process: psutil.Process) -> str:

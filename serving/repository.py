@@ -8,6 +8,8 @@ model_repository/NAME_mapping/, NAME_synthesis/
                     the same for the two parts of a generator that has styles, under the same version numbers
 model_repository/NAME_latents/, NAME_encoder/, NAME_from_seed/, NAME_png/
                     for thin clients (serving/thin.py), under the same version numbers
+model_repository/.ganfoundry.lock
+                    what publishers and servers lock; no model, for it is no directory
 """
 
 import fcntl
@@ -29,10 +31,12 @@ from serving.thin import THIN
 CONFIG, CONFIGS = "config.pbtxt", "configs"
 SUMS = "SHA256SUMS"
 STAGED = ".ganfoundry"  # in a directory in which a publisher makes a version: the proof that all of it is ours
+LOCK = ".ganfoundry.lock"  # a file that nobody but us locks, open for writing, as NFS wants it
 BESIDE = (*PARTS, *THIN)  # which parts of a generator are models beside it
 _NEEDED = (*PARTS, "latents", "encoder")  # those that appear before the whole
 CACHE = "__pycache__"  # which servers leave beside models in Python
 _REFUSED = re.compile(r"\.([0-9]+)\.refused")
+_OF_FILE_SYSTEMS = ("lost+found", ".snapshot", ".zfs")  # where one is mounted
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 
 
@@ -53,8 +57,13 @@ def check_servable(repository: Path) -> None:
     if any(unfinished(repository)):
         with alone(repository):
             delete(unfinished(repository))
-    for path in repository.glob(".*"):
-        if path.is_dir():
+    for path in repository.glob("*") if repository.is_dir() else ():
+        if path.name in _OF_FILE_SYSTEMS:
+            raise RepositoryError(
+                f"{path} is the file system's own, and Triton would take it for a model: give --repository a folder "
+                f"inside {repository}, and publish there"
+            )
+        if path.is_dir() and not _NAME.fullmatch(path.name):
             raise RepositoryError(f"{path} is a folder Triton would take for a model: move it out of {repository}")
     models = list_models(repository)
     if not models:
@@ -258,17 +267,30 @@ def sweep(repository: Path, *more: Path) -> None:
 
 @contextmanager
 def alone(repository: Path) -> Iterator[None]:
-    """One publisher at a time: two would choose the same version."""
-    with locked(repository, fcntl.LOCK_EX):
+    """One publisher at a time: two would choose the same version. It waits for servers that load what is new."""
+    handle = os.open(repository / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
         yield
+    finally:
+        os.close(handle)
 
 
 @contextmanager
-def locked(repository: Path, how: int) -> Iterator[None]:
-    """Hold flock(2) on the directory ``repository``. Raises BlockingIOError if ``how`` says not to wait."""
-    handle = os.open(repository, os.O_RDONLY)
+def undisturbed(repository: Path) -> Iterator[None]:
+    """No publisher within the block; raises BlockingIOError if one is at work.
+
+    Where the lock can be neither found nor made, because the repository may only be read, there is none to wait for.
+    """
     try:
-        fcntl.flock(handle, how)
+        handle = os.open(repository / LOCK, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    except OSError:
+        if not repository.is_dir():
+            raise
+        yield
+        return
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
         yield
     finally:
         os.close(handle)

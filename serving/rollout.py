@@ -5,7 +5,6 @@ at work with it, so no request fails, unless two more were published within the 
 repository no longer has is served until the server is started anew.
 """
 
-import fcntl
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -18,8 +17,9 @@ from pathlib import Path
 from core.errors import GanfoundryError, ServerBusy
 from serving.config import WHOLE, ModelConfig
 from serving.publishing import withdraw
-from serving.repository import CONFIG, Model, check_model, glance_at, list_models, locked
+from serving.repository import CONFIG, Model, check_model, glance_at, list_models, undisturbed
 from serving.server import Server
+from serving.shared_memory import check_shared_memory
 
 EVERY = 1.0  # seconds between two looks at the repository
 
@@ -96,17 +96,19 @@ class Rollout:
     def _catch_up(self) -> None:
         """Load what changed of one generator; publishers wait until it is loaded, and it waits for them."""
         try:
-            with locked(self._repository, fcntl.LOCK_SH | fcntl.LOCK_NB):
-                change = self._next_change(see(self._repository))
-                error = self._load(change) if change else None
-        except OSError:  # a publisher is at work, or the repository is gone: later
-            return
-        try:
-            if change and error:
-                self._refuse(change, error)
+            with suppress(OSError):  # a publisher is at work, or the repository is gone: later
+                self._load_next()
         finally:
-            with suppress(GanfoundryError):
-                self._server.settle()
+            if self._server.changing:
+                with suppress(GanfoundryError):
+                    self._server.settle()
+
+    def _load_next(self) -> None:
+        with undisturbed(self._repository):
+            change = self._next_change(see(self._repository))
+            error = self._load(change) if change else None
+        if change and error:
+            self._refuse(change, error)
 
     def _next_change(self, now: Mapping[str, Seen]) -> Change | None:
         """What is to be loaded of the first generator of which something changed."""
@@ -131,6 +133,8 @@ class Rollout:
         try:
             for model in change.models:  # one that did not change may need what did
                 check_model(model)
+            anew = (model for model in change.models if model.name in change.changed)
+            check_shared_memory(anew, self._server.bundled)  # beside what is served until they are loaded
             right = all(self._load_stage(names, change.version is None) for names in change.stages)
         except (GanfoundryError, OSError) as error:
             return error

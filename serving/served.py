@@ -13,7 +13,7 @@ from serving.config import BUNDLE, PART, SPEC, WHOLE, ModelConfig, from_message,
 from serving.patience import Patience
 from serving.source import Parts, Request
 from serving.tls import ClientTls
-from serving.wire import CONTROL_SECONDS, connect, translated
+from serving.wire import CONTROL_SECONDS, at, connect, translated
 
 
 class ServedModel:
@@ -56,7 +56,7 @@ class ServedModel:
         try:
             yield from asking.stream(requests)
         except ServerUnavailable as error:
-            raise type(error)(f"{self.url}: {error}") from None
+            raise type(error)(at(self.url, error)) from None
 
     def close(self) -> None:
         """Close the connection."""
@@ -85,7 +85,7 @@ class ServedModel:
     def _why_not_found(self, error: InferenceServerException) -> ServingError:
         ours = translated(error, self.model)
         if isinstance(ours, ServerUnavailable):
-            return ServerUnavailable(f"{self.url}: {ours}")
+            return ServerUnavailable(at(self.url, ours))
         if isinstance(ours, (ModelNotFound, RequestRefused)):
             return ModelNotFound(
                 f"the server at {self.url} has no model '{self.model}': 'models' lists those of a repository"
@@ -100,7 +100,7 @@ class ServedModel:
             ours = translated(error, model)
         if isinstance(ours, (ModelNotFound, RequestRefused)):
             return None
-        raise ServerUnavailable(f"{self.url}: {ours}") if isinstance(ours, ServerUnavailable) else ours
+        raise ServerUnavailable(at(self.url, ours)) if isinstance(ours, ServerUnavailable) else ours
 
 
 def _spec_of(model: str, config: ModelConfig) -> GeneratorSpec:

@@ -1,6 +1,5 @@
 """One run of a tritonserver: started, checked against golden images, watched, and ended without a trace."""
 
-import re
 import signal
 import socket
 import threading
@@ -8,7 +7,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +18,17 @@ from core.errors import ServerOverloaded, ServingError
 from serving.config import ENSEMBLE, from_message
 from serving.golden import Reference, Watched
 from serving.launching import Access, Ports, launch
-from serving.processes import DEAD, could_run, kill_group, listening, name_of, state_of, wait_for
+from serving.processes import DEAD, could_run, kill_group, listening, name_of, processor_seconds, state_of, wait_for
 from serving.triton import Triton
 from serving.wire import CONTROL_SECONDS, connect, translated
+from serving.words import Log
 from serving.workplace import Workplace, clean_shared_memory, note_group
 
+Finished = Mapping[tuple[str, str], int]  # runs, by model and version
+
 _STUB = "triton_python_backend_stub"
-# A line about an error. E and F are Triton's own marks. What it warns of (W, and NVML's "Error:"), or misses on a
-# machine without a GPU, explains no end.
-_ERROR = re.compile(
-    r"^(?!.*(?:CudaDriverHelper|unable to create stream))([EF]\d{4} |terminate called|(?![IW]\d{4} ).*\berror\b)"
-)
 _FROM_OUTSIDE = (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT)  # no line of the log is the reason of these
+_ZOMBIE_SECONDS = 0.5  # that a server may take to see that a process it started has died
 _GOLDEN_SECONDS = 120.0  # a first run may compile kernels
 _LOAD_SECONDS = 600.0  # an engine may be built
 _IDLE = b"All models are stopped, unloading models"  # what Triton logs once no request is in flight any more
@@ -48,13 +45,17 @@ class Server:
     def __init__(
         self, triton: Triton, repository: Path, ports: Ports, access: Access, engine: str, workplace: Workplace
     ) -> None:
+        self.bundled = triton.bundled
         self._repository, self._ports, self._access, self._workplace = repository, ports, access, workplace
-        self._process = launch(triton, repository, ports, access, engine, workplace)
+        self._log = Log(workplace.log, repository, workplace.link("models", repository))
+        self._process, self.keys_are_hidden = launch(triton, repository, ports, access, engine, workplace)
         self.address = f"{access.connect_to}:{ports.grpc}"
         self.client = connect(self.address, access.trust)
         self.stubs: dict[psutil.Process, tuple[str, str]] = {}
         self.models: list[Watched] = []
         self._stopped: set[psutil.Process] = set()
+        self._zombies: set[psutil.Process] = set()  # children that were dead when that was looked at last
+        self._looked = 0.0
         self._needed: dict[tuple[str, str], int] = {}  # stubs that must live, by model and version
         self._got_over = 0  # bytes of the log: what it says of a model that was refused explains no later end
         self.changing = False
@@ -72,9 +73,8 @@ class Server:
         limit = time.monotonic() + seconds
         while not self._listens():
             if (fault := self.fault()) or time.monotonic() > limit:
-                raise ServingError(
-                    fault or _because(f"tritonserver was not ready after {seconds:.0f} s", self._reason())
-                )
+                late = _because(f"tritonserver was not ready after {seconds:.0f} s", self._log.reason(self._got_over))
+                raise ServingError(fault or late)
             if stopping.wait(0.05):
                 return False
         self.find_models()
@@ -109,7 +109,7 @@ class Server:
         """``find_models`` when everything is loaded: from then on every process must live and answer."""
         try:
             self.find_models()
-            self._got_over = max(self._got_over, self._log_size())
+            self._got_over = max(self._got_over, self._log.size())
         finally:
             self.changing = False
 
@@ -121,6 +121,8 @@ class Server:
         """What is wrong with the processes, or None: the server gone, a stub gone, or one of them stopped."""
         if ended := self._ended():
             return ended
+        if not self.models and self._stillborn():
+            return _because("a model's process died as soon as it started", self._log.last_words())
         states = {process: state_of(process) for process in self._processes()}
         if not self.changing and self._too_few(states):
             return "a backend stub died"
@@ -129,36 +131,38 @@ class Server:
         still, self._stopped = stopped & self._stopped, stopped
         return f"the process {still.pop().pid} is stopped" if still else None
 
+    def _stillborn(self) -> bool:
+        """Whether a child died, and the server, which would wait for its first word for minutes, did not notice."""
+        if time.monotonic() - self._looked < _ZOMBIE_SECONDS:
+            return False
+        dead = {child for child in self._children() if state_of(child) in DEAD}
+        still, self._zombies, self._looked = dead & self._zombies, dead, time.monotonic()
+        return bool(still)
+
     def _too_few(self, states: Mapping[psutil.Process, str]) -> bool:
         alive = Counter(model for stub, model in self.stubs.items() if states.get(stub) not in DEAD)
         return any(alive[model] < count for model, count in self._needed.items())
 
-    def processor_seconds(self) -> float:
-        """Processor time that the server and its stubs have used, in seconds."""
-        total = 0.0
-        for process in self._processes():
-            try:
-                times = process.cpu_times()
-            except psutil.Error:
-                continue
-            total += times.user + times.system
-        return total
+    def processor_seconds(self, model: Watched) -> float:
+        """Processor time that the model's stubs have used, in seconds, or all of the server where it has none."""
+        return sum(map(processor_seconds, self._stubs_of(model) or self._processes()))
 
-    def could_run(self) -> bool:
-        """Whether a thread of the server or its stubs runs, or waits for nothing but a processor."""
-        return any(could_run(process) for process in self._processes())
+    def could_run(self, model: Watched) -> bool:
+        """Whether a thread of the server or the model's stubs runs, or waits for nothing but a processor."""
+        stubs = self._stubs_of(model) or list(self.stubs)
+        return any(could_run(process) for process in [*self._itself(), *stubs])
 
-    def ask_answered(self) -> "Future[int]":
-        """Ask how many runs of all models the server has finished; -1 if it does not even say that. Never waits."""
-        finished: Future[int] = Future()
-        threading.Thread(target=lambda: finished.set_result(self._answered()), daemon=True).start()
+    def ask_finished(self) -> "Future[Finished]":
+        """Ask how many runs of each model the server has finished; of none if it does not even say. Never waits."""
+        finished: Future[Finished] = Future()
+        threading.Thread(target=lambda: finished.set_result(self._finished()), daemon=True).start()
         return finished
 
     def end(self, grace: float) -> None:
         """End every process: ask, wait at most ``grace`` seconds, then kill; and clean up the shared memory."""
         self.client.close()
         if grace > 0 and self._process.poll() is None:
-            asked_at = self._log_size()
+            asked_at = self._log.size()
             self._process.terminate()
             self._wait_until_idle(grace, asked_at)
         children = self._children() or list(self.stubs)
@@ -175,31 +179,16 @@ class Server:
         """
         limit = time.monotonic() + grace
         while self._process.poll() is None and time.monotonic() < limit:
-            if self.stubs and _IDLE in self._log_from(asked_at):
+            if self.stubs and _IDLE in self._log.since(asked_at):
                 limit = min(limit, time.monotonic() + _ANSWER_SECONDS)
             time.sleep(0.02)
 
-    def _log_size(self) -> int:
-        with suppress(OSError):
-            return self._workplace.log.stat().st_size
-        return 0
-
-    def _log_from(self, start: int) -> bytes:
-        """What the log holds from byte ``start`` on; nothing where someone emptied the temporary directory."""
-        with suppress(OSError):
-            return self._workplace.log.read_bytes()[start:]
-        return b""
-
-    def _reason(self) -> str:
-        """Why the server says it failed, from its log, in one line; empty if it does not say."""
-        return reason_in(self._log_from(self._got_over).decode(errors="replace"))
-
-    def _answered(self) -> int:
+    def _finished(self) -> Finished:
         try:
             answer = self.client.get_inference_statistics(headers=self._access.headers, client_timeout=CONTROL_SECONDS)
         except Exception:  # what gRPC raises when the client is closed meanwhile is not for anyone to see
-            return -1
-        return sum(model.execution_count for model in answer.model_stats)
+            return {}
+        return {(model.name, model.version): model.execution_count for model in answer.model_stats}
 
     def _check_golden(self, model: Watched, stopping: threading.Event) -> bool:
         """Ask for every golden image; False if ``stopping`` came first. Raises ServingError unless all are right."""
@@ -224,8 +213,8 @@ class Server:
         status = self._process.poll()
         if status is None:
             return None
-        why = self._reason()
-        if not self.models and why.startswith(("the model", "port")):
+        why = self._log.reason(self._got_over)
+        if not self.models and why.startswith(("the model", "port", "the server may not")):
             return why  # which a server that was ready has got over
         how = f"by signal {signal.Signals(-status).name}" if status < 0 else f"with status {status}"
         return _because(f"tritonserver ended {how}", "" if status in _FROM_OUTSIDE else why)
@@ -247,14 +236,20 @@ class Server:
         try:
             how(name, headers=self._access.headers, client_timeout=_LOAD_SECONDS)
         except (InferenceServerException, ValueError) as error:  # gRPC says the latter of a client that was closed
-            raise translated(error, name) from None
+            raise translated(error, name, self._log.in_our_words) from None
 
     def _processes(self) -> list[psutil.Process]:
         """The server and its stubs; the server only while it is there."""
+        return [*self._itself(), *self.stubs]
+
+    def _itself(self) -> list[psutil.Process]:
         try:
-            return [psutil.Process(self.pid), *self.stubs]
+            return [psutil.Process(self.pid)]
         except psutil.NoSuchProcess:
-            return list(self.stubs)
+            return []
+
+    def _stubs_of(self, model: Watched) -> list[psutil.Process]:
+        return [stub for stub, served in self.stubs.items() if served == (model.name, model.version)]
 
     def _children(self) -> list[psutil.Process]:
         try:
@@ -296,18 +291,6 @@ def _served_by(stub: psutil.Process) -> tuple[str, str]:
     except (psutil.NoSuchProcess, IndexError):  # it has ended
         return "", ""
     return version.parent.name, version.name
-
-
-def reason_in(log: str) -> str:
-    """The line of a Triton log that says why it failed; empty if none is about an error."""
-    if found := re.search(r"'?([\w.\[\]]+:(\d+))'? already in use", log):
-        return f"port {found[2]} is taken: choose another, or stop what listens there"
-    if found := re.search(r"failed to load '(\S+)' version (\d+): (.+)", log):
-        why = found[3].split("\\n")[0].strip('" ')
-        return f"the model '{found[1]}' version {found[2]} does not load ({why}): publish it again, or delete it"
-    lines = [line.strip() for line in log.splitlines() if line.strip()]
-    failed = [line for line in lines if line.startswith("error:")] or [line for line in lines if _ERROR.search(line)]
-    return failed[-1] if failed else ""
 
 
 def _because(what: str, why: str) -> str:

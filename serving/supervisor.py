@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -17,33 +17,20 @@ from typing import Self
 import psutil
 
 from core.errors import GanfoundryError, ServingError
+from serving.events import Event as Event
 from serving.gateway import Gateway
 from serving.launching import EXIT_TIMEOUT, Access, Ports, another_port, check_ports
 from serving.prober import Prober
-from serving.repository import check_servable
+from serving.processes import raise_file_limit
+from serving.repository import check_servable, list_models
 from serving.rollout import Rollout, Seen, see
 from serving.server import Server
+from serving.shared_memory import check_shared_memory
 from serving.triton import Triton, find_triton
 from serving.workplace import Workplace, clean_leftovers, make_workplace, remove_workplace
 
 _LOOK_EVERY = 0.2  # seconds between two looks at the processes
 _GRACE = EXIT_TIMEOUT + 5.0  # seconds from asking the server to end to killing it
-
-
-@dataclass(frozen=True)
-class Event:
-    """Something a person who watches would want to know.
-
-    ``kind`` is ``starting``, ``ready`` (``models`` are served at ``ports`` of ``host``), ``loaded`` (a new version),
-    ``refused`` (a new version that is bad), ``gone`` (from the repository), ``lost`` (``message`` says why; it is
-    started again) or ``stopped``.
-    """
-
-    kind: str
-    message: str
-    ports: Ports
-    host: str
-    models: tuple[str, ...] = ()
 
 
 def serve(
@@ -104,6 +91,7 @@ class Supervisor:
         """Serve until ``stop``. Raises ServingError when a first start fails, or ``most_starts`` in a row."""
         triton = find_triton(self._program)
         self.access.check(triton)
+        raise_file_limit()
         self._check()
         clean_leftovers()
         workplace = make_workplace(triton)
@@ -165,10 +153,14 @@ class Supervisor:
         """Start one server and watch it until it is no longer right, or until asked to stop."""
         self._tell("starting", f"{triton.program} ({triton.version})")
         self._check()
+        with _one_kind_of_error():
+            check_shared_memory(list_models(self.repository), triton.bundled)
         seen = see(self.repository)
         ports = replace(self.ports, http=another_port(self.ports)) if triton.bundled else self.ports
         with _one_kind_of_error():
             self.server = server = Server(triton, self.repository, ports, self.access, self.engine, workplace)
+        if not server.keys_are_hidden:
+            self._tell("warning", "nothing may be traced here, so whoever lists the processes sees the server's keys")
         try:
             with _one_kind_of_error():
                 right = server.wait_until_right(self._start_seconds, self._stopping)
@@ -216,7 +208,11 @@ class Supervisor:
         return f"the server did not {'keep running' if self._settled.is_set() else 'start'}{times}: {error}"
 
     def _tell(self, kind: str, message: str, models: tuple[str, ...] = ()) -> None:
-        self._on_event(Event(kind, message, self.ports, self.access.connect_to, models))
+        """Tell whoever listens, who is dropped where that fails: it never decides what becomes of the server."""
+        try:
+            self._on_event(Event(kind, message, self.ports, self.access.connect_to, models))
+        except Exception:  # whatever a listener may raise
+            self._on_event = _ignore
 
 
 def _ignore(_: Event) -> None:

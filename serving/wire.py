@@ -1,7 +1,7 @@
 """One request over gRPC: connecting, asking without waiting, and tritonclient's errors as ours."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import Any
 
@@ -10,13 +10,13 @@ from tritonclient.grpc import InferenceServerClient, InferInput, InferRequestedO
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
 from core.errors import ModelNotFound, RequestRefused, ServerBusy, ServerOverloaded, ServerUnavailable, ServingError
+from serving.proxies import asked_by_grpc, is_loopback
 from serving.source import OUTPUT as OUTPUT
 from serving.source import Answer as Answer
 from serving.tls import ClientTls
 
 CONTROL_SECONDS = 10.0  # for questions that no model has to work for
 _ADDRESS = re.compile(r"(?P<host>[\w.-]+|\[[0-9a-fA-F:.%\w]+\]):(?P<port>[0-9]{1,5})")
-_LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
 
 def connect(url: str, tls: ClientTls | None = None) -> Any:
@@ -50,9 +50,17 @@ def channel_options(url: str) -> list[tuple[str, int | str]]:
         # Else clients of one process share their connection, and the pauses after it was refused to one of them.
         ("grpc.use_local_subchannel_pool", 1),
     ]
-    if address["host"] in _LOOPBACK:
+    if is_loopback(address["host"]):
         options.append(("grpc.enable_http_proxy", 0))
     return options
+
+
+def at(url: str, error: ServerUnavailable) -> str:
+    """``error`` with the address it is of, and the proxy that was asked for it, which may be the reason."""
+    proxy = asked_by_grpc(url)
+    return f"{url}: {error}" + (
+        f" (it was asked through {proxy}: set no_grpc_proxy to go there directly)" if proxy else ""
+    )
 
 
 def ask(
@@ -98,10 +106,10 @@ def infer_inputs(inputs: Mapping[str, NDArray[Any]]) -> list[InferInput]:
     return [tensor.set_data_from_numpy(inputs[name]) for name, tensor in tensors.items()]
 
 
-def translated(error: Exception, model: str = "") -> ServingError:
+def translated(error: Exception, model: str = "", in_our_words: Callable[[str], str] = str) -> ServingError:
     """One of our errors, a line long, for what tritonclient raised about ``model``."""
     status = str(error.status() or "") if isinstance(error, InferenceServerException) else ""
-    said = _first_line(error.message() if isinstance(error, InferenceServerException) else error)
+    said = in_our_words(_first_line(error.message() if isinstance(error, InferenceServerException) else error))
     if "maximum queue size" in said:
         return ServerOverloaded(f"the server has too many requests waiting for '{model}': ask again later")
     if "timeout expired" in said:

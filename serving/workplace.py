@@ -1,7 +1,13 @@
-"""What the servers of one supervisor share: a private directory, names in shared memory, and a guard that cleans up."""
+"""What the servers of one supervisor share: a private directory, names in shared memory, and a guard that cleans up.
+
+Triton starts the stubs of its Python backend through a shell, with the paths of the model and of the stub in a line
+that nobody quotes, and its stubs read paths as ASCII. So the directory has a plain path, and what a server sees of
+everything else, the repository above all, is a link in it.
+"""
 
 import fcntl
 import os
+import re
 import secrets
 import shutil
 import subprocess
@@ -11,10 +17,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from core.errors import ServingError
+from serving.shared_memory import PLACE as SHARED_MEMORY
 from serving.triton import LIBPYTHON, Triton, find_libpython, find_stub, server_in_wheel
 
-SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 (where Linux keeps it; Triton's Python backend uses nothing else)
 _PREFIX = "ganfoundry-"
+_PLACES = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 (instead of a TMPDIR in which no server can work)
+_PLAIN = re.compile(r"[A-Za-z0-9/._-]+")  # what no shell takes for anything else
 
 
 @dataclass(frozen=True)
@@ -33,10 +42,20 @@ class Workplace:
         """What the server wrote to its standard output and error since its last start."""
         return self.root / "server.log"
 
+    def link(self, name: str, to: Path) -> Path:
+        """A link to ``to`` in the directory, under a path that a shell, too, takes for what it is."""
+        link = self.root / name
+        if not link.is_symlink():
+            link.symlink_to(to.resolve())
+        return link
+
 
 def make_workplace(triton: Triton) -> Workplace:
-    """A private temporary directory for servers; with the bundled one, the backends and libraries it needs."""
-    root = Path(tempfile.mkdtemp(prefix="ganfoundry-triton-"))
+    """A private temporary directory for servers; with the bundled one, the backends and libraries it needs.
+
+    Raises ServingError where there is no place for one.
+    """
+    root = Path(tempfile.mkdtemp(prefix="ganfoundry-triton-", dir=find_place()))
     try:
         if triton.bundled:
             _assemble(root)
@@ -45,6 +64,27 @@ def make_workplace(triton: Triton) -> Workplace:
         raise
     prefix = f"{_PREFIX}{secrets.token_hex(6)}-"
     return Workplace(root, prefix, _hold(SHARED_MEMORY / f"{prefix}lock"), _guard(root, prefix))
+
+
+def fault_of_place(folder: Path) -> str:
+    """Why a server cannot work in ``folder``; empty if it can."""
+    if not _PLAIN.fullmatch(str(folder)):
+        return f"{str(folder)!r} holds characters that a shell would read in its own way"
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        return f"{folder} is no folder that may be written"
+    if os.statvfs(folder).f_flag & os.ST_NOEXEC:
+        return f"{folder} is mounted noexec, so that no program starts there"
+    return ""
+
+
+def find_place() -> Path:
+    """Where temporary files go, or another such place if a server cannot work there."""
+    places = dict.fromkeys(map(Path, (tempfile.gettempdir(), *_PLACES)))
+    faults = {place: fault_of_place(place) for place in places}
+    for place, fault in faults.items():
+        if not fault:
+            return place
+    raise ServingError(f"there is no place for a server to work in ({'; '.join(faults.values())}): set TMPDIR to one")
 
 
 def remove_workplace(workplace: Workplace) -> None:
@@ -96,6 +136,7 @@ def _assemble(root: Path) -> None:
     shutil.copyfile(Path(__file__).parent / "backends" / "onnxruntime" / "model.py", ours / "model.py")
     (root / "lib").mkdir()
     (root / "lib" / LIBPYTHON).symlink_to(find_libpython())
+    (root / "libs").symlink_to(wheel.parent.parent / "nvidia_pytriton.libs")
 
 
 def _guard(root: Path, prefix: str) -> "subprocess.Popen[str]":

@@ -59,7 +59,7 @@ def url(place: Path) -> Iterator[str]:
     command += ["--grpc-port", ports.grpc, "--http-port", ports.http, "--metrics-port", ports.metrics]
     with subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
-        assert any(line.startswith("ready") for line in iter(server.stdout.readline, ""))
+        assert any(" ready: " in line for line in iter(server.stdout.readline, ""))
         yield f"127.0.0.1:{ports.grpc}"
         server.send_signal(signal.SIGINT)
         assert server.wait(30) == 0

@@ -115,12 +115,11 @@ def test_classes_are_those_of_the_spec(module):
 
 def test_instances_that_all_want_every_core_take_turns(module, tmp_path):
     """In threads here, in processes under Triton: what locks a file is each opening of it."""
-    (tmp_path / "model.onnx").write_bytes(b"graph")
     inside, most, runs = 0, 0, 0
 
     def instance():
         nonlocal inside, most, runs
-        turns = module.Turns(tmp_path / "model.onnx")
+        turns = module.Turns(tmp_path / "lock")
         for _ in range(200):
             with turns:
                 inside += 1
@@ -137,8 +136,7 @@ def test_instances_that_all_want_every_core_take_turns(module, tmp_path):
 
 
 def test_a_run_that_fails_ends_its_turn(module, tmp_path):
-    (tmp_path / "model.onnx").write_bytes(b"graph")
-    first, second = module.Turns(tmp_path / "model.onnx"), module.Turns(tmp_path / "model.onnx")
+    first, second = module.Turns(tmp_path / "lock"), module.Turns(tmp_path / "lock")
     with pytest.raises(ValueError, match="failed"), first:
         raise ValueError("failed")
     with second:
@@ -170,6 +168,7 @@ def loaded(module, repository, kind="CPU", **changes):
     model.initialize(
         {
             "model_config": json.dumps(configuration(**changes)),
+            "model_name": "tiny",
             "model_repository": str(repository),
             "model_version": "3",
             "model_instance_kind": kind,
@@ -204,10 +203,24 @@ def test_an_instance_loads_what_its_configuration_says_and_answers(module, tmp_p
 @pytest.mark.parametrize(
     ("kind", "count", "turns"), [("CPU", 2, True), ("CPU", 1, False), ("GPU", 2, False), ("MODEL", 2, False)]
 )
-def test_instances_on_a_cpu_take_turns(module, tmp_path, kind, count, turns):
+def test_instances_on_a_cpu_take_turns(module, tmp_path, monkeypatch, kind, count, turns):
     doubled(tmp_path)
+    monkeypatch.setenv("GANFOUNDRY_WORK", str(tmp_path))
     model = loaded(module, tmp_path, kind, instance_group=[{"count": count}])
     assert isinstance(model.turns, module.Turns) == turns
+    assert (tmp_path / "tiny.3.lock").exists() == turns
+
+
+def test_whoever_locks_the_graph_stops_nobody(module, tmp_path, monkeypatch):
+    monkeypatch.setenv("GANFOUNDRY_WORK", str(tmp_path / "work"))
+    (tmp_path / "work").mkdir()
+    doubled(tmp_path)
+    (tmp_path / "3").chmod(0o500)
+    with (tmp_path / "3" / "model.onnx").open("rb") as graph:
+        fcntl.flock(graph, fcntl.LOCK_EX)
+        model = loaded(module, tmp_path, instance_group=[{"count": 2}])
+        (answer,) = model.execute([Latent(np.float32([[1, 2]]))])
+    assert answer.outputs[0].values.tolist() == [[2, 4]]
 
 
 def test_an_instance_on_a_gpu_is_opened_on_its_device(module, monkeypatch):
@@ -441,12 +454,10 @@ def test_a_gpu_is_used_where_there_is_one(module, monkeypatch):
         assert module.providers_for("GPU", "0", other) == [(cuda, {"device_id": "0"}), cpu]
 
 
-def test_turns_are_a_lock_of_the_graphs_file(module, tmp_path):
+def test_turns_are_a_lock_of_a_file(module, tmp_path):
     """Another opening of it cannot have the lock during a turn, and can after."""
-    graph = tmp_path / "model.onnx"
-    graph.write_bytes(b"graph")
-    turns = module.Turns(graph)
-    with graph.open() as other:
+    turns = module.Turns(tmp_path / "lock")
+    with (tmp_path / "lock").open() as other:
         with turns, pytest.raises(BlockingIOError):
             fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
         fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)

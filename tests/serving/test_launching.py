@@ -7,6 +7,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -24,6 +25,7 @@ from serving.launching import (
     free_ports,
     read_secret,
 )
+from serving.supervisor import Supervisor
 from serving.tls import ServerTls
 from serving.triton import Triton, find_triton
 from serving.workplace import make_workplace, remove_workplace
@@ -165,11 +167,21 @@ def test_nothing_is_hidden_where_nothing_is_to_be():
     assert process.communicate(timeout=30)[0] == b"['0']\n"
 
 
-def test_where_tracing_is_not_allowed_it_is_said(monkeypatch):
-    monkeypatch.setattr(hidden, "_LAUNCHER", "import sys; sys.exit('Operation not permitted')")
-    with pytest.raises(ServingError, match="allow ptrace") as raised:
-        hidden.start(["/bin/true"], ["x"], dict(os.environ), stderr=subprocess.DEVNULL)
-    assert "\n" not in str(raised.value)
+FORBIDDEN = [
+    ("_LAUNCHER", "import sys; sys.exit('Operation not permitted')"),
+    ("_LAUNCHER", "import os; os.kill(os.getpid(), 31)"),  # SIGSYS, of a seccomp profile
+    ("_turn_pointers", Mock(side_effect=PermissionError)),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), FORBIDDEN)
+def test_where_tracing_is_not_allowed_it_starts_all_the_same_and_says_so(name, value, make_repository, monkeypatch):
+    monkeypatch.setattr(hidden, name, value)
+    events = []
+    with Supervisor(make_repository(), free_ports(), on_event=events.append) as supervisor:
+        assert supervisor.access.secret.encode() in Path(f"/proc/{supervisor.server.pid}/cmdline").read_bytes()
+    assert [event.kind for event in events] == ["starting", "warning", "ready", "stopped"]
+    assert "whoever lists the processes sees the server's keys" in events[1].message
 
 
 @pytest.mark.parametrize("service", ["grpc", "http", "metrics"])

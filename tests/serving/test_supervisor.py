@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 import time
-from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,13 +18,11 @@ from core.bundle import GOLDEN, MOST_LEVELS, Golden, levels_apart
 from core.errors import MissingDependency, ServerUnavailable, ServingError
 from serving.client import Sampler
 from serving.files import save_samples
-from serving.golden import Reference, Watched
 from serving.launching import HOST, free_ports
-from serving.prober import Prober
 from serving.processes import could_run
 from serving.repository import CONFIG, seal
-from serving.server import reason_in
 from serving.supervisor import Supervisor, serve
+from serving.words import reason_in
 from serving.workplace import SHARED_MEMORY
 from tests.serving.conftest import SPEC, make_bundle, publish
 
@@ -228,45 +225,6 @@ def test_the_server_of_another_supervisor_is_not_taken_for_ones_own(server, make
     assert [event.kind for event in events] == ["starting", "stopped"]
 
 
-def test_a_server_that_gets_no_processor_is_not_taken_for_a_hung_one(golden):
-    class Starved:
-        models = (Watched("tiny", "1", Reference(golden.inputs, "image", golden.images), 4),)
-        waits, changing = True, False
-
-        def processor_seconds(self):
-            return 0.0
-
-        def could_run(self):
-            return self.waits
-
-    prober = Prober(Starved())
-    prober._asked = [(Starved.models[0], Future())]
-    prober._since -= 2 * Prober.PATIENCE
-    assert prober.fault() is None
-    prober._server.waits = False
-    assert prober.fault() == "'tiny' does not answer"
-
-
-def test_what_was_asked_of_versions_that_are_no_longer_served_is_forgotten(golden):
-    class Changed:
-        models = (Watched("tiny", "1", Reference(golden.inputs, "image", golden.images), 4),)
-        changing = False
-
-        def processor_seconds(self):
-            return 0.0
-
-        def could_run(self):
-            return True
-
-    prober, failed = Prober(Changed()), Future()
-    failed.set_exception(ServingError("it is gone"))
-    prober._asked = [(Changed.models[0], failed)]
-    prober._server.models = ()
-    assert prober.fault() is None
-    prober._asked = [(Changed.models[0], failed)]
-    assert prober.fault() == "'tiny' failed a question it must answer (it is gone)"
-
-
 def test_whether_a_process_could_run():
     with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as busy:
         eventually(lambda: could_run(psutil.Process(busy.pid)))
@@ -275,33 +233,6 @@ def test_whether_a_process_could_run():
         process = psutil.Process(busy.pid)
         busy.kill()
     assert not could_run(process)
-
-
-def test_a_server_that_is_asked_whether_it_works_is_not_waited_for(golden):
-    class Busy:
-        models = (Watched("tiny", "1", Reference(golden.inputs, "image", golden.images), 4),)
-        asked = work = 0
-        changing = False
-
-        def processor_seconds(self):
-            self.work += 1000
-            return self.work
-
-        def ask_answered(self):
-            self.asked += 1
-            return Future()
-
-    prober = Prober(Busy())
-    prober._asked = [(Busy.models[0], Future())]
-    prober._since -= 2 * Prober.LONGEST
-    assert [prober.fault() for _ in range(3)] == [None] * 3
-    assert prober._server.asked == 1
-    prober._asked_answered.set_result(3)
-    assert prober.fault() is None
-    prober._since -= 2 * Prober.LONGEST
-    assert prober.fault() is None
-    prober._asked_answered.set_result(3)
-    assert prober.fault() == "'tiny' does not answer"
 
 
 def broken(repository, name, data):

@@ -13,6 +13,8 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before the import: see core/__init__.py
+
 import numpy as np
 import onnxruntime
 import triton_python_backend_utils as pb_utils
@@ -42,7 +44,7 @@ class TritonPythonModel:
         self.classes = classes_of(config)
         self.outputs = [tensor["name"] for tensor in config["output"]]
         kind, device = args["model_instance_kind"], args["model_instance_device_id"]
-        self.turns = Turns(graph) if kind == "CPU" and shares_cores(config) else nullcontext()
+        self.turns = Turns(lock_of(args)) if kind == "CPU" and shares_cores(config) else nullcontext()
         self.session = onnxruntime.InferenceSession(
             graph, session_options(config), providers=providers_for(kind, device, config)
         )
@@ -199,14 +201,19 @@ class Turns:
     Two of them are still worth having: one takes its requests and gives its answers while the other runs.
     """
 
-    def __init__(self, graph: Path) -> None:
-        self.file = os.open(graph, os.O_RDONLY)  # what they all have, and nobody else locks
+    def __init__(self, lock: Path) -> None:
+        self.file = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
     def __enter__(self) -> None:
         fcntl.flock(self.file, fcntl.LOCK_EX)
 
     def __exit__(self, *_: object) -> None:
         fcntl.flock(self.file, fcntl.LOCK_UN)
+
+
+def lock_of(args: dict[str, str]) -> Path:
+    """A file of the server's own that all instances of a version have, and nobody else locks."""
+    return Path(os.environ.get("GANFOUNDRY_WORK", "."), f"{args['model_name']}.{args['model_version']}.lock")
 
 
 def shares_cores(config: dict[str, Any]) -> bool:

@@ -1,0 +1,95 @@
+"""How much shared memory models take: Triton's Python backend ends the whole server by a signal where it runs out.
+
+Each stub has a region of a mebibyte that grows with the largest batch it has seen, inputs and outputs side by side, and
+never shrinks. Every model is warmed up at its largest batch, so a region has its size from the start.
+"""
+
+import math
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from core.errors import ServingError
+from serving.config import ENSEMBLE, ONNXRUNTIME, PYTHON, ModelConfig, Tensor
+from serving.repository import CONFIG, Model, glance_at
+
+PLACE = Path("/dev/shm")  # noqa: S108 (where Linux keeps it; Triton's Python backend uses nothing else)
+
+MIB = 1 << 20
+_START = MIB  # of a region that has seen nothing
+_UNUSED = 3 * MIB  # what a region may have grown by and not use, at most of what was seen
+_BYTES = {"BOOL": 1, "UINT8": 1, "INT8": 1, "FP16": 2, "BF16": 2, "INT16": 2, "UINT16": 2, "FP64": 8, "INT64": 8,
+          "UINT64": 8, "STRING": 0}  # fmt: skip
+
+
+def free() -> int:
+    """The mebibytes that are free. Raises ServingError where there is no shared memory."""
+    try:
+        found = os.statvfs(PLACE)
+    except OSError as error:
+        raise ServingError(f"{PLACE} cannot be used ({error.strerror}): mount a tmpfs there, as Triton needs") from None
+    return found.f_bavail * found.f_frsize // MIB
+
+
+def needed(config: ModelConfig, bundled: bool) -> int:
+    """The mebibytes that all stubs of a version of a model take, 0 where none runs it.
+
+    The ``bundled`` server runs graphs in stubs too, NVIDIA's in itself.
+    """
+    if config.instances is None or config.backend not in ((PYTHON, ONNXRUNTIME) if bundled else (PYTHON,)):
+        return 0
+    return config.instances.count * -(-(_START + _batch_bytes(config)) // MIB)
+
+
+def shared_memory_bytes(configs: Iterable[ModelConfig], devices: int = 1) -> int:
+    """The bytes to provide for all models of ``configs``, in all the versions that are served, whoever runs them.
+
+    ``devices`` are the GPUs, each of which has the instances. More than ``needed``: regions grow in steps.
+    """
+    return sum(
+        devices * config.versions * (config.instances.count if config.instances else 1)
+        * (_START + _UNUSED + _batch_bytes(config))
+        for config in configs if config.backend != ENSEMBLE
+    )  # fmt: skip
+
+
+def needed_by(models: Iterable[Model], bundled: bool) -> dict[str, int]:
+    """The same of the versions of ``models`` that a server would load, by name."""
+    configs = {model: glance_at(model.path) for model in models}
+    return {
+        model.name: needed(config, bundled) * min(len(model.versions), config.versions)
+        for model, config in configs.items()
+    }
+
+
+def check_shared_memory(models: Iterable[Model], bundled: bool) -> None:
+    """Raise ServingError, with the figures, unless there is room for all of ``models``."""
+    models = list(models)
+    wanted, there = needed_by(models, bundled), free()
+    if (total := sum(wanted.values())) <= there:
+        return
+    largest = max(models, key=lambda model: wanted[model.name])
+    batch = _batch_that_fits(wanted, there, glance_at(largest.path).max_batch_size)
+    raise ServingError(
+        f"the models need {total} MiB of {PLACE}, which has {there} free: give it more (docker run --shm-size "
+        f"{2 * total}m)"
+        + (f", or lower max_batch_size to {batch} in {CONFIG}, of '{largest.name}' above all" if batch else "")
+    )
+
+
+def _batch_that_fits(wanted: Mapping[str, int], there: int, batch: int) -> int:
+    """The largest power of two of images in a batch with which all would fit; 0 if there is none."""
+    share = there / sum(wanted.values())
+    return 1 << math.floor(math.log2(batch * share)) if batch * share >= 1 else 0
+
+
+def _batch_bytes(config: ModelConfig) -> int:
+    """The bytes of the largest batch, in and out. A file is as large as its image at most, as text a third larger."""
+    taken = sum(map(_bytes_of, config.inputs))
+    given = sum(_bytes_of(tensor) or taken * 4 // 3 for tensor in config.outputs)
+    return max(config.max_batch_size, 1) * (taken + given)
+
+
+def _bytes_of(tensor: Tensor) -> int:
+    """The bytes of one row; a side without a fixed length counts as one, and text as nothing."""
+    return math.prod(max(side, 1) for side in tensor.dims) * _BYTES.get(tensor.data_type, 4)
