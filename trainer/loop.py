@@ -96,7 +96,7 @@ def play(training: Training, batch: Batch) -> None:
 
 def move(player: Player, batch: Batch, training: Training) -> None:
     """One step of one player's optimiser."""
-    player.optimiser.zero_grad(set_to_none=True)
+    player.optimiser.zero_grad()
     with torch.autocast(training.device.type, torch.bfloat16, enabled=training.config.precision == "bf16"):
         loss, stats = player.loss(batch)
     loss.backward()  # type: ignore[no-untyped-call]
