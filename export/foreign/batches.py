@@ -67,6 +67,15 @@ class Freeing:
             {"Reshape": self._reshape, "Expand": self._expand, "Resize": self._resize}[node.op_type](node)
         elif node.op_type == "Concat":
             self._concat(node)
+        elif self.batch > 1 and node.op_type in ("Add", "Sub", "Mul", "Div"):
+            self._one_row(node)
+
+    def _one_row(self, node: NodeProto) -> None:
+        """A constant beside what moves, with the same row for each image, is that row."""
+        for place in range(len(node.input)):
+            value = self._constant(node, place)
+            if value is not None and value.ndim > 1 and len(value) == self.batch and (value == value[:1]).all():
+                node.input[place] = self._held(value[:1], node, f"_row_{place}")
 
     def _takes_first(self, node: NodeProto) -> bool:
         """Squeeze of the first side, or Gather of the first row."""

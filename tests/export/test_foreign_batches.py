@@ -65,7 +65,18 @@ def chosen(batch):
     return made(batch, [node("Gather", ["z", "first"], "vector", axis=0)], DONE, **first)
 
 
+def added(batch):
+    """A constant for each image, all the same, as a repeated start becomes."""
+    rows = {
+        "rows": np.repeat(np.random.RandomState(4).uniform(-0.3, 0.3, (1, 3, 6, 6)).astype(np.float32), batch, axis=0)
+    }
+    return made(
+        batch, SAME, [node("Add", ["small", "rows"], "sum_of_both"), node("Tanh", ["sum_of_both"], "out")], **rows
+    )
+
+
 GRAPHS = {
+    "Add of a constant, 4": added(4),
     "Resize with sizes, 1": resized(1),
     "Resize with sizes, 4": resized(4),
     "Concat with a constant, 1": beside(1),

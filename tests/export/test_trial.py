@@ -118,3 +118,12 @@ def test_a_pixel_differs_if_any_of_its_channels_does():
     assert Difference.between(white, images) == Difference(255, 1.0)
     white[0] = 0
     assert Difference.between(white, images) == Difference(255, 0.5)
+
+
+def test_advice_is_that_of_the_cause_where_one_is_known():
+    off = Network(brighter(2, lambda images, now: now == 1))
+    with pytest.raises(ExportError, match=r"nothing was exported; export it with opset 18$"):
+        stand_trial(SPEC, off, images_of, advice="export it with opset 18")
+    alone = Network(brighter(2, lambda images, now: now == 29))
+    with pytest.raises(ExportError, match=r"depends on those beside it.*\.eval\(\)"):
+        stand_trial(SPEC, alone, images_of)
