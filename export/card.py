@@ -127,6 +127,9 @@ def _sampling(spec: GeneratorSpec) -> str:
     return f"""A seed always means the same latent: `{ALGORITHM}`{beside}.
 
 ```python
+import os
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before the import: some versions of ONNX Runtime report to Microsoft
 import numpy as np, onnxruntime
 from PIL import Image
 

@@ -318,6 +318,7 @@ def test_a_server_sees_the_gpus_it_asked_for(planned, target, gpus):
     seen = {each["name"]: each.get("value") for each in container["env"]}
     assert seen.get("NVIDIA_VISIBLE_DEVICES") == (None if gpus else "void")
     assert seen.get("NVIDIA_TF32_OVERRIDE") == ("0" if gpus else None)
+    assert seen.get("ORT_DISABLE_TELEMETRY") == "1"
 
 
 @pytest.mark.parametrize("gpus", [0, 2])
@@ -326,7 +327,8 @@ def test_a_container_of_compose_sees_the_gpus_it_asked_for(planned, gpus):
     service = document["services"]["triton"]
     devices = service["deploy"]["resources"].get("reservations", {}).get("devices", [])
     assert [(each["driver"], each["count"]) for each in devices] == ([("nvidia", gpus)] if gpus else [])
-    assert service["environment"] == ({"NVIDIA_TF32_OVERRIDE": "0"} if gpus else {"NVIDIA_VISIBLE_DEVICES": "void"})
+    expected = {"NVIDIA_TF32_OVERRIDE": "0"} if gpus else {"NVIDIA_VISIBLE_DEVICES": "void"}
+    assert service["environment"] == expected | {"ORT_DISABLE_TELEMETRY": "1"}
 
 
 def test_yaml_gives_back_what_it_was_made_of(documents):
