@@ -244,7 +244,9 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume/--no-resume", help="--no-resume deletes what the run wrote, and starts afresh.")
     ] = True,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print settings and networks; train nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print settings, networks and how long it takes; train nothing.")
+    ] = False,
 ) -> None:
     """Train a generator on a pack. Run the same command again to go on; --preset and --set need not be repeated."""
     from trainer.data.pack import Pack
@@ -392,7 +394,7 @@ def export(
         list[Precision] | None,
         typer.Option(
             help="May be repeated; fp32 is always there. fp16: half the size, within 4 levels of 255. int8: "
-            "experimental, a quarter of the size, no faster on CPUs, and needs --data."
+            "experimental, at best a quarter of the size, no faster on CPUs, and needs --data."
         ),
     ] = None,
     data: Annotated[Path | None, typer.Option(metavar="PACK", help="The pack that int8 is judged by.")] = None,

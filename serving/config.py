@@ -43,7 +43,8 @@ class Queue:
     that come while a batch is run share the next one in any case.
 
     More than ``size`` waiting requests, or one that has waited for ``timeout_us``, are refused at once: a client that
-    hears so can ask elsewhere or later, one that waits for ever cannot. A request may set a shorter time of its own.
+    hears so can ask elsewhere or later, one that waits for ever cannot. 0 is no limit. A request may set a shorter time
+    of its own.
     Requests are joined up to one of the ``preferred`` batches, where there are any, and else to the largest.
     """
 

@@ -2,13 +2,15 @@
 
 ==========  ============================================================================================
 (none)      ``config.pbtxt``: ONNX Runtime, on a GPU where there is one, else on the CPU
-limited     the same with limits on its queue: what cannot be done soon is refused, for servers that others reach
+limited     the same with limits on its queue and two instances or more: what cannot be done soon is refused, for
+            servers that others reach
 cpu         ONNX Runtime, on the CPU even where there is a GPU
 ort_trt     ONNX Runtime with TensorRT inside; engines are built when first needed and kept in a cache
 tensorrt    a TensorRT plan, ``model.plan`` beside ``model.onnx``, that the bundle's build_engine.py made on the spot
 ==========  ============================================================================================
 
-Nothing else differs: names, types, shapes, batches and, but for ``limited``, queues are those of ``config.pbtxt``.
+Nothing else differs: names, types, shapes, batches and, but for ``limited``, queues and how many instances there are,
+are those of ``config.pbtxt``.
 """
 
 from dataclasses import replace

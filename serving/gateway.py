@@ -32,7 +32,7 @@ MOST_CLIENTS = 64  # bodies, and requests to models, at a time
 BODY_SECONDS = 60.0  # for the whole of a body
 LINGER = 5.0  # seconds for what a client still sends when it is already refused
 
-_ANSWER_SECONDS = 600.0  # the queue's own limit comes much earlier
+_ANSWER_SECONDS = 600.0  # no longer does a request wait, for under `serve` queues have no limit of their own
 _STOP_SECONDS = 5.0  # no longer than that does the server wait for what stands before it
 _HEALTH_SECONDS = 10.0
 _INFER = re.compile(r"/v2/models/[^/?]+(/versions/[^/?]+)?/infer")

@@ -2,7 +2,7 @@
 
 model_repository/NAME/
   config.pbtxt      rendered from the graph; the same bytes wherever it is made
-  configs/          the same model on other engines (serving/engines.py)
+  configs/          the same model with limits, and on other engines (serving/engines.py)
   1/ 2/ …           model.onnx, golden.npz (checked at every start), manifest.json, SHA256SUMS
 model_repository/NAME_mapping/, NAME_synthesis/
                     the same for the two parts of a generator that has styles, under the same version numbers
