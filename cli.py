@@ -798,7 +798,8 @@ def sample(
     ] = None,
     url: Annotated[str, typer.Option(help="The server's gRPC address.")] = "localhost:8001",
     batch: Annotated[
-        int | None, typer.Option(help="Images a request; 1 gives the same bytes for ever. With --shard 16.")
+        int | None,
+        typer.Option(help="Images a request; 1 gives the same bytes always, on one machine. With --shard 16."),
     ] = None,
     shard: Annotated[
         str | None,
