@@ -21,7 +21,7 @@ from serving.launching import Access, Ports, launch
 from serving.processes import DEAD, could_run, kill_group, listening, name_of, processor_seconds, state_of, wait_for
 from serving.triton import Triton
 from serving.wire import CONTROL_SECONDS, connect, translated
-from serving.words import Log
+from serving.words import STILLBORN, Log
 from serving.workplace import Workplace, clean_shared_memory, note_group
 
 Finished = Mapping[tuple[str, str], int]  # runs, by model and version
@@ -122,7 +122,7 @@ class Server:
         if ended := self._ended():
             return ended
         if not self.models and self._stillborn():
-            return _because("a model's process died as soon as it started", self._log.last_words())
+            return _because(STILLBORN, self._log.last_words())
         states = {process: state_of(process) for process in self._processes()}
         if not self.changing and self._too_few(states):
             return "a backend stub died"

@@ -10,6 +10,8 @@ from pathlib import Path
 _ERROR = re.compile(
     r"^(?!.*(?:CudaDriverHelper|unable to create stream))([EF]\d{4} |terminate called|(?![IW]\d{4} ).*\berror\b)"
 )
+STILLBORN = "a model's process died as soon as it started"
+_DIED = re.compile(r"failed to load .* Stub process '\S+' is not healthy")
 _TRITONS = re.compile(r"[IWEF]\d{4} |[+|]|\s*$")  # a line of its own, or of one of its tables
 
 
@@ -34,8 +36,14 @@ class Log:
         return b""
 
     def reason(self, start: int = 0) -> str:
-        """Why the server says it failed, in one line; empty if it does not say."""
-        return self.in_our_words(reason_in(self.since(start).decode(errors="replace")))
+        """Why the server says it failed, in one line; empty if it does not say.
+
+        Of a stub that died Triton only knows that it did: why, its own last words say.
+        """
+        log = self.since(start).decode(errors="replace")
+        if _DIED.search(log) and (words := self.last_words()):
+            return f"{STILLBORN}: {words}"
+        return self.in_our_words(reason_in(log))
 
     def last_words(self) -> str:
         """The last line that is not Triton's, but a stub's; empty if there is none."""

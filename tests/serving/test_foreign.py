@@ -32,7 +32,7 @@ def test_a_foreign_generator_is_served_with_its_seeds_classes_and_truncation(tmp
         ganfoundry("sample", "theirs", *asked, "--out", tmp_path / "out")
     expected = 255 * foreign.values(latents(range(3, 10), 8) / 2, np.full(7, CLASSES.index("newt")))
     for seed, image in zip(range(3, 10), np.rint(expected).astype(np.uint8), strict=True):
-        with Image.open(tmp_path / "out" / f"{seed:010d}.png") as picture:
+        with Image.open(tmp_path / "out" / f"newt_{seed:010d}.png") as picture:
             assert levels_apart(from_pillow(picture, 3), image) <= 1
 
 

@@ -12,6 +12,7 @@ from serving.launching import free_ports
 from serving.supervisor import Supervisor
 from serving.trial import stand_trial
 from serving.triton import find_triton
+from serving.words import Log
 from serving.workplace import fault_of_place, make_workplace, remove_workplace
 
 NAMES = ["q$(cd;id>pwned)", "`id>pwned`", "a b", "c&d", "e;f", "g'h", 'i"j', "k(1)", "répo", "日本", "x|y", "*", "#a",
@@ -94,3 +95,16 @@ def test_why_a_place_is_none(tmp_path):
     assert fault_of_place(tmp_path) == ""
     assert "a shell would read" in fault_of_place(tmp_path / "a b")
     assert "may be written" in fault_of_place(tmp_path / "nowhere")
+
+
+def test_the_stub_s_words_are_said_whoever_notices_first(tmp_path):
+    """Triton may say that a stub is not healthy before anyone looked whether its process lives."""
+    (tmp_path / "log").write_text(
+        'I1128 09:40:52.294288 40 python_be.cc:2249] "TRITONBACKEND_ModelInstanceInitialize: other_0_0"\n'
+        "no such luck\n"
+        "E1128 09:40:54.7 40 model_lifecycle.cc:642] \"failed to load 'other' version 1: Internal: Stub process "
+        "'other_0_0' is not healthy.\"\n",
+        encoding="utf-8",
+    )
+    log = Log(tmp_path / "log", tmp_path / "repository", tmp_path / "link")
+    assert log.reason() == "a model's process died as soon as it started: no such luck"

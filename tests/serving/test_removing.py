@@ -14,7 +14,7 @@ from serving import publishing, removing
 from serving.client import Sampler
 from serving.launching import free_ports
 from serving.publishing import publish, rollback
-from serving.repository import check_servable, list_models
+from serving.repository import LOCK, check_servable, list_models
 from serving.supervisor import Supervisor
 from tests.serving.conftest import make_style_bundle
 from tests.test_cli import ROOT
@@ -37,7 +37,9 @@ def versions(repository):
 
 
 def everything(repository):
-    return {path.relative_to(repository): path.is_file() and path.read_bytes() for path in repository.rglob("*")}
+    """All that is in it, but for the file that its servers and publishers lock."""
+    found = {path.relative_to(repository): path.is_file() and path.read_bytes() for path in repository.rglob("*")}
+    return {path: data for path, data in found.items() if path.name != LOCK}
 
 
 def run(repository, *arguments):

@@ -44,7 +44,8 @@ class TritonPythonModel:
         self.classes = classes_of(config)
         self.outputs = [tensor["name"] for tensor in config["output"]]
         kind, device = args["model_instance_kind"], args["model_instance_device_id"]
-        self.turns = Turns(lock_of(args)) if kind == "CPU" and shares_cores(config) else nullcontext()
+        lock = lock_of(args) if kind == "CPU" and shares_cores(config) else None
+        self.turns = Turns(lock) if lock else nullcontext()
         self.session = onnxruntime.InferenceSession(
             graph, session_options(config), providers=providers_for(kind, device, config)
         )
@@ -211,9 +212,13 @@ class Turns:
         fcntl.flock(self.file, fcntl.LOCK_UN)
 
 
-def lock_of(args: dict[str, str]) -> Path:
-    """A file of the server's own that all instances of a version have, and nobody else locks."""
-    return Path(os.environ.get("GANFOUNDRY_WORK", "."), f"{args['model_name']}.{args['model_version']}.lock")
+def lock_of(args: dict[str, str]) -> Path | None:
+    """A file of the server's own that all instances of a version have, and nobody else locks.
+
+    None where whoever started the server gave it no folder to work in: then instances only share the cores less well.
+    """
+    work = os.environ.get("GANFOUNDRY_WORK")
+    return Path(work, f"{args['model_name']}.{args['model_version']}.lock") if work else None
 
 
 def shares_cores(config: dict[str, Any]) -> bool:
