@@ -23,7 +23,7 @@ from rich.text import Text
 
 from core.errors import BundleError, DataError, ExportError, GanfoundryError, MissingDependency
 from core.places import shown
-from core.system import need_linux, use_utf8
+from core.system import need_linux, use_utf8, wait_asleep
 
 if TYPE_CHECKING:
     from core.bundle import Manifest
@@ -54,6 +54,12 @@ app.add_typer(data_app, name="data")
 console = Console()
 
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="Threads to compute with; one for each core unless given. Fewer leave room for other work."
+    ),
+]
 Repository = Annotated[Path, typer.Option(help="The folder Triton serves.")]
 Trial = Annotated[
     bool, typer.Option("--trial/--no-trial", help="First serve it in private, and look at its golden images.")
@@ -222,6 +228,7 @@ def train(
     seed: Annotated[int | None, typer.Option(help="Fixes every random draw.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, mps …")] = None,
     precision: Annotated[Literal["fp32", "bf16"] | None, typer.Option(help="bf16 is autocast.")] = None,
+    threads: Threads = None,
     conditional: Annotated[bool, typer.Option("--conditional", help="Learn the pack's classes.")] = False,
     balance: Annotated[
         bool, typer.Option("--balance", help="Show every class equally often, however many images it has.")
@@ -253,7 +260,7 @@ def train(
     from trainer.presets.choosing import choose
     from trainer.resuming import own_settings, settings_for
     from trainer.run import Run
-    from trainer.training import Outcome, last_saved, pick_device, plan
+    from trainer.training import Outcome, last_saved, pick_device, plan, use_threads
     from trainer.training import train as run
 
     changes = {"kimg": kimg, "batch": batch, "seed": seed, "device": device, "precision": precision}
@@ -264,6 +271,7 @@ def train(
         "tensorboard": tensorboard or None,
     }
     changes |= {"loss": loss, "penalty": penalty, "optimiser": optimiser}
+    use_threads(threads)
     pack = Pack.open(data)
     info, on_gpu = pack.info, pick_device(device or "auto").type != "cpu"
     choice = choose(info.height, info.width, info.channels, on_gpu)
@@ -332,6 +340,7 @@ def evaluate(
     samples: Annotated[int, typer.Option(help="Images to make.")] = 2000,
     seed: Annotated[int, typer.Option(help="The first of their seeds.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps …; bundles run on the CPU.")] = "auto",
+    threads: Threads = None,
     inception: Annotated[
         Path | None,
         typer.Option(
@@ -348,8 +357,9 @@ def evaluate(
     from trainer.metrics.evaluate import results_path, save_results
     from trainer.metrics.extractor import lite0
     from trainer.metrics.inception import inception as inception_of
-    from trainer.training import pick_device
+    from trainer.training import pick_device, use_threads
 
+    use_threads(threads)
     pack, place = Pack.open(data), pick_device(device)
     make, spec = _maker(source, place)
     results = results_path(source, json)
@@ -1303,6 +1313,7 @@ def _print_plan(planned: "Plan") -> None:
 def main() -> None:
     """Run the command line; print errors of ours, and of the file system, as one line."""
     use_utf8()
+    wait_asleep()
     # As an exception, so that what is half-written is cleaned up; `train` and `serve` have a gentler way.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:

