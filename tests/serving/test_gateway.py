@@ -103,9 +103,13 @@ class Behind(BaseHTTPRequestHandler):
         pass
 
 
+class Upstream(ThreadingHTTPServer):
+    request_queue_size = 2 * MOST_CLIENTS  # five as it comes: of more at a time, some would be tried again much later
+
+
 @pytest.fixture
 def behind():
-    with ThreadingHTTPServer((HOST, 0), Behind) as server:
+    with Upstream((HOST, 0), Behind) as server:
         server.daemon_threads, server.padding = True, 0
         server.waiting, server.go_on = threading.Semaphore(0), threading.Event()
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))

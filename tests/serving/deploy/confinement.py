@@ -46,6 +46,8 @@ def why_not() -> str | None:
     needed = ("unshare", "nsenter", "setpriv", "mount")
     if missing := [name for name in needed if shutil.which(name) is None]:
         return f"{missing[0]} is not installed (apt-get install util-linux)"
+    if Path("/tmp") in Path(sys.executable).absolute().parents:
+        return "Python lies in /tmp, and a container has a /tmp of its own: clone elsewhere"
     if os.geteuid() != 0:
         return "a container of namespaces and cgroups takes root"
     tried = subprocess.run(["unshare", *NAMESPACES, "--fork", "true"], capture_output=True, check=False)
