@@ -38,6 +38,13 @@ class Graph(nn.Module):
         known = sample_inputs(self.generator.spec, range(count))
         return {port.name: known.get(port.name, np.ones((count, *port.shape), np.float32)) for port in self.takes}
 
+    def made_of(self, inputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+        """What PyTorch makes of rows of the inputs, by name, on whatever device the generator is."""
+        device = self.generator.latent_mean.device
+        given = {name: torch.from_numpy(np.ascontiguousarray(value)).to(device) for name, value in inputs.items()}
+        with torch.inference_mode():
+            return np.asarray(self(**given).cpu())
+
     def truncation(self, given: Tensor) -> Tensor:
         """What truncation is ``given`` becomes: 1 where it would break the images, or does nothing to them."""
         return torch.ones_like(given) if self.generator.spec.options.get(IGNORES_TRUNCATION) else given
@@ -75,9 +82,7 @@ class ExportGraph(Graph):
 
     def images(self, inputs: Mapping[str, NDArray[Any]]) -> Images:
         """The images (n, h, w, c) PyTorch makes of the contract's inputs by name."""
-        with torch.inference_mode():
-            images: Images = self(**{name: torch.from_numpy(value) for name, value in inputs.items()}).numpy()
-        return images
+        return self.made_of(inputs)
 
 
 class MappingGraph(Graph):

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 
@@ -25,7 +24,7 @@ class TorchGraphs:
 
     def __init__(self, path: Path, device: torch.device | str = "cpu") -> None:
         generator = load_generator(path, device)
-        self.spec, self.sha256, self._device = generator.spec, sha256(path), device
+        self.spec, self.sha256 = generator.spec, sha256(path)
         self._graphs: dict[str, Graph] = {GRAPH: ExportGraph(generator)}
         self.style_shape = None
         if generator.style_layers:
@@ -34,10 +33,7 @@ class TorchGraphs:
 
     def run(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
         """The output of ``graph`` for rows of its inputs, by name."""
-        given = {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in inputs.items()}
-        with torch.inference_mode():
-            made = self._graphs[graph](**{name: value.to(self._device) for name, value in given.items()})
-        return np.asarray(made.cpu())
+        return self._graphs[graph].made_of(inputs)
 
     def most(self, graph: str) -> int:
         """How many rows a graph takes at once."""
