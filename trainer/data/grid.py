@@ -1,6 +1,6 @@
 """A sprite sheet cut into cells, and signs that it was cut in the wrong places."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,7 @@ from trainer.data.reading import drop_idle_alpha
 Pair = tuple[int, int]  # of the width and the height, in pixels
 Grid = Pair
 
+MISFIT = "does not divide into"  # what is said of a sheet begins with
 _WIDEST_SPACING = 8  # that is looked for where none was given
 _ALIKE = 24  # levels: two pixels of one thing
 _BLEEDING = 0.25  # of the borders between cells: below, sprites that fill their cell touch now and then
@@ -53,10 +54,8 @@ class Layout:
         if None in found:
             around = f", margin {_said(self.margin)}" if any(self.margin) else ""
             between = f", spacing {_said(self.spacing)}" if any(self.spacing) else ""
-            raise DataError(
-                f"{sheet.width} x {sheet.height} pixels do not divide into cells of "
-                f"{self.cell[0]} x {self.cell[1]}{around}{between}"
-            )
+            cells = f"cells of {self.cell[0]}x{self.cell[1]}{around}{between}"
+            raise DataError(f"{MISFIT} {cells} ({sheet.width}x{sheet.height} pixels)")
         columns, rows = found
         assert columns is not None and rows is not None
         return columns, rows
@@ -84,6 +83,14 @@ def doubts(sheet: Image.Image, layout: Layout) -> str | None:
     said = f"sprites go over {crossed} of {borders} borders between its cells"
     better = _better(sheet, shown, layout)
     return f"{said}: try {better}" if better else f"{said}: check --grid, --margin and --spacing"
+
+
+def cutting_nothing(sheet: Image.Image, layouts: Sequence[Layout]) -> list[Layout]:
+    """Those of the layouts, all of which divide the sheet, under which nothing that is drawn is cut through or off."""
+    shown = _foreground(sheet)
+    if shown is None:
+        return []
+    return [each for each in layouts if not _crossings(shown, each, sheet)[0] and not _in_gaps(shown, each, sheet)]
 
 
 def is_empty(cell: Image.Image) -> bool:

@@ -104,7 +104,9 @@ SQUARE = plan_size(64, 64)
 
 def test_pixel_art_that_grows_by_a_whole_factor_is_enlarged_with_nearest():
     art = palette_picture(16, 16)
-    assert [resampling_for(art, SQUARE, mode) for mode in FITS] == ["nearest"] * 3
+    assert [resampling_for(art, SQUARE, mode) for mode in FITS] == ["nearest"] * 3 + [
+        "lanczos"
+    ]  # keep enlarges nothing
     assert resampling_for(palette_picture(8, 16), SQUARE, "pad") == "nearest"
     assert resampling_for(palette_picture(24, 24), SQUARE, "pad") == "lanczos"  # 2⅔ times
     assert resampling_for(palette_picture(64, 64), SQUARE, "pad") == "lanczos"  # as it is
