@@ -44,9 +44,10 @@ class Way(NamedTuple):
 
 def cautions(met: Sequence[Met], way: Way, channels: int) -> list[str]:
     """A line for each thing that speaks against training on these pictures as they are."""
-    own, others = _own_size(met, way)
-    found = [_few(met, way), _strips(met, way), own, _reduced(others, way), _enlarged(others, way)]
-    found += [_differing(met, way), _cut_off(met), _mixed(met) if channels == 4 else ""]
+    long, single = _long(met, way)
+    own, others = _own_size(met, single, way)
+    found = [_few(met, way), _strips(met, long), own, _reduced(met, others, way), _enlarged(met, others, way)]
+    found += [_differing(single, way), _cut_off(met), _mixed(met) if channels == 4 else ""]
     return [line for line in found if line]
 
 
@@ -79,23 +80,31 @@ def _few(met: Sequence[Met], way: Way) -> str:
     if len(met) >= FEW:
         return ""
     have = "1 image is" if len(met) == 1 else f"{len(met):,} images are"
-    sheet = "" if len(met) > 1 or way.cells else ", or cut it with --grid WIDTHxHEIGHT if it is a sheet"
+    sheet = len(met) == 1 and not way.cells and max(_scales(met[0], way)) <= 1 / 2
+    cut = ", or cut it with --grid WIDTHxHEIGHT if it is a sheet" if sheet else ""
     return (
         f"{have} few: below {FEW} a generator repeats what it saw rather than making new things; add more of "
-        f"their kind{sheet}, and let 'evaluate' look for copies"
+        f"their kind{cut}, and let 'evaluate' look for copies"
     )
 
 
-def _strips(met: Sequence[Met], way: Way) -> str:
-    """On pictures so long that they are hardly of one thing; cells and long packs are meant to be."""
-    long = [one for one in met if max(one.sides) > STRIP * min(one.sides)]
-    if not long or way.cells or max(way.sides) > STRIP * min(way.sides):
+def _long(met: Sequence[Met], way: Way) -> tuple[list[Met], list[Met]]:
+    """The pictures so long that they are hardly of one thing, and the others; cells and long packs are meant to be."""
+    if way.cells or max(way.sides) > STRIP * min(way.sides):
+        return [], list(met)
+    is_long = [max(one.sides) > STRIP * min(one.sides) for one in met]
+    long, single = ([one for one, each in zip(met, is_long, strict=True) if each == wanted] for wanted in (True, False))
+    return long, single
+
+
+def _strips(met: Sequence[Met], long: Sequence[Met]) -> str:
+    if not long:
         return ""
-    long.sort(key=lambda one: _cell_of(one.sides) is None)
-    cell = _cell_of(long[0].sides)
-    cuts = f"--grid {cell[0]}x{cell[1]} cuts {long[0].name}" if cell else "--grid WIDTHxHEIGHT cuts them"
-    some = f"{_count(long, met)} more than {STRIP} times as long as wide{_such(long)}"
-    return f"{some}: if they are sheets or strips of an animation, import them by themselves, {cuts} into cells"
+    first = next((one for one in long if _cell_of(one.sides)), long[0])
+    cell = _cell_of(first.sides)
+    cuts = f"--grid {cell[0]}x{cell[1]} cuts {first.name}" if cell else "--grid WIDTHxHEIGHT cuts them"
+    some = f"{_count(long, met)} more than {STRIP} times as long as wide{_such([first, *long[1:]])}"
+    return f"{some}, as sheets and strips of an animation are: imported by themselves, {cuts} into cells"
 
 
 def _cell_of(strip: Pair) -> Pair | None:
@@ -106,16 +115,16 @@ def _cell_of(strip: Pair) -> Pair | None:
     return (strip[0] // count, strip[1]) if strip[0] > strip[1] else (strip[0], strip[1] // count)
 
 
-def _own_size(met: Sequence[Met], way: Way) -> tuple[str, list[Met]]:
+def _own_size(met: Sequence[Met], single: Sequence[Met], way: Way) -> tuple[str, list[Met]]:
     """On the size that most pictures have, if they could keep their pixels and do not; and the pictures not meant."""
-    sides = Counter(one.sides for one in met).most_common(1)[0][0]
-    theirs = [one for one in met if one.sides == sides]
+    sides = Counter(one.sides for one in single or met).most_common(1)[0][0]
+    theirs = [one for one in single if one.sides == sides]
     factors = {factor for one in theirs if not _repeats(one, way) for factor in _scales(one, way)}
     close = factors - {1.0} and all(1 / SMALLER <= factor < 2 for factor in factors)
     if not close or 2 * len(theirs) < len(met) or max(sides) > _TRAINED:
-        return "", list(met)
+        return "", list(single)
     some = f"{_count(theirs, met)} {sides[0]}x{sides[1]} and resampled for {way.size}, which softens every pixel"
-    return f"{some}: {_ways(sides)} keeps them as they are", [one for one in met if one.sides != sides]
+    return f"{some}: {_ways(sides)} keeps them as they are", [one for one in single if one.sides != sides]
 
 
 def _ways(sides: Pair) -> str:
@@ -138,13 +147,13 @@ def _edges(width: int, height: int) -> str:
     """So many pixels more or less, in words: half of them at each edge."""
     beside, above = (f"{one // 2}" if one % 2 == 0 else f"{one // 2} to {one // 2 + 1}" for one in (width, height))
     if width == height:
-        return f"{beside} pixels at every edge"
-    said = [f"{beside} pixels left and right"] * bool(width) + [f"{above} pixels above and below"] * bool(height)
-    return " and ".join(said)
+        return f"{beside} pixel{'s' * (beside != '1')} at every edge"
+    said = [f"{beside} left and right"] * bool(width) + [f"{above} above and below"] * bool(height)
+    return f"{' and '.join(said)}, in pixels"
 
 
-def _reduced(met: Sequence[Met], way: Way) -> str:
-    small = [one for one in met if min(_scales(one, way)) < 1 / SMALLER]
+def _reduced(met: Sequence[Met], others: Sequence[Met], way: Way) -> str:
+    small = [one for one in others if min(_scales(one, way)) < 1 / SMALLER]
     if not small:
         return ""
     first = max(small, key=lambda one: max(one.sides))
@@ -152,12 +161,12 @@ def _reduced(met: Sequence[Met], way: Way) -> str:
     larger = f"take --size {holds}, or " if holds is not None and max(holds.width, holds.height) <= _TRAINED else ""
     return (
         f"{_count(small, met)} reduced more than {SMALLER} times (up to {first}), and fine lines are lost: "
-        f"{larger}cut them closer around what they show, or into cells with --grid if they are sheets"
+        f"{larger}cut closer around what is shown, or a sheet into cells with --grid"
     )
 
 
-def _enlarged(met: Sequence[Met], way: Way) -> str:
-    large = [one for one in met if max(_scales(one, way)) > 1]
+def _enlarged(met: Sequence[Met], others: Sequence[Met], way: Way) -> str:
+    large = [one for one in others if max(_scales(one, way)) > 1]
     if not large:
         return ""
     large.sort(key=lambda one: max(one.sides))
@@ -170,6 +179,8 @@ def _enlarged(met: Sequence[Met], way: Way) -> str:
 
 def _differing(met: Sequence[Met], way: Way) -> str:
     """On sizes that tell what is large and what is small, and are lost where all fill the picture."""
+    if not met:
+        return ""
     ordered = sorted(met, key=lambda one: max(one.sides))
     small, large = ordered[len(met) // 20], ordered[-1 - len(met) // 20]
     if way.fit == "keep" or max(large.sides) < _DIFFER * max(small.sides):

@@ -86,11 +86,16 @@ def doubts(sheet: Image.Image, layout: Layout) -> str | None:
 
 
 def cutting_nothing(sheet: Image.Image, layouts: Sequence[Layout]) -> list[Layout]:
-    """Those of the layouts, all of which divide the sheet, under which nothing that is drawn is cut through or off."""
+    """Those of the layouts, all of which divide the sheet, under which nothing that is drawn is cut through or off.
+
+    Of those with equal cells that comes first under which what is drawn lies most in the middle of them.
+    """
     shown = _foreground(sheet)
-    if shown is None:
+    if shown is None or not shown.any():
         return []
-    return [each for each in layouts if not _crossings(shown, each, sheet)[0] and not _in_gaps(shown, each, sheet)]
+    cells = [layout.cell for layout in layouts]
+    whole = [each for each in layouts if not _crossings(shown, each, sheet)[0] and not _in_gaps(shown, each, sheet)]
+    return sorted(whole, key=lambda layout: (cells.index(layout.cell), _off_centre(shown, layout, sheet)))
 
 
 def is_empty(cell: Image.Image) -> bool:
@@ -172,6 +177,21 @@ def _in_gaps(shown: NDArray[np.bool_], layout: Layout, sheet: Image.Image) -> bo
         for left in columns:
             outside[top : top + layout.cell[1], left : left + layout.cell[0]] = False
     return bool(outside.any())
+
+
+def _off_centre(shown: NDArray[np.bool_], layout: Layout, sheet: Image.Image) -> int:
+    """How many pixels nearer to one edge of its cell than to the other is what is drawn, over all cells."""
+    columns, rows = layout.starts(sheet)
+    width, height = layout.cell
+    drawn = np.zeros((height, width), bool)
+    for top in rows:
+        for left in columns:
+            drawn |= shown[top : top + height, left : left + width]
+    off = 0
+    for line in (drawn.any(axis=0), drawn.any(axis=1)):
+        places = np.flatnonzero(line)
+        off += abs(int(places[0]) - (len(line) - 1 - int(places[-1])))
+    return off
 
 
 def _said(pair: Pair) -> str:

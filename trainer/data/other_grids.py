@@ -10,6 +10,7 @@ from trainer.data.grid import Layout, Pair, cutting_nothing
 
 _WIDEST_GAP = 8  # pixels that are looked for between cells and around them
 _SMALLEST = 4  # pixels of a cell
+_NEAR = 2  # times as long or as short as what was asked for
 _LOOKED_AT = 24  # cell sizes whose borders are looked at, the nearest first
 _NAMED = 3
 _LARGEST = 1 << 22  # pixels of a sheet that is looked at; of a larger one the arithmetic has to do
@@ -44,8 +45,9 @@ def _dividing(sides: Pair, asked: Pair) -> list[Pair]:
         wider, higher = (math.log2(one / other) for one, other in zip(cell, asked, strict=True))
         return abs(wider) + abs(higher) + abs(wider - higher)
 
-    cells = [(width, height) for width in widths for height in heights if (width, height) != sides]
-    return sorted(cells, key=distance)
+    near = [(width, height) for width in widths for height in heights if (width, height) != sides]
+    near = [cell for cell in near if all(1 / _NEAR <= one / two <= _NEAR for one, two in zip(cell, asked, strict=True))]
+    return sorted(near, key=distance)
 
 
 def _fits(sheet: Image.Image, layout: Layout) -> bool:

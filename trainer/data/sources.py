@@ -132,8 +132,13 @@ class Source:
             layout.starts(sheet)
         except DataError as error:
             self.misfits += 1
-            others = fitting(sheet, layout) if self.misfits <= _MENDED else ""
-            raise DataError(f"{error}: {others} would fit" if others else str(error)) from None
+            if self.misfits > _MENDED:
+                raise
+            others = fitting(sheet, layout)
+            mend = (
+                f"{others} would fit" if others else "nothing near fits, so look at its cells, --margin and --spacing"
+            )
+            raise DataError(f"{error}: {mend}") from None
 
     def _find_atlases(self, files: list[File]) -> list[File]:
         """Remember the frames of every sheet that has them in a JSON beside it; the files without these JSONs."""
