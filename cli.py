@@ -1569,9 +1569,9 @@ def _print_settings(planned: "Plan") -> None:
 
 def _say_how_long(planned: "Plan", images_seen: int) -> None:
     """How long training takes here, and if that is too long, what would fit."""
-    from trainer.clock import LONG, in_words, seconds_left, what_would_fit
+    from trainer.clock import LONG, in_words, is_over_at_once, seconds_left, what_would_fit
 
-    if images_seen >= planned.config.images:
+    if is_over_at_once(planned.config, images_seen):
         return
     seconds = seconds_left(planned.config, planned.spec, planned.device, images_seen)
     rest = "for the rest" if images_seen else f"for {planned.config.kimg:g} kimg"
