@@ -1,4 +1,5 @@
 import errno
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from core import files as core_files
 from core.errors import RequestRefused, ServerUnavailable, ServingError
 from core.images import from_pillow
 from serving import files
-from serving.files import save_samples
+from serving.files import save_samples, sweep_pictures
 from tests.serving.conftest import SPEC
 
 
@@ -92,3 +93,15 @@ def test_a_full_disk_is_said_and_what_is_complete_is_kept(tmp_path, monkeypatch)
     with pytest.raises(ServingError, match=f"no room for {tmp_path}: make room .* what is complete is kept"):
         save_samples(images(range(5)), tmp_path, SPEC, "tiny", "1")
     assert sorted(tmp_path.iterdir()) == written
+
+
+def test_what_may_not_be_read_is_not_swept_and_stops_nobody(tmp_path, monkeypatch):
+    left, other = tmp_path / ".a.png.abcd1234.tmp", tmp_path / ".b.png.abcd1234.tmp"
+    left.touch()
+    other.touch()
+    monkeypatch.setattr(Path, "open", lambda path, *_: (_ for _ in ()).throw(PermissionError(path)))
+    sweep_pictures(tmp_path)
+    assert sorted(tmp_path.iterdir()) == [left, other]
+    monkeypatch.undo()
+    sweep_pictures(tmp_path)
+    assert list(tmp_path.iterdir()) == []
