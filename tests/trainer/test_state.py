@@ -207,7 +207,7 @@ def test_the_newest_whole_state_is_found_and_damaged_ones_are_set_aside(played: 
 def by_hand(player: str, network: nn.Module) -> Any:
     """A run of one network and one optimiser, which two players share."""
     optimiser = torch.optim.Adam(network.parameters(), fused=True)
-    players = [Player(player, optimiser, lambda _: None), Player("other", optimiser, lambda _: None)]  # type: ignore[arg-type, return-value]
+    players = [Player(player, optimiser, lambda _: None), Player("other", optimiser, lambda _: None)]
     system = SimpleNamespace(networks={"n": network}, players=players)
     return SimpleNamespace(system=system, average=nn.Linear(1, 1), images_seen=0, rounds=0)
 
@@ -221,7 +221,7 @@ def test_moments_lie_in_memory_as_their_weights_do_and_shared_optimisers_are_sav
     assert all(value.is_contiguous() and not value.requires_grad for value in (networks | moments).values())
     assert moments.keys() == {f"first.{i}.{name}" for i in range(2) for name in ("step", "exp_avg", "exp_avg_sq")}
     groups = {"first": training.system.players[0].optimiser.state_dict()["param_groups"]}
-    saved = state.Saved(5, 6, None, "", {}, networks, moments, groups)  # type: ignore[arg-type]
+    saved = state.Saved(5, 6, None, "", {}, networks, moments, groups)
     other = by_hand("first", nn.Conv2d(2, 3, 3).to(memory_format=torch.channels_last))
     state.restore(other, saved)
     assert (other.images_seen, other.rounds) == (5, 6)
