@@ -145,9 +145,10 @@ def test_what_is_no_pattern(pattern, said):
 
 
 def test_every_field_is_in_the_help_and_in_the_message():
-    fields = {field for _, field in parse_names("{seed}{label}{truncation}{codes}{code}{frame}{layers}{other}{index}")}
+    names = ["seed", "label", "truncation", "codes", "code", "frame", "layers", "other", "index", "model", "version"]
+    assert list(FIELDS) == [field for _, field in parse_names("".join(f"{{{name}}}" for name in names))] == names
     said = CliRunner(env={"COLUMNS": "500"}).invoke(cli.app, ["sample", "--help"]).output
-    assert all(field in said for field in (*fields, "model", "version"))
+    assert all(name in said for name in names)
 
 
 # The command, straight from a bundle.
