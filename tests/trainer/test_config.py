@@ -250,6 +250,9 @@ def test_what_moves_moves_along_a_cosine_and_what_was_changed_by_hand_from_its_m
     later = config.continued(replace(other, drift=0.5), 9000)  # 9000 comes after 10000 where digits are letters
     latest = later.continued(replace(other, drift=0.75), 10_000)
     assert [latest.adjusted(images).drift for images in (8999, 9000, 9999, 10_000)] == [0.25, 0.5, 0.5, 0.75]
+    for order in (("9000", "10000"), ("10000", "9000")):
+        by_hand = TrainConfig("x", changed={moment: {"drift": float(moment)} for moment in order})
+        assert by_hand.adjusted().drift == 10_000
     again = latest.continued(replace(other, drift=0.5), 10_000)
     assert again.changed["10000"] == {"drift": 0.5}
     assert latest.continued(replace(other, drift=1.0, beta1=0.75), 1000).changed == {
