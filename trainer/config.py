@@ -218,7 +218,7 @@ class TrainConfig:
         defaults = asdict(cls(""))
         try:
             values = json.loads(text)
-            if unknown := sorted(values.keys() - defaults.keys()):
+            if unknown := sorted(values.keys() - defaults):
                 raise ConfigError(f"the run's settings hold '{unknown[0]}', which this version does not know")
             return cls(**{name: like(defaults[name], value) for name, value in {"preset": 0, **values}.items()})
         except (ValueError, TypeError, AttributeError) as error:

@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 import pytest
 
 from core.errors import ConfigError
-from trainer.config import TrainConfig, differences, like
+from trainer.config import TrainConfig, differences, like, one_of
 from trainer.presets import PRESETS, resolve
 
 
@@ -213,6 +213,13 @@ def test_names_are_those_that_there_are() -> None:
     assert TrainConfig("x", precision="bf16").precision == "bf16"
 
 
+def test_an_unknown_name_hears_the_nearest_or_all_in_order() -> None:
+    with pytest.raises(ConfigError, match=r"^thing 'zzz' is unknown: choose from beta, colour$"):
+        one_of("thing", "zzz", iter(["colour", "beta"]))
+    with pytest.raises(ConfigError, match=r"^thing 'betta' is unknown: did you mean beta\?$"):
+        one_of("thing", "betta", {"colour": 1, "beta": 2})
+
+
 def test_settings_of_one_system_are_refused_by_others() -> None:
     for name, system, settings in (
         ("growth", "progressive", {"stable_kimg": [1.0]}),
@@ -316,6 +323,7 @@ def test_a_continued_run_may_change_how_it_is_run() -> None:
     ("example", "value", "found"),
     [
         ((1.0, 1.0), [0, 1], (0.0, 1.0)),
+        ((0.0, 0.0), [1, 0], (1.0, 0.0)),
         ((1.0, 1.0), 1, (1.0, 1.0)),
         ((1.0, 1.0), [0.9], (0.9, 0.9)),
         (("auto",), "", ()),
