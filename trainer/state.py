@@ -127,7 +127,7 @@ def network_tensors(training: Training) -> dict[str, Tensor]:
     """Every weight and buffer by ``network.name``, the averaged generator as ``average``, on the CPU."""
     networks = (*training.system.networks.items(), ("average", training.average))
     return {
-        f"{network}.{name}": value.detach().cpu().contiguous()
+        f"{network}.{name}": value.cpu().contiguous()
         for network, module in networks
         for name, value in module.state_dict().items()
     }
@@ -136,7 +136,7 @@ def network_tensors(training: Training) -> dict[str, Tensor]:
 def optimiser_tensors(training: Training) -> dict[str, Tensor]:
     """Every tensor of every optimiser by ``player.parameter.name``, on the CPU; shared ones by their first player."""
     return {
-        f"{player}.{index}.{name}": value.detach().cpu().contiguous()
+        f"{player}.{index}.{name}": value.cpu().contiguous()
         for player, optimiser in _optimisers(training).items()
         for index, state in optimiser.state_dict()["state"].items()
         for name, value in state.items()
