@@ -163,11 +163,20 @@ def test_pictures_are_the_same_within_a_level_in_every_frame(tmp_path, there, da
 def test_pictures_too_large_to_look_at_are_the_same_where_their_bytes_are(tmp_path, monkeypatch):
     path = tmp_path / "picture.png"
     path.write_bytes(picture(7))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)  # what Pillow takes for an attack is twice as many
     for most, same in ((96, True), (95, False)):
         monkeypatch.setattr(files, "_LARGE", most)
         assert same_picture(path, picture(6)) is same
         assert same_picture(path, picture(7))
     assert not same_picture(tmp_path / "absent.png", picture(7))
+
+
+def test_a_picture_of_another_kind_is_another(tmp_path):
+    path = tmp_path / "picture.png"
+    Image.new("RGB", (12, 8), (7, 7, 7)).save(path, "BMP")
+    assert not same_picture(path, picture(7, (8, 12, 3)))
+    Image.new("RGB", (12, 8), (7, 7, 7)).save(path, "PNG")
+    assert same_picture(path, picture(7, (8, 12, 3)))
 
 
 def test_a_picture_is_replaced_by_itself_or_where_it_is_said_and_once_a_command(tmp_path):
