@@ -255,10 +255,11 @@ def test_what_a_killed_writer_of_pictures_left_is_known_by_its_name_and_its_begi
     for name, data in {**ours, **theirs}.items():
         (tmp_path / name).write_bytes(data)
     (tmp_path / ".k.png.abcd1234.tmp").mkdir()
+    os.mkfifo(tmp_path / ".m.png.abcd1234.tmp")  # whoever opened it would wait for ever
     (tmp_path / "aim").touch()
     (tmp_path / ".l.png.abcd1234.tmp").symlink_to(tmp_path / "aim")
     sweep_pictures(tmp_path)
-    there = sorted([*theirs, ".k.png.abcd1234.tmp", ".l.png.abcd1234.tmp", "aim"])
+    there = sorted([*theirs, ".k.png.abcd1234.tmp", ".l.png.abcd1234.tmp", ".m.png.abcd1234.tmp", "aim"])
     assert sorted(path.name for path in tmp_path.iterdir()) == there
 
 
