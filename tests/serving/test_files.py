@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from core import files as core_files
+from core import places
 from core.errors import RequestRefused, ServerUnavailable, ServingError
 from core.images import encode_png, from_pillow
 from core.ours import software
@@ -286,6 +287,12 @@ def test_places_are_made_swept_and_what_is_in_their_way_is_named(tmp_path, monke
     monkeypatch.setattr(Path, "mkdir", lambda *_, **__: (_ for _ in ()).throw(OSError(30, "Read-only file system")))
     with pytest.raises(RequestRefused, match=r"far cannot be made \(Read-only file system\): choose another"):
         make_places(tmp_path / "far")
+
+
+def test_pictures_go_into_a_folder_that_must_stay(tmp_path, monkeypatch):
+    monkeypatch.setattr(places, "is_mounted", lambda folder: folder == tmp_path)
+    (tmp_path / "other.txt").touch()
+    make_places(tmp_path)
 
 
 @pytest.mark.parametrize(
