@@ -136,7 +136,8 @@ def data_import(
     fit: Annotated[
         Literal["pad", "crop", "stretch", "keep"],
         typer.Option(
-            help="How an image of another shape becomes this one: with a border, cut, or squeezed. keep changes no pixel: it takes the middle, with margins where there is too little."
+            help="How an image of another shape becomes this one: with a border, cut, or squeezed. keep changes no "
+            "pixel: it takes the middle, with margins where there is too little."
         ),
     ] = "pad",
     resample: Annotated[

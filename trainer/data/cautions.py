@@ -46,7 +46,7 @@ def cautions(met: Sequence[Met], way: Way, channels: int) -> list[str]:
     """A line for each thing that speaks against training on these pictures as they are."""
     long, single = _long(met, way)
     own, others = _own_size(met, single, way)
-    found = [_few(met, way), _strips(met, long), own, _reduced(met, others, way), _enlarged(met, others, way)]
+    found = [_few(met, way), _strips(met, long, way), own, _reduced(met, others, way), _enlarged(met, others, way)]
     found += [_differing(single, way), _cut_off(met), _mixed(met) if channels == 4 else ""]
     return [line for line in found if line]
 
@@ -81,7 +81,8 @@ def _few(met: Sequence[Met], way: Way) -> str:
         return ""
     have = "1 image is" if len(met) == 1 else f"{len(met):,} images are"
     sheet = len(met) == 1 and not way.cells and max(_scales(met[0], way)) <= 1 / 2
-    cut = ", or cut it with --grid WIDTHxHEIGHT if it is a sheet" if sheet else ""
+    cells = way.size if _divides(way, met[0].sides) else "WIDTHxHEIGHT"
+    cut = f", or cut it with --grid {cells} if it is a sheet" if sheet else ""
     return (
         f"{have} few: below {FEW} a generator repeats what it saw rather than making new things; add more of "
         f"their kind{cut}, and let 'evaluate' look for copies"
@@ -97,22 +98,29 @@ def _long(met: Sequence[Met], way: Way) -> tuple[list[Met], list[Met]]:
     return long, single
 
 
-def _strips(met: Sequence[Met], long: Sequence[Met]) -> str:
+def _strips(met: Sequence[Met], long: Sequence[Met], way: Way) -> str:
     if not long:
         return ""
-    first = next((one for one in long if _cell_of(one.sides)), long[0])
-    cell = _cell_of(first.sides)
+    first = next((one for one in long if _cell_of(one.sides, way)), long[0])
+    cell = _cell_of(first.sides, way)
     cuts = f"--grid {cell[0]}x{cell[1]} cuts {first.name}" if cell else "--grid WIDTHxHEIGHT cuts them"
     some = f"{_count(long, met)} more than {STRIP} times as long as wide{_such([first, *long[1:]])}"
     return f"{some}, as sheets and strips of an animation are: imported by themselves, {cuts} into cells"
 
 
-def _cell_of(strip: Pair) -> Pair | None:
-    """The cells of a strip that are nearest to squares, if some divide it."""
+def _cell_of(strip: Pair, way: Way) -> Pair | None:
+    """The cells of a strip: of the size that is asked for, or else nearest to squares, if such divide it."""
+    if _divides(way, strip):
+        return way.sides
     count = round(max(strip) / min(strip))
     if max(strip) % count:
         return None
     return (strip[0] // count, strip[1]) if strip[0] > strip[1] else (strip[0], strip[1] // count)
+
+
+def _divides(way: Way, sheet: Pair) -> bool:
+    """Whether cells of the size that is asked for make up a sheet."""
+    return sheet[0] % way.sides[0] == sheet[1] % way.sides[1] == 0
 
 
 def _own_size(met: Sequence[Met], single: Sequence[Met], way: Way) -> tuple[str, list[Met]]:

@@ -41,7 +41,9 @@ def test_few(count, said):
 
 
 def test_a_single_large_picture_may_be_a_sheet():
-    assert "--grid WIDTHxHEIGHT if it is a sheet" in warned(met((256, 256), 1))[0]
+    assert "--grid WIDTHxHEIGHT if it is a sheet" in warned(met((250, 250), 1))[0]
+    assert "--grid 64x64 if it is a sheet" in warned(met((256, 256), 1))[0]
+    assert "--grid 64x64 cuts" in warned(met((1024, 256), 1))[1]
     assert "--grid" not in warned(met((64, 64), 1))[0]
     assert "--grid" not in warned(met((256, 256), 1), cells=True)[0]
 
