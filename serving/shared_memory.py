@@ -1,7 +1,7 @@
 """How much shared memory models take: Triton's Python backend ends the whole server by a signal where it runs out.
 
 Each stub has a region of a mebibyte that grows with the largest batch it has seen, inputs and outputs side by side, and
-never shrinks. Every model is warmed up at its largest batch, so a region has its size from the start.
+never shrinks. Graphs are warmed up at their largest batch, so their regions have their size from the start.
 """
 
 import math
@@ -10,8 +10,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from core.errors import ServingError
-from serving.config import ENSEMBLE, ONNXRUNTIME, PYTHON, ModelConfig, Tensor
-from serving.repository import CONFIG, Model, glance_at
+from core.spec import GeneratorSpec
+from serving.config import ENSEMBLE, ONNXRUNTIME, PYTHON, SPEC, ModelConfig, Tensor
+from serving.repository import CONFIG, Model, asks_others, glance_at
 
 PLACE = Path("/dev/shm")  # noqa: S108 (where Linux keeps it; Triton's Python backend uses nothing else)
 
@@ -85,9 +86,17 @@ def _batch_that_fits(wanted: Mapping[str, int], there: int, batch: int) -> int:
 
 def _batch_bytes(config: ModelConfig) -> int:
     """The bytes of the largest batch, in and out. A file is as large as its image at most, as text a third larger."""
-    taken = sum(map(_bytes_of, config.inputs))
+    taken = sum(map(_bytes_of, config.inputs)) + _bytes_asked_for(config)
     given = sum(_bytes_of(tensor) or taken * 4 // 3 for tensor in config.outputs)
     return max(config.max_batch_size, 1) * (taken + given)
+
+
+def _bytes_asked_for(config: ModelConfig) -> int:
+    """The bytes of one row of what a door asks a generator with, and of the image that it gets."""
+    if not asks_others(config) or SPEC not in config.parameters:
+        return 0
+    spec = GeneratorSpec.from_json(config.parameters[SPEC])
+    return spec.height * spec.width * spec.channels + 4 * (spec.latent_dim + spec.noise)
 
 
 def _bytes_of(tensor: Tensor) -> int:

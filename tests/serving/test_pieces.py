@@ -45,7 +45,7 @@ def test_figures_that_users_meet():
 
 def test_a_generator_is_one_model_with_every_engine(bundle):
     release, golden = of_bundle(bundle), Golden.read(bundle / GOLDEN)
-    (piece,) = pieces_of(release, "tiny", 1, thin=False, existing={})
+    (piece,) = pieces_of(release, "tiny", thin=False, existing={})
     assert piece.config == usual("tiny", (Z, TRUNCATION), (IMAGE,), bundle)
     assert piece.engines == engines_of(piece.config, plan=True)
     assert piece.files == {
@@ -59,7 +59,7 @@ def test_a_generator_is_one_model_with_every_engine(bundle):
 
 def test_parts_come_before_the_whole_with_no_plan_of_their_own(style_bundle):
     release = of_bundle(style_bundle)
-    mapping, synthesis, whole = pieces_of(release, "tiny", 1, thin=False, existing={})
+    mapping, synthesis, whole = pieces_of(release, "tiny", thin=False, existing={})
     assert mapping.config == usual(
         "tiny_mapping",
         (Z, TRUNCATION),
@@ -86,7 +86,7 @@ def test_parts_come_before_the_whole_with_no_plan_of_their_own(style_bundle):
 @pytest.mark.parametrize("styled", [False, True])
 def test_nothing_appears_before_what_it_needs(bundle, style_bundle, styled):
     release = of_bundle(style_bundle if styled else bundle)
-    found = pieces_of(release, "tiny", 7, thin=True, existing={})
+    found = pieces_of(release, "tiny", thin=True, existing={})
     parts = ["tiny_mapping", "tiny_synthesis"] if styled else []
     doors = ["tiny_latents", "tiny_encoder", "tiny", "tiny_from_seed", "tiny_png"]
     assert [piece.config.name for piece in found] == parts + doors
@@ -97,7 +97,7 @@ def test_nothing_appears_before_what_it_needs(bundle, style_bundle, styled):
 
 
 def test_doors_have_their_files_and_no_engines(bundle):
-    found = {piece.config.name: piece for piece in pieces_of(of_bundle(bundle), "tiny", 1, thin=True, existing={})}
+    found = {piece.config.name: piece for piece in pieces_of(of_bundle(bundle), "tiny", thin=True, existing={})}
     for part in ("latents", "encoder", "from_seed", "png"):
         piece = found[f"tiny_{part}"]
         assert piece.engines == {}
@@ -109,15 +109,13 @@ def test_doors_have_their_files_and_no_engines(bundle):
 
 
 def test_what_was_set_for_this_machine_stays(style_bundle):
-    usually = {
-        piece.config.name: piece for piece in pieces_of(of_bundle(style_bundle), "tiny", 1, thin=True, existing={})
-    }
+    usually = {piece.config.name: piece for piece in pieces_of(of_bundle(style_bundle), "tiny", thin=True, existing={})}
     mine = Instances("KIND_CPU", 5)
     kept = {
         name: replace(piece.config, max_batch_size=9, instances=mine, versions=7, parameters={"of": "the last bundle"})
         for name, piece in usually.items()
     }
-    found = pieces_of(of_bundle(style_bundle), "tiny", 2, thin=True, existing=kept)
+    found = pieces_of(of_bundle(style_bundle), "tiny", thin=True, existing=kept)
     for piece in found:
         if piece.config.steps:  # an ensemble runs nothing itself
             assert piece.config.instances is None
@@ -139,7 +137,7 @@ def test_what_was_set_for_this_machine_stays(style_bundle):
 )
 def test_limits_that_nobody_chose_go_and_others_stay(bundle, set_before, kept):
     """Every queue had them once, and requests were found late."""
-    (usually,) = pieces_of(of_bundle(bundle), "tiny", 1, thin=False, existing={})
+    (usually,) = pieces_of(of_bundle(bundle), "tiny", thin=False, existing={})
     before = {"tiny": replace(usually.config, queue=set_before)}
-    (piece,) = pieces_of(of_bundle(bundle), "tiny", 2, thin=False, existing=before)
+    (piece,) = pieces_of(of_bundle(bundle), "tiny", thin=False, existing=before)
     assert piece.config.queue == kept
