@@ -134,7 +134,7 @@ def reconfigure(name: str, repository: Path, change: Callable[[ModelConfig], Mod
         fitted = {each: _fitted(config, wanted) for each, config in there.items()}
         pieces = _pieces_for(of_version(model, version), name, fitted)
         smaller = wanted.max_batch_size < there[name].max_batch_size
-        for piece in reversed(pieces) if smaller else pieces:
+        for piece in pieces if smaller else reversed(pieces):
             if piece.config.name in there:
                 _write_configs(piece, repository / piece.config.name)
         delete(retired(name, repository))

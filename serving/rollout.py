@@ -19,7 +19,7 @@ from serving.config import WHOLE, ModelConfig, glance
 from serving.publishing import withdraw
 from serving.repository import CONFIG, LOCK, Model, asks_others, check_model, glance_at, list_models, undisturbed
 from serving.server import Server, Stillborn
-from serving.shared_memory import check_shared_memory
+from serving.shared_memory import check_shared_memory, needed_by
 
 EVERY = 1.0  # seconds between two looks at the repository
 
@@ -149,7 +149,7 @@ class Rollout:
             for model in change.models:  # one that did not change may need what did
                 check_model(model)
             anew = (model for model in change.models if model.name in change.changed)
-            check_shared_memory(anew, self._server.bundled)  # beside what is served until they are loaded
+            check_shared_memory(anew, self._server.bundled, self._spoken_for())  # beside what is served until then
             right = all(self._load_stage(names, change.version is None) for names in change.stages)
         except (GanfoundryError, OSError) as error:
             return error
@@ -157,6 +157,12 @@ class Rollout:
             self._loaded |= change.changed
             self._tell("loaded", f"'{change.whole}': {change.what} of {', '.join(sorted(change.changed))}")
         return None
+
+    def _spoken_for(self) -> int:
+        """The mebibytes of shared memory that what is served may still come to take."""
+        served = (Model(name, seen.versions, self._repository / name) for name, seen in self._loaded.items())
+        wanted = needed_by((model for model in served if model.path.is_dir()), self._server.bundled)
+        return max(sum(wanted.values()) - self._server.shared_memory, 0)
 
     def _load_stage(self, names: Iterable[str], anew: bool) -> bool:
         """Whether what is new of those models is right, or all of it if it is loaded ``anew``; False if asked to stop.

@@ -17,6 +17,7 @@ from serving.golden import Watched
 from serving.inventory import inventory
 from serving.launching import Access, Ports, launch
 from serving.processes import DEAD, could_run, kill_group, listening, name_of, processor_seconds, state_of, wait_for
+from serving.shared_memory import taken
 from serving.triton import Triton
 from serving.wire import CONTROL_SECONDS, connect, translated
 from serving.words import STILLBORN, Log
@@ -64,6 +65,11 @@ class Server:
         self._needed: dict[tuple[str, str], int] = {}  # stubs that must live, by model and version
         self._got_over = 0  # bytes of the log: what it says of a model that was refused explains no later end
         self.changing = False
+
+    @property
+    def shared_memory(self) -> int:
+        """The mebibytes that its models have taken so far."""
+        return taken(self._workplace.shm_prefix)
 
     @property
     def pid(self) -> int:
@@ -254,7 +260,8 @@ class Server:
 
     def _ask_to_change(self, name: str, how: Callable[..., None], done: "Future[None]") -> None:
         try:
-            done.set_result(how(name, headers=self._access.headers, client_timeout=_LOAD_SECONDS))
+            how(name, headers=self._access.headers, client_timeout=_LOAD_SECONDS)
+            done.set_result(None)
         except (InferenceServerException, ValueError) as error:  # gRPC says the latter of a client that was closed
             done.set_exception(translated(error, name, self._log.in_our_words))
         except Exception as error:

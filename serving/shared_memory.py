@@ -32,6 +32,11 @@ def free() -> int:
     return found.f_bavail * found.f_frsize // MIB
 
 
+def taken(prefix: str) -> int:
+    """The mebibytes of regions whose names start with ``prefix``; they have not yet grown to what they may need."""
+    return sum(region.stat().st_blocks * 512 for region in PLACE.glob(f"{prefix}*")) // MIB
+
+
 def needed(config: ModelConfig, bundled: bool) -> int:
     """The mebibytes that all stubs of a version of a model take, 0 where none runs it.
 
@@ -63,16 +68,20 @@ def needed_by(models: Iterable[Model], bundled: bool) -> dict[str, int]:
     }
 
 
-def check_shared_memory(models: Iterable[Model], bundled: bool) -> None:
-    """Raise ServingError, with the figures, unless there is room for all of ``models``."""
+def check_shared_memory(models: Iterable[Model], bundled: bool, spoken_for: int = 0) -> None:
+    """Raise ServingError, with the figures, unless there is room for all of ``models``.
+
+    ``spoken_for`` are mebibytes that are free, and that those that are served may come to need.
+    """
     models = list(models)
-    wanted, there = needed_by(models, bundled), free()
+    wanted, there = needed_by(models, bundled), max(free() - spoken_for, 0)
     if (total := sum(wanted.values())) <= there:
         return
     largest = max(models, key=lambda model: wanted[model.name])
+    how = "to spare" if spoken_for else "free"
     batch = _batch_that_fits(wanted, there, glance_at(largest.path).max_batch_size)
     raise ServingError(
-        f"the models need {total} MiB of {PLACE}, which has {there} free: give it more (docker run --shm-size "
+        f"the models need {total} MiB of {PLACE}, which has {there} {how}: give it more (docker run --shm-size "
         f"{2 * total}m)"
         + (f", or lower max_batch_size to {batch} in {CONFIG}, of '{largest.name}' above all" if batch else "")
     )
@@ -85,10 +94,14 @@ def _batch_that_fits(wanted: Mapping[str, int], there: int, batch: int) -> int:
 
 
 def _batch_bytes(config: ModelConfig) -> int:
-    """The bytes of the largest batch, in and out. A file is as large as its image at most, as text a third larger."""
-    taken = sum(map(_bytes_of, config.inputs)) + _bytes_asked_for(config)
-    given = sum(_bytes_of(tensor) or taken * 4 // 3 for tensor in config.outputs)
-    return max(config.max_batch_size, 1) * (taken + given)
+    """The bytes of the largest batch, in and out. A file is as large as its image at most, as text a third larger.
+
+    Files are given when the images that they were made of, and that others gave, are there no longer.
+    """
+    own, others = sum(map(_bytes_of, config.inputs)), _bytes_asked_for(config)
+    sizes = [_bytes_of(tensor) for tensor in config.outputs]
+    given = sum(size or (own + others) * 4 // 3 for size in sizes)
+    return max(config.max_batch_size, 1) * (own + (others + given if all(sizes) else max(others, given)))
 
 
 def _bytes_asked_for(config: ModelConfig) -> int:

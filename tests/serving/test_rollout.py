@@ -176,7 +176,7 @@ def test_a_swap_under_load_loses_no_request_and_a_stream_stays_with_its_version(
     load.check(old, 2)
     assert sampler.version == str(first)
     assert levels_apart(images, images_by(old)) <= 1
-    assert served.told("loaded")[-1].startswith(f"'tiny': version {version} of tiny, tiny_encoder, tiny_from_seed")
+    assert served.told("loaded")[-1].startswith(f"'tiny': version {version} of tiny, tiny_from_seed, tiny_png")
 
 
 def test_going_back_under_load_loses_no_request(served):
@@ -279,10 +279,10 @@ def test_more_instances_are_more_processes(served):
 
 
 def test_a_configuration_that_is_wrong_takes_no_version_back(served):
-    config, good = served.repository / "tiny_latents" / CONFIG, served.newest
+    config, good = served.repository / "tiny_png" / CONFIG, served.newest
     right = config.read_text()
     told = len(served.told("refused", "'tiny': its changed configuration: "))
-    configure(config.parent, max_batch_size=8)
+    configure(config.parent, max_batch_size=800)
     eventually(lambda: len(served.told("refused", "'tiny': its changed configuration: ")) > told)
     assert "give both the same max_batch_size; what is loaded goes on" in served.told("refused")[-1]
     assert served.newest == good
