@@ -105,11 +105,11 @@ class Rollout:
                     self._server.settle()
 
     def _load_next(self) -> None:
-        there = (self._repository / LOCK).exists()
+        if not see(self._repository) and not (self._repository / LOCK).exists():
+            return  # it was never published to: a file system that is not mounted for a while
         with undisturbed(self._repository):
             now = see(self._repository)
-            if there or now:  # else it may be a file system that is not mounted for a while
-                self._unload(now)
+            self._unload(now)
             change = self._next_change(now)
             error = self._load(change) if change else None
         if change and error:
