@@ -18,9 +18,10 @@ from core.errors import RepositoryError
 from core.files import sha256, sync_tree, write_atomic
 from core.places import why_not
 from core.system import sync_directory
-from serving.config import PART, WHOLE, ModelConfig, part_name, render
+from serving.config import ModelConfig, part_name, render
+from serving.fitting import check_fits
 from serving.pieces import Piece, pieces_of
-from serving.release import Release, listed, of_bundle, of_version
+from serving.release import Release, of_bundle, of_version
 from serving.repository import (
     BESIDE,
     CONFIG,
@@ -177,9 +178,9 @@ def _add(release: Release, name: str, repository: Path, thin: bool, trial: Trial
         version = 1 + max((number for place in places for number in numbers_of(place)), default=0)
         there = _there(name, repository)
         pieces = _pieces_for(release, name, there, thin)
-        for piece in pieces:
+        for piece in reversed(pieces):
             if piece.config.name in there:
-                _check_fits(there[piece.config.name], piece.config)
+                check_fits(there[piece.config.name], piece.config)
         with staging(repository) as made:
             for piece in pieces:
                 _write(piece, made, version)
@@ -250,27 +251,6 @@ def _take_over(name: str, repository: Path) -> None:
                 raise RepositoryError(f"{script} is not what 'publish' wrote: move it, then publish again")
             write_atomic(script, SOURCE.read_bytes())
             write_atomic(version / SUMS, f"{(version / SUMS).read_text('ascii')}{digest}  {SCRIPT}\n")
-
-
-def _check_fits(existing: ModelConfig, config: ModelConfig) -> None:
-    """The versions of a model share one configuration, so they must share its role, inputs and outputs."""
-    was, becomes = _role(existing), _role(config)
-    if was != becomes:
-        raise RepositoryError(f"'{config.name}' is already {was}, so it cannot be {becomes}: choose another --name")
-    if config.parameters.get(PART) in THIN:
-        return  # what they take and give is ours, and newer versions of Ganfoundry add to it
-    for kind, old, new in (("inputs", existing.inputs, config.inputs), ("outputs", existing.outputs, config.outputs)):
-        if set(old) != set(new):
-            raise RepositoryError(
-                f"the {kind} of this bundle are {listed(new)}, those of the model '{config.name}' "
-                f"{listed(old)}: publish it under another name"
-            )
-
-
-def _role(config: ModelConfig) -> str:
-    if PART not in config.parameters:
-        return "a model of its own"
-    return f"the {config.parameters[PART]} of '{config.parameters.get(WHOLE, '')}'"
 
 
 @contextmanager

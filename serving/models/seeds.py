@@ -28,6 +28,7 @@ LAST_SEED = 2**32 - 1
 DEFAULTS = {"truncation": 1.0, "codes": 0.0}  # of inputs that a request may leave out
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 COLOUR = {1: 0, 3: 2, 4: 6}  # PNG's numbers for grey, RGB and RGBA, by channels
+TOO_MANY = "batch-size must be"  # in Triton's refusal of a batch
 LEVEL = 6  # of zlib: its own default
 POOL = ThreadPoolExecutor(2)  # zlib lets other threads run meanwhile
 
@@ -84,6 +85,8 @@ class TritonPythonModel:
         response = self._ask({name: np.concatenate([inputs[name] for inputs in batch]) for name in batch[0]}, alone)
         if response.has_error():
             said = str(response.error().message())
+            if TOO_MANY in said and len(batch) > 1:  # it was just configured to take fewer
+                return [self._answers([one], [inputs])[0] for one, inputs in zip(requests, batch, strict=True)]
             return [self._failure(said) for _ in requests]
         images = pb_utils.get_output_tensor_by_name(response, "image").as_numpy()
         ends = np.cumsum([len(inputs["z"]) for inputs in batch])
@@ -106,6 +109,8 @@ class TritonPythonModel:
             said = f"version {self.version} of '{self.generator}' is not served: ask for the newest, or later"
             return refusal(said, pb_utils.TritonError.UNAVAILABLE)
         said = said.rpartition("Error when running inference: ")[2]
+        if TOO_MANY in said:
+            return refusal(said, pb_utils.TritonError.INVALID_ARG)
         busy = "maximum queue size" in said or "timeout expired" in said
         return refusal(said, pb_utils.TritonError.UNAVAILABLE if busy else pb_utils.TritonError.INTERNAL)
 

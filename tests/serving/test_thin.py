@@ -441,3 +441,94 @@ def test_thin_models_stay_with_a_generator_that_has_them(bundle, tmp_path):
     gone_back = rollback("tiny", tmp_path / "r")
     assert (gone_back.version, len(gone_back.beside)) == (3, 2)
     assert versions_of(tmp_path / "r" / "tiny_png") == [1, 2, 3]
+
+
+class Triton:
+    """What of ``triton_python_backend_utils`` the program uses: a generator that takes ``most`` at once, or fails."""
+
+    TRITONSERVER_MEMORY_CPU = 0
+
+    def __init__(self, most=64, fails=""):
+        self.most, self.fails, self.asked = most, fails, []
+        self.TritonError = type("Error", (), {"INVALID_ARG": 3, "UNAVAILABLE": 4, "INTERNAL": 1, "__init__": keep})
+
+    def Tensor(self, name, values):
+        return types.SimpleNamespace(name=lambda: name, as_numpy=lambda: values)
+
+    def InferenceResponse(self, tensors=(), error=None):
+        return types.SimpleNamespace(tensors=list(tensors), error=lambda: error, has_error=lambda: error is not None)
+
+    def PreferredMemory(self, *_):
+        return None
+
+    def get_input_tensor_by_name(self, request, name):
+        return next((each for each in request.tensors if each.name() == name), None)
+
+    def get_output_tensor_by_name(self, response, name):
+        return response.tensors[0]
+
+    def InferenceRequest(self, inputs, parameters, model_version, **_):
+        count = len(inputs[0].as_numpy())
+        self.asked.append((count, parameters, model_version))
+        said = self.fails or (
+            f"inference request batch-size must be <= {self.most} for 'g'" if count > self.most else ""
+        )
+        said = said and f"Model g - Error when running inference: {said}"
+        made = self.Tensor("image", inputs[0].as_numpy()[:, :1])
+        answer = self.InferenceResponse([made], self.TritonError(said, 1) if said else None)
+        return types.SimpleNamespace(exec=lambda: answer)
+
+    def request(self, seeds, **parameters):
+        return types.SimpleNamespace(
+            tensors=[self.Tensor("seed", column(seeds))],
+            parameters=lambda: json.dumps(parameters) if parameters else "",
+            requested_output_names=lambda: ["image"],
+        )
+
+
+def keep(error, said, code):
+    error.message, error.code = lambda: said, lambda: code
+
+
+def answers(triton, *requests):
+    program = load_program()
+    program.pb_utils = triton
+    model = program.TritonPythonModel()
+    model.spec = {"latent_dim": 2, "noise": 0, "codes": 0, "classes": []}
+    model.sides, model.generator, model.version = {"truncation": 1}, "g", 5
+    model.stream = np.random.RandomState(0)
+    return model.execute(list(requests))
+
+
+def test_requests_share_a_question_unless_they_want_to_be_alone():
+    triton = Triton()
+    found = answers(triton, triton.request([1, 2]), triton.request([3], alone=True), triton.request([4]))
+    assert triton.asked == [(1, {"alone": True}, 5), (3, {}, 5)]
+    rows = [each.tensors[0].as_numpy() for each in found]
+    assert (np.concatenate(rows) == latents([1, 2, 3, 4], 2)[:, :1]).all()
+
+
+def test_a_generator_that_takes_fewer_is_asked_one_by_one():
+    triton = Triton(most=2)
+    found = answers(triton, triton.request([1, 2]), triton.request([3, 4, 5]), triton.request([6]))
+    assert [each.has_error() for each in found] == [False, True, False]
+    assert (found[1].error().message(), found[1].error().code()) == (
+        "inference request batch-size must be <= 2 for 'g'",
+        triton.TritonError.INVALID_ARG,
+    )
+
+
+@pytest.mark.parametrize(
+    ("fails", "says", "code"),
+    [
+        ("Exceeds maximum queue size", "Exceeds maximum queue size", "UNAVAILABLE"),
+        ("Model 'g' is not ready.", "version 5 of 'g' is not served: ask for the newest, or later", "UNAVAILABLE"),
+        ("the graph could not be run: x", "the graph could not be run: x", "INTERNAL"),
+    ],
+)
+def test_why_a_generator_failed_is_handed_on(fails, says, code):
+    triton = Triton(fails=fails)
+    found = answers(triton, triton.request([1]), triton.request([2]))
+    assert [each.error().message() for each in found] == [says, says]
+    assert found[0].error() is not found[1].error()
+    assert found[0].error().code() == getattr(triton.TritonError, code)
