@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from core.clock import in_words
 from tests.trainer.conftest import tiny_config
 from trainer import clock
 from trainer.data.pack import Pack
@@ -102,4 +103,4 @@ def test_an_estimate_leaves_the_run_as_it_was(pack: Pack) -> None:
     ],
 )  # fmt: skip
 def test_times_are_said_as_people_say_them(seconds: float, said: str) -> None:
-    assert clock.in_words(seconds) == said
+    assert in_words(seconds) == said
