@@ -28,6 +28,8 @@ def stalled(looks: Looks) -> bool:
     those looks is on average no better than the earlier one: after one lucky look KID may fall for long before it
     is below that one.
     """
+    if not looks:
+        return False
     best = _best(looks)
     later = [kid for _, kid in looks[best + 1 :]]
     if len(later) < PATIENCE or looks[-1][0] - looks[best][0] < SHARE * looks[-1][0]:
@@ -38,7 +40,9 @@ def stalled(looks: Looks) -> bool:
 
 def newly_stalled(looks: Looks) -> bool:
     """Whether the newest look is the first to show that KID has stopped falling since its least."""
-    return stalled(looks) and not any(stalled(looks[:end]) for end in range(_best(looks) + 1, len(looks)))
+    if not stalled(looks):
+        return False
+    return not any(stalled(looks[:end]) for end in range(_best(looks) + 1, len(looks)))
 
 
 def settling(config: TrainConfig, spec: GeneratorSpec) -> float:
