@@ -9,15 +9,11 @@ from core.clock import in_words, spoken
 @pytest.mark.parametrize(
     ("seconds", "said"),
     [
-        (0.2, "1 second"),
-        (1.6, "2 seconds"),
-        (89, "89 seconds"),
-        (91, "2 minutes"),
-        (5401, "1.5 hours"),
-        (2e5, "2.5 days"),
+        (0.2, "1 second"), (40.4, "40 seconds"), (100, "2 minutes"), (425, "7 minutes"), (5399, "90 minutes"),
+        (5400, "1.5 hours"), (12 * 3600, "12 hours"), (86400, "24 hours"), (3.4 * 86400, "3.5 days"), (2e6, "23 days"),
     ],
-)
-def test_a_length_is_said_as_people_do(seconds: float, said: str) -> None:
+)  # fmt: skip
+def test_times_are_said_as_people_say_them(seconds: float, said: str) -> None:
     assert in_words(seconds) == said
 
 

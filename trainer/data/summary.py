@@ -7,9 +7,17 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from core.errors import DataError
+from core.files import write_atomic
 from core.images import over_checkerboard, sheet, to_pillow
-from trainer.data.pack import Pack, PackInfo
+from core.ours import may_write, signed_png
+from core.places import why_not
+from trainer.data.classes import members
+from trainer.data.licences import remark
+from trainer.data.pack import Pack, PackInfo, writing
+from trainer.data.sampler import Order
 
+_COLUMNS, _ROWS = 8, 32  # of a contact sheet with classes
 _SKIPPED_SHOWN = 5
 _PLAIN = ("not an image",)  # of these files nobody wants the names, but the kinds
 _CHANNEL_NAMES = {1: "grey", 3: "RGB", 4: "RGBA"}
@@ -39,17 +47,60 @@ def describe(pack: Pack) -> list[tuple[str, str]]:
     return [(label, value) for label, value in rows if value] + _skipped(pack)
 
 
+def warnings(pack: Pack) -> list[str]:
+    """What to know before training on a pack, a line each."""
+    licence = remark(pack)
+    return [*pack.info.warnings, *([licence] if licence else [])]
+
+
+def save_sheet(pack: Pack, path: Path) -> str:
+    """Write the contact sheet of a pack; says what it shows. Raises DataError where something is in the way."""
+    if problem := why_not(path, whole=False):
+        raise DataError(problem)
+    if not may_write(path):
+        raise DataError(f"{path} is there, and Ganfoundry did not make it: move it, or choose another --sheet")
+    with writing(path):
+        write_atomic(path, signed_png(contact_sheet(pack)))
+    shown = [pack.info.classes[int(pack.labels[rows[0]])] for rows in members(pack)] if pack.labels is not None else []
+    if not shown:
+        return f"contact sheet: {path}"
+    some = f"the first {_ROWS} of {len(shown)} classes" if len(shown) > _ROWS else ", ".join(shown)
+    return f"contact sheet: {path} (a row for each class: {some})"
+
+
 def contact_sheet(pack: Pack, count: int = 64) -> Image.Image:
     """``count`` images spread evenly over the pack, in rows over a checkerboard, as an RGBA picture.
 
-    What is no image, gaps and unused cells, is transparent: it is not taken for an empty one.
+    Of a pack with classes each has a row of its own, spread over the class. What is no image, gaps and unused cells,
+    is transparent: it is not taken for an empty one.
     """
-    chosen = pack.gather(np.linspace(0, len(pack) - 1, min(count, len(pack))).round().astype(np.int64))
+    if pack.labels is not None:
+        rows = [_padded(each) for each in members(pack)[:_ROWS]]
+        return _drawn(pack, np.concatenate(rows), _COLUMNS)
+    return _drawn(pack, _spread(np.arange(len(pack)), count))
+
+
+def _spread(rows: Order, count: int) -> Order:
+    """``count`` of the rows, or all, evenly."""
+    return rows[np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(np.int64)]
+
+
+def _padded(rows: Order) -> Order:
+    """A row of the sheet: some of these images, and then -1 for cells that stay empty."""
+    some = _spread(rows, _COLUMNS)
+    return np.pad(some, (0, _COLUMNS - len(some)), constant_values=-1)
+
+
+def _drawn(pack: Pack, chosen: Order, columns: int | None = None) -> Image.Image:
+    images = pack.gather(chosen)
+    shown = np.zeros((*images.shape[:3], 1), np.uint8)
+    shown[chosen >= 0] = 255
     longest = max(pack.info.height, pack.info.width)
     enlarge, reduce = max(_THUMBNAIL // longest, 1), max(longest // _THUMBNAIL, 1)
-    large = chosen.repeat(enlarge, axis=1).repeat(enlarge, axis=2)
-    page = over_checkerboard(sheet(large, gap=4 * reduce), square=8 * reduce)
-    used = sheet(np.full((*large.shape[:3], 1), 255, np.uint8), gap=4 * reduce)
+    large, used = (
+        sheet(each.repeat(enlarge, axis=1).repeat(enlarge, axis=2), columns, gap=4 * reduce) for each in (images, shown)
+    )
+    page = over_checkerboard(large, square=8 * reduce)
     return to_pillow(np.dstack([page, used])).reduce(reduce)
 
 
