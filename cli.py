@@ -513,7 +513,7 @@ def evaluate(
     extractor = inception_of(inception, place) if inception else lite0(place)
     with _bars() as step:
         evaluation, picture = judge(make, spec, pack, extractor, samples, seed, step, _say)
-    evaluation = with_verdict(evaluation, source, data)
+    evaluation = with_verdict(evaluation, source, data, Path(sys.argv[0]).name)
     save_results(evaluation, picture, results)
     _print_evaluation(evaluation)
     _say(f"figures: {results}")

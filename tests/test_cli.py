@@ -328,7 +328,7 @@ def test_a_run_and_its_bundle_are_judged_alike_and_in_one_line_where_they_cannot
             "quarter",
             "noise",
         }
-        assert ("cli.py train" in done.stdout) == (source is run)
+        assert (f" train {pack} --out {run} --kimg" in done.stdout) == (source is run)
         assert results.with_suffix(".png").is_file()
         figures.append(json.loads(results.read_text())["lite0"])
     assert figures[0]["kid"] > 0.1

@@ -39,6 +39,7 @@ class Situation:
     run: Path | None = None
     config: TrainConfig | None = None
     log: Sequence[Mapping[str, Any]] = ()
+    program: str = "ganfoundry"  # as it was called
 
     @property
     def told(self) -> float | None:
@@ -63,14 +64,18 @@ def situation(judged: Path, pack: Path, images: int) -> Situation:
     return Situation(judged, pack, images)
 
 
-def with_verdict(evaluation: Evaluation, judged: Path, pack: Path) -> Evaluation:
-    """``evaluation`` of what is at ``judged`` by the pack at ``pack``, with what it means and what to do next."""
+def with_verdict(evaluation: Evaluation, judged: Path, pack: Path, program: str) -> Evaluation:
+    """``evaluation`` of what is at ``judged`` by the pack at ``pack``, with what it means and what to do next.
+
+    ``program`` is what commands begin with.
+    """
     figures, ground, copies = evaluation.figures, evaluation.ground, evaluation.copies
     distinct = evaluation.facts["protocol"]["distinct_real_images"]
     blind = blind_spot(copies, distinct)
     found = grade(figures.kid, max(ground.kid, 0.0) + SURE * ground.kid_std, evaluation.scale)
     suspicious = 0.0 if blind else copies.suspicious
-    steps = advise(situation(judged, pack, distinct), found in GOOD, suspicious)
+    at = replace(situation(judged, pack, distinct), program=program)
+    steps = advise(at, found in GOOD, suspicious)
     told = remarks(figures.precision, figures.recall, suspicious, blind)
     return replace(evaluation, verdict=Verdict(found, WORDS[found], told, steps))
 
@@ -79,7 +84,9 @@ def advise(at: Situation, good: bool, suspicious: float) -> tuple[Step, ...]:
     """What to do next, the likeliest first. ``good``: it may be used; ``suspicious`` is the share of copies."""
     steps = list(islice(_steps(at, suspicious), MOST))
     if good and not any(" export " in step.command for step in steps):
-        steps.append(Step("use it", _command("export", at.run or at.judged, "--out", _beside("exports", at.judged))))
+        steps.append(
+            Step("use it", _command(at, "export", at.run or at.judged, "--out", _beside("exports", at.judged)))
+        )
     return tuple(steps)
 
 
@@ -130,7 +137,7 @@ def _the_best(at: Situation, run: Path) -> Iterator[Step]:
     images, least = min(looks, key=lambda look: look[1])
     if looks[-1][1] > WORSE * least and best.is_file() and at.judged.name != best.name:
         what = f"take the generator of {images / 1000:g} kimg, whose KID was {least:.3f} and not {looks[-1][1]:.3f}"
-        yield Step(what, _command("export", best, "--out", _beside("exports", run)))
+        yield Step(what, _command(at, "export", best, "--out", _beside("exports", run)))
 
 
 def _penalty(at: Situation, config: TrainConfig) -> Iterator[Step]:
@@ -159,7 +166,7 @@ def _another_recipe(at: Situation, run: Path, config: TrainConfig) -> Iterator[S
 
 
 def _on(at: Situation, run: Path, kimg: float, *more: str) -> str:
-    return _command("train", at.pack, "--out", run, "--kimg", f"{kimg:.3g}", *more)
+    return _command(at, "train", at.pack, "--out", run, "--kimg", f"{kimg:.3g}", *more)
 
 
 def _anew(at: Situation, run: Path, preset: str, *more: str) -> str:
@@ -167,7 +174,7 @@ def _anew(at: Situation, run: Path, preset: str, *more: str) -> str:
     names = (run.with_name(f"{run.name}-{number}") for number in count(2))
     classes = ["--conditional"] if at.config and at.config.conditional else []
     out = next(name for name in names if not name.exists())
-    return _command("train", at.pack, "--out", out, "--preset", preset, *classes, *more)
+    return _command(at, "train", at.pack, "--out", out, "--preset", preset, *classes, *more)
 
 
 def _beside(folder: str, judged: Path) -> Path:
@@ -176,5 +183,5 @@ def _beside(folder: str, judged: Path) -> Path:
     return Path(folder, whole.parent.name if whole.suffix == ".safetensors" else whole.name)
 
 
-def _command(verb: str, *words: str | Path) -> str:
-    return shlex.join(["cli.py", verb, *map(str, words)])
+def _command(at: Situation, verb: str, *words: str | Path) -> str:
+    return shlex.join([at.program, verb, *map(str, words)])

@@ -33,8 +33,8 @@ def commands(at: Situation, good: bool = False, suspicious: float = 0.0) -> list
 
 
 def test_what_still_falls_is_trained_on(tmp_path: Path) -> None:
-    assert commands(after(tmp_path, FALLING)) == ["cli.py train pack --out 'RUN' --kimg 135"]
-    assert "cli.py train pack --out 'RUN' --kimg 135" in commands(after(tmp_path, ()))
+    assert commands(after(tmp_path, FALLING)) == ["ganfoundry train pack --out 'RUN' --kimg 135"]
+    assert "ganfoundry train pack --out 'RUN' --kimg 135" in commands(after(tmp_path, ()))
 
 
 def test_what_was_cut_short_is_trained_to_its_length(tmp_path: Path) -> None:
@@ -46,7 +46,9 @@ def test_what_was_cut_short_is_trained_to_its_length(tmp_path: Path) -> None:
 
 
 def test_a_discriminator_that_won_is_held_flatter_but_not_a_critic(tmp_path: Path) -> None:
-    assert "cli.py train pack --out 'RUN' --kimg 135 --set r1_gamma=2" in commands(after(tmp_path, STUCK, told=0.98))
+    assert "ganfoundry train pack --out 'RUN' --kimg 135 --set r1_gamma=2" in commands(
+        after(tmp_path, STUCK, told=0.98)
+    )
     critic = after(tmp_path, STUCK, told=0.98, loss="wasserstein")
     assert not any("r1_gamma" in command for command in commands(critic))
     assert not any("r1_gamma" in command for command in commands(after(tmp_path, FALLING, told=0.98)))
@@ -55,7 +57,9 @@ def test_a_discriminator_that_won_is_held_flatter_but_not_a_critic(tmp_path: Pat
 
 
 def test_one_that_is_held_too_flat_is_let_closer(tmp_path: Path) -> None:
-    assert "cli.py train pack --out 'RUN' --kimg 135 --set r1_gamma=0.05" in commands(after(tmp_path, STUCK, told=0.8))
+    assert "ganfoundry train pack --out 'RUN' --kimg 135 --set r1_gamma=0.05" in commands(
+        after(tmp_path, STUCK, told=0.8)
+    )
     assert not any("r1_gamma" in command for command in commands(after(tmp_path, STUCK, told=0.93)))
 
 
@@ -64,7 +68,7 @@ def test_a_better_generator_that_was_kept_and_a_recipe_that_came_further(tmp_pat
     assert not any("export" in command for command in commands(at))
     Run(at.judged).best.touch()
     found = commands(at)
-    assert found[0] == "cli.py export 'RUN/generator.best.safetensors' --out 'exports/my run'"
+    assert found[0] == "ganfoundry export 'RUN/generator.best.safetensors' --out 'exports/my run'"
     assert found[1].endswith("-2' --preset r3gan-cpu")
     best = Situation(Run(at.judged).best, at.pack, 2000, at.run, at.config, at.log)
     assert not any("export" in command for command in commands(best))
