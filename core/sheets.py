@@ -6,8 +6,8 @@ pixels ask for a sheet without labels (``Look``), or read where the pictures lie
 """
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from math import ceil, sqrt
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +18,7 @@ from PIL import Image, ImageDraw
 from core.errors import RequestRefused
 from core.images import Images, from_pillow, over_checkerboard, sheet, to_pillow
 from core.lettering import font_for, legible, one_line, shortened, width_of
+from core.ours import of_any_size
 
 Cell = Images | Path | None  # a picture (h, w, c), a file of one, or nothing
 
@@ -46,7 +47,8 @@ class Sheet:
     """Pictures row by row, all of one size, and what is written: a ``caption`` below each, or headings of a table.
 
     A sheet with ``columns`` is a table, as wide as these. Others are ``across`` pictures wide where a page has that
-    room, about square unless given. ``corner`` says what the columns' headings are; ``title`` is what holds for all.
+    room, about square unless given. ``corner`` says what the columns' headings are; ``title`` is what holds for all,
+    ``legend`` what numbers in the captions stand for.
     """
 
     cells: Sequence[Cell]
@@ -56,6 +58,7 @@ class Sheet:
     captions: Sequence[str] = ()
     corner: str = ""
     title: Sequence[str] = ()
+    legend: Mapping[str, str] = field(default_factory=dict)
 
 
 class Page(NamedTuple):
@@ -99,9 +102,15 @@ def sheet_of_seeds(cells: Sequence[Cell], columns: int, classes: Sequence[str], 
     count = len(cells)
     if not classes:
         return Sheet(cells, columns, captions=[*map(str, range(count))], title=[*title, "the seed below each"])
-    if columns == 1:
-        return Sheet(cells, captions=legible(classes, _CAPTION)[0][:count], title=[*title, "a class each, seed 0"])
-    return Sheet(cells, columns=[*map(str, range(columns))], rows=classes[: count // columns], corner="seed", title=title)
+    return sheet_of_classes(cells, range(columns), classes[: count // columns], title)
+
+
+def sheet_of_classes(cells: Sequence[Cell], seeds: Sequence[int], classes: Sequence[str], title: Sequence[str]) -> Sheet:
+    """A row for each class and a column for each seed; of one seed, a picture for each class."""
+    if len(seeds) > 1:
+        return Sheet(cells, columns=[*map(str, seeds)], rows=classes, corner="seed", title=title)
+    names, legend = legible(classes, _CAPTION)
+    return Sheet(cells, captions=names, legend=legend, title=[*title, f"seed {seeds[0]}"])
 
 
 class Pages(Sequence[Page]):
@@ -114,7 +123,7 @@ class Pages(Sequence[Page]):
         self._sheet, self._look = drawn, look
         self._columns, more = legible(drawn.columns, max(_CAPTION, _sides(size, _scales(size, look)[0])[0]))
         self._rows, self.legend = legible(drawn.rows, _NAME)
-        self.legend |= more
+        self.legend |= {**more, **drawn.legend}
         plans = (self._planned(size, scale, reduce, one) for scale, reduce in _scales(size, look))
         for self._grid in plans:
             if len(self) == 1:
@@ -201,7 +210,7 @@ class Pages(Sequence[Page]):
     def _bare(self, index: int) -> Images:
         cells, wide = self._sheet.cells, self._grid.wide
         start = index * self._grid.down * wide
-        shown = [_pixels(cell) for cell in cells[start : start + self._grid.down * wide]]
+        shown = [pixels_of(cell) for cell in cells[start : start + self._grid.down * wide]]
         some = next(each for each in shown if each is not None)
         page = sheet(np.stack([np.zeros_like(some) if each is None else each for each in shown]), wide)
         return page.repeat(self._grid.scale, axis=0).repeat(self._grid.scale, axis=1)
@@ -229,7 +238,7 @@ class Pages(Sequence[Page]):
 
             # The picture, and what is said of it alone
             which = row * grid.wide + column
-            if (picture := _pixels(drawn.cells[which])) is not None:
+            if (picture := pixels_of(drawn.cells[which])) is not None:
                 page.paste(_shown(picture, grid.scale, grid.reduce), (x + (room - width) // 2, y))
             if drawn.captions:
                 _write(pen, shortened(drawn.captions[which], room), (x + room // 2, y + height + _LINE // 2 + 1), "mm")
@@ -280,10 +289,11 @@ def _budget(step: int) -> int:
     return max(_SIDE, min(_AT_LEAST * step, _MOST_SIDE))
 
 
-def _pixels(cell: Cell) -> Images | None:
+def pixels_of(cell: Cell) -> Images | None:
+    """The picture of a cell, read from its file where it is one."""
     if not isinstance(cell, Path):
         return cell
-    with Image.open(cell) as picture:
+    with of_any_size(), Image.open(cell) as picture:
         return from_pillow(picture, len(picture.getbands()))
 
 

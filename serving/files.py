@@ -1,9 +1,9 @@
-"""Sampled images as PNG files that say where they come from, and a sheet of them."""
+"""Sampled images as PNG files that say where they come from, none of which takes the place of another."""
 
 import errno
 import io
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -15,13 +15,10 @@ from core.bundle import MOST_LEVELS, levels_apart
 from core.errors import RequestRefused, ServingError
 from core.files import sweep, write_atomic
 from core.images import Images, encode_png
-from core.images import sheet as sheet_of
-from core.ours import may_write, of_any_size, software
+from core.ours import may_write, of_any_size
 from core.places import why_not
-from core.spec import GeneratorSpec
 from core.system import delete_unless_held, folded
 
-MOST_ON_A_SHEET = 4096
 _LEFT = re.compile(r"\..+\.png\.[a-z0-9_]{8}\.tmp", re.DOTALL)  # what core.files writes into before it has its name
 _KINDS = ("PNG", "GIF", "WEBP")
 _LARGE = 1 << 26  # pixels
@@ -64,56 +61,17 @@ class Keeper:
             )
 
 
-def save_samples(
-    samples: Iterable[tuple[int, Images]],
-    out: Path,
-    spec: GeneratorSpec,
-    model: str,
-    version: str,
-    truncation: float = 1.0,
-    label: str | None = None,
-    sheet: Path | None = None,
-) -> list[Path]:
-    """Write each image as ``out/SEED.png`` as it arrives, then a ``sheet`` of the first MOST_ON_A_SHEET of them.
-
-    Every file is whole or absent, so whatever ends ``samples`` early leaves the images before it. Text chunks
-    name the model, version, seed, truncation and data licence. Returns the files of the images, in order; where
-    they are more than MOST_ON_A_SHEET, the sheet shows less than all. Raises RequestRefused, before it takes the
-    first image, for an ``out`` or ``sheet`` that cannot be one, and later for another picture in the place of one;
-    ServingError for a disk that is full.
-    """
-    facts, keeper = describe(spec, model, version, truncation, label), Keeper()
-    make_places(out, sheet)
-    pictures = (Picture(f"{seed:010d}", image, {"Seed": str(seed)}) for seed, image in samples)
-    paths, shown = save_pictures(pictures, out, facts, keeper, MOST_ON_A_SHEET if sheet else 0)
-    save_sheet(shown, sheet, facts, keeper)
-    return paths
-
-
-def save_pictures(
-    pictures: Iterable[Picture], out: Path, facts: Mapping[str, str], keeper: Keeper, keep: int = 0
-) -> tuple[list[Path], list[Images]]:
-    """Write each picture into ``out`` as it arrives; the files, each once, and the first ``keep`` images.
+def save_pictures(pictures: Iterable[Picture], out: Path, facts: Mapping[str, str], keeper: Keeper) -> list[Path]:
+    """Write each picture into ``out`` as it arrives; the file of each, which may be that of an earlier one.
 
     ``facts`` go into the text chunks of all. Raises as ``Keeper.save`` does.
     """
-    paths: dict[Path, None] = {}
-    kept: list[Images] = []
+    paths = []
     for name, image, more in pictures:
         path = out / f"{name}.png"
         keeper.save(path, encode_png(image, {**facts, **more}), out)
-        paths[path] = None
-        if len(kept) < keep:
-            kept.append(image)
-    return list(paths), kept
-
-
-def save_sheet(
-    images: Sequence[Images], path: Path | None, facts: Mapping[str, str], keeper: Keeper, columns: int | None = None
-) -> None:
-    """Write the images in rows of ``columns`` as one PNG, if there are any and there is a ``path`` to write to."""
-    if path is not None and images:
-        keeper.save(path, encode_png(sheet_of(np.stack(images), columns), facts))
+        paths.append(path)
+    return paths
 
 
 def same_picture(path: Path, data: bytes) -> bool:
@@ -132,9 +90,9 @@ def same_picture(path: Path, data: bytes) -> bool:
             ):
                 return False
             pairs = zip(ImageSequence.Iterator(there), ImageSequence.Iterator(here), strict=True)
-            return all(
-                levels_apart(*(np.asarray(each.convert("RGBA")) for each in pair)) <= MOST_LEVELS for pair in pairs
-            )
+            # On a sheet colour and alpha are one: a level of each may be two.
+            most = MOST_LEVELS * (2 if "Page" in there.info else 1)
+            return all(levels_apart(*(np.asarray(each.convert("RGBA")) for each in pair)) <= most for pair in pairs)
     except (OSError, SyntaxError, ValueError):  # what Pillow says of damaged files
         return False
 
@@ -177,23 +135,6 @@ def check_free(path: Path) -> None:
     """Raise RequestRefused if writing ``path`` would replace what Ganfoundry did not make."""
     if not may_write(path):
         raise RequestRefused(f"{path} is there, and Ganfoundry did not make it: move it, or choose another place")
-
-
-def describe(
-    spec: GeneratorSpec, model: str, version: str, truncation: str | float = 1.0, label: str | None = None
-) -> dict[str, str]:
-    """The text chunks that every image of a run shares; ``truncation`` as text is taken as it is."""
-    facts = {
-        "Software": software(),
-        "Model": model,
-        "Version": version,
-        "Truncation": truncation if isinstance(truncation, str) else f"{truncation:g}",
-    }
-    if label is not None:
-        facts["Label"] = label
-    if spec.provenance.data_licence:
-        facts["Source"] = f"trained on {spec.provenance.data_name}, {spec.provenance.data_licence}"
-    return facts
 
 
 def make_places(out: Path, *files: Path | None) -> None:

@@ -8,7 +8,8 @@ from core import files as core_files
 from core.errors import RequestRefused, ServerUnavailable, ServingError
 from core.images import from_pillow
 from serving import files
-from serving.files import save_samples
+from serving.facts import describe, of_seed
+from serving.files import Keeper, Picture, make_places, save_pictures
 from tests.serving.conftest import SPEC
 
 
@@ -17,6 +18,13 @@ def images(seeds, fails_at=None):
         if seed == fails_at:
             raise ServerUnavailable("gone")
         yield seed, np.random.RandomState(seed % 1000).randint(0, 256, (8, 12, 4), np.uint8)
+
+
+def save_samples(samples, out, *facts, sheet=None):
+    """What ``sample`` does with images of seeds."""
+    make_places(out, sheet)
+    pictures = (Picture(f"{seed:010d}", image, of_seed({}, seed)) for seed, image in samples)
+    return save_pictures(pictures, out, describe(*facts), Keeper())
 
 
 def test_every_image_is_a_png_that_says_where_it_comes_from(tmp_path):
@@ -38,20 +46,9 @@ def test_every_image_is_a_png_that_says_where_it_comes_from(tmp_path):
         }
 
 
-def test_the_sheet_shows_them_in_order(tmp_path):
-    save_samples(images(range(5)), tmp_path, SPEC, "tiny", "1", sheet=tmp_path / "sheets" / "all.png")
-    with Image.open(tmp_path / "sheets" / "all.png") as picture:
-        sheet = from_pillow(picture, 4)
-        assert picture.text["Model"] == "tiny"
-    assert sheet.shape == (16, 36, 4)
-    for index, (_, image) in enumerate(images(range(5))):
-        top, left = index // 3 * 8, index % 3 * 12
-        assert (sheet[top : top + 8, left : left + 12] == image).all()
-
-
 def test_what_was_complete_is_kept_when_the_server_goes(tmp_path):
     with pytest.raises(ServerUnavailable):
-        save_samples(images(range(9), fails_at=4), tmp_path, SPEC, "tiny", "1", sheet=tmp_path / "sheet.png")
+        save_samples(images(range(9), fails_at=4), tmp_path, SPEC, "tiny", "1")
     assert sorted(path.name for path in tmp_path.iterdir()) == [f"{seed:010d}.png" for seed in range(4)]
 
 

@@ -1,0 +1,52 @@
+"""The texts inside every picture that a generator made: what it is, of which model, and whose data it was trained on.
+
+One place says what they are, for files that are written here and for those that NAME_png makes inside Triton.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+
+from core.ours import facts_of
+from core.spec import GeneratorSpec
+
+# What differs from picture to picture, or from version to version: a served model fills it in.
+_OPEN = frozenset({"Version", "Truncation", "Label", "Codes", "Seed"})
+
+
+def describe(
+    spec: GeneratorSpec,
+    model: str,
+    version: str,
+    truncation: str | float = 1.0,
+    label: str | None = None,
+    codes: Iterable[float] | None = None,
+) -> dict[str, str]:
+    """The texts that every picture of a command shares; ``truncation`` as text is taken as it is, ``codes`` are 0
+    unless given."""
+    facts = {
+        "Software": "",
+        "Model": model,
+        "Version": version,
+        "Truncation": truncation if isinstance(truncation, str) else f"{truncation:g}",
+        "Label": label or "",
+        "Codes": ",".join(map(number, [0.0] * spec.codes if codes is None else codes)),
+        **facts_of(spec),
+    }
+    return {name: text for name, text in facts.items() if text}
+
+
+def of_seed(facts: Mapping[str, str], seed: int | str) -> dict[str, str]:
+    """The texts of the picture of one seed, given those that it shares with others."""
+    return {**facts, "Seed": str(seed)}
+
+
+def template(spec: GeneratorSpec, model: str) -> str:
+    """The same texts of every picture of a served model, as JSON: null where the model itself has to say it."""
+    facts = of_seed(describe(spec, model, "open", "open", "open" if spec.classes else None), "open")
+    return json.dumps({name: None if name in _OPEN else text for name, text in facts.items()})
+
+
+def number(value: float) -> str:
+    """A number in names and texts: six digits, or as many as tell it from others of its type."""
+    short = f"{value:g}"
+    return short if type(value)(short) == value else str(value)

@@ -1,0 +1,78 @@
+"""The sheet of a command: where its pages go is looked at before the work, and they are drawn after it."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from PIL import Image
+
+from core.errors import RequestRefused
+from core.ours import is_ours, of_any_size
+from core.images import encode_png
+from core.sheets import Cell, Look, Pages, Sheet
+from serving.files import Keeper
+
+_LEGEND = 6  # names that are said; all are in the file
+
+
+class SheetFiles:
+    """The pages of a sheet of ``(height, width)`` pictures: ``path`` itself, or, where they are several, path-1, path-2, …
+
+    ``drawn`` has as many cells as there will be. Raises RequestRefused where pages of a longer sheet lie in between,
+    unless ``overwrite``, which deletes them: nobody is to take them for pages of this one.
+    """
+
+    def __init__(
+        self, drawn: Sheet, size: tuple[int, int], path: Path | None, look: Look = Look(), overwrite: bool = False
+    ) -> None:
+        self._drawn, self._size, self._look, self._path = drawn, size, look, path
+        self._pages = Pages(drawn, size, look)
+        self.paths = _paths(path, len(self._pages)) if path and drawn.cells else []
+        self._older = _older(path, self.paths) if path else []
+        if self._older and not overwrite:
+            raise RequestRefused(
+                f"{self._older[0]} is a page of another sheet: choose another --sheet, or give --overwrite, which deletes it"
+            )
+
+    def save(self, cells: Sequence[Cell], facts: Mapping[str, str], keeper: Keeper) -> None:
+        """Draw the pages of ``cells`` and write them."""
+        if not self.paths:
+            return
+        for path, page in zip(self.paths, Pages(replace(self._drawn, cells=cells), self._size, self._look), strict=True):
+            keeper.save(path, encode_png(page.picture, {**facts, **page.facts}))
+        for path in self._older:
+            path.unlink()
+
+    def said(self) -> str:
+        """Where it is, and what names on it are short for, as the end of a sentence."""
+        if not self.paths:
+            return ""
+        pages = f" of {len(self.paths)} pages" if len(self.paths) > 1 else ""
+        last = f" to {self.paths[-1].name}" if pages else ""
+        named = [f"{number} is {name}" for number, name in self._pages.legend.items()]
+        more = f" and {len(named) - _LEGEND} more" if len(named) > _LEGEND else ""
+        legend = f" (on it {', '.join(named[:_LEGEND])}{more})" if named and self._look.labels else ""
+        return f", sheet{pages} in {self.paths[0]}{last}{legend}"
+
+
+def _paths(path: Path, count: int) -> list[Path]:
+    return [path] if count == 1 else [_page(path, number) for number in range(1, count + 1)]
+
+
+def _page(path: Path, number: int) -> Path:
+    return path.with_name(f"{path.stem}-{number}{path.suffix}")
+
+
+def _older(path: Path, ours: Sequence[Path]) -> list[Path]:
+    """Pages of other sheets of that name that are there beside ``ours``."""
+    numbered = re.compile(rf"{re.escape(path.stem)}(-[1-9][0-9]*)?{re.escape(path.suffix)}")
+    there = sorted(path.parent.iterdir()) if path.parent.is_dir() else []
+    return [each for each in there if each not in ours and numbered.fullmatch(each.name) and _is_page(each)]
+
+
+def _is_page(path: Path) -> bool:
+    if not path.is_file() or not is_ours(path):
+        return False
+    with of_any_size(), Image.open(path) as picture:
+        return "Page" in picture.info
