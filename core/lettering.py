@@ -24,7 +24,9 @@ _LONGEST = 200  # letters of a name that are looked at
 
 def font_for(text: str) -> Font | None:
     """A font that has every letter of ``text``, or None."""
-    return next((font for font in map(_font, ("", *_MORE)) if font and all(_has(font, letter) for letter in text)), None)
+    return next(
+        (font for font in map(_font, ("", *_MORE)) if font and all(_has(font, letter) for letter in text)), None
+    )
 
 
 def width_of(text: str) -> int:

@@ -105,7 +105,9 @@ def sheet_of_seeds(cells: Sequence[Cell], columns: int, classes: Sequence[str], 
     return sheet_of_classes(cells, range(columns), classes[: count // columns], title)
 
 
-def sheet_of_classes(cells: Sequence[Cell], seeds: Sequence[int], classes: Sequence[str], title: Sequence[str]) -> Sheet:
+def sheet_of_classes(
+    cells: Sequence[Cell], seeds: Sequence[int], classes: Sequence[str], title: Sequence[str]
+) -> Sheet:
     """A row for each class and a column for each seed; of one seed, a picture for each class."""
     if len(seeds) > 1:
         return Sheet(cells, columns=[*map(str, seeds)], rows=classes, corner="seed", title=title)
@@ -126,7 +128,7 @@ class Pages(Sequence[Page]):
         self.legend |= {**more, **drawn.legend}
         plans = (self._planned(size, scale, reduce, one) for scale, reduce in _scales(size, look))
         for self._grid in plans:
-            if len(self) == 1:
+            if len(self) == 1 and self._is_within:
                 break
 
     def __len__(self) -> int:
@@ -138,10 +140,19 @@ class Pages(Sequence[Page]):
             return [self[each] for each in range(*index.indices(len(self)))]
         if not 0 <= index < len(self):
             raise IndexError(index)
-        facts = {"Page": f"{index + 1} of {len(self)}", "Layout": json.dumps(self._layout())}
+        facts = {
+            "Page": f"{index + 1} of {len(self)}",
+            "Layout": json.dumps(self._layout(index), separators=(",", ":")),
+        }
         if self.legend and self._look.labels:
             facts["Legend"] = "; ".join(f"{number} {name}" for number, name in self.legend.items())
         return Page(self._drawn(index) if self._look.labels else self._bare(index), facts)
+
+    @property
+    def _is_within(self) -> bool:
+        """Whether a page that has to hold everything is as large as others are."""
+        across, down = self._grid.step
+        return self._grid.across * across <= _budget(across) + _GAP and self._grid.down * down <= _budget(down) + _GAP
 
     @property
     def _lines(self) -> int:
@@ -205,7 +216,12 @@ class Pages(Sequence[Page]):
             for row in range(first_row, min(first_row + grid.down, self._lines)):
                 for column in range(first, min(first + grid.across, grid.wide)):
                     if row * grid.wide + column < len(self._sheet.cells):
-                        yield column, row, grid.left + (column - first) * grid.step[0], top + (row - first_row) * grid.step[1]
+                        yield (
+                            column,
+                            row,
+                            grid.left + (column - first) * grid.step[0],
+                            top + (row - first_row) * grid.step[1],
+                        )
 
     def _bare(self, index: int) -> Images:
         cells, wide = self._sheet.cells, self._grid.wide
@@ -244,13 +260,14 @@ class Pages(Sequence[Page]):
                 _write(pen, shortened(drawn.captions[which], room), (x + room // 2, y + height + _LINE // 2 + 1), "mm")
         return from_pillow(page, 3)
 
-    def _layout(self) -> dict[str, Any]:
-        """Where the pictures lie, in pixels from above and from the left, for programs."""
+    def _layout(self, index: int) -> dict[str, Any]:
+        """Where the pictures of a page lie, in pixels from the left and from above, in the order of the sheet's rows."""
         grid = self._grid
-        left = grid.left + ((grid.step[0] - _GAP - grid.size[0]) // 2 if self._look.labels else 0)
+        side = (grid.step[0] - _GAP - grid.size[0]) // 2 if self._look.labels else 0
+        places = [(x + side, y) for _, _, x, y in self._places(index)]
         scale = grid.scale if grid.reduce == 1 else 1 / grid.reduce
-        place = {"left": left, "top": grid.top, "width": grid.size[0], "height": grid.size[1]}
-        return {**place, "step": list(grid.step), "across": grid.across, "down": grid.down, "scale": scale}
+        size = {"width": grid.size[0], "height": grid.size[1]}
+        return {**size, "scale": scale, "across": grid.across, "places": places}
 
 
 def cut(picture: Image.Image, height: int, width: int) -> tuple[list[Images], int]:
@@ -258,14 +275,18 @@ def cut(picture: Image.Image, height: int, width: int) -> tuple[list[Images], in
 
     A page says where they lie; one that does not, as of before, holds nothing but pictures of ``height`` and ``width``.
     """
-    whole = from_pillow(picture, len(picture.getbands()))
-    place = json.loads(picture.info.get("Layout", "{}"))
-    left, top, scale = place.get("left", 0), place.get("top", 0), max(int(place.get("scale", 1)), 1)
-    height, width = place.get("height", height), place.get("width", width)
-    right, down = place.get("step", (width, height))
-    across = place.get("across", max(whole.shape[1] // width, 1))
-    corners = [(y, left + x * right) for y in range(top, whole.shape[0] - height + 1, down) for x in range(across)]
-    return [whole[y : y + height : scale, x : x + width : scale] for y, x in corners], across
+    whole, said = from_pillow(picture, len(picture.getbands())), picture.info.get("Layout")
+    if said is None:
+        across, down = max(whole.shape[1] // width, 1), max(whole.shape[0] // height, 1)
+        return [whole[y * height :, x * width :][:height, :width] for y in range(down) for x in range(across)], across
+    page = json.loads(said)
+    height, width, scale = page["height"], page["width"], max(int(page["scale"]), 1)
+    return [whole[y : y + height : scale, x : x + width : scale] for x, y in page["places"]], page["across"]
+
+
+def small(size: tuple[int, int]) -> Look:
+    """For sheets that are looked at side by side, or one after the other, of pictures of (height, width)."""
+    return Look(_scales(size, Look())[-1][0] if max(size) < 2 * _REDUCED else None)
 
 
 def _scales(size: tuple[int, int], look: Look) -> list[tuple[int, int]]:

@@ -8,8 +8,8 @@ from pathlib import Path
 from PIL import Image
 
 from core.errors import RequestRefused
-from core.ours import is_ours, of_any_size
 from core.images import encode_png
+from core.ours import is_ours, of_any_size
 from core.sheets import Cell, Look, Pages, Sheet
 from serving.files import Keeper
 
@@ -39,7 +39,9 @@ class SheetFiles:
         """Draw the pages of ``cells`` and write them."""
         if not self.paths:
             return
-        for path, page in zip(self.paths, Pages(replace(self._drawn, cells=cells), self._size, self._look), strict=True):
+        for path, page in zip(
+            self.paths, Pages(replace(self._drawn, cells=cells), self._size, self._look), strict=True
+        ):
             keeper.save(path, encode_png(page.picture, {**facts, **page.facts}))
         for path in self._older:
             path.unlink()

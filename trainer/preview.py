@@ -4,20 +4,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from core.contract import Inputs, sample_inputs, sheet_inputs
 from core.files import new_file, write_atomic
-from core.images import Images, from_pillow, over_checkerboard, sheet, to_pillow
+from core.images import Images, over_checkerboard, sheet, to_pillow
+from core.lettering import font_for
 from core.networks.base import Generator
-from core.ours import signed_png, software
+from core.ours import facts_of, signed_png, software
+from core.sheets import Pages, Sheet, cut, sheet_of_seeds, small
 from trainer.metrics.features import maker, take
 from trainer.run import Run
 
 RENDER_BATCH = 64
 STRIP_SEEDS = 8
 STRIP_MOMENTS = 8
-SMALLEST_SIDE = 64  # smaller images are enlarged, pixel by pixel, so that people can see them
+SMALLEST_PAGE = 256  # pixels that an animation is wide at least, as far as whole factors lead
+HEAD = 20  # pixels above its pictures, for when it was
 LONGEST_ANIMATION = 100  # frames
 
 
@@ -35,17 +38,20 @@ def images_of(generator: Generator, inputs: Inputs) -> Images:
 
 def write_preview(run: Run, generator: Generator, count: int, images_seen: int) -> None:
     """The sheet of at most ``count`` images on fixed seeds after ``images_seen`` images, a row for each class."""
-    inputs, columns = sheet_inputs(generator.spec, count)
+    spec, size = generator.spec, (generator.spec.height, generator.spec.width)
+    inputs, columns = sheet_inputs(spec, count)
     run.claim(run.preview(images_seen))
-    write_atomic(run.preview(images_seen), signed_png(to_pillow(sheet(images_of(generator, inputs), columns))))
+    drawn = sheet_of_seeds([*images_of(generator, inputs)], columns, spec.classes, [_moment(images_seen)])
+    (page,) = Pages(drawn, size, small(size), one=True)
+    write_atomic(run.preview(images_seen), signed_png(to_pillow(page.picture), {**facts_of(spec), **page.facts}))
 
 
-def write_animation(run: Run) -> None:
-    """``samples.gif``: every preview in turn, transparency over checks, the last one held."""
+def write_animation(run: Run, height: int, width: int) -> None:
+    """``samples.gif``: every preview in turn and when it was, transparency over checks, the last one held."""
     previews = run.previews()[-LONGEST_ANIMATION:]
     if not previews:
         return
-    frames = [_visible(path) for _, path in previews]
+    frames = [_frame(path, _moment(moment), height, width) for moment, path in previews]
     durations = [200] * (len(frames) - 1) + [2000]
     more: dict[str, Any] = {"append_images": frames[1:], "duration": durations}
     run.claim(run.root / "samples.gif")
@@ -59,30 +65,43 @@ def write_strip(run: Run, height: int, width: int) -> None:
     if not previews:
         return
     chosen = np.unique(np.linspace(0, len(previews) - 1, STRIP_MOMENTS).round().astype(int))
-    rows = [(previews[i][0], _first_cells(previews[i][1], height, width)) for i in chosen]
-    label = ImageFont.load_default(14)
-    margin, gap = 140, 4
-    page = Image.new("RGB", (margin + rows[0][1].width, sum(row.height + gap for _, row in rows) - gap), "white")
-    draw, top = ImageDraw.Draw(page), 0
-    for moment, row in rows:
-        draw.text((8, top + row.height // 2), f"{moment:,} images", "black", label, anchor="lm")
-        page.paste(row, (margin, top))
-        top += row.height + gap
+    rows = [_first_cells(previews[index][1], height, width) for index in chosen]
+    shown = min(map(len, rows))
+    drawn = Sheet(
+        [over_checkerboard(cell, 2) for row in rows for cell in row[:shown]],
+        columns=[*map(str, range(shown))],
+        rows=[_moment(previews[index][0]) for index in chosen],
+        corner="seed",
+    )
+    size = (rows[0][0].shape[0], rows[0][0].shape[1])
+    (page,) = Pages(drawn, size, small(size), one=True)
     run.claim(run.root / "progress.png")
-    write_atomic(run.root / "progress.png", signed_png(page))
+    write_atomic(run.root / "progress.png", signed_png(to_pillow(page.picture), page.facts))
 
 
-def _visible(path: Path) -> Image.Image:
-    """A preview as people see it: over checks, enlarged if small."""
+def _moment(images_seen: int) -> str:
+    return f"after {images_seen:,} images"
+
+
+def _frame(path: Path, moment: str, height: int, width: int) -> Image.Image:
+    """The pictures of a preview edge to edge, for animations grow quickly, enlarged if small, and when it was."""
+    cells, across = _cells(path, height, width)
+    page = sheet(np.stack([over_checkerboard(cell, 2) for cell in cells]), across)
+    scale = max(SMALLEST_PAGE // page.shape[1], 1)
+    large = to_pillow(page.repeat(scale, axis=0).repeat(scale, axis=1))
+    frame = Image.new("RGB", (large.width, large.height + HEAD), "white")
+    frame.paste(large, (0, HEAD))
+    if font := font_for(moment):
+        ImageDraw.Draw(frame).text((4, HEAD // 2), moment, "black", font, anchor="lm")
+    return frame
+
+
+def _first_cells(path: Path, height: int, width: int) -> list[Images]:
+    """The first few images of a preview's top row."""
+    cells, across = _cells(path, height, width)
+    return cells[: min(STRIP_SEEDS, across)]
+
+
+def _cells(path: Path, height: int, width: int) -> tuple[list[Images], int]:
     with Image.open(path) as picture:
-        image = from_pillow(picture, len(picture.getbands()))
-    return to_pillow(over_checkerboard(image))
-
-
-def _first_cells(path: Path, height: int, width: int) -> Image.Image:
-    """The first few images of a preview's top row, side by side, enlarged if small."""
-    sight = _visible(path)
-    cells = min(STRIP_SEEDS, sight.width // width)
-    scale = max(1, -(-SMALLEST_SIDE // min(height, width)))
-    row = sight.crop((0, 0, cells * width, height))
-    return row.resize((row.width * scale, row.height * scale), Image.Resampling.NEAREST)
+        return cut(picture, height, width)

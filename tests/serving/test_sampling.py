@@ -211,7 +211,9 @@ def test_all_classes_are_a_row_each_and_a_column_for_each_seed(sample, images_of
 
 
 def test_a_way_of_a_code_is_a_column_for_each_value_while_the_others_stay(sample, images_of, tmp_path):
-    sample("coded", "--seeds", "3,9", "--code", "1=-2..2:3", "--code", "0=0.5", "--sheet", tmp_path / "sheet.png", *BARE)
+    sample(
+        "coded", "--seeds", "3,9", "--code", "1=-2..2:3", "--code", "0=0.5", "--sheet", tmp_path / "sheet.png", *BARE
+    )
     table = cells(tmp_path / "sheet.png", 3)
     for column, value in enumerate((-2, 0, 2)):
         expected = images_of("coded", [3, 9], codes=np.array([0.5, value], np.float32))

@@ -7,14 +7,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from core.images import over_checkerboard, sheet, to_pillow
+from core.images import to_pillow
+from core.lettering import legible, one_line
+from core.sheets import Pages, Sheet
 from trainer.data.pack import Pack, PackInfo
 
 _SKIPPED_SHOWN = 5
 _PLAIN = ("not an image",)  # of these files nobody wants the names, but the kinds
 _CHANNEL_NAMES = {1: "grey", 3: "RGB", 4: "RGBA"}
-# Thumbnails on a contact sheet are enlarged or reduced to about this many pixels.
-_THUMBNAIL = 96
+_CLASS = 80  # pixels of its name below a picture
 
 
 def describe(pack: Pack) -> list[tuple[str, str]]:
@@ -40,17 +41,18 @@ def describe(pack: Pack) -> list[tuple[str, str]]:
 
 
 def contact_sheet(pack: Pack, count: int = 64) -> Image.Image:
-    """``count`` images spread evenly over the pack, in rows over a checkerboard, as an RGBA picture.
-
-    What is no image, gaps and unused cells, is transparent: it is not taken for an empty one.
-    """
-    chosen = pack.gather(np.linspace(0, len(pack) - 1, min(count, len(pack))).round().astype(np.int64))
-    longest = max(pack.info.height, pack.info.width)
-    enlarge, reduce = max(_THUMBNAIL // longest, 1), max(longest // _THUMBNAIL, 1)
-    large = chosen.repeat(enlarge, axis=1).repeat(enlarge, axis=2)
-    page = over_checkerboard(sheet(large, gap=4 * reduce), square=8 * reduce)
-    used = sheet(np.full((*large.shape[:3], 1), 255, np.uint8), gap=4 * reduce)
-    return to_pillow(np.dstack([page, used])).reduce(reduce)
+    """``count`` images spread evenly over the pack, each with its number there and its class; its texts in ``info``."""
+    chosen = np.linspace(0, len(pack) - 1, min(count, len(pack))).round().astype(np.int64)
+    names, legend = legible(pack.info.classes, _CLASS)
+    captions = [str(row) for row in chosen]
+    if pack.labels is not None:
+        captions = [f"{row} {names[pack.labels[row]]}" for row in chosen]
+    title = [one_line(pack.info.name), f"{len(chosen):,} of {len(pack):,} images, the number of each below it"]
+    drawn = Sheet([*pack.gather(chosen)], captions=captions, title=title, legend=legend)
+    (page,) = Pages(drawn, (pack.info.height, pack.info.width), one=True)
+    picture = to_pillow(page.picture)
+    picture.info |= page.facts
+    return picture
 
 
 def _classes(pack: Pack) -> str:

@@ -1,6 +1,10 @@
+import json
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from core.sheets import cut
 from trainer.data.pack import PackInfo, write_pack
 from trainer.data.summary import contact_sheet, describe
 
@@ -29,22 +33,28 @@ def test_the_table_says_what_matters(pack):
 
 
 def test_the_contact_sheet_is_spread_over_the_pack(pack):
-    page = np.asarray(contact_sheet(pack, 9))
-    scale = 4  # 24 pixels become 96
-    assert page.shape == (3 * (16 * scale + 4) - 4, 3 * (24 * scale + 4) - 4, 4)
-    last = pack.images[-1].astype(float)
-    shown = page[-16 * scale :: scale, -24 * scale :: scale]
-    opaque = last[..., 3] == 255
-    assert np.array_equal(shown[opaque][:, :3], last[opaque][:, :3])
+    page = contact_sheet(pack, 9)
+    cells, chosen = cut(page, 16, 24)[0], np.linspace(0, 29, 9).round().astype(int)
+    assert (len(cells), page.mode) == (9, "RGB")
+    for cell, row in zip(cells, chosen, strict=True):
+        opaque = pack.images[row][..., 3] == 255
+        assert np.array_equal(cell[opaque], pack.images[row][opaque][:, :3])
 
 
-def test_unused_cells_of_the_contact_sheet_are_transparent(pack):
-    alpha = np.asarray(contact_sheet(pack, 7))[..., 3]
-    cells = [
-        alpha[68 * row : 68 * row + 64, 100 * column : 100 * column + 96] for row in range(3) for column in range(3)
-    ]
-    assert [np.unique(cell).tolist() for cell in cells] == [[255]] * 7 + [[0]] * 2
-    assert (alpha[64:68] == 0).all()
+def test_a_contact_sheet_says_each_image_s_number_and_class(pack, tmp_path, monkeypatch):
+    """Two packs that differ in a class's name alone differ where it is written, and nowhere else."""
+    monkeypatch.setattr("core.lettering._MORE", ())
+
+    def page_with(name):
+        info = replace(pack.info, classes=("cat", name, "cow"))
+        return contact_sheet(write_pack(tmp_path / name, pack.images, pack.labels, info), 30)
+
+    one, two = page_with("dog"), page_with("owl")
+    layout = json.loads(one.info["Layout"])
+    apart = (np.asarray(one) != np.asarray(two)).any(axis=(1, 2)).nonzero()[0]
+    below = {y + layout["height"] for _, y in layout["places"][20:]}
+    assert len(apart) and all(any(y <= row < y + 19 for y in below) for row in apart)
+    assert page_with("日本").info["Legend"] == "#1 日本" and "Legend" not in one.info
 
 
 @pytest.mark.parametrize(("count", "side"), [(1, 8), (2, 8), (3, 512)])
@@ -53,8 +63,8 @@ def test_any_number_and_size_makes_a_sheet_of_a_few_hundred_pixels(tmp_path, cou
         tmp_path / "pack", np.full((count, side, side, 1), 9, np.uint8), None, PackInfo("a", side, side, 1)
     )
     page = contact_sheet(pack)
-    assert page.mode == "RGBA"
-    assert 64 <= max(page.size) <= 300
+    assert page.mode == "RGB"
+    assert 64 <= max(page.size) <= 600
 
 
 def test_skipped_files_are_grouped_and_the_damaged_ones_come_first(tmp_path):
