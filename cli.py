@@ -764,8 +764,8 @@ def sample(
     sheet: Annotated[
         Path | None,
         typer.Option(
-            help="Also write a sheet to choose from: all images, with seed, class, truncation or code beside each, as a "
-            "PNG file; of thousands, several: sheet-1.png, sheet-2.png, …"
+            help="Also write a sheet to choose from: all images, with seed, class, truncation or code beside each, "
+            "as a PNG file; of thousands, several: sheet-1.png, sheet-2.png, …"
         ),
     ] = None,
     sheet_scale: Annotated[
@@ -778,8 +778,8 @@ def sample(
         bool,
         typer.Option(
             "--sheet-labels/--no-sheet-labels",
-            help="--no-sheet-labels writes the sheet for programs: the images edge to edge, transparent where they are, "
-            "each pixel once unless --sheet-scale is given.",
+            help="--no-sheet-labels writes the sheet for programs: the images edge to edge, transparent where they "
+            "are, each pixel once unless --sheet-scale is given.",
         ),
     ] = True,
     truncation: Annotated[

@@ -42,6 +42,9 @@ class Look:
     labels: bool = True
 
 
+AUTO = Look()
+
+
 @dataclass(frozen=True)
 class Sheet:
     """Pictures row by row, all of one size, and what is written: a ``caption`` below each, or headings of a table.
@@ -121,7 +124,7 @@ class Pages(Sequence[Page]):
     ``legend`` says what the numbers stand for that are written in place of names. ``one`` page holds everything.
     """
 
-    def __init__(self, drawn: Sheet, size: tuple[int, int], look: Look = Look(), one: bool = False) -> None:
+    def __init__(self, drawn: Sheet, size: tuple[int, int], look: Look = AUTO, one: bool = False) -> None:
         self._sheet, self._look = drawn, look
         self._columns, more = legible(drawn.columns, max(_CAPTION, _sides(size, _scales(size, look)[0])[0]))
         self._rows, self.legend = legible(drawn.rows, _NAME)
@@ -261,7 +264,7 @@ class Pages(Sequence[Page]):
         return from_pillow(page, 3)
 
     def _layout(self, index: int) -> dict[str, Any]:
-        """Where the pictures of a page lie, in pixels from the left and from above, in the order of the sheet's rows."""
+        """Where the pictures of a page lie, in the order of their rows: pixels from the left and from above."""
         grid = self._grid
         side = (grid.step[0] - _GAP - grid.size[0]) // 2 if self._look.labels else 0
         places = [(x + side, y) for _, _, x, y in self._places(index)]
@@ -286,7 +289,7 @@ def cut(picture: Image.Image, height: int, width: int) -> tuple[list[Images], in
 
 def small(size: tuple[int, int]) -> Look:
     """For sheets that are looked at side by side, or one after the other, of pictures of (height, width)."""
-    return Look(_scales(size, Look())[-1][0] if max(size) < 2 * _REDUCED else None)
+    return Look(_scales(size, AUTO)[-1][0] if max(size) < 2 * _REDUCED else None)
 
 
 def _scales(size: tuple[int, int], look: Look) -> list[tuple[int, int]]:

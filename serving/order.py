@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.lettering import legible
-from core.sheets import Look, Sheet
+from core.sheets import AUTO, Look, Sheet
 from core.system import usable_name
 from serving.client import Sampler
 from serving.facts import describe, number
@@ -43,7 +43,7 @@ class Order:
     names: str | None = None
     overwrite: bool = False
     every: bool = False
-    look: Look = Look()
+    look: Look = AUTO
 
     @property
     def every_class(self) -> bool:

@@ -10,21 +10,21 @@ from PIL import Image
 from core.errors import RequestRefused
 from core.images import encode_png
 from core.ours import is_ours, of_any_size
-from core.sheets import Cell, Look, Pages, Sheet
+from core.sheets import AUTO, Cell, Look, Pages, Sheet
 from serving.files import Keeper
 
 _LEGEND = 6  # names that are said; all are in the file
 
 
 class SheetFiles:
-    """The pages of a sheet of ``(height, width)`` pictures: ``path`` itself, or, where they are several, path-1, path-2, …
+    """The pages of a sheet of ``(height, width)`` pictures: ``path``, or, where they are several, path-1, path-2, …
 
     ``drawn`` has as many cells as there will be. Raises RequestRefused where pages of a longer sheet lie in between,
     unless ``overwrite``, which deletes them: nobody is to take them for pages of this one.
     """
 
     def __init__(
-        self, drawn: Sheet, size: tuple[int, int], path: Path | None, look: Look = Look(), overwrite: bool = False
+        self, drawn: Sheet, size: tuple[int, int], path: Path | None, look: Look = AUTO, overwrite: bool = False
     ) -> None:
         self._drawn, self._size, self._look, self._path = drawn, size, look, path
         self._pages = Pages(drawn, size, look)
@@ -32,7 +32,8 @@ class SheetFiles:
         self._older = _older(path, self.paths) if path else []
         if self._older and not overwrite:
             raise RequestRefused(
-                f"{self._older[0]} is a page of another sheet: choose another --sheet, or give --overwrite, which deletes it"
+                f"{self._older[0]} is a page of another sheet: choose another --sheet, or give --overwrite, "
+                "which deletes it"
             )
 
     def save(self, cells: Sequence[Cell], facts: Mapping[str, str], keeper: Keeper) -> None:

@@ -1,6 +1,7 @@
 """Doors for thin clients: NAME_from_seed (a seed to an image) and NAME_png (a seed to a PNG file), as ensembles.
 
     seed, class ─NAME_latents→ z, label ─NAME→ image ─NAME_encoder→ png, base64
+         └───────────────── seed, truncation, label, codes ──┘
 
 NAME_latents and NAME_encoder are Python models (``serving/models/``) that any Triton with a Python backend runs. An
 ensemble names the version of each step, so that it never mixes two; there is one version of it at a time.
@@ -30,11 +31,13 @@ from serving.config import (
     Tensors,
     part_name,
 )
+from serving.facts import to_fill_in
 from serving.golden import PNG, Reference
 from serving.release import Release
 
 THIN = ("latents", "encoder", "from_seed", "png")  # parts of a generator on a server, beside those of a bundle
 SCRIPT = "model.py"
+FACTS = "facts.json"  # of a version of NAME_encoder: the texts that go into its files (serving/facts.py)
 SEED, PNG_TENSOR, BASE64 = Tensor("seed", "INT64", (1,)), Tensor(PNG, "STRING", (1,)), Tensor("base64", "STRING", (1,))
 CLASS = Tensor("class", "STRING", (1,), optional=True)  # its name, in place of the label's number
 # Inputs of the generator that a thin client may leave out; a label, where it names the class.
@@ -61,10 +64,12 @@ def thin_models(whole: ModelConfig, release: Release, version: int) -> list[Thin
     steps = _steps(whole, version)
     drawn = {"seed": asked["seed"], **{name: asked[name] for name in asked if name in OPTIONAL}}
     given = _asked_tensors(whole)
+    takes = (*whole.outputs, *_said_tensors(whole))
+    encoder = _python(whole, "encoder", takes, FILES, Reference({"image": images}, PNG, images), 2)
     return [
         # Drawing takes no time to speak of, so nothing piles up before it: one instance.
         _python(whole, "latents", *_latents_tensors(whole), Reference(drawn, "z", golden["z"]), 1),
-        _python(whole, "encoder", whole.outputs, FILES, Reference({"image": images}, PNG, images), 2),
+        replace(encoder, files={**encoder.files, FACTS: to_fill_in(release.spec, whole.name)}),
         _ensemble(whole, "from_seed", given, whole.outputs, steps[:2], Reference(asked, "image", images)),
         _ensemble(whole, "png", given, FILES, steps, Reference(asked, PNG, images)),
     ]
@@ -96,6 +101,12 @@ def _asked_tensors(whole: ModelConfig) -> Tensors:
     return (SEED, *(replace(each, optional=name in OPTIONAL) for name, each in others.items()), *_named(others))
 
 
+def _said_tensors(whole: ModelConfig) -> Tensors:
+    """What an encoder may be told, so that its files say it: the seed, and what a client may leave out."""
+    others = [each for each in whole.inputs if each.name in OPTIONAL]
+    return tuple(replace(each, optional=True) for each in (SEED, *others))
+
+
 def _named(inputs: Iterable[str]) -> Tensors:
     """The input for a class's name, where the generator's ``inputs`` have a label."""
     return (CLASS,) if "label" in inputs else ()
@@ -105,10 +116,11 @@ def _steps(whole: ModelConfig, version: int) -> tuple[Step, ...]:
     """Latents, generator, encoder. Tensors go by their names, what may be left out by that of what is given on."""
     takes, gives = _latents_tensors(whole)
     inside = {name: f"given_{name}" if name in OPTIONAL else name for name in (each.name for each in whole.inputs)}
+    said = {each.name: inside.get(each.name, each.name) for each in _said_tensors(whole)}
     return (
         Step(part_name(whole.name, "latents"), version, _same(takes), _same(gives)),
         Step(whole.name, version, inside, _same(whole.outputs)),
-        Step(part_name(whole.name, "encoder"), version, _same(whole.outputs), _same(FILES)),
+        Step(part_name(whole.name, "encoder"), version, {**_same(whole.outputs), **said}, _same(FILES)),
     )
 
 

@@ -1,4 +1,4 @@
-"""Sheets hold every picture once, pixel for pixel, with what is written beside it; held against Pillow's own drawing."""
+"""Sheets hold every picture once, pixel for pixel, with what is said beside it; held against Pillow's drawing."""
 
 import json
 

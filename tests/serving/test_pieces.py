@@ -103,7 +103,7 @@ def test_doors_have_their_files_and_no_engines(bundle):
         assert piece.engines == {}
         assert piece.files[GOLDEN] == piece.golden.to_bytes()
         assert piece.files[MANIFEST] == bundle / MANIFEST
-        scripts = {"model.py"} if part in ("latents", "encoder") else set()
+        scripts = {"latents": {"model.py"}, "encoder": {"model.py", "facts.json"}}.get(part, set())
         assert set(piece.files) == {GOLDEN, MANIFEST} | scripts
         assert piece.config.warmup == ((1, 64) if scripts else ())
 

@@ -24,9 +24,11 @@ from core.latents import LAST_SEED, latents
 from serving import models, publishing
 from serving.client import Sampler
 from serving.config import ENSEMBLE, PART, WHOLE, Instances, ModelConfig, Queue, Step, Tensor, render
+from serving.facts import describe, of_seed
 from serving.golden import Reference, images_in
 from serving.graph import tensors_from
 from serving.launching import free_ports
+from serving.order import Order
 from serving.publishing import rollback
 from serving.release import Graph, Release, of_bundle
 from serving.repository import CONFIG, SUMS, list_models, read_config
@@ -37,7 +39,8 @@ from tests.serving import conftest
 from tests.serving.conftest import CLASSES, NOISY, SPEC, make_bundle, make_style_bundle
 
 SEEDS = [0, 7, 3, 2**31, LAST_SEED, 7]
-ANIMALS = replace(SPEC, classes=CLASSES, codes=2)
+ORIGIN = replace(SPEC.provenance, data_name="Größe", data_licence="CC-BY-SA-4.0", data_attribution="by Zoë")
+ANIMALS = replace(SPEC, classes=CLASSES, codes=2, provenance=ORIGIN)
 BESIDE = ("latents", "encoder", "from_seed", "png")
 
 
@@ -178,8 +181,36 @@ def test_a_png_file_holds_the_same_image(served):
 def test_every_kind_of_png_is_read_by_others(channels):
     encoder = load_encoder()
     image = np.random.RandomState(0).randint(0, 256, (7, 5, channels), np.uint8)
-    file = np.array([[encoder.png(image)]], np.object_)
+    file = np.array([[encoder.png(image, {})]], np.object_)
     assert (images_in(file, channels)[0] == image).all()
+
+
+def texts_in(file):
+    with Image.open(io.BytesIO(file)) as picture:
+        return picture.text
+
+
+@pytest.mark.parametrize("named_by", ["label", "class"])
+def test_a_file_says_what_those_of_sample_say(served, named_by):
+    """Whose data it was learned from and under which licence, above all; the very texts, in their order."""
+    codes = np.array([[0.5, np.float32(0.1234567)]] * 2, np.float32)
+    asked = {"label": column([2, 2])} if named_by == "label" else {"class": named("bird", 2)}
+    more = {"truncation": column([0.7, 0.7], np.float32), "codes": codes}
+    files = ask(served, "animals_png", "png", seed=column([7, LAST_SEED]), **asked, **more)
+    with Sampler("animals", served.url) as sampler:
+        order = Order(sampler, Path("out"), label="bird", codes=codes[0])
+        expected = [of_seed(order.facts(0.7), seed) for seed in (7, LAST_SEED)]
+    assert [list(texts_in(file).items()) for file in files[:, 0]] == [list(each.items()) for each in expected]
+    assert expected[0]["Source"] == "trained on Größe, CC-BY-SA-4.0" and expected[0]["Attribution"] == "by Zoë"
+    assert expected[0]["Codes"] == "0.5,0.1234567"
+
+
+def test_a_file_says_by_itself_what_is_usual(served):
+    (file,) = ask(served, "tiny_png", "png", seed=column([7]))[0]
+    assert texts_in(file) == of_seed(describe(SPEC, "tiny", "2"), 7)
+    (alone,) = ask(served, "tiny_encoder", "png", image=np.zeros((1, 8, 12, 4), np.uint8))[0]
+    known = {"Software", "Model", "Version", "Source"}
+    assert texts_in(alone) == {key: text for key, text in texts_in(file).items() if key in known}
 
 
 def load_encoder():
@@ -263,7 +294,7 @@ def test_the_four_models_by_hand(classes, codes, noise):
     )
     assert encoder.config == ModelConfig(
         "tiny_encoder",
-        (image,),
+        (image, replace(seed, optional=True), *may[:1], *label, *may[1:]),
         (png, text),
         backend="python",
         queue=Queue(delay_us=0, size=0, timeout_us=0),
@@ -273,10 +304,16 @@ def test_the_four_models_by_hand(classes, codes, noise):
     )
     for model in (latents_of, encoder):
         script = Path(models.__file__).with_name(f"{model.config.parameters[PART]}.py")
-        assert model.files == {"model.py": script}
+        assert model.files["model.py"] == script
+    assert set(latents_of.files) == {"model.py"}
+    facts = json.loads(encoder.files["facts.json"])["facts"]
+    assert facts == describe(SPEC, "tiny", "1") | dict.fromkeys(
+        ["Version", "Truncation", "Seed", *(["Label", "Codes"] if classes else [])]
+    )
 
     names = [tensor.name for tensor in whole.inputs]
     forwards = {name: f"given_{name}" for name in ("truncation", "codes", "label")}
+    said = {name: forwards[name] for name in names if name in forwards}
     steps = (
         Step(
             "tiny_latents",
@@ -285,7 +322,7 @@ def test_the_four_models_by_hand(classes, codes, noise):
             {each.name: each.name for each in (z, *extra, *given)},
         ),
         Step("tiny", 3, {name: forwards.get(name, name) for name in names}, {"image": "image"}),
-        Step("tiny_encoder", 3, {"image": "image"}, {"png": "png", "base64": "base64"}),
+        Step("tiny_encoder", 3, {"image": "image", "seed": "seed"} | said, {"png": "png", "base64": "base64"}),
     )
     for model, part, gives, taken in (
         (from_seed, "from_seed", (image,), steps[:2]),
@@ -345,9 +382,9 @@ def test_a_reference_of_files_is_of_the_images_in_them(bundle):
     golden = Golden.read(bundle / GOLDEN)
     reference = Reference({"seed": column(range(5))}, "png", golden.images)
     encoder = load_encoder()
-    files = np.array([[encoder.png(image)] for image in golden.images], np.object_)
+    files = np.array([[encoder.png(image, {})] for image in golden.images], np.object_)
     assert reference.difference(files) == ""
-    files[3, 0] = encoder.png(golden.images[3] ^ 4)
+    files[3, 0] = encoder.png(golden.images[3] ^ 4, {})
     assert "levels off" in reference.difference(files)
     files[3, 0] = b"no file"
     assert "levels off" in reference.difference(files)
