@@ -208,8 +208,7 @@ def data_info(
         raise DataError(problem)
     if not may_write(sheet):
         raise DataError(f"{sheet} is there, and Ganfoundry did not make it: move it, or choose another --sheet")
-    page = contact_sheet(opened)
-    write_atomic(sheet, signed_png(page, page.info))
+    write_atomic(sheet, signed_png(contact_sheet(opened)))
     _print_pack(opened, pack)
     _say(f"contact sheet: {sheet}")
 

@@ -35,9 +35,13 @@ def facts_of(spec: GeneratorSpec) -> dict[str, str]:
 
 
 def signed_png(picture: Image.Image, text: Mapping[str, str] | None = None) -> bytes:
-    """The PNG file of a picture, with our name in a text chunk as other programs write theirs, and more ``text``."""
+    """The PNG file of a picture, with our name in a text chunk as other programs write theirs.
+
+    Texts in its ``info`` go along, and more ``text``.
+    """
     info = PngImagePlugin.PngInfo()
-    for key, value in {"Software": software(), **(text or {})}.items():
+    own = {key: value for key, value in picture.info.items() if isinstance(key, str) and isinstance(value, str)}
+    for key, value in {"Software": software(), **(text or {}), **own}.items():
         info.add_itxt(key, value)
     buffer = io.BytesIO()
     picture.save(buffer, "PNG", pnginfo=info)

@@ -28,15 +28,17 @@ _REDUCED = 256  # pictures from twice this on are shown smaller
 _SIDE, _MOST_SIDE, _AT_LEAST = 1600, 4096, 8  # pixels of a page; of one of large pictures, and how many should fit
 _BARE = 4096  # pictures on a page without labels
 _MARGIN, _GAP, _LINE = 10, 8, 17  # pixels
-_NAME, _CAPTION = 220, 110  # the widest: before a row, over a column or below a picture
+_NAME, CAPTION = 220, 110  # pixels of a text before a row, over a column, below a picture
 _WIDEST_TITLE = 420
 _PAGE, _INK = (246, 246, 246), (32, 32, 32)
 
 
 @dataclass(frozen=True)
 class Look:
-    """How a sheet is drawn: ``scale`` pixels wide for each pixel, None as suits the page; without ``labels`` the bare
-    grid, edge to edge and with its transparency, each pixel once unless there is a ``scale``."""
+    """How a sheet is drawn: each pixel ``scale`` pixels wide, None as suits the page.
+
+    Without ``labels`` the bare grid, edge to edge and with its transparency, each pixel once unless there is a scale.
+    """
 
     scale: int | None = None
     labels: bool = True
@@ -70,6 +72,13 @@ class Page(NamedTuple):
     picture: Images
     facts: dict[str, str]
 
+    def image(self) -> Image.Image:
+        """The same for Pillow, with its texts in ``info``."""
+        image = to_pillow(self.picture)
+        for name, text in self.facts.items():
+            image.info[name] = text
+        return image
+
 
 @dataclass(frozen=True)
 class _Grid:
@@ -100,24 +109,6 @@ def parse_scale(text: str) -> int | None:
     raise RequestRefused(f"--sheet-scale '{text}' is no whole factor: write auto, or 1 to {LARGEST_SCALE}")
 
 
-def sheet_of_seeds(cells: Sequence[Cell], columns: int, classes: Sequence[str], title: Sequence[str]) -> Sheet:
-    """What ``core.contract.sheet_inputs`` asks for, in ``columns``: seeds from 0, or a row of them for each class."""
-    count = len(cells)
-    if not classes:
-        return Sheet(cells, columns, captions=[*map(str, range(count))], title=[*title, "the seed below each"])
-    return sheet_of_classes(cells, range(columns), classes[: count // columns], title)
-
-
-def sheet_of_classes(
-    cells: Sequence[Cell], seeds: Sequence[int], classes: Sequence[str], title: Sequence[str]
-) -> Sheet:
-    """A row for each class and a column for each seed; of one seed, a picture for each class."""
-    if len(seeds) > 1:
-        return Sheet(cells, columns=[*map(str, seeds)], rows=classes, corner="seed", title=title)
-    names, legend = legible(classes, _CAPTION)
-    return Sheet(cells, captions=names, legend=legend, title=[*title, f"seed {seeds[0]}"])
-
-
 class Pages(Sequence[Page]):
     """The pages of a sheet, each drawn when it is asked for; ``size`` is the (height, width) of every picture.
 
@@ -126,7 +117,7 @@ class Pages(Sequence[Page]):
 
     def __init__(self, drawn: Sheet, size: tuple[int, int], look: Look = AUTO, one: bool = False) -> None:
         self._sheet, self._look = drawn, look
-        self._columns, more = legible(drawn.columns, max(_CAPTION, _sides(size, _scales(size, look)[0])[0]))
+        self._columns, more = legible(drawn.columns, max(CAPTION, _sides(size, _scales(size, look)[0])[0]))
         self._rows, self.legend = legible(drawn.rows, _NAME)
         self.legend |= {**more, **drawn.legend}
         plans = (self._planned(size, scale, reduce, one) for scale, reduce in _scales(size, look))
@@ -172,7 +163,7 @@ class Pages(Sequence[Page]):
 
         # A cell: the picture, and below it what is written of it
         texts = [*drawn.captions, *self._columns]
-        cell = max([width, *(min(width_of(text), max(width, _CAPTION)) for text in texts)])
+        cell = max([width, *(min(width_of(text), max(width, CAPTION)) for text in texts)])
         step = cell + _GAP, height + _GAP + (_LINE if drawn.captions else 0)
         names = [*self._rows, *([f"{drawn.corner}:"] if drawn.corner else [])]
         left = _MARGIN + max((min(width_of(name), _NAME) + _GAP for name in names), default=0)
@@ -271,20 +262,6 @@ class Pages(Sequence[Page]):
         scale = grid.scale if grid.reduce == 1 else 1 / grid.reduce
         size = {"width": grid.size[0], "height": grid.size[1]}
         return {**size, "scale": scale, "across": grid.across, "places": places}
-
-
-def cut(picture: Image.Image, height: int, width: int) -> tuple[list[Images], int]:
-    """The pictures on an opened page, row by row, each pixel once, and how many are in a row.
-
-    A page says where they lie; one that does not, as of before, holds nothing but pictures of ``height`` and ``width``.
-    """
-    whole, said = from_pillow(picture, len(picture.getbands())), picture.info.get("Layout")
-    if said is None:
-        across, down = max(whole.shape[1] // width, 1), max(whole.shape[0] // height, 1)
-        return [whole[y * height :, x * width :][:height, :width] for y in range(down) for x in range(across)], across
-    page = json.loads(said)
-    height, width, scale = page["height"], page["width"], max(int(page["scale"]), 1)
-    return [whole[y : y + height : scale, x : x + width : scale] for x, y in page["places"]], page["across"]
 
 
 def small(size: tuple[int, int]) -> Look:

@@ -14,7 +14,8 @@ from core.files import sha256, sweep_around
 from core.images import Images, encode_png
 from core.ours import facts_of
 from core.places import LITTER, is_free, why_not
-from core.sheets import Pages, sheet_of_seeds
+from core.seed_sheets import sheet_of_seeds
+from core.sheets import Pages
 from core.spec import GeneratorSpec
 from export.card import SHEET_SEEDS
 from export.trial import TRUNCATIONS

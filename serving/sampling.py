@@ -13,7 +13,8 @@ from core.animation import animation_kind, encode_animation
 from core.contract import NOISE, latent_inputs
 from core.errors import RequestRefused
 from core.images import Images
-from core.sheets import Cell, Sheet, pixels_of, sheet_of_classes
+from core.seed_sheets import sheet_of_classes
+from core.sheets import Cell, Sheet, pixels_of
 from serving.client import Sampler
 from serving.codes import Codes
 from serving.facts import number

@@ -17,7 +17,7 @@ from core.checkpoint import load_generator
 from core.images import encode_png, from_pillow
 from core.latents import latents
 from core.pixels import to_pixels
-from core.sheets import cut
+from core.seed_sheets import cut
 from core.sizes import plan_size
 from serving.client import Sampler
 from serving.launching import free_ports

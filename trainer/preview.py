@@ -12,7 +12,8 @@ from core.images import Images, over_checkerboard, sheet, to_pillow
 from core.lettering import font_for
 from core.networks.base import Generator
 from core.ours import facts_of, signed_png, software
-from core.sheets import Pages, Sheet, cut, sheet_of_seeds, small
+from core.seed_sheets import cut, sheet_of_seeds
+from core.sheets import Pages, Sheet, small
 from trainer.metrics.features import maker, take
 from trainer.run import Run
 
@@ -43,7 +44,7 @@ def write_preview(run: Run, generator: Generator, count: int, images_seen: int) 
     run.claim(run.preview(images_seen))
     drawn = sheet_of_seeds([*images_of(generator, inputs)], columns, spec.classes, [_moment(images_seen)])
     (page,) = Pages(drawn, size, small(size), one=True)
-    write_atomic(run.preview(images_seen), signed_png(to_pillow(page.picture), {**facts_of(spec), **page.facts}))
+    write_atomic(run.preview(images_seen), signed_png(page.image(), facts_of(spec)))
 
 
 def write_animation(run: Run, height: int, width: int) -> None:
@@ -76,7 +77,7 @@ def write_strip(run: Run, height: int, width: int) -> None:
     size = (rows[0][0].shape[0], rows[0][0].shape[1])
     (page,) = Pages(drawn, size, small(size), one=True)
     run.claim(run.root / "progress.png")
-    write_atomic(run.root / "progress.png", signed_png(to_pillow(page.picture), page.facts))
+    write_atomic(run.root / "progress.png", signed_png(page.image()))
 
 
 def _moment(images_seen: int) -> str:

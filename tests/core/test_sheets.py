@@ -9,7 +9,8 @@ from PIL import Image, ImageDraw, ImageFont
 from core.errors import RequestRefused
 from core.images import encode_png, over_checkerboard, sheet
 from core.lettering import SIZE
-from core.sheets import Look, Pages, Sheet, cut, parse_scale, sheet_of_classes, sheet_of_seeds, small
+from core.seed_sheets import cut, sheet_of_classes, sheet_of_seeds
+from core.sheets import Look, Pages, Sheet, parse_scale, small
 
 
 def pictures(count, height=8, width=12, channels=3):
@@ -18,12 +19,6 @@ def pictures(count, height=8, width=12, channels=3):
     if channels == 4:
         values[..., 3] = 255
     return [*values]
-
-
-def opened(page):
-    picture = Image.fromarray(page.picture)
-    picture.info |= page.facts
-    return picture
 
 
 def written(text, width, height, anchor="mm"):
@@ -42,7 +37,7 @@ def written(text, width, height, anchor="mm"):
 def test_every_picture_is_on_one_page_once_enlarged_by_a_whole_factor(count, height, width, scale, channels):
     made = pictures(count, height, width, channels)
     pages = Pages(Sheet(made, captions=[*map(str, range(count))]), (height, width), Look(scale))
-    cells = [cell for page in pages for cell in cut(opened(page), height, width)[0]]
+    cells = [cell for page in pages for cell in cut(page.image(), height, width)[0]]
     assert np.array_equal(cells, [over_checkerboard(each) for each in made])
     factors = {json.loads(page.facts["Layout"])["scale"] for page in pages}
     assert len(factors) == 1 and (scale is None or factors == {scale})
@@ -99,7 +94,7 @@ def test_long_tables_go_on_over_pages_with_their_headings():
     rows, columns = [f"class {n}" for n in range(40)], [*map(str, range(40))]
     made = pictures(1600, 4, 4)
     pages = Pages(Sheet(made, columns=columns, rows=rows, corner="seed"), (4, 4), Look(16))
-    drawn = [(page, cut(opened(page), 4, 4)[0]) for page in pages]
+    drawn = [(page, cut(page.image(), 4, 4)[0]) for page in pages]
     shown = [cell for _, cells in drawn for cell in cells]
     assert len(pages) > 1 and {each.tobytes() for each in shown} == {each.tobytes() for each in made}
     assert len(shown) == 1600
@@ -113,7 +108,7 @@ def test_a_few_long_rows_lie_in_blocks_on_one_page():
     made = pictures(90, 4, 4)
     drawn = Sheet(made, columns=[*map(str, range(45))], rows=["cat", "dog"])
     (page,) = Pages(drawn, (4, 4), Look(16))
-    cells, _ = cut(opened(page), 4, 4)
+    cells, _ = cut(page.image(), 4, 4)
     assert sorted(each.tobytes() for each in cells) == sorted(each.tobytes() for each in made)
 
 

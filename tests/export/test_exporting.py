@@ -28,7 +28,7 @@ from core.bundle import (
 from core.checkpoint import save_generator
 from core.errors import CheckpointError, ExportError, GanfoundryError
 from core.files import sha256
-from core.sheets import cut
+from core.seed_sheets import cut
 from export import exporting
 from export.exporting import export_run
 from export.verify import verify_bundle

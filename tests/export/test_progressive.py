@@ -13,7 +13,7 @@ from core.errors import ExportError
 from core.files import sha256
 from core.networks.progressive import LEVEL
 from core.pixels import to_pixels
-from core.sheets import cut
+from core.seed_sheets import cut
 from export.convert import to_onnx
 from export.exporting import _level, export_run
 from export.graph import ExportGraph

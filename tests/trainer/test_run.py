@@ -12,7 +12,8 @@ from core.images import encode_png
 from core.latents import latents
 from core.networks import build_discriminator, build_generator
 from core.pixels import to_pixels
-from core.sheets import Pages, Sheet, cut
+from core.seed_sheets import cut
+from core.sheets import Pages, Sheet
 from core.spec import GeneratorSpec, Provenance
 from trainer.layers import layers
 from trainer.plots import plot_losses

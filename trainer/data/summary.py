@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from core.images import to_pillow
 from core.lettering import legible, one_line
 from core.sheets import Pages, Sheet
 from trainer.data.pack import Pack, PackInfo
@@ -50,9 +49,7 @@ def contact_sheet(pack: Pack, count: int = 64) -> Image.Image:
     title = [one_line(pack.info.name), f"{len(chosen):,} of {len(pack):,} images, the number of each below it"]
     drawn = Sheet([*pack.gather(chosen)], captions=captions, title=title, legend=legend)
     (page,) = Pages(drawn, (pack.info.height, pack.info.width), one=True)
-    picture = to_pillow(page.picture)
-    picture.info |= page.facts
-    return picture
+    return page.image()
 
 
 def _classes(pack: Pack) -> str:

@@ -4,7 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from core.sheets import cut
+from core.seed_sheets import cut
 from trainer.data.pack import PackInfo, write_pack
 from trainer.data.summary import contact_sheet, describe
 
