@@ -44,26 +44,49 @@ STOPPED = 3
 _WIDE = 10_000  # characters, of what is written into a pipe
 JUDGED = 256  # images that decide whether int8 ships
 
-app = typer.Typer(
-    help="Turn a folder of images into a generator that a game-asset pipeline can call.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-data_app = typer.Typer(help="Make and look at packs of training images.", no_args_is_help=True)
+# Click's plain help: in a terminal of 80 characters, tables leave a third of it to the sentences.
+app = typer.Typer(rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False)
+data_app = typer.Typer(rich_markup_mode=None, help="Make packs of training images, and look at them.")
 app.add_typer(data_app, name="data")
 console = Console()
 
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from core.ours import software
+
+        _say(software())
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def ganfoundry(
+    context: typer.Context,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and end.")
+    ] = False,
+) -> None:
+    """Turn a folder of images into a generator that a game-asset pipeline can call."""
+    if context.invoked_subcommand is None:
+        _say(context.get_help())
+
+
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace what an earlier run of this command wrote there.")
+]
 Threads = Annotated[
     int | None,
     typer.Option(
-        min=1, help="Threads to compute with; one for each core unless given. Fewer leave room for other work."
+        min=1, help="How many threads compute: one for each core unless given. Fewer leave room for other work."
     ),
 ]
-Repository = Annotated[Path, typer.Option(help="The folder Triton serves.")]
+Repository = Annotated[Path, typer.Option(help="The folder of published models, which Triton serves.")]
 Trial = Annotated[
-    bool, typer.Option("--trial/--no-trial", help="First serve it in private, and look at its golden images.")
+    bool,
+    typer.Option(
+        "--trial/--no-trial",
+        help="First serve it in a server of its own and compare its golden images; --no-trial saves those seconds.",
+    ),
 ]
 
 
@@ -82,7 +105,7 @@ class Target(StrEnum):
 
 @app.command()
 def doctor() -> None:
-    """Say what this machine has, what is missing, and the command that brings it."""
+    """Say what this machine has and what is missing. Of what is missing, print the command that brings it."""
     import export.doctor
     import serving.doctor
     import trainer.doctor
@@ -99,44 +122,80 @@ def doctor() -> None:
 @data_app.command("import")
 def data_import(
     source: Annotated[
-        Path, typer.Argument(help="A folder or ZIP of images, a sprite sheet, an atlas with its JSON, or an idx file.")
+        Path,
+        typer.Argument(
+            metavar="IMAGES", help="A folder or ZIP of images, a sprite sheet, an atlas with its JSON, or an idx file."
+        ),
     ],
-    destination: Annotated[Path, typer.Argument(help="The pack to make.")],
-    size: Annotated[str, typer.Option(help="64, or WIDTHxHEIGHT: 64x96 is 64 wide and 96 high.")],
-    fit: Annotated[Literal["pad", "crop", "stretch"], typer.Option(help="How other shapes become this one.")] = "pad",
+    destination: Annotated[Path, typer.Argument(metavar="PACK", help="The folder of the pack to make.")],
+    size: Annotated[
+        str,
+        typer.Option(
+            metavar="WIDTHxHEIGHT", help="The size that all images get: 64, or 64x96 for 64 wide and 96 high."
+        ),
+    ],
+    fit: Annotated[
+        Literal["pad", "crop", "stretch"],
+        typer.Option(help="How an image of another shape becomes this one: with a border, cut, or squeezed."),
+    ] = "pad",
     resample: Annotated[
         Literal["lanczos", "area", "nearest"] | None,
         typer.Option(
-            help="nearest keeps a palette exactly. Unless given: lanczos, but nearest for pixel art that grows by a "
-            "whole factor."
+            help="How an image is made smaller or larger. nearest keeps pixel art's colours exactly. Unless given it "
+            "is lanczos, but nearest for pixel art that grows by a whole factor."
         ),
     ] = None,
-    channels: Annotated[int | None, typer.Option(help="1, 3 or 4; found by looking unless given.")] = None,
-    grid: Annotated[str | None, typer.Option(help="Cut sprite sheets into cells of WIDTHxHEIGHT pixels.")] = None,
-    margin: Annotated[str, typer.Option(help="Pixels around all cells of a sheet: 1, or WIDTHxHEIGHT.")] = "0",
-    spacing: Annotated[str, typer.Option(help="Pixels between two cells of a sheet: 2, or WIDTHxHEIGHT.")] = "0",
-    frames: Annotated[Literal["first", "all"], typer.Option(help="Which of an animation are taken.")] = "first",
+    channels: Annotated[
+        int | None,
+        typer.Option(
+            help="What a pixel is: 1 for grey, 3 for RGB, 4 for RGBA. Found by looking at the images unless given."
+        ),
+    ] = None,
+    grid: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WIDTHxHEIGHT", help="Cut every image into cells of this many pixels: it is a sprite sheet."
+        ),
+    ] = None,
+    margin: Annotated[
+        str, typer.Option(help="How many pixels lie around all cells of a sheet: 1, or WIDTHxHEIGHT.")
+    ] = "0",
+    spacing: Annotated[
+        str, typer.Option(help="How many pixels lie between two cells of a sheet: 2, or WIDTHxHEIGHT.")
+    ] = "0",
+    frames: Annotated[
+        Literal["first", "all"], typer.Option(help="Which frames of an animated file become images.")
+    ] = "first",
     labels: Annotated[
         str | None,
         typer.Option(
             metavar="folders|LIST|PATTERN",
-            help="What the classes are. folders: each sub-folder is one. A list: a CSV with file names and classes, or "
-            "StyleGAN's dataset.json. A pattern of file names: '{class}_{number}'.",
+            help="Where an image's class is written. folders: its sub-folder's name. A list: a CSV of file names and "
+            "classes, or StyleGAN's dataset.json. A pattern of file names: '{class}_{number}'.",
         ),
     ] = None,
     duplicates: Annotated[
-        Literal["drop", "keep"], typer.Option(help="What becomes of pictures that look exactly like one before.")
+        Literal["drop", "keep"], typer.Option(help="What becomes of images that look exactly like an earlier one.")
     ] = "drop",
     empty: Annotated[
-        Literal["drop", "keep"], typer.Option(help="What becomes of pictures of nothing or of a single colour.")
+        Literal["drop", "keep"],
+        typer.Option(help="What becomes of images that are wholly transparent or of a single colour."),
     ] = "drop",
-    strict: Annotated[bool, typer.Option("--strict", help="Fail if any file cannot be read.")] = False,
-    name: Annotated[str, typer.Option(help="The pack's name; the source's unless given.")] = "",
-    licence: Annotated[str, typer.Option(help="The images' licence; it travels with the generator.")] = "",
-    attribution: Annotated[str, typer.Option(help="Whom to credit; it travels with the generator.")] = "",
+    strict: Annotated[bool, typer.Option("--strict", help="Make no pack if any file cannot be read.")] = False,
+    name: Annotated[str, typer.Option(help="What the pack is called: as its source is, unless given.")] = "",
+    licence: Annotated[
+        str,
+        typer.Option(
+            metavar="SPDX",
+            help="The images' licence, such as CC0-1.0 or CC-BY-SA-4.0. It travels with all that is made from them.",
+        ),
+    ] = "",
+    attribution: Annotated[
+        str, typer.Option(help="Whom to credit for the images. It travels with all that is made from them.")
+    ] = "",
     overwrite: Overwrite = False,
 ) -> None:
-    """Turn images into a pack: one size, one format, ready to train on."""
+    """Turn images into a pack: of one size, ready to train on."""
     from core.sizes import parse_size
     from trainer.data.grid import parse_gap, parse_grid
     from trainer.data.importing import ImportOptions, import_images
@@ -166,13 +225,22 @@ def data_import(
 
 @data_app.command("openmoji")
 def data_openmoji(
-    destination: Annotated[Path, typer.Argument(help="The pack to make.")],
-    size: Annotated[str, typer.Option(help="64, or WIDTHxHEIGHT: 64x96 is 64 wide and 96 high.")] = "64",
-    skin_tones: Annotated[bool, typer.Option("--skin-tones", help="Keep the skin tone variants.")] = False,
-    groups: Annotated[Path | None, typer.Option(help="Unicode's emoji-test.txt: its groups become classes.")] = None,
+    destination: Annotated[Path, typer.Argument(metavar="PACK", help="The folder of the pack to make.")],
+    size: Annotated[
+        str,
+        typer.Option(
+            metavar="WIDTHxHEIGHT", help="The size that all images get: 64, or 64x96 for 64 wide and 96 high."
+        ),
+    ] = "64",
+    skin_tones: Annotated[
+        bool, typer.Option("--skin-tones", help="Also take the variants of skin tone, which are left out otherwise.")
+    ] = False,
+    groups: Annotated[
+        Path | None, typer.Option(help="Unicode's file emoji-test.txt, whose groups become the classes.")
+    ] = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Render OpenMoji (CC BY-SA 4.0): some 2,500 real RGBA pictures from PyPI."""
+    """Make a pack of OpenMoji: some 2,500 pictures, CC BY-SA 4.0."""
     from core.sizes import parse_size
     from trainer.data.openmoji import import_openmoji
 
@@ -190,9 +258,9 @@ def data_openmoji(
 
 @data_app.command("info")
 def data_info(
-    pack: Annotated[Path, typer.Argument(help="A pack.")],
+    pack: Annotated[Path, typer.Argument(metavar="PACK", help="The folder of a pack, which 'data import' makes.")],
     sheet: Annotated[
-        Path | None, typer.Option(help="Where to write the contact sheet; in the pack unless given.")
+        Path | None, typer.Option(help="The PNG file of the contact sheet: sheet.png in the pack unless given.")
     ] = None,
 ) -> None:
     """Show what a pack holds, and write a contact sheet of it."""
@@ -215,8 +283,10 @@ def data_info(
 
 @app.command()
 def train(
-    data: Annotated[Path, typer.Argument(help="A pack.")],
-    out: Annotated[Path, typer.Option(help="The run's folder. If it holds this run already, it goes on.")],
+    data: Annotated[Path, typer.Argument(metavar="PACK", help="The folder of a pack, which 'data import' makes.")],
+    out: Annotated[
+        Path, typer.Option(help="The run's folder. If it holds this run already, training goes on from there.")
+    ],
     preset: Annotated[
         str | None,
         typer.Option(
@@ -224,39 +294,72 @@ def train(
             "the size of the images and by whether there is a GPU, and it says which."
         ),
     ] = None,
-    kimg: Annotated[float | None, typer.Option(help="Length in thousands of images seen.")] = None,
-    batch: Annotated[int | None, typer.Option(help="Images a step.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Fixes every random draw.")] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, mps …")] = None,
-    precision: Annotated[Literal["fp32", "bf16"] | None, typer.Option(help="bf16 is autocast.")] = None,
+    kimg: Annotated[
+        float | None, typer.Option(help="How long to train, in thousands of images that the discriminator sees.")
+    ] = None,
+    batch: Annotated[int | None, typer.Option(help="How many images the networks see in one step.")] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(help="The number that fixes every random draw: the same seed trains the same generator."),
+    ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(help="Where to train: auto, cpu, cuda, cuda:1, mps … auto takes a GPU if there is one."),
+    ] = None,
+    precision: Annotated[
+        Literal["fp32", "bf16"] | None,
+        typer.Option(help="The numbers to compute with. bf16 is faster where the hardware has it; weights stay fp32."),
+    ] = None,
     threads: Threads = None,
-    conditional: Annotated[bool, typer.Option("--conditional", help="Learn the pack's classes.")] = False,
+    conditional: Annotated[
+        bool, typer.Option("--conditional", help="Learn the pack's classes, so that one can be asked for.")
+    ] = False,
     balance: Annotated[
         bool, typer.Option("--balance", help="Show every class equally often, however many images it has.")
     ] = False,
     loss: Annotated[
-        str | None, typer.Option(help="non-saturating, least-squares, wasserstein, hinge or relativistic.")
+        str | None,
+        typer.Option(
+            help="What the two networks play for: non-saturating, least-squares, wasserstein, hinge or relativistic."
+        ),
     ] = None,
     penalty: Annotated[
-        str | None, typer.Option(help="On the discriminator, alone: none, r1, r1-r2, gradient-penalty or clip.")
+        str | None, typer.Option(help="What keeps the discriminator smooth: none, r1, r1-r2, gradient-penalty or clip.")
     ] = None,
-    optimiser: Annotated[str | None, typer.Option(help="adam, rmsprop or sgd.")] = None,
+    optimiser: Annotated[str | None, typer.Option(help="How weights are changed: adam, rmsprop or sgd.")] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Any setting; of a run that goes on, rates and penalties."),
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Change a setting of the preset; --list-settings names them. Of a run that goes on, rates and "
+            "penalties only. May be repeated.",
+        ),
     ] = None,
     metric_every: Annotated[
         float | None, typer.Option(help="Take KID and keep the best generator every so many thousand images; 0: never.")
     ] = None,
-    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Also write for TensorBoard.")] = False,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Also write the curves for TensorBoard, into the run's folder.")
+    ] = False,
     resume: Annotated[
-        bool, typer.Option("--resume/--no-resume", help="--no-resume deletes what the run wrote, and starts afresh.")
+        bool,
+        typer.Option(
+            "--resume/--no-resume",
+            help="Go on where the run stopped. --no-resume deletes what the run wrote and starts afresh.",
+        ),
     ] = True,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print settings, networks and how long it takes; train nothing.")
+        bool,
+        typer.Option(
+            "--dry-run", help="Print the settings, both networks and how long it would take here, and train nothing."
+        ),
     ] = False,
 ) -> None:
-    """Train a generator on a pack. Run the same command again to go on; --preset and --set need not be repeated."""
+    """Train a generator on a pack, or go on with a run.
+
+    The same command goes on where the run stopped; --preset and --set need not be repeated.
+    """
     from trainer.data.pack import Pack
     from trainer.presets.choosing import choose
     from trainer.resuming import own_settings, settings_for
@@ -300,9 +403,14 @@ def train(
 
 @app.command()
 def presets(
-    name: Annotated[str | None, typer.Argument(help="A recipe, to see all of its numbers in words.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(metavar="PRESET", help="A recipe, to see all of its numbers in words.")
+    ] = None,
 ) -> None:
-    """List the recipes that 'train' knows by what they are for, with the minutes they take here; or one in full."""
+    """List the recipes that 'train' knows, or show one in full.
+
+    They are listed by what they are for, with the minutes they take here.
+    """
     from trainer.clock import slowness
     from trainer.presets import resolve
     from trainer.presets.about import ABOUT, JOBS, REFERENCE
@@ -336,23 +444,36 @@ def presets(
 
 @app.command()
 def evaluate(
-    source: Annotated[Path, typer.Argument(metavar="RUN|BUNDLE", help="A run, a generator.safetensors, or a bundle.")],
-    data: Annotated[Path, typer.Argument(help="The pack to compare with.")],
-    samples: Annotated[int, typer.Option(help="Images to make.")] = 2000,
-    seed: Annotated[int, typer.Option(help="The first of their seeds.")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps …; bundles run on the CPU.")] = "auto",
+    source: Annotated[
+        Path, typer.Argument(metavar="RUN|BUNDLE", help="What to judge: a run, its generator.safetensors, or a bundle.")
+    ],
+    data: Annotated[
+        Path, typer.Argument(metavar="PACK", help="The pack it was trained on, or one to compare it with.")
+    ],
+    samples: Annotated[
+        int, typer.Option(help="How many images to make and judge. Figures compare only between equal numbers.")
+    ] = 2000,
+    seed: Annotated[int, typer.Option(help="The first seed: the images are those of this one and the following.")] = 0,
+    device: Annotated[
+        str, typer.Option(help="Where to compute: auto, cpu, cuda, cuda:1, mps … A bundle runs on the CPU.")
+    ] = "auto",
     threads: Threads = None,
     inception: Annotated[
         Path | None,
         typer.Option(
             metavar="WEIGHTS.PTH",
-            help="Give FID and KID proper, by the network in pt_inception-2015-12-05-6726825d.pth. "
-            "About three times slower than without.",
+            help="Also take FID and KID as papers do, by the network in pt_inception-2015-12-05-6726825d.pth. "
+            "It is about three times slower than without.",
         ),
     ] = None,
-    json: Annotated[Path | None, typer.Option(help="Where the figures go; beside what is judged unless given.")] = None,
+    json: Annotated[
+        Path | None, typer.Option(help="The JSON file for the figures: beside what is judged unless given.")
+    ] = None,
 ) -> None:
-    """Judge a generator by a pack: KID, Fréchet distance, precision, recall, and a look for copied images."""
+    """Judge how good a generator is, by the images of a pack.
+
+    The figures are KID, Fréchet distance, precision and recall, and how many images look copied.
+    """
     from trainer.data.pack import Pack
     from trainer.metrics.evaluate import evaluate as judge
     from trainer.metrics.evaluate import results_path, save_results
@@ -375,8 +496,8 @@ def evaluate(
 
 @app.command()
 def plot(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN…", help="Runs, finished or not.")],
-    out: Annotated[Path, typer.Option(help="The PNG file to write.")],
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN…", help="The folders of the runs, finished or not.")],
+    out: Annotated[Path, typer.Option(help="The PNG file to draw into.")],
 ) -> None:
     """Draw KID and losses of several runs over one another."""
     from trainer.plots import check_place, plot_runs
@@ -388,73 +509,109 @@ def plot(
 
 @app.command()
 def export(
-    out: Annotated[Path, typer.Option(help="The bundle to make.")],
-    run: Annotated[Path | None, typer.Argument(help="A run, or a generator.safetensors.")] = None,
-    onnx: Annotated[bool, typer.Option("--onnx", help="Export to ONNX: the default, and so far the only one.")] = True,
+    out: Annotated[Path, typer.Option(help="The folder of the bundle to make.")],
+    run: Annotated[
+        Path | None, typer.Argument(metavar="RUN", help="The folder of a run, or its generator.safetensors.")
+    ] = None,
+    onnx: Annotated[
+        bool,
+        typer.Option("--onnx", show_default=False, help="Export to ONNX, which is the default and the only format."),
+    ] = True,
     level: Annotated[
         str | None,
-        typer.Option(
-            help="Of a run that grows: a level it has finished, WIDTHxHEIGHT such as 16x16, instead of the whole."
-        ),
+        typer.Option(help="Export a smaller size that a progressive run has finished on its way, such as 16x16."),
     ] = None,
     noise: Annotated[
         Literal["fixed", "input"],
-        typer.Option(help="Of a style generator: the same for ever, or an input of the graph."),
+        typer.Option(
+            help="What a style generator does with its noise. fixed: the same always, so that a seed is one picture. "
+            "input: the caller gives it."
+        ),
     ] = "fixed",
     precision: Annotated[
         list[Precision] | None,
         typer.Option(
-            help="May be repeated; fp32 is always there. fp16: half the size, within 4 levels of 255. int8: "
-            "experimental, at best a quarter of the size, no faster on CPUs, and needs --data."
+            help="Which numbers to store, besides fp32. fp16: half the size, within 4 levels of 255. int8: "
+            "experimental, at best a quarter of the size, no faster on CPUs, and needs --data. May be repeated."
         ),
     ] = None,
-    data: Annotated[Path | None, typer.Option(metavar="PACK", help="The pack that int8 is judged by.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(metavar="PACK", help="The pack whose images judge whether int8 is good enough.")
+    ] = None,
     tensorrt: Annotated[
-        bool, typer.Option("--tensorrt", help="Also fp16, and what builds and verifies TensorRT engines on a GPU.")
+        bool,
+        typer.Option(
+            "--tensorrt",
+            help="Also write fp16, and the scripts that build and check a TensorRT engine on a machine with a GPU.",
+        ),
     ] = False,
     target: Annotated[
         list[Target] | None,
-        typer.Option(help="May be repeated: export only if it runs there, and write what it needs there."),
+        typer.Option(
+            help="Fail unless the generator runs there, and write what that runtime needs besides. May be repeated."
+        ),
     ] = None,
     from_onnx: Annotated[
         list[Path] | None,
         typer.Option(
             metavar="MODEL.ONNX",
-            help="Instead of a run: an ONNX generator from elsewhere. Twice, where it came in two files: the mapping "
-            "first, then the synthesis.",
+            help="Take an ONNX generator from elsewhere instead of a run. Give it twice where it came in two files: "
+            "the mapping first, then the synthesis. 'inspect' prints the likely command.",
         ),
     ] = None,
     value_range: Annotated[
-        str | None, typer.Option("--range", metavar="LOW,HIGH", help="Of its values: -1,1, 0,1 or 0,255.")
+        str | None,
+        typer.Option("--range", metavar="LOW,HIGH", help="What its image's values go from and to: -1,1, 0,1 or 0,255."),
     ] = None,
-    latent: Annotated[str | None, typer.Option(help="The name of its latent; of its only input unless given.")] = None,
-    image: Annotated[str | None, typer.Option(help="The name of its image; of its only output unless given.")] = None,
+    latent: Annotated[
+        str | None, typer.Option(help="The name of the input that takes the latent: the only input unless given.")
+    ] = None,
+    image: Annotated[
+        str | None, typer.Option(help="The name of the output that is the image: the only output unless given.")
+    ] = None,
     layout: Annotated[
-        Literal["NCHW", "NHWC"] | None, typer.Option(help="Where its channels are; found by looking unless given.")
+        Literal["NCHW", "NHWC"] | None,
+        typer.Option(
+            help="Whether its image has the channels before or after height and width. Found by looking unless given."
+        ),
     ] = None,
-    latent_dim: Annotated[int | None, typer.Option(min=1, help="The latent's length, if the graph is silent.")] = None,
+    latent_dim: Annotated[
+        int | None, typer.Option(min=1, help="How many numbers the latent has, where the graph does not say so.")
+    ] = None,
     label: Annotated[str | None, typer.Option(help="The name of the input that takes a class.")] = None,
-    classes: Annotated[str | None, typer.Option(help="What those are called: cat,dog,newt; or how many: 10.")] = None,
+    classes: Annotated[
+        str | None,
+        typer.Option(help="What its classes are called, as in cat,dog,newt, or how many they are, as in 10."),
+    ] = None,
     fix: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=VALUE", help="The value of another input. May be repeated.")
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="Give another of its inputs this value for good. May be repeated."),
     ] = None,
     latent_kind: Annotated[
         Literal["normal", "uniform", "sphere"] | None,
-        typer.Option(help="What its latent is drawn from: standard normal, uniform from -1 to 1, or the unit sphere."),
+        typer.Option(
+            help="What its latents are drawn from: standard normal, uniform from -1 to 1, or the unit sphere."
+        ),
     ] = None,
     size: Annotated[
-        str | None, typer.Option(metavar="WIDTHxHEIGHT", help="Of its images, if they come as rows of numbers.")
+        str | None,
+        typer.Option(metavar="WIDTHxHEIGHT", help="The size of its images, where they come as rows of numbers."),
     ] = None,
     codes: Annotated[str | None, typer.Option(help="The name of the input that takes continuous codes.")] = None,
     truncation_input: Annotated[str | None, typer.Option(help="The name of the input that takes truncation.")] = None,
     premultiplied: Annotated[
-        bool, typer.Option("--premultiplied", help="Its colour is multiplied by its alpha.")
+        bool, typer.Option("--premultiplied", help="Say that its colours are already multiplied by alpha.")
     ] = False,
-    licence: Annotated[str | None, typer.Option(help="That of what it was trained on.")] = None,
-    attribution: Annotated[str | None, typer.Option(help="Whom to credit.")] = None,
+    licence: Annotated[
+        str | None,
+        typer.Option(metavar="SPDX", help="The licence of the images that it was trained on, such as CC-BY-4.0."),
+    ] = None,
+    attribution: Annotated[str | None, typer.Option(help="Whom to credit for those images.")] = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Turn a trained generator, or an ONNX generator from elsewhere, into a verified ONNX bundle.
+    """Turn a trained generator into a verified ONNX bundle.
+
+    With --from-onnx it is an ONNX generator from elsewhere.
 
     A precision that fails its gate is left out: the rest of the bundle is written, and the exit status is 1.
     """
@@ -485,8 +642,13 @@ def export(
 
 
 @app.command()
-def verify(bundle: Annotated[Path, typer.Argument(help="A bundle made by export.")]) -> None:
-    """Re-check a bundle: hashes, graph rules, golden images. Needs no torch."""
+def verify(
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="The folder of a bundle, which 'export' makes.")],
+) -> None:
+    """Check a bundle again: hashes, graph rules, golden images.
+
+    It needs no PyTorch.
+    """
     from export.verify import verify_bundle
 
     table = Table("check", "found", title=Text(shown(str(bundle))), title_justify="left")
@@ -497,10 +659,15 @@ def verify(bundle: Annotated[Path, typer.Argument(help="A bundle made by export.
 
 @app.command()
 def inspect(
-    source: Annotated[Path, typer.Argument(metavar="FILE|BUNDLE", help="An ONNX file from anywhere, or a bundle.")],
+    source: Annotated[
+        Path, typer.Argument(metavar="FILE|BUNDLE", help="An ONNX file from anywhere, or the folder of a bundle.")
+    ],
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
-    """Say what an ONNX file is: inputs, operators, cost, and which targets it fits. Needs no torch, runs nothing."""
+    """Say what an ONNX file is, what it costs and where it runs.
+
+    It needs no PyTorch, and runs nothing of the file.
+    """
     from dataclasses import asdict
 
     from export.inspection import inspect as look
@@ -515,15 +682,21 @@ def inspect(
 
 @app.command()
 def publish(
-    bundle: Annotated[Path, typer.Argument(help="A bundle made by export.")],
-    name: Annotated[str, typer.Option(help="The model's name on the server.")],
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="The folder of a bundle, which 'export' makes.")],
+    name: Annotated[str, typer.Option(help="What the model is called on the server.")],
     repository: Repository = Path("model_repository"),
     thin: Annotated[
-        bool, typer.Option("--thin/--no-thin", help="Also NAME_from_seed and NAME_png, for clients without our code.")
+        bool,
+        typer.Option(
+            "--thin/--no-thin", help="Also publish NAME_from_seed and NAME_png, which clients without our code can ask."
+        ),
     ] = True,
     trial: Trial = True,
 ) -> None:
-    """Add a bundle to a Triton model repository, as the model's next version. A server that runs takes it up."""
+    """Add a bundle to a model repository, as a new version.
+
+    A server that runs takes it up.
+    """
     need_linux("publish")
     from serving.publishing import publish as add
 
@@ -534,12 +707,17 @@ def publish(
 
 @app.command()
 def rollback(
-    name: Annotated[str, typer.Argument(help="A published model.")],
-    to: Annotated[int | None, typer.Option(help="Which version; the last other one unless given.")] = None,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The name of a published model.")],
+    to: Annotated[
+        int | None, typer.Option(help="The version to go back to: the one before the newest unless given.")
+    ] = None,
     repository: Repository = Path("model_repository"),
     trial: Trial = True,
 ) -> None:
-    """Go back to an older version of a model: it becomes the newest once more, under a number of its own."""
+    """Go back to an older version of a model.
+
+    It becomes the newest once more, under a number of its own.
+    """
     need_linux("rollback")
     from serving.publishing import rollback as back
 
@@ -552,7 +730,8 @@ def rollback(
 def models(
     repository: Repository = Path("model_repository"),
     metrics_url: Annotated[
-        str | None, typer.Option(help="A server's metrics, to see what it serves: http://localhost:8002/metrics.")
+        str | None,
+        typer.Option(help="The address of a server's metrics, to see what it answered: http://localhost:8002/metrics."),
     ] = None,
     prune: Annotated[
         int | None,
@@ -565,11 +744,13 @@ def models(
         typer.Option(metavar="NAME", help="Delete a model and all that belongs to it. May be repeated."),
     ] = None,
     only: Annotated[
-        list[str] | None, typer.Option("--only", metavar="NAME", help="Prune this model only. May be repeated.")
+        list[str] | None, typer.Option("--only", metavar="NAME", help="Prune this model and no other. May be repeated.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be deleted, and delete nothing.")] = False,
 ) -> None:
-    """List published models: versions, the bundles they came from, and, of a server, how much it answered.
+    """List published models, or delete old versions of them.
+
+    The list has their versions, the bundles they came from and, of a server, how much it answered.
 
     With --prune or --remove, delete what publish wrote. Where anything else lies in it, nothing is deleted. A server
     that runs goes on with what it has loaded.
@@ -602,33 +783,50 @@ def _delete_published(repository: Path, keep: int | None, names: list[str], only
 @app.command()
 def serve(
     repository: Repository = Path("model_repository"),
-    grpc_port: Annotated[int, typer.Option(help="Where clients ask.")] = 8001,
-    http_port: Annotated[int, typer.Option(help="Where health is.")] = 8000,
-    metrics_port: Annotated[int, typer.Option(help="Where Prometheus reads.")] = 8002,
-    tritonserver: Annotated[Path | None, typer.Option(help="The program; found by itself unless given.")] = None,
+    grpc_port: Annotated[int, typer.Option(help="The port that clients ask over gRPC.")] = 8001,
+    http_port: Annotated[
+        int, typer.Option(help="The port that clients ask over HTTP, and that says whether the server is ready.")
+    ] = 8000,
+    metrics_port: Annotated[int, typer.Option(help="The port that Prometheus reads.")] = 8002,
+    tritonserver: Annotated[Path | None, typer.Option(help="Triton's program: the bundled one unless given.")] = None,
     address: Annotated[
-        str, typer.Option(help="Where it listens. The bundled server refuses all but loopback: it has known holes.")
+        str,
+        typer.Option(
+            help="The address it listens on. The bundled server takes loopback only, because it has known holes."
+        ),
     ] = "127.0.0.1",
     engine: Annotated[
         Literal["cpu", "ort_trt", "tensorrt"] | None,
-        typer.Option(help="Instead of ONNX Runtime on a GPU where there is one; the last two need NVIDIA's server."),
+        typer.Option(
+            help="What computes. Unless given, ONNX Runtime, on a GPU where there is one. cpu: never on a GPU. "
+            "ort_trt and tensorrt need NVIDIA's own server."
+        ),
     ] = None,
-    tls_cert: Annotated[Path | None, typer.Option(help="Encrypt gRPC: the server's certificate, PEM.")] = None,
-    tls_key: Annotated[Path | None, typer.Option(help="And its key.")] = None,
+    tls_cert: Annotated[
+        Path | None, typer.Option(help="Encrypt gRPC with this certificate of the server, a PEM file.")
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="The key of that certificate, a PEM file.")] = None,
     tls_ca: Annotated[
-        Path | None, typer.Option(help="Only clients whose certificates this CA signed; it must have signed ours too.")
+        Path | None,
+        typer.Option(
+            help="Answer only clients whose certificates this CA signed. It must have signed the server's too."
+        ),
     ] = None,
     admin_secret_file: Annotated[
         Path | None,
         typer.Option(
-            help="The key to loading, statistics and shared memory, else GANFOUNDRY_ADMIN_SECRET, else nobody knows it."
+            help="The file with the key that opens loading, statistics and shared memory. Unless given it is in "
+            "GANFOUNDRY_ADMIN_SECRET, and unless that is set nobody knows it."
         ),
     ] = None,
     log_format: Annotated[
-        Literal["text", "json"], typer.Option(help="What is said of the server: lines to read, or an object a line.")
+        Literal["text", "json"], typer.Option(help="How events are written: text to read, or a JSON object a line.")
     ] = "text",
 ) -> None:
-    """Serve every published model with Triton until Ctrl-C: what dies is restarted, what is published is loaded."""
+    """Serve every published model with Triton, until Ctrl-C.
+
+    What dies is restarted, and what is published meanwhile is loaded.
+    """
     need_linux("serve")
     from serving.events import EventLog
     from serving.launching import Access, Ports, read_secret
@@ -647,22 +845,38 @@ def serve(
 
 @app.command()
 def tune(
-    name: Annotated[str, typer.Argument(help="A published model; what belongs to it follows.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME", help="The name of a published model. Its models for thin clients are configured with it."
+        ),
+    ],
     repository: Repository = Path("model_repository"),
     p99_ms: Annotated[
         float | None,
         typer.Option(
-            min=0.1, help="What 99 of 100 requests must be answered within; 50 or 10 times unloaded, the larger."
+            min=0.1,
+            help="The milliseconds within which 99 of 100 requests must be answered. Unless given, 50, or ten times "
+            "what one takes alone if that is more.",
         ),
     ] = None,
-    seconds: Annotated[float, typer.Option(min=0.1, help="For each rate that is tried.")] = 2.0,
-    images: Annotated[int, typer.Option(min=1, help="That each request asks for.")] = 1,
-    seed: Annotated[int, typer.Option(min=0, help="Of the moments at which requests are sent.")] = 0,
-    out: Annotated[Path | None, typer.Option(help="The plot; tuning/NAME.png unless given.")] = None,
-    json: Annotated[Path | None, typer.Option(help="Also everything that was measured, as JSON.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Measure, and leave the configuration as it is.")] = False,
+    seconds: Annotated[
+        float, typer.Option(min=0.1, help="How long each rate of requests is tried. More gives steadier figures.")
+    ] = 2.0,
+    images: Annotated[int, typer.Option(min=1, help="How many images each request asks for.")] = 1,
+    seed: Annotated[
+        int, typer.Option(min=0, help="The number that fixes the random moments at which requests are sent.")
+    ] = 0,
+    out: Annotated[Path | None, typer.Option(help="The PNG file of the plot: tuning/NAME.png unless given.")] = None,
+    json: Annotated[Path | None, typer.Option(help="A JSON file for everything that was measured.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Measure only, and leave the configuration as it is.")
+    ] = False,
 ) -> None:
-    """Measure how a model is best batched and threaded on this machine, under load, and configure it so."""
+    """Find a model's best batches and threads, and set them.
+
+    They are measured under load, on this machine.
+    """
     need_linux("tune")
     from serving.files import make_places
     from serving.tuning.bench import Effort
@@ -687,42 +901,62 @@ def tune(
 
 @app.command()
 def deploy(
-    name: Annotated[str, typer.Argument(help="A published model; its parts come along.")],
-    compose: Annotated[bool, typer.Option("--compose", help="A compose file, for one machine.")] = False,
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME", help="The name of a published model. Its models for thin clients come along."),
+    ],
+    compose: Annotated[bool, typer.Option("--compose", help="Write a Compose file, for one machine.")] = False,
     container: Annotated[
-        bool, typer.Option("--container", help="A Dockerfile of 'serve' itself, for trying it on one machine.")
+        bool, typer.Option("--container", help="Write a Dockerfile of 'serve' itself, to try it on one machine.")
     ] = False,
-    kubernetes: Annotated[bool, typer.Option("--kubernetes", help="Manifests of a Deployment.")] = False,
-    kserve: Annotated[bool, typer.Option("--kserve", help="Manifests of a KServe InferenceService.")] = False,
+    kubernetes: Annotated[
+        bool, typer.Option("--kubernetes", help="Write the manifests of a Kubernetes Deployment.")
+    ] = False,
+    kserve: Annotated[bool, typer.Option("--kserve", help="Write the manifests of a KServe InferenceService.")] = False,
     repository: Repository = Path("model_repository"),
-    out: Annotated[Path | None, typer.Option(help="The folder to write into; deploy/NAME unless given.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The folder to write into: deploy/NAME unless given.")] = None,
     image: Annotated[
-        str | None, typer.Option(metavar="NAME:TAG@sha256:DIGEST", help="Triton's; NVIDIA's, to be completed.")
+        str | None,
+        typer.Option(
+            metavar="NAME:TAG@sha256:DIGEST",
+            help="The image of Triton to run. Unless given it is NVIDIA's, whose digest you put in.",
+        ),
     ] = None,
-    gpus: Annotated[int | None, typer.Option(help="Of each server; none unless given.")] = None,
-    cpus: Annotated[int | None, typer.Option(help="Cores of each server, and its threads; 2 unless given.")] = None,
-    memory: Annotated[int | None, typer.Option(help="GiB of each server; 4 unless given.")] = None,
-    replicas: Annotated[int | None, typer.Option(help="The fewest servers of a cluster; 2 unless given.")] = None,
-    max_replicas: Annotated[int | None, typer.Option(help="The most; 8 unless given.")] = None,
+    gpus: Annotated[int | None, typer.Option(help="How many GPUs each server gets: none unless given.")] = None,
+    cpus: Annotated[
+        int | None, typer.Option(help="How many cores each server gets, and threads: 2 unless given.")
+    ] = None,
+    memory: Annotated[int | None, typer.Option(help="How many GiB of memory each server gets: 4 unless given.")] = None,
+    replicas: Annotated[
+        int | None, typer.Option(help="The fewest servers that a cluster runs: 2 unless given.")
+    ] = None,
+    max_replicas: Annotated[
+        int | None, typer.Option(help="The most servers that a cluster runs: 8 unless given.")
+    ] = None,
     prometheus_namespace: Annotated[
-        str | None, typer.Option(help="Where a cluster's Prometheus is; monitoring unless given.")
+        str | None, typer.Option(help="The namespace of the cluster's Prometheus: monitoring unless given.")
     ] = None,
     storage_class: Annotated[
-        str | None, typer.Option(help="Of a cluster's volume for the models: one that many machines may mount.")
+        str | None,
+        typer.Option(help="The storage class of the volume for the models: one that many machines may mount."),
     ] = None,
     source: Annotated[
         str | None,
         typer.Option(
             metavar="s3://BUCKET/PREFIX|oci://NAME:TAG@sha256:DIGEST",
-            help="Where a cluster's models come from, in place of a volume.",
+            help="Where a cluster takes the models from, in place of a volume.",
         ),
     ] = None,
     openshift: Annotated[
-        bool, typer.Option("--openshift", help="Leave to the cluster which user runs the servers.")
+        bool,
+        typer.Option("--openshift", help="Let the cluster choose the user that runs the servers, as OpenShift does."),
     ] = False,
     overwrite: Overwrite = False,
 ) -> None:
-    """Write what serves a published model beyond this machine, on NVIDIA's container: docs/deploying.md says how."""
+    """Write what serves a published model on other machines.
+
+    It is for NVIDIA's container of Triton; docs/deploying.md says how to use it.
+    """
     need_linux("deploy")
     targets = {"compose": compose, "container": container, "kubernetes": kubernetes, "kserve": kserve}
     _check_one_of({f"--{target}": chosen or None for target, chosen in targets.items()})
@@ -755,100 +989,139 @@ def sample(
     model: Annotated[
         str,
         typer.Argument(
-            metavar="MODEL|BUNDLE|RUN", help="A served model's name, or the folder of a bundle or run: no server then."
+            metavar="MODEL|BUNDLE|RUN",
+            help="The name of a served model, or the folder of a bundle or run, which needs no server.",
         ),
     ],
     out: Annotated[Path, typer.Option(help="The folder for the PNG files, one for each image.")],
-    seeds: Annotated[str | None, typer.Option(help="7, 0-63 or 0-3,9,20-22.")] = None,
+    seeds: Annotated[
+        str | None,
+        typer.Option(
+            help="The numbers of the pictures to make, as in 7, 0-63 or 0-3,9,20-22. A seed is the same picture always."
+        ),
+    ] = None,
     sheet: Annotated[
         Path | None,
         typer.Option(
-            help="Also write a sheet to choose from: all images, with seed, class, truncation or code beside each, "
-            "as a PNG file; of thousands, several: sheet-1.png, sheet-2.png, …"
+            help="Also write a sheet to choose from: all pictures in one PNG file, with the seed, class, truncation or "
+            "code of each beside it. Thousands of them take several files: sheet-1.png, sheet-2.png, and so on."
         ),
     ] = None,
     sheet_scale: Annotated[
         str | None,
         typer.Option(
-            metavar="auto|1|2|…", help="How many times as large the sheet shows each pixel: as fits, unless given."
+            metavar="auto|1|2|…",
+            help="How many times as large the sheet shows the pictures; auto, unless given, is what fits on a page.",
         ),
     ] = None,
     sheet_labels: Annotated[
         bool,
         typer.Option(
             "--sheet-labels/--no-sheet-labels",
-            help="--no-sheet-labels writes the sheet for programs: the images edge to edge, transparent where they "
-            "are, each pixel once unless --sheet-scale is given.",
+            help="--no-sheet-labels writes the sheet for programs: the pictures edge to edge, with nothing written "
+            "beside them, transparent where they are, and not enlarged unless --sheet-scale says so.",
         ),
     ] = True,
     truncation: Annotated[
-        str, typer.Option(help="1 is everything it learned, 0 its average picture. 0,0.5,1: each seed at each of them.")
+        str,
+        typer.Option(
+            help="How far pictures may be from the average one: 1 is everything that was learned, 0 the average "
+            "itself. 0,0.5,1 makes each seed at each of them."
+        ),
     ] = "1",
     label: Annotated[
         str | None,
         typer.Option(
-            help="The class to make, for models that have classes; all: each in turn, unless one is called so."
+            help="The class to make, for models that have classes. all makes each in turn, unless one is called so."
         ),
     ] = None,
-    every_class: Annotated[bool, typer.Option("--every-class", help="Make each class in turn.")] = False,
+    every_class: Annotated[bool, typer.Option("--every-class", help="Make each seed of each class.")] = False,
     names: Annotated[
         str | None,
         typer.Option(
             metavar="PATTERN",
-            help="What the files are called, such as '{label}_{seed}_{truncation}': a pattern of seed, label, "
+            help="What the files are called, such as '{label}_{seed}_{truncation}'. A pattern may hold seed, label, "
             "truncation, codes, code, frame, layers, other, index, model and version.",
         ),
     ] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace pictures that are there by others, and an older animation's.")
+        bool, typer.Option("--overwrite", help="Replace pictures that are there by others of the same names.")
     ] = False,
     code: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="I=VALUE", help="Of models that have codes: 0=1.5, or 0=-2..2 for a column each. May be repeated."
+            metavar="I=VALUE",
+            help="Set a continuous code, for models that have codes: 0=1.5 gives code 0 this value, 0=-2..2 makes a "
+            "picture at each of several values. May be repeated.",
         ),
     ] = None,
     interpolate: Annotated[
-        str | None, typer.Option(metavar="SEEDS", help="An animation from seed to seed instead: 3-9, or 3,9.")
+        str | None,
+        typer.Option(metavar="SEEDS", help="Make an animation that goes from seed to seed, as in 3-9 or 3,9."),
     ] = None,
-    frames: Annotated[int | None, typer.Option(min=2, help="Of the animation, in all; 60 unless given.")] = None,
-    fps: Annotated[float | None, typer.Option(min=0.1, max=50, help="Frames a second; 20 unless given.")] = None,
-    loop: Annotated[bool, typer.Option("--loop", help="Go back to the first seed at the end.")] = False,
+    frames: Annotated[
+        int | None, typer.Option(min=2, help="How many frames the animation has in all: 60 unless given.")
+    ] = None,
+    fps: Annotated[
+        float | None, typer.Option(min=0.1, max=50, help="How many frames are shown in a second: 20 unless given.")
+    ] = None,
+    loop: Annotated[
+        bool,
+        typer.Option(
+            "--loop", help="Go back to the first seed at the end, so that the animation repeats without a jump."
+        ),
+    ] = False,
     animation: Annotated[
-        Path | None, typer.Option(help="A .gif, .png, .apng or .webp file; OUT/CLASS_interpolation.webp unless given.")
+        Path | None,
+        typer.Option(
+            help="The animation's file, .gif, .png, .apng or .webp: OUT/CLASS_interpolation.webp unless given."
+        ),
     ] = None,
     mix: Annotated[
-        str | None, typer.Option(metavar="SEEDS", help="The first seed with styles of each of the others instead: 3,9.")
+        str | None,
+        typer.Option(metavar="SEEDS", help="Make the first seed with the styles of each of the others, as in 3,9,12."),
     ] = None,
     layers: Annotated[
         str | None,
         typer.Option(
-            help="Which styles: coarse, middle, fine (thirds; at 64x64 those of sizes 4 and 8, 16 and 32, and 64; "
-            "at 32x32 of 4 and 8, 16, and 32), or layers counted from 0: 0-3."
+            help="Which styles the others give: coarse, middle, fine (thirds; at 64x64 those of sizes 4 and 8, 16 and "
+            "32, and 64; at 32x32 of 4 and 8, 16, and 32), or layers counted from 0: 0-3."
         ),
     ] = None,
-    url: Annotated[str, typer.Option(help="The server's gRPC address.")] = "localhost:8001",
+    url: Annotated[str, typer.Option(help="The address of the server, over gRPC.")] = "localhost:8001",
     batch: Annotated[
         int | None,
-        typer.Option(help="Images a request; 1 gives the same bytes always, on one machine. With --shard 16."),
+        typer.Option(
+            help="How many images to ask for at once. 1 gives the same bytes always, on one machine. It is 16 with "
+            "--shard."
+        ),
     ] = None,
     shard: Annotated[
         str | None,
         typer.Option(
             metavar="I/N",
-            help="Bulk work: part I of N, from 0, as a tar with a manifest; all/N: each in turn, but what is finished.",
+            help="Make part I of N of the seeds, counted from 0, as a tar file with a manifest: for bulk work. all/N "
+            "makes each part in turn and leaves out what is finished.",
         ),
     ] = None,
     ray: Annotated[
-        bool, typer.Option("--ray", help="A Ray task for each shard, on RAY_ADDRESS or this machine.")
+        bool,
+        typer.Option(
+            "--ray", help="Make each shard in a task of Ray, on the cluster in RAY_ADDRESS or on this machine."
+        ),
     ] = False,
     tls_ca: Annotated[
-        Path | None, typer.Option(help="Encrypt; trust servers whose certificates this CA signed.")
+        Path | None, typer.Option(help="Encrypt, and trust servers whose certificates this CA signed.")
     ] = None,
-    tls_cert: Annotated[Path | None, typer.Option(help="Our own certificate, for servers that ask for one.")] = None,
-    tls_key: Annotated[Path | None, typer.Option(help="And its key.")] = None,
+    tls_cert: Annotated[
+        Path | None, typer.Option(help="The client's certificate, for servers that ask for one.")
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="The key of that certificate, a PEM file.")] = None,
 ) -> None:
-    """Make images with a served model, a bundle or a run: of seeds, ways between them, mixed styles."""
+    """Make images with a run, a bundle or a served model.
+
+    They are of seeds, of the ways between seeds, or of mixed styles.
+    """
     _check_one_of({"--seeds": seeds, "--interpolate": interpolate, "--mix": mix})
     _check_only_with("--interpolate", interpolate, {"--frames": frames, "--fps": fps, "--animation": animation})
     _check_only_with("--interpolate", interpolate, {"--loop": loop or None})
@@ -987,16 +1260,26 @@ def _sample_shards(
 
 @app.command()
 def top(
-    metrics_url: Annotated[str, typer.Option(help="The server's metrics.")] = "http://localhost:8002/metrics",
+    metrics_url: Annotated[
+        str, typer.Option(help="The address of the server's metrics.")
+    ] = "http://localhost:8002/metrics",
     http_url: Annotated[
         str | None,
-        typer.Option(help="Its HTTP address, which knows how long queues may get; port 8000 beside the usual metrics."),
+        typer.Option(
+            help="The server's HTTP address, which knows how long queues may get: port 8000 of the same host unless "
+            "given."
+        ),
     ] = None,
-    every: Annotated[float, typer.Option(min=0.5, help="Seconds between two looks.")] = 2.0,
-    once: Annotated[bool, typer.Option("--once", help="One look, then end; so it is without a terminal.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="One look, as JSON.")] = False,
+    every: Annotated[float, typer.Option(min=0.5, help="How many seconds lie between two looks.")] = 2.0,
+    once: Annotated[
+        bool, typer.Option("--once", help="Look once and end. Without a terminal this is the default.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Look once and print JSON.")] = False,
 ) -> None:
-    """Watch a server: requests, images, batches, latency, queues, failures and rejects of each model, until Ctrl-C."""
+    """Watch what a server does, until Ctrl-C.
+
+    It shows requests, images, batches, latency, queues, failures and rejects of each model.
+    """
     from dataclasses import asdict
 
     from serving.top import Reader, measure, table, watch
@@ -1012,13 +1295,22 @@ def top(
 
 @app.command()
 def demo(
-    out: Annotated[Path, typer.Option(help="Where everything goes.")] = Path("demo"),
-    kimg: Annotated[float | None, typer.Option(help="Train for this many thousand images instead.")] = None,
+    out: Annotated[Path, typer.Option(help="The folder that everything is written to.")] = Path("demo"),
+    kimg: Annotated[
+        float | None, typer.Option(help="Train for this many thousand images instead of the preset's length.")
+    ] = None,
     server: Annotated[
-        bool, typer.Option("--server/--no-server", help="--no-server samples from the bundle, without Triton.")
+        bool,
+        typer.Option(
+            "--server/--no-server",
+            help="Walk as far as a Triton server. --no-server samples from the bundle instead, on any system.",
+        ),
     ] = True,
 ) -> None:
-    """Walk the whole road: OpenMoji → pack → generator → bundle → Triton → PNG files."""
+    """Walk the whole road, from pictures of OpenMoji to new ones.
+
+    It makes a pack, a generator, a bundle, a served model and 64 pictures.
+    """
     if server:
         need_linux("demo' without '--no-server")
     pack, run, bundle = out / "data", out / "run", out / "export"
@@ -1312,9 +1604,9 @@ def _print_settings(planned: "Plan") -> None:
 
 def _say_how_long(planned: "Plan", images_seen: int) -> None:
     """How long training takes here, and if that is too long, what would fit."""
-    from trainer.clock import LONG, in_words, seconds_left, what_would_fit
+    from trainer.clock import LONG, in_words, is_over_at_once, seconds_left, what_would_fit
 
-    if images_seen >= planned.config.images:
+    if is_over_at_once(planned.config, images_seen):
         return
     seconds = seconds_left(planned.config, planned.spec, planned.device, images_seen)
     rest = "for the rest" if images_seen else f"for {planned.config.kimg:g} kimg"
@@ -1351,7 +1643,9 @@ def main() -> None:
     # As an exception, so that what is half-written is cleaned up; `train` and `serve` have a gentler way.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
-        app()
+        sys.exit(app(prog_name=Path(sys.argv[0]).name, standalone_mode=False) or 0)
+    except typer.TyperException as error:
+        _fail_usage(error)
     except GanfoundryError as error:
         _fail(str(error))
     except ModuleNotFoundError as error:
@@ -1364,10 +1658,18 @@ def main() -> None:
         _fail(f"{error.filename or 'the system'}: {error.strerror or error}")
 
 
-def _fail(message: str) -> None:
+def _fail_usage(error: typer.TyperException) -> None:
+    """One line that says what is wrong with the command, and how to see its help."""
+    message = error.format_message().removeprefix("Invalid value: ").replace(": Value error, ", ": ")
+    context = getattr(error, "ctx", None)
+    hint = f" (see '{context.command_path} --help')" if context else ""
+    _fail(f"{message.rstrip('.')}{hint}", error.exit_code)
+
+
+def _fail(message: str, status: int = 1) -> None:
     line = Text("error: ", "bold red").append(shown(" ".join(message.split())), "default not bold")
     Console(stderr=True).print(line, soft_wrap=True)
-    sys.exit(1)
+    sys.exit(status)
 
 
 if __name__ == "__main__":

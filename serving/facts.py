@@ -23,16 +23,14 @@ def describe(
 ) -> dict[str, str]:
     """The texts that every picture of a command shares; ``truncation`` as text is taken as it is, ``codes`` are 0
     unless given."""
-    facts = {
-        "Software": "",
-        "Model": model,
-        "Version": version,
-        "Truncation": truncation if isinstance(truncation, str) else f"{truncation:g}",
-        "Label": label or "",
-        "Codes": ",".join(map(number, [0.0] * spec.codes if codes is None else codes)),
-        **facts_of(spec),
-    }
-    return {name: text for name, text in facts.items() if text}
+    origin = facts_of(spec)
+    facts = {"Software": origin.pop("Software"), "Model": model, "Version": version}
+    facts["Truncation"] = truncation if isinstance(truncation, str) else f"{truncation:g}"
+    if label is not None:
+        facts["Label"] = label
+    if spec.codes:
+        facts["Codes"] = ",".join(map(number, [0.0] * spec.codes if codes is None else codes))
+    return {**facts, **origin}
 
 
 def of_seed(facts: Mapping[str, str], seed: int | str) -> dict[str, str]:

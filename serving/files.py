@@ -119,10 +119,15 @@ def sweep_pictures(folder: Path) -> None:
     """Delete what killed writers of pictures of ours left in ``folder``: hidden, half-written, held by no process."""
     for left in folder.glob(".*.png.*.tmp"):
         if _LEFT.fullmatch(left.name) and left.is_file() and not left.is_symlink():
-            with suppress(OSError), left.open("rb") as file:
-                head = file.read(_HEAD)
-            if not head or (b"Software\0" in head and b"Ganfoundry" in head):
-                delete_unless_held(left)
+            with suppress(OSError):  # what we may not read, or somebody else swept, is none of ours
+                if _begins_as_ours(left):
+                    delete_unless_held(left)
+
+
+def _begins_as_ours(path: Path) -> bool:
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+    return not head or (b"Software\0" in head and b"Ganfoundry" in head)
 
 
 def write_file(path: Path, data: bytes, named: Path | None = None) -> None:

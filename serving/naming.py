@@ -92,10 +92,10 @@ def digits_of_index(total: int) -> int:
 
 def _shortened(text: str, name: str) -> str:
     """``name``, or, where it is too long, its beginning and a digest of ``text`` after a ``~``, which no other has."""
-    if len(name.encode("utf-8", "surrogatepass")) <= _LONGEST:
+    if len(name.encode()) <= _LONGEST:
         return name
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGEST]
-    sizes = itertools.accumulate(len(letter.encode("utf-8")) for letter in name)
+    sizes = itertools.accumulate(len(letter.encode()) for letter in name)
     room = sum(size <= _LONGEST - _DIGEST - 1 for size in sizes)
     return f"{name[:room]}~{digest}"
 

@@ -1,17 +1,20 @@
 """The command line as a person meets it: what it costs, what it says when something is wrong, how it ends."""
 
+import importlib.metadata
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+import typer
 from PIL import Image
 
 import cli as command_line
@@ -144,7 +147,56 @@ def test_bad_usage_is_status_2(here: Run) -> None:
     for arguments in (*wrong, *contradictory):
         done = here(*arguments)
         assert done.returncode == 2, arguments
-        assert "Traceback" not in done.stderr
+        assert len(done.stderr.splitlines()) == 1, done.stderr
+        assert done.stderr.startswith("error: ")
+        assert "--help')" in done.stderr
+
+
+def test_usage_errors_say_what_is_wrong_and_where_the_help_is(here: Run) -> None:
+    said = {
+        ("sampel",): "error: No such command 'sampel'. Did you mean 'sample'? (see 'cli.py --help')",
+        ("train",): "error: Missing argument 'PACK' (see 'cli.py train --help')",
+        ("data",): "error: Missing command (see 'cli.py data --help')",
+        ("sample", "x", "--out", "y", "--seeds", "1", "--loop"): "error: --loop goes with --interpolate only (see "
+        "'cli.py sample --help')",
+        ("data", "import", "x", "y", "--size", "8", "--fit", "squeeze"): "error: Invalid value for '--fit': 'squeeze' "
+        "is not one of 'pad', 'crop', 'stretch' (see 'cli.py data import --help')",
+    }
+    for arguments, line in said.items():
+        assert here(*arguments).stderr == line + "\n"
+
+
+def commands() -> Iterator[tuple[str, Any]]:
+    """Every command of the command line, with its group before its name."""
+
+    def below(name: str, command: Any) -> Iterator[tuple[str, Any]]:
+        for each, sub in getattr(command, "commands", {}).items():
+            yield from below(f"{name} {each}".strip(), sub)
+        if not hasattr(command, "commands"):
+            yield name, command
+
+    return below("", typer.main.get_command(command_line.app))
+
+
+@pytest.mark.parametrize(("name", "command"), commands())
+def test_every_option_s_help_is_whole_sentences(name: str, command: Any) -> None:
+    for option in command.params:
+        said = option.help or ""
+        assert said.endswith("."), (name, option.name, said)
+        assert said[0].isupper(), (name, option.name, said)
+        assert len(said.split()) >= 4, (name, option.name, said)
+        assert not said.startswith(("Of ", "That ", "And ", "Its ")), (name, option.name, said)
+    assert len(command.help.partition(".")[0]) <= 62, f"the list of commands cuts it off: {name}"
+
+
+def test_the_version_is_that_which_is_installed(here: Run) -> None:
+    assert here("--version").stdout == f"Ganfoundry {importlib.metadata.version('ganfoundry')}\n"
+
+
+def test_without_a_command_the_help_is_shown(here: Run) -> None:
+    done = here()
+    assert done.returncode == 0
+    assert "\n  train     Train a generator" in done.stdout
 
 
 def test_errors_are_one_line_that_says_what_to_do(here: Run, pack: Path, tmp_path: Path) -> None:

@@ -37,6 +37,11 @@ def seconds_left(config: TrainConfig, spec: GeneratorSpec, device: torch.device,
     return left * sum(found) / len(found)
 
 
+def is_over_at_once(config: TrainConfig, images_seen: int = 0) -> bool:
+    """Whether what is left of a run is no more rounds than it takes to see how long they are."""
+    return config.images - images_seen <= _LOOKS * _CYCLE * config.batch
+
+
 def what_would_fit(planned: Plan) -> tuple[GeneratorSpec, float] | None:
     """The largest of half the size, a quarter and so on that is trained within ``LONG``, and its seconds; or None."""
     spec = planned.spec

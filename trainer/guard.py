@@ -15,9 +15,8 @@ from trainer.run import Run
 
 @contextmanager
 def only_one(run: Run) -> Iterator[None]:
-    """Hold the run's lock, so that two trainings never write to one run."""
+    """Hold the run's lock, so that two trainings never write to one run. Makes its folder."""
     try:
-        run.root.mkdir(parents=True, exist_ok=True)
         lock = FileLock(run.root / LOCK, blocking=False).acquire()
     except Timeout:
         raise TrainingError(f"another training is writing to {run.root}: wait for it, or use another --out") from None

@@ -198,5 +198,5 @@ def _state(player: str, tensors: Mapping[str, Tensor]) -> dict[int, dict[str, Te
     states: dict[int, dict[str, Tensor]] = {}
     for name, value in _under(f"{player}.", tensors).items():
         index, _, key = name.partition(".")
-        states.setdefault(int(index), {})[key] = value.to(torch.float32) if key == "step" else value
+        states.setdefault(int(index), {})[key] = value
     return states

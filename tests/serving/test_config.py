@@ -12,6 +12,7 @@ from serving.config import (
     DATA_TYPES,
     ENSEMBLE,
     INSTANCE_KINDS,
+    NO_LIMITS,
     ONNXRUNTIME,
     PART,
     PYTHON,
@@ -173,7 +174,7 @@ BARE = (
     """,
 )
 UNLIMITED = (
-    ModelConfig("m", (), (), backend="python", queue=Queue(size=0, timeout_us=0), instances=None),
+    ModelConfig("m", (), (), backend="python", queue=NO_LIMITS, instances=None),
     'name: "m" backend: "python" max_batch_size: 64 dynamic_batching {}',
 )
 WAITS_FOR_A_WHILE = (

