@@ -1,7 +1,7 @@
 """What every way of sampling is asked with, and what its pictures are called."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
@@ -60,15 +60,21 @@ class Order:
         sampler, label = self.sampler, self._one_class
         parts = [f"{sampler.model}, version {sampler.version}", *more]
         if label in sampler.spec.classes:
-            names, _ = legible(sampler.spec.classes, _TITLE)
-            parts.append(f"class {names[sampler.spec.classes.index(label)]}")
+            parts.append(f"class {legible(sampler.spec.classes, _TITLE)[0][sampler.spec.classes.index(label)]}")
         given = enumerate(() if self.codes is None else self.codes)
         return parts + [f"code {index} at {number(value)}" for index, value in given if value]
 
     def sheet_files(self, drawn: Sheet) -> SheetFiles:
         """Where the sheet goes, if there is to be one."""
-        spec = self.sampler.spec
-        return SheetFiles(drawn, (spec.height, spec.width), self.sheet, self.look, self.overwrite)
+        spec, label = self.sampler.spec, self._one_class
+        above = {number: name for number, name in legible(spec.classes, _TITLE)[1].items() if name == label}
+        return SheetFiles(
+            replace(drawn, legend={**drawn.legend, **above}),
+            (spec.height, spec.width),
+            self.sheet,
+            self.look,
+            self.overwrite,
+        )
 
     @property
     def _one_class(self) -> str | None:

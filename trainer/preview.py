@@ -1,5 +1,6 @@
 """Pictures of a run: a sheet on fixed seeds at set moments, and the animations and strips made of these sheets."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,12 @@ from PIL import Image, ImageDraw
 from core.contract import Inputs, sample_inputs, sheet_inputs
 from core.files import new_file, write_atomic
 from core.images import Images, over_checkerboard, sheet, to_pillow
-from core.lettering import font_for
+from core.lettering import font_for, legible
 from core.networks.base import Generator
 from core.ours import facts_of, signed_png, software
 from core.seed_sheets import cut, sheet_of_seeds
-from core.sheets import Pages, Sheet, small
+from core.sheets import CAPTION, Pages, Sheet, small
+from core.spec import GeneratorSpec
 from trainer.metrics.features import maker, take
 from trainer.run import Run
 
@@ -47,12 +49,12 @@ def write_preview(run: Run, generator: Generator, count: int, images_seen: int) 
     write_atomic(run.preview(images_seen), signed_png(page.image(), facts_of(spec)))
 
 
-def write_animation(run: Run, height: int, width: int) -> None:
+def write_animation(run: Run, spec: GeneratorSpec) -> None:
     """``samples.gif``: every preview in turn and when it was, transparency over checks, the last one held."""
     previews = run.previews()[-LONGEST_ANIMATION:]
     if not previews:
         return
-    frames = [_frame(path, _moment(moment), height, width) for moment, path in previews]
+    frames = [_frame(path, _moment(moment), spec) for moment, path in previews]
     durations = [200] * (len(frames) - 1) + [2000]
     more: dict[str, Any] = {"append_images": frames[1:], "duration": durations}
     run.claim(run.root / "samples.gif")
@@ -60,33 +62,39 @@ def write_animation(run: Run, height: int, width: int) -> None:
         frames[0].save(file, "GIF", save_all=True, loop=0, disposal=1, optimize=False, comment=software(), **more)
 
 
-def write_strip(run: Run, height: int, width: int) -> None:
-    """``progress.png``: the same few seeds, a row for each of up to eight moments, labelled with images seen."""
+def write_strip(run: Run, spec: GeneratorSpec) -> None:
+    """``progress.png``: the first few pictures of the previews, a row for each of up to eight moments."""
     previews = run.previews()
     if not previews:
         return
     chosen = np.unique(np.linspace(0, len(previews) - 1, STRIP_MOMENTS).round().astype(int))
-    rows = [_first_cells(previews[index][1], height, width) for index in chosen]
-    shown = min(map(len, rows))
-    drawn = Sheet(
-        [over_checkerboard(cell, 2) for row in rows for cell in row[:shown]],
-        columns=[*map(str, range(shown))],
-        rows=[_moment(previews[index][0]) for index in chosen],
-        corner="seed",
+    pages = [_cells(previews[index][1], spec) for index in chosen]
+    shown = min(STRIP_SEEDS, *(across for _, across in pages))
+    cells = [over_checkerboard(cell, 2) for page, _ in pages for cell in page[:shown]]
+    rows, size = [_moment(previews[index][0]) for index in chosen], (cells[0].shape[0], cells[0].shape[1])
+    (page,) = Pages(
+        replace(_columns(spec, shown, len(pages[0][0])), cells=cells, rows=rows), size, small(size), one=True
     )
-    size = (rows[0][0].shape[0], rows[0][0].shape[1])
-    (page,) = Pages(drawn, size, small(size), one=True)
     run.claim(run.root / "progress.png")
-    write_atomic(run.root / "progress.png", signed_png(page.image()))
+    write_atomic(run.root / "progress.png", signed_png(page.image(), facts_of(spec)))
+
+
+def _columns(spec: GeneratorSpec, shown: int, pictures: int) -> Sheet:
+    """What the first pictures of a preview of so many are: seeds, or, where classes have one each, classes."""
+    if spec.classes and pictures < 2 * len(spec.classes):
+        return Sheet((), columns=spec.classes[:shown], corner="class", title=["seed 0"])
+    names, legend = legible(spec.classes[:1], CAPTION)
+    title = [f"class {name}" for name in names]
+    return Sheet((), columns=[*map(str, range(shown))], corner="seed", title=title, legend=legend)
 
 
 def _moment(images_seen: int) -> str:
     return f"after {images_seen:,} images"
 
 
-def _frame(path: Path, moment: str, height: int, width: int) -> Image.Image:
+def _frame(path: Path, moment: str, spec: GeneratorSpec) -> Image.Image:
     """The pictures of a preview edge to edge, for animations grow quickly, enlarged if small, and when it was."""
-    cells, across = _cells(path, height, width)
+    cells, across = _cells(path, spec)
     page = sheet(np.stack([over_checkerboard(cell, 2) for cell in cells]), across)
     scale = max(SMALLEST_PAGE // page.shape[1], 1)
     large = to_pillow(page.repeat(scale, axis=0).repeat(scale, axis=1))
@@ -97,12 +105,6 @@ def _frame(path: Path, moment: str, height: int, width: int) -> Image.Image:
     return frame
 
 
-def _first_cells(path: Path, height: int, width: int) -> list[Images]:
-    """The first few images of a preview's top row."""
-    cells, across = _cells(path, height, width)
-    return cells[: min(STRIP_SEEDS, across)]
-
-
-def _cells(path: Path, height: int, width: int) -> tuple[list[Images], int]:
+def _cells(path: Path, spec: GeneratorSpec) -> tuple[list[Images], int]:
     with Image.open(path) as picture:
-        return cut(picture, height, width)
+        return cut(picture, spec.height, spec.width)

@@ -76,6 +76,12 @@ def test_a_sheet_of_classes_has_each_picture_and_says_what_its_numbers_stand_for
     assert page.info["Source"] == "trained on noise, CC0-1.0"
 
 
+def test_a_class_that_cannot_be_written_above_a_sheet_is_said(sample, tmp_path):
+    assert "(on it #1 is 日本)" in sample("--seeds", "3", "--label", "日本").replace("\n", "")
+    assert opened(tmp_path / "sheet.png").info["Legend"] == "#1 日本"
+    assert "on it" not in sample("--seeds", "3", "--label", "cat", sheet="cat.png")
+
+
 def test_the_scale_is_a_whole_factor_and_without_labels_it_is_pixels(sample, tmp_path):
     sample("--seeds", "0-3", "--label", "cat", "--sheet-scale", "5")
     assert json.loads(opened(tmp_path / "sheet.png").info["Layout"])["scale"] == 5

@@ -1,15 +1,18 @@
 """What a run leaves: its log, its pictures, its layers."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageSequence
+from PIL import Image, ImageDraw, ImageFont, ImageSequence
 
 from core.errors import TrainingError
 from core.images import encode_png
 from core.latents import latents
+from core.lettering import SIZE
 from core.networks import build_discriminator, build_generator
 from core.pixels import to_pixels
 from core.seed_sheets import cut
@@ -88,8 +91,8 @@ def test_animation_and_strip_show_every_moment_of_bare_previews_of_before_too(ru
     Image.fromarray(page).save(run.preview(100))
     pictures = Sheet([np.full((16, 16, 3), 250, np.uint8)] * 4, 2)
     run.preview(200).write_bytes(encode_png(*Pages(pictures, (16, 16))[0]))
-    write_animation(run, 16, 16)
-    write_strip(run, 16, 16)
+    write_animation(run, SPEC)
+    write_strip(run, SPEC)
     with Image.open(run.root / "samples.gif") as animation:
         frames = [np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(animation)]
     assert [frame[HEAD:].mean() for frame in frames] == pytest.approx([50, 250], abs=4)
@@ -100,9 +103,24 @@ def test_animation_and_strip_show_every_moment_of_bare_previews_of_before_too(ru
     assert (across, [int(cell.mean()) for cell in cells]) == (2, [50, 50, 250, 250])
 
 
+@pytest.mark.parametrize(("previews", "said"), [(4, "seed 0"), (8, "class a")])
+def test_a_strip_says_which_class_or_of_which_classes_it_is(run: Run, previews: int, said: str) -> None:
+    """The first row of a preview is of one class, or of a seed in each; what differs is above the pictures."""
+    spec = replace(SPEC, family="progressive", classes=("a", "b", "c"), options={"width": 8})
+    write_preview(run, build_generator(spec).eval(), previews, 10)
+    write_strip(run, spec)
+    with Image.open(run.root / "progress.png") as strip:
+        assert json.loads(strip.info["Layout"])["across"] == 2
+        page = np.asarray(strip)
+    line = Image.new("RGB", (page.shape[1] - 10, 17), (246, 246, 246))
+    text = f"{said} · 4 times as large"
+    ImageDraw.Draw(line).text((0, 8), text, (32, 32, 32), ImageFont.load_default(SIZE), anchor="lm")
+    assert np.array_equal(page[10:27, 10:][:, :100], np.asarray(line)[:, :100])
+
+
 def test_pictures_are_not_made_of_nothing(run: Run) -> None:
-    write_animation(run, 16, 16)
-    write_strip(run, 16, 16)
+    write_animation(run, SPEC)
+    write_strip(run, SPEC)
     assert [path.name for path in run.root.iterdir()] == ["samples"]
 
 
