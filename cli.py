@@ -1175,7 +1175,8 @@ def sample(
 
 def _look_of_sheets(scale: str | None, labels: bool) -> "Look":
     """How sheets are drawn. Raises BadParameter for a scale that is none."""
-    from core.sheets import Look, parse_scale
+    from core.sheets import Look
+    from serving.sheet import parse_scale
 
     try:
         return Look(parse_scale(scale or "auto"), labels)

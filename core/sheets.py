@@ -15,14 +15,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw
 
-from core.errors import RequestRefused
 from core.images import Images, from_pillow, over_checkerboard, sheet, to_pillow
 from core.lettering import font_for, legible, one_line, shortened, width_of
 from core.ours import of_any_size
 
 Cell = Images | Path | None  # a picture (h, w, c), a file of one, or nothing
 
-LARGEST_SCALE = 64
 _LONGEST, _SHORTEST = 128, 64  # pixels of the longer side as shown, where a page has room, and where it has not
 _REDUCED = 256  # pictures from twice this on are shown smaller
 _SIDE, _MOST_SIDE, _AT_LEAST = 1600, 4096, 8  # pixels of a page; of one of large pictures, and how many should fit
@@ -100,15 +98,6 @@ class _Grid:
     stack: int = 1
 
 
-def parse_scale(text: str) -> int | None:
-    """``auto``, which is None, or a whole number from 1. Raises RequestRefused for anything else."""
-    if text.strip().lower() == "auto":
-        return None
-    if text.strip().isdecimal() and 1 <= int(text) <= LARGEST_SCALE:
-        return int(text)
-    raise RequestRefused(f"--sheet-scale '{text}' is no whole factor: write auto, or 1 to {LARGEST_SCALE}")
-
-
 class Pages(Sequence[Page]):
     """The pages of a sheet, each drawn when it is asked for; ``size`` is the (height, width) of every picture.
 
@@ -120,6 +109,7 @@ class Pages(Sequence[Page]):
         self._columns, more = legible(drawn.columns, max(CAPTION, _sides(size, _scales(size, look)[0])[0]))
         self._rows, self.legend = legible(drawn.rows, _NAME)
         self.legend |= {**more, **drawn.legend}
+        self._widest = max(map(width_of, [*drawn.captions, *self._columns]), default=0)
         plans = (self._planned(size, scale, reduce, one) for scale, reduce in _scales(size, look))
         for self._grid in plans:
             if len(self) == 1 and self._is_within:
@@ -162,8 +152,7 @@ class Pages(Sequence[Page]):
             return _Grid(scale, 1, (width, height), 0, 0, (width, height), wide, wide, max(_BARE // wide, 1))
 
         # A cell: the picture, and below it what is written of it
-        texts = [*drawn.captions, *self._columns]
-        cell = max([width, *(min(width_of(text), max(width, CAPTION)) for text in texts)])
+        cell = max(width, min(self._widest, max(width, CAPTION)))
         step = cell + _GAP, height + _GAP + (_LINE if drawn.captions else 0)
         names = [*self._rows, *([f"{drawn.corner}:"] if drawn.corner else [])]
         left = _MARGIN + max((min(width_of(name), _NAME) + _GAP for name in names), default=0)

@@ -13,7 +13,17 @@ from core.ours import is_ours, of_any_size
 from core.sheets import AUTO, Cell, Look, Pages, Sheet
 from serving.files import Keeper
 
+LARGEST_SCALE = 64
 _LEGEND = 6  # names that are said; all are in the file
+
+
+def parse_scale(text: str) -> int | None:
+    """``auto``, which is None, or a whole number from 1. Raises RequestRefused for anything else."""
+    if text.strip().lower() == "auto":
+        return None
+    if text.strip().isdecimal() and 1 <= int(text) <= LARGEST_SCALE:
+        return int(text)
+    raise RequestRefused(f"--sheet-scale '{text}' is no whole factor: write auto, or 1 to {LARGEST_SCALE}")
 
 
 class SheetFiles:

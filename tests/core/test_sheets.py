@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from core.errors import RequestRefused
 from core.images import encode_png, over_checkerboard, sheet
 from core.lettering import SIZE
 from core.seed_sheets import cut, sheet_of_classes, sheet_of_seeds
-from core.sheets import Look, Pages, Sheet, parse_scale, small
+from core.sheets import Look, Pages, Sheet, small
 
 
 def pictures(count, height=8, width=12, channels=3):
@@ -164,14 +163,3 @@ def test_a_page_of_before_holds_nothing_but_pictures():
     made = pictures(6)
     cells, across = cut(Image.fromarray(sheet(np.stack(made), 3)), 8, 12)
     assert across == 3 and np.array_equal(cells, made)
-
-
-@pytest.mark.parametrize(("text", "scale"), [("auto", None), (" AUTO", None), ("1", 1), ("64", 64)])
-def test_scales(text, scale):
-    assert parse_scale(text) == scale
-
-
-@pytest.mark.parametrize("text", ["", "0", "-1", "1.5", "65", "big", "²"])
-def test_scales_that_are_none(text):
-    with pytest.raises(RequestRefused, match=r"--sheet-scale .*: write auto, or 1 to 64"):
-        parse_scale(text)

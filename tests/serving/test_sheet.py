@@ -16,7 +16,7 @@ from core.ours import signed_png
 from core.seed_sheets import cut
 from core.sheets import Look, Sheet
 from serving.files import Keeper, same_picture
-from serving.sheet import SheetFiles
+from serving.sheet import SheetFiles, parse_scale
 from tests.serving.conftest import SPEC, make_bundle
 
 GREY = [np.full((4, 4, 1), level, np.uint8) for level in range(70)]
@@ -154,3 +154,14 @@ def test_many_names_are_not_all_said(tmp_path, monkeypatch):
     assert (
         SheetFiles(Sheet([None] * 20, 2, ["3", "9"], rows), (4, 4), tmp_path / "s.png", BARE).said().count(" is ") == 0
     )
+
+
+@pytest.mark.parametrize(("text", "scale"), [("auto", None), (" AUTO", None), ("1", 1), ("64", 64)])
+def test_scales(text, scale):
+    assert parse_scale(text) == scale
+
+
+@pytest.mark.parametrize("text", ["", "0", "-1", "1.5", "65", "big", "²"])
+def test_scales_that_are_none(text):
+    with pytest.raises(RequestRefused, match=r"--sheet-scale .*: write auto, or 1 to 64"):
+        parse_scale(text)
