@@ -21,7 +21,7 @@ from rich.console import Console, RenderableType
 from rich.table import Column, Table
 from rich.text import Text
 
-from core.errors import BundleError, DataError, ExportError, GanfoundryError, MissingDependency
+from core.errors import BundleError, ExportError, GanfoundryError, MissingDependency
 from core.places import shown
 from core.system import need_linux, use_utf8, wait_asleep
 
@@ -135,8 +135,11 @@ def data_import(
         ),
     ],
     fit: Annotated[
-        Literal["pad", "crop", "stretch"],
-        typer.Option(help="How an image of another shape becomes this one: with a border, cut, or squeezed."),
+        Literal["pad", "crop", "stretch", "keep"],
+        typer.Option(
+            help="How an image of another shape becomes this one: with a border, cut, or squeezed. keep changes no "
+            "pixel: it takes the middle, with margins where there is too little."
+        ),
     ] = "pad",
     resample: Annotated[
         Literal["lanczos", "area", "nearest"] | None,
@@ -196,12 +199,13 @@ def data_import(
     overwrite: Overwrite = False,
 ) -> None:
     """Turn images into a pack: of one size, ready to train on."""
-    from core.sizes import parse_size
+    from trainer.data.cautions import size_of
     from trainer.data.grid import parse_gap, parse_grid
     from trainer.data.importing import ImportOptions, import_images
+    from trainer.data.pack import SHEET
 
     options = ImportOptions(
-        size=parse_size(size),
+        size=size_of(size),
         fit=fit,
         resample=resample,
         channels=channels,
@@ -220,7 +224,7 @@ def data_import(
     )
     with _bar("reading images") as progress:
         pack = import_images(source, destination, options, progress)
-    _print_pack(pack, destination)
+    _print_pack(pack, destination, destination / SHEET, ask=True)
 
 
 @data_app.command("openmoji")
@@ -243,6 +247,7 @@ def data_openmoji(
     """Make a pack of OpenMoji: some 2,500 pictures, CC BY-SA 4.0."""
     from core.sizes import parse_size
     from trainer.data.openmoji import import_openmoji
+    from trainer.data.pack import SHEET
 
     with _bar("rendering OpenMoji") as progress:
         pack = import_openmoji(
@@ -253,7 +258,7 @@ def data_openmoji(
             overwrite=overwrite,
             progress=progress,
         )
-    _print_pack(pack, destination)
+    _print_pack(pack, destination, destination / SHEET)
 
 
 @data_app.command("info")
@@ -262,23 +267,15 @@ def data_info(
     sheet: Annotated[
         Path | None, typer.Option(help="The PNG file of the contact sheet: sheet.png in the pack unless given.")
     ] = None,
+    licence: Annotated[str, typer.Option(help="Note this as the licence of the pack's images.")] = "",
+    attribution: Annotated[str, typer.Option(help="Note in the pack whom to credit for its images.")] = "",
 ) -> None:
     """Show what a pack holds, and write a contact sheet of it."""
-    from core.files import write_atomic
-    from core.ours import may_write, signed_png
-    from core.places import why_not
-    from trainer.data.pack import Pack
-    from trainer.data.summary import contact_sheet
+    from trainer.data.licences import note
+    from trainer.data.pack import SHEET, Pack
 
-    opened = Pack.open(pack)
-    sheet = sheet or pack / "sheet.png"
-    if problem := why_not(sheet, whole=False):
-        raise DataError(problem)
-    if not may_write(sheet):
-        raise DataError(f"{sheet} is there, and Ganfoundry did not make it: move it, or choose another --sheet")
-    write_atomic(sheet, signed_png(contact_sheet(opened)))
-    _print_pack(opened, pack)
-    _say(f"contact sheet: {sheet}")
+    opened = note(Pack.open(pack), licence, attribution)
+    _print_pack(opened, pack, sheet or pack / SHEET)
 
 
 @app.command()
@@ -1579,8 +1576,12 @@ def _print_evaluation(evaluation: "Evaluation") -> None:
         _say(f"of the {looked_at:,} real images {distinct:,} are distinct: the others look exactly like one of these")
 
 
-def _print_pack(pack: "Pack", path: Path) -> None:
-    from trainer.data.summary import describe
+def _print_pack(pack: "Pack", path: Path, sheet: Path, ask: bool = False) -> None:
+    """A pack's table, its contact sheet, what to know before training; asks once for a licence that is not stated."""
+    from trainer.data import licences
+    from trainer.data.summary import describe, save_sheet, warnings
+
+    look = save_sheet(pack, sheet)
 
     table = Table(title=Text(shown(str(path))), show_header=False, title_justify="left")
     table.add_column()
@@ -1588,6 +1589,19 @@ def _print_pack(pack: "Pack", path: Path) -> None:
     for label, value in describe(pack):
         table.add_row(label, Text(value))
     _print_table(table)
+    _say(look)
+    if ask and not pack.info.licence and licences.may_ask():
+        pack = licences.note(pack, *licences.ask(_answer, _say))
+    for line in warnings(pack):
+        _say(f"warning: {line}")
+
+
+def _answer(question: str) -> str:
+    """What a person types, without what is around it; nothing where they end the input."""
+    try:
+        return console.input(f"{question}: ", markup=False).strip()
+    except EOFError:
+        return ""
 
 
 def _print_settings(planned: "Plan") -> None:

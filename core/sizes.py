@@ -67,6 +67,18 @@ def parse_sides(text: str) -> tuple[int, int]:
 
 def nearest_sizes(height: int, width: int, count: int = 2) -> list[tuple[int, int]]:
     """The ``count`` allowed sizes nearest to the one asked for, nearest first, in pixels."""
+    return _by_distance(height, width)[:count]
+
+
+def sizes_around(height: int, width: int) -> tuple[Size | None, Size | None]:
+    """The nearest allowed size that holds ``height`` x ``width`` pixels, and the nearest that lies in them."""
+    near = [_ALLOWED[sides] for sides in _by_distance(height, width)]
+    holds = next((size for size in near if size.height >= height and size.width >= width), None)
+    inside = next((size for size in near if size.height <= height and size.width <= width), None)
+    return holds, inside
+
+
+def _by_distance(height: int, width: int) -> list[tuple[int, int]]:
     asked = max(height, 1), max(width, 1)
 
     def distance(size: tuple[int, int]) -> float:
@@ -74,4 +86,4 @@ def nearest_sizes(height: int, width: int, count: int = 2) -> list[tuple[int, in
         taller, wider = math.log2(size[0] / asked[0]), math.log2(size[1] / asked[1])
         return abs(taller) + abs(wider) + abs(taller - wider)
 
-    return sorted(_ALLOWED, key=lambda size: (distance(size), size))[:count]
+    return sorted(_ALLOWED, key=lambda size: (distance(size), size))

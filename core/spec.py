@@ -14,7 +14,7 @@ IGNORES_TRUNCATION = "ignores_truncation"  # an option of foreign generators tha
 ONE_AT_A_TIME = "one_at_a_time"  # an option of foreign generators whose graph takes no batch but one image
 TOLD_OPTIONS = ("fixed",)  # options that hold words of the user's, by key
 CHANNELS = (1, 3, 4)  # grey, RGB, RGBA
-CATEGORY = "category-"  # how classes are called that a generator found by itself: a number follows
+CATEGORY = "category-"  # how classes are called that a generator found by itself: a number from 0 follows
 LARGEST_LATENT = 65_536
 LARGEST_VALUE = 1e30  # of a value range: float32 still holds the difference of two
 LARGEST_NOISE = 1 << 24  # two values for every pixel of the largest image and of all it is doubled from
@@ -31,6 +31,11 @@ class Provenance:
     data_licence: str = ""
     data_attribution: str = ""
     code_version: str = ""
+
+
+def categories(count: int) -> tuple[str, ...]:
+    """What ``count`` classes are called that a generator found by itself."""
+    return tuple(f"{CATEGORY}{value}" for value in range(count))
 
 
 @dataclass(frozen=True)
@@ -88,7 +93,7 @@ class GeneratorSpec:
     @property
     def found_its_classes(self) -> bool:
         """Whether its classes are categories that it found by itself, and not those of the data."""
-        return bool(self.classes) and all(name.startswith(CATEGORY) for name in self.classes)
+        return bool(self.classes) and self.classes == categories(len(self.classes))
 
     def most_at_once(self, usual: int) -> int:
         """How many images its graph makes in a run: ``usual``, unless it takes one at a time."""

@@ -160,7 +160,7 @@ def test_usage_errors_say_what_is_wrong_and_where_the_help_is(here: Run) -> None
         ("sample", "x", "--out", "y", "--seeds", "1", "--loop"): "error: --loop goes with --interpolate only (see "
         "'cli.py sample --help')",
         ("data", "import", "x", "y", "--size", "8", "--fit", "squeeze"): "error: Invalid value for '--fit': 'squeeze' "
-        "is not one of 'pad', 'crop', 'stretch' (see 'cli.py data import --help')",
+        "is not one of 'pad', 'crop', 'stretch', 'keep' (see 'cli.py data import --help')",
     }
     for arguments, line in said.items():
         assert here(*arguments).stderr == line + "\n"

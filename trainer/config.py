@@ -9,7 +9,7 @@ from typing import Any
 
 from core.errors import ConfigError
 from core.latents import LAST_SEED
-from core.networks import DISCRIMINATORS, GENERATORS
+from core.networks import GENERATORS
 from trainer.augment import AUGMENTATIONS
 from trainer.growth import Growth
 from trainer.heads import Heads
@@ -94,7 +94,7 @@ class TrainConfig:
     channels_last: bool = True
 
     def __post_init__(self) -> None:
-        one_of("family", self.family, GENERATORS.keys() & DISCRIMINATORS.keys())
+        one_of("family", self.family, GENERATORS)
         one_of("loss", self.loss, LOSSES)
         loss_of(self.loss, self.loss_options)
         one_of("optimiser", self.optimiser, OPTIMISERS)
@@ -153,14 +153,14 @@ class TrainConfig:
     def _check_changed(self) -> None:
         """Raise ConfigError unless what was changed by hand may be, and to values that it could start with."""
         for moment, values in self.changed.items():
-            if not (str(moment).isdecimal() and isinstance(values, dict)):
+            if not (moment.isdecimal() and isinstance(values, dict)):
                 raise ConfigError(f"changed.{moment} is {values!r}: it must be settings by images seen")
             for name, value in values.items():
                 one_of("changed", name, ADJUSTABLE)
                 if not isinstance(value, int | float) or isinstance(value, bool):
                     raise ConfigError(f"changed.{moment}.{name} is {value!r}: it must be a number")
             standing: dict[str, Any] = {**values}
-            replace(self, changed={}, final={}, **standing)
+            replace(self, changed={}, **standing)
 
     @property
     def images(self) -> int:
@@ -190,7 +190,7 @@ class TrainConfig:
 
         What differs and is ADJUSTABLE is changed by hand from there on; earlier moments stay as they were.
         """
-        standing, changed = self.adjusted(), {moment: dict(values) for moment, values in self.changed.items()}
+        standing, changed = self.adjusted(), dict(self.changed)
         new = {name: getattr(wanted, name) for name in ADJUSTABLE if getattr(wanted, name) != getattr(standing, name)}
         for moment, values in changed.items():
             if int(moment) >= images_seen:  # of a part of the run that is made again
@@ -218,7 +218,7 @@ class TrainConfig:
         defaults = asdict(cls(""))
         try:
             values = json.loads(text)
-            if unknown := sorted(values.keys() - defaults.keys()):
+            if unknown := sorted(values.keys() - defaults):
                 raise ConfigError(f"the run's settings hold '{unknown[0]}', which this version does not know")
             return cls(**{name: like(defaults[name], value) for name, value in {"preset": 0, **values}.items()})
         except (ValueError, TypeError, AttributeError) as error:

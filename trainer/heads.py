@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.errors import ConfigError
-from core.spec import CATEGORY
+from core.spec import categories
 from trainer.numbers import check_numbers
 
 MOST_CATEGORIES, MOST_CODES = 1000, 64
@@ -43,4 +43,4 @@ class Heads:
     @property
     def names(self) -> tuple[str, ...]:
         """The values of the categorical code, which have no names but their numbers."""
-        return tuple(f"{CATEGORY}{value}" for value in range(int(self.categories)))
+        return categories(int(self.categories))

@@ -127,7 +127,7 @@ def network_tensors(training: Training) -> dict[str, Tensor]:
     """Every weight and buffer by ``network.name``, the averaged generator as ``average``, on the CPU."""
     networks = (*training.system.networks.items(), ("average", training.average))
     return {
-        f"{network}.{name}": value.detach().cpu().contiguous()
+        f"{network}.{name}": value.cpu().contiguous()
         for network, module in networks
         for name, value in module.state_dict().items()
     }
@@ -136,7 +136,7 @@ def network_tensors(training: Training) -> dict[str, Tensor]:
 def optimiser_tensors(training: Training) -> dict[str, Tensor]:
     """Every tensor of every optimiser by ``player.parameter.name``, on the CPU; shared ones by their first player."""
     return {
-        f"{player}.{index}.{name}": value.detach().cpu().contiguous()
+        f"{player}.{index}.{name}": value.cpu().contiguous()
         for player, optimiser in _optimisers(training).items()
         for index, state in optimiser.state_dict()["state"].items()
         for name, value in state.items()
@@ -150,9 +150,9 @@ def _optimisers(training: Training) -> dict[str, torch.optim.Optimizer]:
     return {name: optimiser for optimiser, name in names.items()}
 
 
-def _write(folder: Path, training: Training, networks: Mapping[str, Tensor], fingerprint: str) -> None:
+def _write(folder: Path, training: Training, networks: dict[str, Tensor], fingerprint: str) -> None:
     # As bytes through Python, because a full disk is then an OSError with its number.
-    (folder / _FILES[0]).write_bytes(save_tensors(dict(networks)))
+    (folder / _FILES[0]).write_bytes(save_tensors(networks))
     (folder / _FILES[1]).write_bytes(save_tensors(optimiser_tensors(training)))
     facts = {
         "format_version": FORMAT_VERSION,
@@ -180,7 +180,6 @@ def _set_aside(damaged: Path) -> None:
         delete_state(damaged)
 
 
-@torch.no_grad()
 def _match_layout(optimiser: torch.optim.Optimizer) -> None:
     """Lay every moment out in memory as its parameter is: fused optimisers walk both as plain arrays."""
     for parameter, state in optimiser.state.items():

@@ -72,6 +72,11 @@ def plan(config: TrainConfig, pack: Pack) -> Plan:
     if config.balance and not config.conditional:
         raise ConfigError("--balance is of classes, and this run learns none: add --conditional, or leave it out")
     spec = spec_of(config, info)
+    if config.conditional and spec.found_its_classes:
+        raise ConfigError(
+            f"the pack {info.name} calls its classes {spec.classes[0]} and on, as only those are called that a "
+            "generator finds by itself: import it again with other names, or do without --conditional"
+        )
     return Plan(config, spec, pick_device(config.device), pack)
 
 

@@ -45,6 +45,7 @@ SYMMETRIC = (
     "frozen",
     "code_distance",
 )  # whose arguments may come in any order
+UNNOTICED = ("device", "encoding", "newline")  # keywords: a machine with one device, on Linux, does the same without
 SMALL = 1e-5  # an epsilon: twice as much is as good
 WORD = re.compile(r"[\w.-]+")
 
@@ -158,7 +159,7 @@ class Breaker:
         elif call.args and not isinstance(call.args[0], ast.Starred | ast.GeneratorExp):
             yield f"({positional[0]})"
         for index in range(len(keywords)):
-            if call.keywords[index].arg == "device":  # on a machine with one there is nothing to notice
+            if call.keywords[index].arg in UNNOTICED:
                 continue
             rest = positional + keywords[:index] + keywords[index + 1 :]
             yield f"{function}({', '.join(rest)})"

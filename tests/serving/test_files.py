@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from core import files as core_files
+from core import places
 from core.errors import RequestRefused, ServerUnavailable, ServingError
 from core.images import encode_png, from_pillow
 from core.ours import software
@@ -157,6 +158,7 @@ def test_pictures_are_the_same_within_a_level_in_every_frame(tmp_path, there, da
 def test_pictures_too_large_to_look_at_are_the_same_where_their_bytes_are(tmp_path, monkeypatch):
     path = tmp_path / "picture.png"
     path.write_bytes(picture(7))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)  # what Pillow takes for an attack is twice as many
     for most, same in ((96, True), (95, False)):
         monkeypatch.setattr(files, "_LARGE", most)
         assert same_picture(path, picture(6)) is same
@@ -164,8 +166,16 @@ def test_pictures_too_large_to_look_at_are_the_same_where_their_bytes_are(tmp_pa
     assert not same_picture(tmp_path / "absent.png", picture(7))
 
 
+def test_a_picture_of_another_kind_is_another(tmp_path):
+    path = tmp_path / "picture.png"
+    Image.new("RGB", (12, 8), (7, 7, 7)).save(path, "BMP")
+    assert not same_picture(path, picture(7, (8, 12, 3)))
+    Image.new("RGB", (12, 8), (7, 7, 7)).save(path, "PNG")
+    assert same_picture(path, picture(7, (8, 12, 3)))
+
+
 def test_a_picture_is_replaced_by_itself_or_where_it_is_said_and_once_a_command(tmp_path):
-    path, alike = tmp_path / "a.png", tmp_path / "A.png"
+    path = tmp_path / "a.png"
     Keeper().save(path, picture(7))
     Keeper().save(path, picture(7, Seed="1"))
     assert b"Seed" in path.read_bytes()
@@ -174,10 +184,8 @@ def test_a_picture_is_replaced_by_itself_or_where_it_is_said_and_once_a_command(
     keeper = Keeper(overwrite=True)
     keeper.save(path, picture(9))
     keeper.save(path, picture(9))
-    alike.write_bytes(picture(200))  # where a disk tells upper from lower case, it is there beside the other
-    for one in (path, alike):
-        with pytest.raises(RequestRefused, match="would be two pictures of this command"):
-            keeper.save(one, picture(11))
+    with pytest.raises(RequestRefused, match="would be two pictures of this command"):
+        keeper.save(path, picture(11))
     Image.new("L", (1, 1)).save(path)
     with pytest.raises(RequestRefused, match=r"a\.png is there, and Ganfoundry did not make it: move it"):
         Keeper(overwrite=True).save(path, picture(9))
@@ -197,6 +205,15 @@ def test_facts_are_those_that_there_are():
     assert describe(SPEC, "m", "2")["Source"] == "trained on noise, CC0-1.0"
 
 
+@pytest.mark.parametrize(("first", "second"), [("a", "A"), ("A", "a")])
+def test_two_pictures_that_some_disk_takes_for_one_are_refused_on_every_disk(tmp_path, first, second):
+    keeper = Keeper(overwrite=True)
+    keeper.save(tmp_path / f"{first}.png", picture(9))
+    (tmp_path / f"{second}.png").write_bytes(picture(200))  # on a disk that takes it for the same, it would be there
+    with pytest.raises(RequestRefused, match="would be two pictures of this command"):
+        keeper.save(tmp_path / f"{second}.png", picture(11))
+
+
 def test_frames_that_are_there_are_named_and_what_is_none_is_refused(tmp_path):
     for name, facts in (("f2", {"Frame": "2"}), ("f3", {"Frame": "3"}), ("x", {})):
         (tmp_path / f"{name}.png").write_bytes(picture(**facts))
@@ -210,22 +227,23 @@ def test_frames_that_are_there_are_named_and_what_is_none_is_refused(tmp_path):
 
 def test_what_a_killed_writer_of_pictures_left_is_known_by_its_name_and_its_beginning(tmp_path):
     whole = b"\x89PNG Software\0Ganfoundry"
-    ours = {".a.png.abcd1234.tmp": b"", ".b\n.png.abcd_234.tmp": whole, ".c.png.abcd1234.tmp": b"x" * 4069 + whole[5:]}
+    ours = {".a.png.abcd1234.tmp": b"", ".b\n.png.abcd_234.tmp": whole, ".c.png.abcd1234.tmp": b"x" * 4077 + whole[5:]}
     theirs = {
         ".d.png.abcd123.tmp": b"",
         ".e.png.ABCD1234.tmp": b"",
         ".f.jpg.abcd1234.tmp": b"",
         ".g.png.abcd1234.tmp": b"Ganfoundry",
         ".h.png.abcd1234.tmp": b"Software\0 of others",
-        ".i.png.abcd1234.tmp": b"x" * 4096 + whole,
+        ".i.png.abcd1234.tmp": b"x" * 4078 + whole[5:],
     }
     for name, data in {**ours, **theirs}.items():
         (tmp_path / name).write_bytes(data)
     (tmp_path / ".k.png.abcd1234.tmp").mkdir()
+    os.mkfifo(tmp_path / ".m.png.abcd1234.tmp")  # whoever opened it would wait for ever
     (tmp_path / "aim").touch()
     (tmp_path / ".l.png.abcd1234.tmp").symlink_to(tmp_path / "aim")
     sweep_pictures(tmp_path)
-    there = sorted([*theirs, ".k.png.abcd1234.tmp", ".l.png.abcd1234.tmp", "aim"])
+    there = sorted([*theirs, ".k.png.abcd1234.tmp", ".l.png.abcd1234.tmp", ".m.png.abcd1234.tmp", "aim"])
     assert sorted(path.name for path in tmp_path.iterdir()) == there
 
 
@@ -252,6 +270,12 @@ def test_places_are_made_swept_and_what_is_in_their_way_is_named(tmp_path, monke
     monkeypatch.setattr(Path, "mkdir", lambda *_, **__: (_ for _ in ()).throw(OSError(30, "Read-only file system")))
     with pytest.raises(RequestRefused, match=r"far cannot be made \(Read-only file system\): choose another"):
         make_places(tmp_path / "far")
+
+
+def test_pictures_go_into_a_folder_that_must_stay(tmp_path, monkeypatch):
+    monkeypatch.setattr(places, "is_mounted", lambda folder: folder == tmp_path)
+    (tmp_path / "other.txt").touch()
+    make_places(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 import pytest
 
 from core.errors import ConfigError
-from trainer.config import TrainConfig, differences, like
+from trainer.config import TrainConfig, differences, like, one_of
 from trainer.presets import PRESETS, resolve
 
 
@@ -213,6 +213,13 @@ def test_names_are_those_that_there_are() -> None:
     assert TrainConfig("x", precision="bf16").precision == "bf16"
 
 
+def test_an_unknown_name_hears_the_nearest_or_all_in_order() -> None:
+    with pytest.raises(ConfigError, match=r"^thing 'zzz' is unknown: choose from beta, colour$"):
+        one_of("thing", "zzz", iter(["colour", "beta"]))
+    with pytest.raises(ConfigError, match=r"^thing 'betta' is unknown: did you mean beta\?$"):
+        one_of("thing", "betta", {"colour": 1, "beta": 2})
+
+
 def test_settings_of_one_system_are_refused_by_others() -> None:
     for name, system, settings in (
         ("growth", "progressive", {"stable_kimg": [1.0]}),
@@ -250,6 +257,9 @@ def test_what_moves_moves_along_a_cosine_and_what_was_changed_by_hand_from_its_m
     later = config.continued(replace(other, drift=0.5), 9000)  # 9000 comes after 10000 where digits are letters
     latest = later.continued(replace(other, drift=0.75), 10_000)
     assert [latest.adjusted(images).drift for images in (8999, 9000, 9999, 10_000)] == [0.25, 0.5, 0.5, 0.75]
+    for order in (("9000", "10000"), ("10000", "9000")):
+        by_hand = TrainConfig("x", changed={moment: {"drift": float(moment)} for moment in order})
+        assert by_hand.adjusted().drift == 10_000
     again = latest.continued(replace(other, drift=0.5), 10_000)
     assert again.changed["10000"] == {"drift": 0.5}
     assert latest.continued(replace(other, drift=1.0, beta1=0.75), 1000).changed == {
@@ -313,6 +323,7 @@ def test_a_continued_run_may_change_how_it_is_run() -> None:
     ("example", "value", "found"),
     [
         ((1.0, 1.0), [0, 1], (0.0, 1.0)),
+        ((0.0, 0.0), [1, 0], (1.0, 0.0)),
         ((1.0, 1.0), 1, (1.0, 1.0)),
         ((1.0, 1.0), [0.9], (0.9, 0.9)),
         (("auto",), "", ()),

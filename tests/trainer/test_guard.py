@@ -30,10 +30,9 @@ def test_the_first_signal_is_noted_and_ctrl_c_after_it_is_raised() -> None:
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     for first in (signal.SIGTERM, signal.SIGINT):
         with pytest.raises(KeyboardInterrupt), stop_signals() as stopping:
-            assert not stopping()
+            assert stopping() is False
             signal.raise_signal(first)
-            assert stopping()
+            assert stopping() is True
             signal.raise_signal(signal.SIGTERM)
-            assert stopping()
             signal.raise_signal(signal.SIGINT)
         assert {number: signal.getsignal(number) for number in before} == before

@@ -17,6 +17,7 @@ from trainer import ema, state, training
 from trainer.config import TrainConfig
 from trainer.data.pack import Pack
 from trainer.loop import Training
+from trainer.presets import resolve
 from trainer.resuming import Settled, find_state, own_settings, settings_for
 from trainer.run import Run
 from trainer.training import Outcome, plan, train
@@ -25,6 +26,7 @@ from trainer.training import Outcome, plan, train
 def test_a_new_folder_is_of_the_preset_that_is_named_or_the_usual_one(out: Path) -> None:
     assert settings_for(out, None, usual="lsgan").preset == "lsgan"
     assert settings_for(out, "wgan", usual="lsgan").preset == "wgan"
+    assert settings_for(out, None, ["batch=4"], kimg=3.0) == resolve("dcgan-cpu", ["batch=4"], kimg=3.0)
 
 
 def test_a_run_goes_on_by_its_own_settings(pack: Pack, out: Path) -> None:
@@ -141,6 +143,13 @@ def test_own_settings_are_those_that_can_be_read(saved: tuple[Run, Training]) ->
         assert own_settings(run) is None
     run.config.unlink()
     assert own_settings(run) is None
+
+
+def test_what_was_changed_by_hand_is_asked_for_as_it_stands(saved: tuple[Run, Training]) -> None:
+    run, training = saved
+    run.config.write_text(replace(training.config, changed={"8000": {"drift": 0.5}}).to_json())
+    assert settings_for(run.root, None, ["batch=4"], kimg=3.0) == replace(training.config, drift=0.5, batch=4, kimg=3.0)
+    assert settings_for(run.root, "wgan") == resolve("wgan")
 
 
 def test_a_state_is_gone_on_from_with_what_is_new_said_and_noted(saved: tuple[Run, Training]) -> None:

@@ -38,8 +38,8 @@ def test_reading_again_gives_the_same_and_another_seed_another_order(pack: Pack)
 def test_a_batch_is_what_the_sampler_chose_as_the_networks_see_it(pack: Pack) -> None:
     """RGB by its alpha, in −1 … 1: 2 c a / 255² − 1; labels for those alone who learn the pack's classes."""
     rows = [np.arange(0, 40, 2), np.arange(1, 40, 2)]
-    for balance, chosen in ((False, indices(40, 5, 36, 8)), (True, balanced(rows, 5, 36, 8))):
-        batch = Stream(pack, SPEC, 5, torch.device("cpu"), balance).read(36, 8, 4)
+    for balance, chosen in (((), indices(40, 5, 36, 8)), ((True,), balanced(rows, 5, 36, 8))):
+        batch = Stream(pack, SPEC, 5, torch.device("cpu"), *balance).read(36, 8, 4)
         straight = np.asarray(pack.images)[chosen].astype(np.float64)
         straight[..., :3] *= straight[..., 3:] / 255
         expected = torch.from_numpy(straight / 127.5 - 1).permute(0, 3, 1, 2)

@@ -359,3 +359,12 @@ def test_classes_are_refused_by_a_family_that_would_ignore_them(pack: Pack, monk
     monkeypatch.setattr(GENERATORS["dcgan"], "learns_classes", False)
     with pytest.raises(ConfigError, match="dcgan does not learn classes: omit --conditional"):
         plan(tiny_config(conditional=True), pack)
+
+
+def test_classes_called_as_found_ones_are_refused_and_not_left_out(tmp_path: Path) -> None:
+    """A run that learned them would take them for its own, and be shown no labels."""
+    info = PackInfo("odd", 16, 16, 4, classes=("category-0", "category-1"))
+    odd = write_pack(tmp_path / "odd", blobs(), np.arange(40) % 2, info)
+    with pytest.raises(ConfigError, match=r"the pack odd calls its classes category-0 and on, .*: import it again"):
+        plan(tiny_config(conditional=True), odd)
+    assert plan(tiny_config(), odd).spec.classes == ()

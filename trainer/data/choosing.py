@@ -17,14 +17,14 @@ class Choice:
     """``kept`` are the rows that go into the pack; the rest says what was found, whether it was dropped or not.
 
     ``duplicates`` look exactly like an earlier picture of their class, ``elsewhere`` like one of another class alone.
-    ``distinct`` is how many different pictures are kept.
+    ``firsts`` are the kept rows that look like none before them.
     """
 
     kept: tuple[int, ...]
     empty: int
     duplicates: int
     elsewhere: int
-    distinct: int
+    firsts: tuple[int, ...]
 
 
 def choose(
@@ -36,6 +36,7 @@ def choose(
     ``keep``. The same picture in two classes belongs to both: it is kept in each.
     """
     kept: list[int] = []
+    firsts: list[int] = []
     seen: dict[bytes, tuple[str, ...]] = {}  # the classes that a picture is in, by its digest
     counts = {"empty": 0, "duplicates": 0, "elsewhere": 0}
     for row, picture in enumerate(pictures):
@@ -52,13 +53,15 @@ def choose(
             kept.append(row)
         if label not in before:
             seen[digest] = (*before, label)
-    return Choice(tuple(kept), distinct=len(seen), **counts)
+        if not before:
+            firsts.append(row)
+    return Choice(tuple(kept), firsts=tuple(firsts), **counts)
 
 
-def chosen(spool: Spool, channels: int, choice: Choice) -> Iterator[Images]:
-    """The pictures that go into the pack, in order."""
-    kept = set(choice.kept)
-    return (picture for row, picture in enumerate(spool.pictures(channels)) if row in kept)
+def chosen(spool: Spool, channels: int, rows: Sequence[int]) -> Iterator[Images]:
+    """The pictures in these rows, in order."""
+    wanted = set(rows)
+    return (picture for row, picture in enumerate(spool.pictures(channels)) if row in wanted)
 
 
 def elsewhere(choice: Choice) -> tuple[tuple[str, str], ...]:

@@ -6,7 +6,7 @@ from PIL import Image
 from core.images import Images, from_pillow
 from core.sizes import Size
 
-FITS = ("pad", "crop", "stretch")
+FITS = ("pad", "crop", "stretch", "keep")
 RESAMPLINGS = {
     "lanczos": Image.Resampling.LANCZOS,
     "area": Image.Resampling.BOX,
@@ -20,9 +20,9 @@ def fit(image: Image.Image, size: Size, mode: str, resample: str) -> Images:
     """An L, RGB or RGBA picture as uint8 RGBA ``(height, width, 4)``, straight alpha.
 
     ``pad`` shows all of it, centred; ``crop`` fills the size and cuts off what sticks out evenly; ``stretch``
-    ignores its proportions. Colours are mixed premultiplied, so what is hidden never bleeds into an edge.
-    The margins that ``pad`` leaves are transparent; around an opaque picture their hidden colour is the commonest
-    one of its border, for a pack that turns out to have no alpha.
+    ignores its proportions; ``keep`` changes no pixel: the middle of the picture, in the middle. Colours are mixed
+    premultiplied, so what is hidden never bleeds into an edge. Margins are transparent; around an opaque picture
+    their hidden colour is the commonest one of its border, for a pack that turns out to have no alpha.
     """
     filtering = RESAMPLINGS[resample]
     whole = (size.width, size.height)
@@ -30,16 +30,35 @@ def fit(image: Image.Image, size: Size, mode: str, resample: str) -> Images:
         return from_pillow(image.resize(whole, filtering), 4)
     if mode == "crop":
         return from_pillow(image.resize(whole, filtering, box=_centre(image, size)), 4)
-    inner = _inner_size(image, size, whole_steps=resample == "nearest")
-    picture = from_pillow(image.resize(inner, filtering), 4)
-    return picture if inner == whole else _centred(picture, size, _margin(image))
+    if mode == "keep":
+        picture = from_pillow(image.crop(_middle(image, size)), 4)
+    else:
+        across, down = scales(image.size, size, mode, resample)
+        inner = max(round(image.width * across), 1), max(round(image.height * down), 1)
+        picture = from_pillow(image.resize(inner, filtering), 4)
+    return picture if picture.shape[:2] == (size.height, size.width) else _centred(picture, size, _margin(image))
+
+
+def scales(sides: tuple[int, int], size: Size, mode: str, resample: str) -> tuple[float, float]:
+    """How many times as wide and as high a picture of ``sides``, (width, height), becomes.
+
+    ``nearest`` pads to whole factors only: pixel art whose pixels differ in size looks broken.
+    """
+    across, down = size.width / sides[0], size.height / sides[1]
+    if mode == "keep":
+        return 1, 1
+    if mode == "crop":
+        return max(across, down), max(across, down)
+    if mode == "pad":
+        scale = min(across, down)
+        across = down = int(scale) if resample == "nearest" and scale > 1 else scale
+    return across, down
 
 
 def resampling_for(image: Image.Image, size: Size, mode: str) -> str:
     """How to resample a picture that nobody said it of: nearest for pixel art that grows by a whole factor."""
-    across, down = size.width / image.width, size.height / image.height
-    scale = {"pad": min(across, down), "crop": max(across, down)}.get(mode, across)
-    whole = scale >= 2 and scale == int(scale) and (mode != "stretch" or down == int(down))
+    factors = scales(image.size, size, mode, "lanczos")
+    whole = factors[0] >= 2 and all(factor == int(factor) for factor in factors)
     return "nearest" if whole and _is_pixel_art(image) else "lanczos"
 
 
@@ -57,15 +76,18 @@ def _centre(image: Image.Image, size: Size) -> tuple[float, float, float, float]
     return left, top, min(left + width, image.width), min(top + height, image.height)
 
 
-def _inner_size(image: Image.Image, size: Size, whole_steps: bool) -> tuple[int, int]:
-    """Width and height of the whole image inside ``size``.
+def is_cut(image: Image.Image, size: Size) -> bool:
+    """Whether ``keep`` cuts off something that is drawn."""
+    left, top, right, bottom = _middle(image, size)
+    drawn = image.getchannel("A").getbbox() if image.mode == "RGBA" else (0, 0, *image.size)
+    return drawn is not None and (drawn[0] < left or drawn[1] < top or drawn[2] > right or drawn[3] > bottom)
 
-    ``whole_steps`` enlarges by whole factors only: pixel art whose pixels differ in size looks broken.
-    """
-    scale = min(size.width / image.width, size.height / image.height)
-    if whole_steps and scale > 1:
-        scale = int(scale)
-    return max(round(image.width * scale), 1), max(round(image.height * scale), 1)
+
+def _middle(image: Image.Image, size: Size) -> tuple[int, int, int, int]:
+    """As much of the middle of an image as ``size`` holds: left, top, right, bottom."""
+    width, height = min(image.width, size.width), min(image.height, size.height)
+    left, top = (image.width - width) // 2, (image.height - height) // 2
+    return left, top, left + width, top + height
 
 
 def _centred(picture: Images, size: Size, margin: tuple[int, ...]) -> Images:

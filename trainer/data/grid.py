@@ -1,6 +1,6 @@
 """A sprite sheet cut into cells, and signs that it was cut in the wrong places."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,7 @@ from trainer.data.reading import drop_idle_alpha
 Pair = tuple[int, int]  # of the width and the height, in pixels
 Grid = Pair
 
+MISFIT = "does not divide into"  # what is said of a sheet begins with
 _WIDEST_SPACING = 8  # that is looked for where none was given
 _ALIKE = 24  # levels: two pixels of one thing
 _BLEEDING = 0.25  # of the borders between cells: below, sprites that fill their cell touch now and then
@@ -53,10 +54,8 @@ class Layout:
         if None in found:
             around = f", margin {_said(self.margin)}" if any(self.margin) else ""
             between = f", spacing {_said(self.spacing)}" if any(self.spacing) else ""
-            raise DataError(
-                f"{sheet.width} x {sheet.height} pixels do not divide into cells of "
-                f"{self.cell[0]} x {self.cell[1]}{around}{between}"
-            )
+            cells = f"cells of {self.cell[0]}x{self.cell[1]}{around}{between}"
+            raise DataError(f"{MISFIT} {cells} ({sheet.width}x{sheet.height} pixels)")
         columns, rows = found
         assert columns is not None and rows is not None
         return columns, rows
@@ -84,6 +83,19 @@ def doubts(sheet: Image.Image, layout: Layout) -> str | None:
     said = f"sprites go over {crossed} of {borders} borders between its cells"
     better = _better(sheet, shown, layout)
     return f"{said}: try {better}" if better else f"{said}: check --grid, --margin and --spacing"
+
+
+def cutting_nothing(sheet: Image.Image, layouts: Sequence[Layout]) -> list[Layout]:
+    """Those of the layouts, all of which divide the sheet, under which nothing that is drawn is cut through or off.
+
+    Of those with equal cells that comes first under which what is drawn lies most in the middle of them.
+    """
+    shown = _foreground(sheet)
+    if shown is None or not shown.any():
+        return []
+    cells = [layout.cell for layout in layouts]
+    whole = [each for each in layouts if not _crossings(shown, each, sheet)[0] and not _in_gaps(shown, each, sheet)]
+    return sorted(whole, key=lambda layout: (cells.index(layout.cell), _off_centre(shown, layout, sheet)))
 
 
 def is_empty(cell: Image.Image) -> bool:
@@ -165,6 +177,21 @@ def _in_gaps(shown: NDArray[np.bool_], layout: Layout, sheet: Image.Image) -> bo
         for left in columns:
             outside[top : top + layout.cell[1], left : left + layout.cell[0]] = False
     return bool(outside.any())
+
+
+def _off_centre(shown: NDArray[np.bool_], layout: Layout, sheet: Image.Image) -> int:
+    """How many pixels nearer to one edge of its cell than to the other is what is drawn, over all cells."""
+    columns, rows = layout.starts(sheet)
+    width, height = layout.cell
+    drawn = np.zeros((height, width), bool)
+    for top in rows:
+        for left in columns:
+            drawn |= shown[top : top + height, left : left + width]
+    off = 0
+    for line in (drawn.any(axis=0), drawn.any(axis=1)):
+        places = np.flatnonzero(line)
+        off += abs(int(places[0]) - (len(line) - 1 - int(places[-1])))
+    return off
 
 
 def _said(pair: Pair) -> str:

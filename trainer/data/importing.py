@@ -1,6 +1,6 @@
 """Images of any kind into a pack: every picture is fitted and spooled, then those chosen are written."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any
@@ -8,9 +8,12 @@ from typing import IO, Any
 from core.errors import ConfigError, DataError
 from core.sizes import Size
 from core.spec import CHANNELS
+from trainer.data.alike import nearly_alike
+from trainer.data.cautions import Met, Way, cautions
+from trainer.data.cautions import alike as alike_warning
 from trainer.data.choosing import WAYS, Choice, choose, chosen, elsewhere
-from trainer.data.fitting import FITS, RESAMPLINGS, fit, resampling_for
-from trainer.data.grid import Grid, Layout, Pair, is_empty, parse_grid
+from trainer.data.fitting import FITS, RESAMPLINGS, fit, is_cut, resampling_for
+from trainer.data.grid import MISFIT, Grid, Layout, Pair, is_empty, parse_grid
 from trainer.data.labels import check_labels
 from trainer.data.listing import printable
 from trainer.data.notes import PIXEL_ART
@@ -91,7 +94,8 @@ def import_images(source: Path, destination: Path, options: ImportOptions, progr
     _check_places(source, destination, options)
     found = Source(source, options.layout, options.labels, options.frames, progress or _silent)
     with writing(destination), TemporaryFile(dir=nearest_folder(destination)) as file:
-        spool = _spooled(found, options, file)
+        met: list[Met] = []
+        spool = _spooled(found, options, file, met)
         _check_found(found, len(spool), options)
         channels = options.channels or spool.channels
         choice = choose(spool.pictures(channels), spool.empty, found.labels, options.duplicates, options.empty)
@@ -99,18 +103,23 @@ def import_images(source: Path, destination: Path, options: ImportOptions, progr
             raise DataError(
                 f"there is no usable image in {source} ({choice.empty} empty or flat): --empty keep takes them"
             )
+        alike = nearly_alike(chosen(spool, channels, choice.firsts))
+        pairs = [(met[choice.firsts[row]].name, met[choice.firsts[before]].name) for row, before in alike]
         info = _info(found, options, channels, choice)
+        info = replace(info, alike=tuple(pairs), warnings=_warnings(met, options, channels, choice, pairs))
         labels = [info.classes.index(found.labels[row]) for row in choice.kept] if found.labels else None
-        return write_pack(destination, chosen(spool, channels, choice), labels, info, options.overwrite)
+        return write_pack(destination, chosen(spool, channels, choice.kept), labels, info, options.overwrite)
 
 
-def _spooled(found: Source, options: ImportOptions, file: IO[bytes]) -> Spool:
-    """Every picture at its size, in ``file``."""
+def _spooled(found: Source, options: ImportOptions, file: IO[bytes], met: list[Met]) -> Spool:
+    """Every picture at its size, in ``file``; ``met`` learns what each was before."""
     spool, size = Spool(file, options.size.height, options.size.width), options.size
     for picture in found.pictures():
         resample = options.resample or resampling_for(picture, size, options.fit)
         if options.resample is None and resample == "nearest":
             found.listing.notes[PIXEL_ART] += 1
+        cut = options.fit == "keep" and is_cut(picture, size)
+        met.append(Met(found.names[-1], picture.size, resample, picture.mode != "RGBA", cut))
         spool.add(fit(picture, size, options.fit, resample), picture.mode != "RGBA", is_empty(picture))
     return spool
 
@@ -129,7 +138,7 @@ def _info(found: Source, options: ImportOptions, channels: int, choice: Choice) 
         skipped=tuple(found.skipped),
         empty=choice.empty,
         duplicates=choice.duplicates,
-        distinct=choice.distinct,
+        distinct=len(choice.firsts),
         notes=_notes(found, choice),
         options=options.facts(),
     )
@@ -153,6 +162,15 @@ def _notes(found: Source, choice: Choice) -> tuple[tuple[str, str], ...]:
     return (*rows, *found.listing.notes.rows())
 
 
+def _warnings(
+    met: list[Met], options: ImportOptions, channels: int, choice: Choice, pairs: list[tuple[str, str]]
+) -> tuple[str, ...]:
+    """What speaks against training on what was kept."""
+    kept = [met[row] for row in choice.kept]
+    lines = cautions(kept, Way(options.size, options.fit, options.grid is not None), channels)
+    return (*lines, *alike_warning(kept, pairs))
+
+
 def _check_found(found: Source, count: int, options: ImportOptions) -> None:
     """Raise DataError if nothing can be used, or if anything cannot and that was asked for."""
     first = "the first is {} ({})".format(*found.skipped[0]) if found.skipped else ""
@@ -161,6 +179,10 @@ def _check_found(found: Source, count: int, options: ImportOptions) -> None:
             f"{len(found.skipped)} of the files in {found.path} cannot be used, {first}: mend or remove them, "
             "or import without --strict"
         )
+    if count == 0 and found.misfits and found.skipped:
+        name, reason = next(entry for entry in found.skipped if entry[1].startswith(MISFIT))
+        more = f" (nothing else in {found.path} is usable)" if len(found.skipped) > 1 else ""
+        raise DataError(f"{name} {reason}{more}")
     if count == 0:
         seen = [f"{len(found.skipped)} skipped, {first}"] if found.skipped else []
         seen += [f"{text} ({label})" for label, text in found.listing.notes.rows()]

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from core.errors import DataError
-from trainer.data.notes import LINKS, LOOPS, OURS, Notes
+from trainer.data.notes import HIDDEN, LINKS, LOOPS, OURS, Notes
 from trainer.data.ours import ours
+from trainer.data.reading import suffixes
 
 MOST_UNPACKED = 1 << 29  # bytes of one file in an archive
 _UTF8 = 0x800  # the flag of a ZIP entry whose name says its encoding
@@ -68,6 +69,7 @@ def list_zip(path: Path) -> Listing:
     for info in archive.infolist():
         parts = tuple(part for part in _name_of(info).replace("\\", "/").split("/") if part not in ("", ".", ".."))
         if info.is_dir() or not parts or not all(map(_shown, parts)):
+            found.notes.update({HIDDEN: 1} if parts and not info.is_dir() and _hidden_picture(parts[-1]) else {})
             continue
         found.files.append(File(parts, partial(_unpacked, archive, info)))
     found.files.sort(key=lambda file: file.parts)
@@ -104,11 +106,18 @@ def _walk(root: Path, parts: tuple[str, ...], found: Listing, known: set[str]) -
         for name in names:
             if _shown(name) and name not in made:
                 found.files.append(File((*inside, name), partial(_open, Path(folder, name))))
+            elif _hidden_picture(name):
+                found.notes[HIDDEN] += 1
     return links
 
 
 def _shown(name: str) -> bool:
     return not name.startswith(".") and name not in ("Thumbs.db", "desktop.ini", "__MACOSX")
+
+
+def _hidden_picture(name: str) -> bool:
+    """Whether a person may miss the file. What begins with "._" is a Mac's notes on another file."""
+    return name.startswith(".") and not name.startswith("._") and Path(name).suffix.lower() in suffixes()
 
 
 def _has_bytes(text: str) -> bool:

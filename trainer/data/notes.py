@@ -13,6 +13,7 @@ PIXEL_ART = ("pixel art", "{n} enlarged by a whole factor with nearest: --resamp
 OURS = ("left out", "{n} made by Ganfoundry itself: sheets, curves, samples, packs, runs and bundles")
 LINKS = ("linked folders", "{n} followed")
 LOOPS = ("linked folders", "{n} left out: what they lead to is read already")
+HIDDEN = ("hidden", "{n} left out whose names begin with a dot: rename those that should be in it")
 ATLASES = ("atlases", "{n} cut by the frames in their JSON")
 
 

@@ -66,11 +66,11 @@ def import_openmoji(
             options={"skin_tones": skin_tones, "limit": limit},
             empty=choice.empty,
             duplicates=choice.duplicates,
-            distinct=choice.distinct,
+            distinct=len(choice.firsts),
             notes=elsewhere(choice),
         )
         labels = [classes.index(found[row]) for row in choice.kept] if classes else None
-        return write_pack(Path(destination), chosen(spool, 4, choice), labels, info, overwrite)
+        return write_pack(Path(destination), chosen(spool, 4, choice.kept), labels, info, overwrite)
 
 
 def groups_of(path: Path) -> dict[str, str]:

@@ -45,9 +45,10 @@ class PackInfo:
     """What ``dataset.json`` says. Whoever writes a pack leaves ``count`` and ``fingerprint`` to ``write_pack``.
 
     ``skipped`` pairs a path, relative to the source, with the reason; ``options`` are those of the import; ``notes``
-    are what it had to say, as (label, sentence). ``empty`` and ``duplicates`` were found among the source's pictures,
-    and dropped unless the options say otherwise; ``distinct`` is how many of the pack's images differ, 0 if nobody
-    counted, as in older packs.
+    are what it had to say, as (label, sentence), and ``warnings`` what speaks against training on it; ``alike`` pairs
+    a picture with an earlier one that it looks nearly like, by their names. ``empty`` and ``duplicates`` were found
+    among the source's pictures, and dropped unless the options say otherwise; ``distinct`` is how many of the pack's
+    images differ, 0 if nobody counted, as in older packs.
     """
 
     name: str
@@ -63,6 +64,8 @@ class PackInfo:
     duplicates: int = 0
     distinct: int = 0
     notes: tuple[tuple[str, str], ...] = ()
+    warnings: tuple[str, ...] = ()
+    alike: tuple[tuple[str, str], ...] = ()
     options: dict[str, Any] = field(default_factory=dict)
     count: int = 0
     fingerprint: str = ""
@@ -85,7 +88,8 @@ class PackInfo:
             if (version := values["format_version"]) != FORMAT_VERSION:
                 raise DataError(f"it has format version {version}, this code reads {FORMAT_VERSION}")
             values["classes"] = tuple(values["classes"])
-            for name in ("skipped", "notes"):
+            values["warnings"] = tuple(map(str, values.get("warnings", ())))
+            for name in ("skipped", "notes", "alike"):
                 values[name] = tuple((str(first), str(second)) for first, second in values.get(name, ()))
             for old, new in _RENAMED.items():
                 if old in values:

@@ -16,9 +16,11 @@ from trainer.data.idx import IdxSet, find_idx, read_images, read_labels
 from trainer.data.labels import Labels, NoLabel, labels_by, no_labels
 from trainer.data.listing import File, Listing, file_of, list_folder, list_zip, printable
 from trainer.data.notes import ATLASES, OURS
+from trainer.data.other_grids import fitting
 from trainer.data.reading import MadeByUs, read_pictures
 
 Progress = Callable[[int, int], None]  # files (of an idx set: images) done, and in all
+_MENDED = 5  # sheets whose cells do not fit are looked at for those that would
 _LARGEST_JSON = 1 << 26  # bytes of an atlas
 
 
@@ -33,7 +35,9 @@ class Source:
     progress: Progress = lambda *_: None
     labels: list[str] = field(default_factory=list)  # the class of each picture so far, or empty
     listing: Listing = field(default_factory=Listing)
+    names: list[str] = field(default_factory=list)  # of each picture so far: its file, and which of that
     classes_said: str = ""
+    misfits: int = 0  # sheets that the layout does not fit
     doubted: list[tuple[str, str]] = field(default_factory=list)  # sheets that may be cut in the wrong places
     _atlases: dict[tuple[str, ...], list[Frame]] = field(default_factory=dict)
     _labelling: Labels = field(default_factory=no_labels)
@@ -59,6 +63,7 @@ class Source:
         if idx.labels:
             self.labels = [str(label) for label in read_labels(idx.labels, total)]
         for done, image in enumerate(images, 1):
+            self.names.append(f"no. {done}")
             yield to_pillow(image)
             self.progress(done, total)
 
@@ -84,7 +89,7 @@ class Source:
 
     def _from_file(self, file: File) -> Iterator[Image.Image]:
         """The pictures of one file that have the class they need. What is wrong with the file alone is recorded."""
-        for name, picture in self._safely(file):
+        for number, (name, picture) in enumerate(self._safely(file), 1):
             parts = (*file.parts[:-1], *name.split("/")) if name else file.parts
             try:
                 label = self._labelling.of(parts)
@@ -93,6 +98,7 @@ class Source:
                 continue
             if label is not None:
                 self.labels.append(label)
+            self.names.append(printable("/".join(parts)) + (f" no. {number}" if number > 1 and not name else ""))
             yield picture
 
     def _safely(self, file: File) -> Iterator[tuple[str, Image.Image]]:
@@ -109,6 +115,7 @@ class Source:
         """The sprites of a sheet, with their names where they have any; else the picture itself."""
         frames = self._atlases.get(file.parts)
         if self.layout is not None:
+            self._check_cells(image, self.layout)
             for cell in self.layout.cells(image):
                 yield "", cell
             if doubt := doubts(image, self.layout):
@@ -118,6 +125,20 @@ class Source:
             yield from cut_frames(image, frames)
         else:
             yield "", image
+
+    def _check_cells(self, sheet: Image.Image, layout: Layout) -> None:
+        """Raise DataError, with the grids that would fit, if the layout does not fit the sheet."""
+        try:
+            layout.starts(sheet)
+        except DataError as error:
+            self.misfits += 1
+            if self.misfits > _MENDED:
+                raise
+            others = fitting(sheet, layout)
+            mend = (
+                f"{others} would fit" if others else "nothing near fits, so look at its cells, --margin and --spacing"
+            )
+            raise DataError(f"{error}: {mend}") from None
 
     def _find_atlases(self, files: list[File]) -> list[File]:
         """Remember the frames of every sheet that has them in a JSON beside it; the files without these JSONs."""

@@ -2,19 +2,27 @@
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from core.lettering import legible, one_line
+from core.errors import DataError
+from core.files import write_atomic
+from core.lettering import one_line
+from core.ours import may_write, signed_png
+from core.places import why_not
 from core.sheets import Pages, Sheet
-from trainer.data.pack import Pack, PackInfo
+from trainer.data.classes import members
+from trainer.data.licences import remark
+from trainer.data.pack import Pack, PackInfo, writing
+from trainer.data.sampler import Order
 
+_COLUMNS, _ROWS = 8, 32  # of a contact sheet with classes
 _SKIPPED_SHOWN = 5
 _PLAIN = ("not an image",)  # of these files nobody wants the names, but the kinds
 _CHANNEL_NAMES = {1: "grey", 3: "RGB", 4: "RGBA"}
-_CLASS = 80  # pixels of its name below a picture
 
 
 def describe(pack: Pack) -> list[tuple[str, str]]:
@@ -39,15 +47,57 @@ def describe(pack: Pack) -> list[tuple[str, str]]:
     return [(label, value) for label, value in rows if value] + _skipped(pack)
 
 
+def warnings(pack: Pack) -> list[str]:
+    """What to know before training on a pack, a line each."""
+    licence = remark(pack)
+    return [*pack.info.warnings, *([licence] if licence else [])]
+
+
+def save_sheet(pack: Pack, path: Path) -> str:
+    """Write the contact sheet of a pack; says what it shows. Raises DataError where something is in the way."""
+    if problem := why_not(path, whole=False):
+        raise DataError(problem)
+    if not may_write(path):
+        raise DataError(f"{path} is there, and Ganfoundry did not make it: move it, or choose another --sheet")
+    with writing(path):
+        write_atomic(path, signed_png(contact_sheet(pack)))
+    shown = [pack.info.classes[int(pack.labels[rows[0]])] for rows in members(pack)] if pack.labels is not None else []
+    if not shown:
+        return f"contact sheet: {path}"
+    some = f"the first {_ROWS} of {len(shown)} classes" if len(shown) > _ROWS else ", ".join(shown)
+    return f"contact sheet: {path} (a row for each class: {some})"
+
+
 def contact_sheet(pack: Pack, count: int = 64) -> Image.Image:
-    """``count`` images spread evenly over the pack, each with its number there and its class; its texts in ``info``."""
-    chosen = np.linspace(0, len(pack) - 1, min(count, len(pack))).round().astype(np.int64)
-    names, legend = legible(pack.info.classes, _CLASS)
-    captions = [str(row) for row in chosen]
-    if pack.labels is not None:
-        captions = [f"{row} {names[pack.labels[row]]}" for row in chosen]
-    title = [one_line(pack.info.name), f"{len(chosen):,} of {len(pack):,} images, the number of each below it"]
-    drawn = Sheet([*pack.gather(chosen)], captions=captions, title=title, legend=legend)
+    """``count`` images spread evenly over the pack, each with its number there; its texts are in ``info``.
+
+    Of a pack with classes each has a row of its own, spread over the class.
+    """
+    if pack.labels is None:
+        return _drawn(pack, _spread(np.arange(len(pack)), count))
+    some = members(pack)[:_ROWS]
+    names = [pack.info.classes[int(pack.labels[rows[0]])] for rows in some]
+    return _drawn(pack, np.concatenate([_padded(rows) for rows in some]), names)
+
+
+def _spread(rows: Order, count: int) -> Order:
+    """``count`` of the rows, or all, evenly."""
+    return rows[np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(np.int64)]
+
+
+def _padded(rows: Order) -> Order:
+    """A row of the sheet: some of these images, and then -1 for cells that stay empty."""
+    some = _spread(rows, _COLUMNS)
+    return np.pad(some, (0, _COLUMNS - len(some)), constant_values=-1)
+
+
+def _drawn(pack: Pack, chosen: Order, classes: Sequence[str] = ()) -> Image.Image:
+    """The sheet of the ``chosen`` images, in rows of ``classes`` where there are any; -1 is none."""
+    shown = (chosen >= 0).tolist()
+    cells = [image if there else None for image, there in zip(pack.gather(chosen), shown, strict=True)]
+    captions = [str(row) if there else "" for row, there in zip(chosen, shown, strict=True)]
+    title = [one_line(pack.info.name), f"{sum(shown):,} of {len(pack):,} images, the number of each below it"]
+    drawn = Sheet(cells, _COLUMNS if classes else None, rows=classes, captions=captions, title=title)
     (page,) = Pages(drawn, (pack.info.height, pack.info.width), one=True)
     return page.image()
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from core.sizes import plan_size
-from trainer.data.fitting import FITS, RESAMPLINGS, fit, resampling_for
+from trainer.data.fitting import FITS, RESAMPLINGS, fit, is_cut, resampling_for
 
 SIZE = plan_size(16, 24)
 PALETTE = np.array([[0, 0, 0], [255, 0, 77], [41, 173, 255], [255, 241, 232]], np.uint8)
@@ -100,11 +100,38 @@ def test_behind_the_margin_of_an_opaque_picture_lies_its_background():
 
 
 SQUARE = plan_size(64, 64)
+SMALL = plan_size(16, 16)
+
+
+@pytest.mark.parametrize(("width", "height"), [(10, 12), (16, 16), (20, 30), (9, 40)])
+@pytest.mark.parametrize("opaque", [True, False])
+def test_keep_changes_no_pixel(width, height, opaque):
+    pixels = np.random.default_rng(0).integers(0, 256, (height, width, 4), np.uint8)
+    pixels[..., 3] = 255
+    picture = Image.fromarray(pixels[..., :3] if opaque else pixels)
+    found = fit(picture, SMALL, "keep", "lanczos")
+    tall, wide = min(height, 16), min(width, 16)
+    there = found[(16 - tall) // 2 :, (16 - wide) // 2 :][:tall, :wide]
+    top, left = (height - tall) // 2, (width - wide) // 2
+    assert np.array_equal(there, pixels[top : top + tall, left : left + wide])
+    assert (found[..., 3] == 255).sum() == tall * wide
+    assert is_cut(picture, SMALL) == (width > 16 or height > 16)
+
+
+def test_keep_cuts_nothing_where_nothing_is_drawn():
+    pixels = np.zeros((20, 20, 4), np.uint8)
+    pixels[2:18, 2:18, 3] = 9
+    assert not is_cut(Image.fromarray(pixels), SMALL)
+    pixels[1, 9, 3] = 1
+    assert is_cut(Image.fromarray(pixels), SMALL)
+    assert not is_cut(Image.new("RGBA", (90, 90)), SMALL)
 
 
 def test_pixel_art_that_grows_by_a_whole_factor_is_enlarged_with_nearest():
     art = palette_picture(16, 16)
-    assert [resampling_for(art, SQUARE, mode) for mode in FITS] == ["nearest"] * 3
+    assert [resampling_for(art, SQUARE, mode) for mode in FITS] == ["nearest"] * 3 + [
+        "lanczos"
+    ]  # keep enlarges nothing
     assert resampling_for(palette_picture(8, 16), SQUARE, "pad") == "nearest"
     assert resampling_for(palette_picture(24, 24), SQUARE, "pad") == "lanczos"  # 2⅔ times
     assert resampling_for(palette_picture(64, 64), SQUARE, "pad") == "lanczos"  # as it is

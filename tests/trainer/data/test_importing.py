@@ -9,6 +9,7 @@ from PIL import Image
 from core.errors import ConfigError, DataError, SpecError
 from core.sizes import parse_size, plan_size
 from trainer.data.importing import ImportOptions, import_images
+from trainer.data.pack import Pack
 
 SIZE = plan_size(16, 16)
 
@@ -201,9 +202,11 @@ def test_a_sheet_that_the_grid_does_not_divide_is_skipped_and_said_so(tmp_path):
     odd = save(tmp_path / "in" / "odd.png", noise(1, (16, 30, 3)))
     pack = load(tmp_path / "in", tmp_path, grid=(16, 16))
     assert len(pack) == 2
-    assert pack.info.skipped == (("odd.png", "30 x 16 pixels do not divide into cells of 16 x 16"),)
+    ((name, reason),) = pack.info.skipped
+    assert name == "odd.png"
+    assert reason.startswith("does not divide into cells of 16x16 (30x16 pixels): --grid 15x16 or ")
     for options in ({"strict": True}, {}):
-        with pytest.raises(DataError, match="30 x 16 pixels do not divide"):
+        with pytest.raises(DataError, match=r"odd.png \(?does not divide .*--grid 15x16 .*would fit"):
             load(odd, tmp_path, grid=(16, 16), **options)
 
 
@@ -271,7 +274,7 @@ def test_names_no_terminal_can_print_are_made_printable(tmp_path):
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        ({"fit": "squash"}, "--fit must be pad or crop or stretch, not squash"),
+        ({"fit": "squash"}, "--fit must be pad or crop or stretch or keep, not squash"),
         ({"resample": "cubic"}, "--resample must be lanczos or area or nearest"),
         ({"duplicates": "some"}, "--duplicates must be drop or keep, not some"),
         ({"empty": "some"}, "--empty must be drop or keep"),
@@ -350,3 +353,44 @@ def test_a_sheet_cut_in_the_wrong_places_is_said(tmp_path):
         load(source, tmp_path, grid=(16, 16), spacing=(2, 2))
     info = load(source, tmp_path, grid=(16, 16), spacing=(2, 2), empty="keep").info
     assert (info.count, info.empty, info.options["spacing"]) == (9, 9, "2x2") and info.notes == ()
+
+
+def test_an_import_warns_and_keeps_the_warnings_in_the_pack(tmp_path):
+    for seed in range(3):
+        save(tmp_path / "in" / f"{seed}.png", noise(seed, (18, 18, 3)))
+    save(tmp_path / "in" / "walk.png", noise(4, (16, 64, 3)))
+    warnings = load(tmp_path / "in", tmp_path).info.warnings
+    assert [line.split(":")[0] for line in warnings] == [
+        "4 images are few",
+        "1 of 4 images is more than 3 times as long as wide (walk.png, 64x16), as sheets and strips of an animation "
+        "are",
+        "3 of 4 images are 18x18 and resampled for 16x16, which softens every pixel",
+    ]
+    assert Pack.open(tmp_path / "pack").info.warnings == warnings
+
+
+def test_pictures_that_look_nearly_alike_are_listed_by_name_and_kept(tmp_path):
+    """Frames of one thing; the same picture twice is a duplicate, not one of these. Cells are told by their number."""
+    frames = np.tile(noise(0), (4, 1, 1, 1))
+    frames[1, 3, 3] ^= 255
+    frames[2] = noise(1)
+    for name, pixels in zip(("a/1.png", "a/2.png", "a/3.png", "b.png"), frames, strict=True):
+        save(tmp_path / "in" / name, pixels)
+    info = load(tmp_path / "in", tmp_path).info
+    assert (info.count, info.duplicates, info.alike) == (3, 1, (("a/2.png", "a/1.png"),))
+    assert "1 of 3 images looks nearly like an earlier one (a/2.png and a/1.png)" in info.warnings[-1]
+    assert load(tmp_path / "in", tmp_path, duplicates="keep").info.alike == info.alike
+    sheet = save(tmp_path / "sheet.png", np.concatenate(frames[:3], axis=1))
+    assert load(sheet, tmp_path, grid=(16, 16)).info.alike == (("sheet.png no. 2", "sheet.png"),)
+
+
+def test_hidden_pictures_are_counted_but_not_a_macs_notes(tmp_path):
+    save(tmp_path / "in" / ".a.png", noise(0))
+    (tmp_path / "in" / "._b.png").write_bytes(b"notes")
+    (tmp_path / "in" / ".gitignore").write_text("*.png")
+    with pytest.raises(DataError, match=r"no usable image.*1 left out whose names begin with a dot"):
+        load(tmp_path / "in", tmp_path)
+    save(tmp_path / "in" / "c.png", noise(1))
+    assert ("hidden", "1 left out whose names begin with a dot: rename those that should be in it") in load(
+        tmp_path / "in", tmp_path
+    ).info.notes
