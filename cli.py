@@ -27,6 +27,7 @@ from core.system import need_linux, use_utf8, wait_asleep
 
 if TYPE_CHECKING:
     from core.bundle import Manifest
+    from core.sheets import Look
     from core.spec import GeneratorSpec
     from export.gates import Judge
     from export.inspection import Inspection
@@ -1026,7 +1027,28 @@ def sample(
             help="The numbers of the pictures to make, as in 7, 0-63 or 0-3,9,20-22. A seed is the same picture always."
         ),
     ] = None,
-    sheet: Annotated[Path | None, typer.Option(help="Also write all images as one PNG.")] = None,
+    sheet: Annotated[
+        Path | None,
+        typer.Option(
+            help="Also write a sheet to choose from: all pictures in one PNG file, with the seed, class, truncation or "
+            "code of each beside it. Thousands of them take several files: sheet-1.png, sheet-2.png, and so on."
+        ),
+    ] = None,
+    sheet_scale: Annotated[
+        str | None,
+        typer.Option(
+            metavar="auto|1|2|…",
+            help="How many times as large the sheet shows the pictures; auto, unless given, is what fits on a page.",
+        ),
+    ] = None,
+    sheet_labels: Annotated[
+        bool,
+        typer.Option(
+            "--sheet-labels/--no-sheet-labels",
+            help="--no-sheet-labels writes the sheet for programs: the pictures edge to edge, with nothing written "
+            "beside them, transparent where they are, and not enlarged unless --sheet-scale says so.",
+        ),
+    ] = True,
     truncation: Annotated[
         str,
         typer.Option(
@@ -1131,6 +1153,9 @@ def sample(
     _check_only_with("--interpolate", interpolate, {"--frames": frames, "--fps": fps, "--animation": animation})
     _check_only_with("--interpolate", interpolate, {"--loop": loop or None})
     _check_only_with("--mix", mix, {"--layers": layers})
+    of_sheets = {"--sheet-scale": sheet_scale, "--no-sheet-labels": None if sheet_labels else True}
+    _check_only_with("--sheet", sheet, of_sheets)
+    look = _look_of_sheets(sheet_scale, sheet_labels)
     if mix and not layers:
         raise typer.BadParameter("--mix needs --layers: coarse, middle, fine, or a range like 0-3")
     _check_only_with("--seeds", seeds, {"--shard": shard, "--code": code or None, "--every-class": every_class or None})
@@ -1162,7 +1187,7 @@ def sample(
     address = url, _client_tls(tls_ca, tls_cert, tls_key)
     with _sampler(model, batch, address) as sampler, _bar("sampling") as progress:
         codes = parse_codes(code or (), sampler.spec.codes, model)
-        order = Order(sampler, out, sheet, label, progress, codes.values, names, overwrite, every_class)
+        order = Order(sampler, out, sheet, label, progress, codes.values, names, overwrite, every_class, look)
         if interpolate:
             timing: dict[str, Any] = {"fps": fps or 20, "loop": loop, "animation": animation}
             said = draw_interpolation(order, numbers, frames or 60, truncation=truncations[0], **timing)
@@ -1173,6 +1198,17 @@ def sample(
             if label == ALL and not order.every_class:
                 said += f" (of the class '{ALL}'; --every-class makes each in turn)"
     _say(said)
+
+
+def _look_of_sheets(scale: str | None, labels: bool) -> "Look":
+    """How sheets are drawn. Raises BadParameter for a scale that is none."""
+    from core.sheets import Look
+    from serving.sheet import parse_scale
+
+    try:
+        return Look(parse_scale(scale or "auto"), labels)
+    except GanfoundryError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 def _check_names(pattern: str | None) -> None:

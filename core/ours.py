@@ -2,12 +2,14 @@
 
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from PIL import Image, PngImagePlugin
+
+from core.spec import GeneratorSpec
 
 _NAME = "Ganfoundry"  # what the text "Software" of every file of ours begins with
 _DESCRIPTION = 0x010E  # in Exif
@@ -22,10 +24,25 @@ def software() -> str:
         return _NAME
 
 
-def signed_png(picture: Image.Image) -> bytes:
-    """The PNG file of a picture, with our name in a text chunk as other programs write theirs."""
+def facts_of(spec: GeneratorSpec) -> dict[str, str]:
+    """The texts that go into every picture a generator made: by what, and of whose data under which licence."""
+    facts, origin = {"Software": software()}, spec.provenance
+    if origin.data_licence:
+        facts["Source"] = f"trained on {origin.data_name}, {origin.data_licence}"
+    if origin.data_attribution:
+        facts["Attribution"] = origin.data_attribution
+    return facts
+
+
+def signed_png(picture: Image.Image, text: Mapping[str, str] | None = None) -> bytes:
+    """The PNG file of a picture, with our name in a text chunk as other programs write theirs.
+
+    Texts in its ``info`` go along, and more ``text``.
+    """
     info = PngImagePlugin.PngInfo()
-    info.add_itxt("Software", software())
+    own = {key: value for key, value in picture.info.items() if isinstance(key, str) and isinstance(value, str)}
+    for key, value in {"Software": software(), **(text or {}), **own}.items():
+        info.add_itxt(key, value)
     buffer = io.BytesIO()
     picture.save(buffer, "PNG", pnginfo=info)
     return buffer.getvalue()

@@ -11,8 +11,11 @@ from core.bundle import CARD, MANIFEST, SUMS, Golden, Manifest, read_manifest
 from core.contract import Inputs, sample_inputs, sheet_inputs
 from core.errors import BundleError, ExportError
 from core.files import sha256, sweep_around
-from core.images import Images, sheet
+from core.images import Images, encode_png
+from core.ours import facts_of
 from core.places import LITTER, is_free, why_not
+from core.seed_sheets import sheet_of_seeds
+from core.sheets import Pages
 from core.spec import GeneratorSpec
 from export.card import SHEET_SEEDS
 from export.trial import TRUNCATIONS
@@ -73,9 +76,15 @@ def golden_images(spec: GeneratorSpec, make: Make) -> Golden:
     return Golden(inputs, make(inputs))
 
 
-def sample_sheet(spec: GeneratorSpec, make: Make) -> Images:
-    """The first seeds in rows of eight, or a row for each class; RGBA stays transparent, gaps included."""
+def sample_sheet(spec: GeneratorSpec, make: Make) -> bytes:
+    """The PNG file of a sheet of the first seeds, or of a row of them for each class."""
     inputs, columns = sheet_inputs(spec, len(SHEET_SEEDS))
     starts = range(0, len(inputs["z"]), _SHEET_BATCH)
     batches = ({name: rows[start : start + _SHEET_BATCH] for name, rows in inputs.items()} for start in starts)
-    return sheet(np.concatenate([make(batch) for batch in batches]), columns, gap=2)
+    images = [image for batch in batches for image in make(batch)]
+    origin = spec.provenance
+    seen = f"after {origin.images_seen:,} images" if origin.images_seen else ""
+    title = [part for part in (origin.data_name, seen, "truncation 1") if part]
+    drawn = sheet_of_seeds(images, columns, spec.classes, title)
+    (page,) = Pages(drawn, (spec.height, spec.width), one=True)
+    return encode_png(page.picture, {**facts_of(spec), **page.facts})

@@ -22,7 +22,6 @@ from core.checkpoint import load_generator, read_spec
 from core.contract import OPSET, sample_inputs
 from core.errors import BundleError, CheckpointError, ExportError
 from core.files import new_directory
-from core.images import encode_png
 from core.networks.base import Generator
 from core.networks.style_layers import settle
 from core.places import shown
@@ -121,7 +120,7 @@ def _fill(
     golden = golden_images(spec, graph.images)
     (bundle / GRAPH).write_bytes(data)
     (bundle / GOLDEN).write_bytes(golden.to_bytes())
-    (bundle / SHEET).write_bytes(encode_png(sample_sheet(spec, graph.images)))
+    (bundle / SHEET).write_bytes(sample_sheet(spec, graph.images))
     verification |= extras.write(bundle, load_model_from_string(data), spec, golden, tell)
     card = render_card(name, spec, verification, styles, origin.judged)
     (bundle / CARD).write_text(card, "utf-8", "backslashreplace", newline="\n")

@@ -1,4 +1,4 @@
-"""Sampled images as PNG files that say where they come from, and a sheet of them."""
+"""Sampled images as PNG files that say where they come from, none of which takes the place of another."""
 
 import errno
 import io
@@ -17,14 +17,13 @@ from core.bundle import MOST_LEVELS, levels_apart
 from core.errors import RequestRefused, ServingError
 from core.files import sweep, write_atomic
 from core.images import Images, encode_png
-from core.images import sheet as sheet_of
-from core.ours import may_write, of_any_size, software
+from core.ours import may_write, of_any_size
 from core.places import why_not
-from core.spec import GeneratorSpec
+from core.sheets import Cell
 from core.system import delete_unless_held, folded
 
-MOST_ON_A_SHEET = 4096
 _LEFT = re.compile(r"\..+\.png\.[a-z0-9_]{8}\.tmp", re.DOTALL)  # what core.files writes into before it has its name
+MOST_HELD = 4096  # pictures, where a sheet or an animation of that name is there
 _KINDS = ("PNG", "GIF", "WEBP")
 _LARGE = 1 << 26  # pixels
 _HEAD = 4096  # bytes in which a picture of ours says so
@@ -70,79 +69,40 @@ class Keeper:
 
 @dataclass(frozen=True)
 class Beside:
-    """Pictures at ``paths`` that are made of others, sheets and animations; ``make`` gives the bytes of each."""
+    """Files at ``paths`` that are made of all pictures: sheets and animations. ``make`` gives the bytes of each."""
 
     paths: Sequence[Path]
-    make: Callable[[Sequence[Images]], Sequence[bytes]]
-
-
-def save_samples(
-    samples: Iterable[tuple[int, Images]],
-    out: Path,
-    spec: GeneratorSpec,
-    model: str,
-    version: str,
-    truncation: float = 1.0,
-    label: str | None = None,
-    sheet: Path | None = None,
-) -> list[Path]:
-    """Write each image as ``out/SEED.png`` as it arrives, then a ``sheet`` of the first MOST_ON_A_SHEET of them.
-
-    Every file is whole or absent, so whatever ends ``samples`` early leaves the images before it. Text chunks
-    name the model, version, seed, truncation and data licence. Returns the files of the images, in order; where
-    they are more than MOST_ON_A_SHEET, the sheet shows less than all. Raises RequestRefused, before it takes the
-    first image, for an ``out`` or ``sheet`` that cannot be one, and later for another picture in the place of one;
-    ServingError for a disk that is full.
-    """
-    facts, keeper = describe(spec, model, version, truncation, label), Keeper()
-    make_places(out, sheet)
-    pictures = (Picture(f"{seed:010d}", image, {"Seed": str(seed)}) for seed, image in samples)
-    return save_pictures(pictures, out, facts, keeper, MOST_ON_A_SHEET, on_a_sheet(sheet, facts))
+    make: Callable[[Sequence[Cell]], Iterable[bytes]]
 
 
 def save_pictures(
-    pictures: Iterable[Picture],
-    out: Path,
-    facts: Mapping[str, str],
-    keeper: Keeper,
-    most: int,
-    *beside: Beside,
+    pictures: Iterable[Picture], out: Path, facts: Mapping[str, str], keeper: Keeper, *beside: Beside
 ) -> list[Path]:
-    """Write each picture into ``out`` as it arrives, then those ``beside`` them, of the first ``most``; the files.
+    """Write each picture into ``out`` as it arrives, then what is ``beside`` them; the file of each picture.
 
-    Where there are some of those already, they are made and looked at before anything is written. ``facts`` go into the
-    text chunks of all. Raises as ``Keeper.save`` does.
+    That may be the file of an earlier one. Where something is beside already, and the pictures are few enough to be
+    held, it is looked at before anything is written. ``facts`` go into the text chunks of all. Raises as
+    ``Keeper.save`` does.
     """
-    pictures = iter(pictures)
-    held: list[Picture] = []
+    pictures, held = iter(pictures), []
     if any(path.exists() for each in beside for path in each.paths):
-        held = list(itertools.islice(pictures, most))
-        for path, data in _made(beside, [picture.image for picture in held]):
+        held = list(itertools.islice(pictures, MOST_HELD + 1))
+        for path, data in _made(beside, [picture.image for picture in held]) if len(held) <= MOST_HELD else ():
             keeper.check(path, data)
-    paths: dict[Path, None] = {}
-    kept: list[Images] = []
+    paths = []
     for name, image, more in itertools.chain(held, pictures):
         path = out / f"{name}.png"
         keeper.save(path, encode_png(image, {**facts, **more}), out)
-        paths[path] = None
-        if beside and len(kept) < most:
-            kept.append(image)
-    for path, data in _made(beside, kept):
+        paths.append(path)
+    for path, data in _made(beside, paths):
         keeper.save(path, data)
-    return list(paths)
+    return paths
 
 
-def _made(beside: Sequence[Beside], images: Sequence[Images]) -> Iterator[tuple[Path, bytes]]:
-    for each in beside if images else ():
-        yield from zip(each.paths, each.make(images), strict=True)
-
-
-def on_a_sheet(path: Path | None, facts: Mapping[str, str], columns: int | None = None) -> Beside:
-    """The images in rows of ``columns`` as one PNG; nothing where there is no ``path`` to write it to."""
-    return Beside(
-        [path] if path else [],
-        lambda images: [encode_png(sheet_of(np.stack(images), columns), facts)] if path else [],
-    )
+def _made(beside: Sequence[Beside], cells: Sequence[Cell]) -> Iterator[tuple[Path, bytes]]:
+    for each in beside if cells else ():
+        if each.paths:
+            yield from zip(each.paths, each.make(cells), strict=True)
 
 
 def same_picture(path: Path, data: bytes) -> bool:
@@ -161,9 +121,9 @@ def same_picture(path: Path, data: bytes) -> bool:
             ):
                 return False
             pairs = zip(ImageSequence.Iterator(there), ImageSequence.Iterator(here), strict=True)
-            return all(
-                levels_apart(*(np.asarray(each.convert("RGBA")) for each in pair)) <= MOST_LEVELS for pair in pairs
-            )
+            # On a sheet colour and alpha are one: a level of each may be two.
+            most = MOST_LEVELS * (2 if "Page" in there.info else 1)
+            return all(levels_apart(*(np.asarray(each.convert("RGBA")) for each in pair)) <= most for pair in pairs)
     except (OSError, SyntaxError, ValueError):  # what Pillow says of damaged files
         return False
 
@@ -211,23 +171,6 @@ def check_free(path: Path) -> None:
     """Raise RequestRefused if writing ``path`` would replace what Ganfoundry did not make."""
     if not may_write(path):
         raise RequestRefused(f"{path} is there, and Ganfoundry did not make it: move it, or choose another place")
-
-
-def describe(
-    spec: GeneratorSpec, model: str, version: str, truncation: str | float = 1.0, label: str | None = None
-) -> dict[str, str]:
-    """The text chunks that every image of a run shares; ``truncation`` as text is taken as it is."""
-    facts = {
-        "Software": software(),
-        "Model": model,
-        "Version": version,
-        "Truncation": truncation if isinstance(truncation, str) else f"{truncation:g}",
-    }
-    if label is not None:
-        facts["Label"] = label
-    if spec.provenance.data_licence:
-        facts["Source"] = f"trained on {spec.provenance.data_name}, {spec.provenance.data_licence}"
-    return facts
 
 
 def make_places(out: Path, *files: Path | None) -> None:

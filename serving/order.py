@@ -1,7 +1,7 @@
 """What every way of sampling is asked with, and what its pictures are called."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
@@ -9,12 +9,17 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from core.lettering import legible
+from core.sheets import AUTO, Look, Sheet
 from core.system import usable_name
 from serving.client import Sampler
-from serving.files import describe
+from serving.facts import describe, number
 from serving.naming import Naming, digits_of_index, names_of_classes, text_in_names
+from serving.sheet import SheetFiles
 
 ALL = "all"  # in place of a label: every class in turn
+
+_TITLE = 300  # pixels of a class's name above a sheet
 
 T = TypeVar("T")
 
@@ -25,7 +30,8 @@ class Order:
 
     ``codes`` are the same for all images; ``progress`` hears how many of how many images are there. ``every`` asks for
     each class in turn, as does the ``label`` ALL where no class is called so. ``names`` is the pattern of the files'
-    names (serving/naming.py); pictures that are there are only replaced by others where ``overwrite``.
+    names (serving/naming.py); pictures that are there are only replaced by others where ``overwrite``. ``look`` is how
+    the sheet is drawn.
     """
 
     sampler: Sampler
@@ -37,6 +43,7 @@ class Order:
     names: str | None = None
     overwrite: bool = False
     every: bool = False
+    look: Look = AUTO
 
     @property
     def every_class(self) -> bool:
@@ -46,8 +53,32 @@ class Order:
     def facts(self, truncation: str | float) -> dict[str, str]:
         """The text chunks of all pictures."""
         sampler = self.sampler
-        label = None if self.every_class else self.label
-        return describe(sampler.spec, sampler.model, sampler.version, truncation, label)
+        return describe(sampler.spec, sampler.model, sampler.version, truncation, self._one_class, self.codes)
+
+    def title(self, *more: str) -> list[str]:
+        """What the sheet says of all its pictures."""
+        sampler, label = self.sampler, self._one_class
+        parts = [f"{sampler.model}, version {sampler.version}", *more]
+        if label in sampler.spec.classes:
+            parts.append(f"class {legible(sampler.spec.classes, _TITLE)[0][sampler.spec.classes.index(label)]}")
+        given = enumerate(() if self.codes is None else self.codes)
+        return parts + [f"code {index} at {number(value)}" for index, value in given if value]
+
+    def sheet_files(self, drawn: Sheet) -> SheetFiles:
+        """Where the sheet goes, if there is to be one."""
+        spec, label = self.sampler.spec, self._one_class
+        above = {number: name for number, name in legible(spec.classes, _TITLE)[1].items() if name == label}
+        return SheetFiles(
+            replace(drawn, legend={**drawn.legend, **above}),
+            (spec.height, spec.width),
+            self.sheet,
+            self.look,
+            self.overwrite,
+        )
+
+    @property
+    def _one_class(self) -> str | None:
+        return None if self.every_class else self.label
 
     def counted(self, items: Iterable[T], total: int) -> Iterator[T]:
         """The items as they are, while ``progress`` hears of them."""
@@ -101,13 +132,6 @@ def seed_in_names(seed: int) -> str:
     return f"{seed:010d}"
 
 
-def number(value: float) -> str:
-    """A number in names and texts: six digits, or as many as tell it from others of its type."""
-    short = f"{value:g}"
-    return short if type(value)(short) == value else str(value)
-
-
-def said(order: Order, count: int, what: str, most: int) -> str:
-    """What was written, in a line; a sheet shows at most ``most`` of it."""
-    shown = f" of the first {most:,}" if count > most else ""
-    return f"{count:,} {what} in {order.out}" + (f", sheet{shown} in {order.sheet}" if order.sheet else "")
+def said(paths: Sequence[Path], what: str, place: Path, sheet: SheetFiles) -> str:
+    """What was written, in a line."""
+    return f"{len(set(paths)):,} {what} in {place}{sheet.said()}"

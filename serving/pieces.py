@@ -10,7 +10,7 @@ from serving.config import BUNDLE, NO_LIMITS, PART, SPEC, WHOLE, Accelerator, Mo
 from serving.engines import engines_of
 from serving.golden import Reference
 from serving.release import MODEL, Graph, Release
-from serving.thin import SCRIPT, SOURCE, ThinModel, thin_models
+from serving.thin import ThinModel, own_files, thin_models
 
 LARGEST_BATCH = 64  # unless it is told otherwise
 KEPT = 2  # versions that are served: the newest, and the one before, for those who are still at work with it
@@ -49,7 +49,7 @@ def _pieces(release: Release, name: str, thin: bool, existing: Mapping[str, Mode
         yield _piece(graph, beside, release, engines_of(beside, plan=False))
     whole = _settled(_config(release.whole, name, facts, most), existing)
     for model in thin_models(whole, release) if thin else ():
-        yield _thin_piece(model, _settled_beside(whole, model.config, existing), release)
+        yield _thin_piece(model, _settled_beside(whole, model.config, existing), release, name)
     yield _piece(release.whole, whole, release, engines_of(whole, plan=True))
 
 
@@ -99,6 +99,6 @@ def _piece(graph: Graph, config: ModelConfig, release: Release, engines: Mapping
     return Piece(config, files, graph.golden, engines)
 
 
-def _thin_piece(model: ThinModel, config: ModelConfig, release: Release) -> Piece:
-    files: dict[str, bytes | Path] = {SCRIPT: SOURCE, GOLDEN: model.golden.to_bytes(), MANIFEST: release.manifest}
-    return Piece(config, files, model.golden)
+def _thin_piece(model: ThinModel, config: ModelConfig, release: Release, whole: str) -> Piece:
+    files: dict[str, bytes | Path] = {GOLDEN: model.golden.to_bytes(), MANIFEST: release.manifest}
+    return Piece(config, files | own_files(release.spec, whole), model.golden)

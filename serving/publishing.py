@@ -5,6 +5,7 @@ with the version that is taken back can finish with it, because a server keeps t
 """
 
 import errno
+import hashlib
 import os
 import shutil
 import tempfile
@@ -13,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from core.bundle import MANIFEST
+from core.bundle import MANIFEST, read_manifest
 from core.errors import RepositoryError
 from core.files import sha256, sync_tree, write_atomic
 from core.places import why_not
@@ -42,7 +43,7 @@ from serving.repository import (
     unfinished,
     versions_of,
 )
-from serving.thin import SCRIPT, SOURCE, THIN
+from serving.thin import SCRIPT, THIN, own_files
 
 Trial = Callable[[Path], None]  # looks at a repository that holds nothing but the new version, and raises if it is bad
 
@@ -246,11 +247,14 @@ def _take_over(name: str, repository: Path) -> None:
         for version in (model / str(number) for number in versions_of(model)):
             if SCRIPT in (known := hashes(version)) or not known:
                 continue
-            script, digest = version / SCRIPT, sha256(SOURCE)
-            if script.exists() and sha256(script) != digest:
-                raise RepositoryError(f"{script} is not what 'publish' wrote: move it, then publish again")
-            write_atomic(script, SOURCE.read_bytes())
-            write_atomic(version / SUMS, f"{(version / SUMS).read_text('ascii')}{digest}  {SCRIPT}\n")
+            files = own_files(read_manifest(version).spec, name)
+            for file, data in files.items():
+                if (version / file).exists() and (version / file).read_bytes() != data:
+                    raise RepositoryError(f"{version / file} is not what 'publish' wrote: move it, then publish again")
+            for file, data in files.items():
+                write_atomic(version / file, data)
+            added = "".join(f"{hashlib.sha256(data).hexdigest()}  {file}\n" for file, data in files.items())
+            write_atomic(version / SUMS, (version / SUMS).read_text("ascii") + added)
 
 
 @contextmanager

@@ -1,4 +1,8 @@
-"""What ``sample`` does: seeds, a sweep of truncations, a way from seed to seed, mixed styles."""
+"""What ``sample`` does: seeds, a sweep of truncations, a way from seed to seed, mixed styles.
+
+Pictures of seeds and of classes lie in the folder that was asked for; those of a sweep or a mix, and an animation's
+frames, which go together, in a folder of their own in it.
+"""
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -9,26 +13,22 @@ from core.animation import animation_kind, encode_animation
 from core.contract import NOISE, latent_inputs
 from core.errors import RequestRefused
 from core.images import Images
+from core.seed_sheets import sheet_of_classes
+from core.sheets import Cell, Sheet, pixels_of
 from serving.client import Sampler
 from serving.codes import Codes
-from serving.files import (
-    MOST_ON_A_SHEET,
-    Beside,
-    Keeper,
-    Picture,
-    make_places,
-    older_frames,
-    on_a_sheet,
-    save_pictures,
-)
+from serving.facts import number
+from serving.files import Beside, Keeper, Picture, make_places, older_frames, save_pictures
 from serving.interpolation import Place, follow, lerp, slerp, walk
 from serving.naming import text_in_names
-from serving.order import Names, Order, number, said, seed_in_names
+from serving.order import Names, Order, said, seed_in_names
+from serving.sheet import SheetFiles
 from serving.styles import mixed, parse_layers
 
 MOST_FRAMES = 3600  # of an animation: three minutes at 20 a second
 MOST_TRUNCATIONS = 32  # of a sweep: each is a stream of requests
 MOST_MIXED = 1000
+FRAMES, MIXED, TRUNCATIONS, CODES = "frames", "mixed", "truncations", "codes"  # folders
 _MOST_BYTES = 1 << 30  # of an animation's frames, which are in memory together
 
 
@@ -67,12 +67,14 @@ def draw_seeds(order: Order, seeds: Sequence[int], truncation: float) -> str:
     """A PNG of each seed; says so in a line."""
     names = Names(order, "{seed}", {"truncation": number(truncation)}, ["seed"], len(seeds))
     images = order.sampler.sample(seeds, truncation, order.label, order.codes)
-    make_places(order.out, order.sheet)
+    captions, title = [*map(str, seeds)], order.title(f"truncation {number(truncation)}", "the seed below each")
+    sheet = order.sheet_files(Sheet(_nothing(len(seeds)), captions=captions, title=title))
+    make_places(order.out, *sheet.paths)
     pictures = (
         Picture(names.next(seed=seed_in_names(seed)), image, {"Seed": str(seed)})
         for seed, image in order.counted(images, len(seeds))
     )
-    return _save_table(order, pictures, None, order.facts(truncation))
+    return _save(order, pictures, order.out, sheet, order.facts(truncation))
 
 
 def draw_sweep(order: Order, seeds: Sequence[int], truncations: Sequence[float]) -> str:
@@ -80,7 +82,7 @@ def draw_sweep(order: Order, seeds: Sequence[int], truncations: Sequence[float])
     named = [number(truncation) for truncation in truncations]
     streams = [order.sampler.sample(seeds, each, order.label, order.codes) for each in truncations]
     columns = [{"truncation": each} for each in named]
-    return _draw_columns(order, seeds, "truncation", columns, streams, order.facts(", ".join(named)))
+    return _draw_columns(order, seeds, "truncation", TRUNCATIONS, columns, streams, order.facts(", ".join(named)))
 
 
 def draw_codes(order: Order, seeds: Sequence[int], truncation: float, codes: Codes) -> str:
@@ -92,13 +94,14 @@ def draw_codes(order: Order, seeds: Sequence[int], truncation: float, codes: Cod
         at[codes.swept] = value
         columns.append({"code": number(value), "codes": ",".join(map(number, at)), "truncation": number(truncation)})
         streams.append(order.sampler.sample(seeds, truncation, order.label, at))
-    return _draw_columns(order, seeds, f"code {codes.swept}", columns, streams, order.facts(truncation))
+    return _draw_columns(order, seeds, f"code {codes.swept}", CODES, columns, streams, order.facts(truncation))
 
 
 def _draw_columns(
     order: Order,
     seeds: Sequence[int],
     what: str,
+    folder: str,
     columns: Sequence[dict[str, str]],
     streams: Sequence[Iterable[tuple[int, Images]]],
     facts: dict[str, str],
@@ -109,17 +112,24 @@ def _draw_columns(
     # In the order in which they are asked for where they lack; whatever else a column has follows from these.
     varying = [field] if len(seeds) == 1 else ["seed", field]
     names = Names(order, usual, dict.fromkeys(("seed", *columns[0]), ""), varying, total)
-    make_places(order.out, order.sheet)
+    heads, rows = [column[field] for column in columns], [f"seed {seed}" for seed in seeds]
+    drawn = Sheet(_nothing(total), columns=heads, rows=rows, corner=what, title=order.title())
+    place, sheet = order.out / folder, order.sheet_files(drawn)
+    make_places(place, *sheet.paths)
     together = (sample for row in zip(*streams, strict=True) for sample in row)
     pictures = (
         Picture(
             names.next(seed=seed_in_names(seed), **columns[index % count]),
             image,
-            {"Seed": str(seed), what.capitalize(): columns[index % count][field]},
+            {"Seed": str(seed), what.capitalize(): columns[index % count][field], **_all_codes(columns[index % count])},
         )
         for index, (seed, image) in enumerate(order.counted(together, total))
     )
-    return _save_table(order, pictures, count, facts)
+    return _save(order, pictures, place, sheet, facts)
+
+
+def _all_codes(column: dict[str, str]) -> dict[str, str]:
+    return {"Codes": column["codes"]} if "codes" in column else {}
 
 
 def draw_classes(order: Order, seeds: Sequence[int], truncation: float) -> str:
@@ -129,7 +139,9 @@ def draw_classes(order: Order, seeds: Sequence[int], truncation: float) -> str:
         raise RequestRefused(f"'{order.sampler.model}' has no classes: leave --label out")
     total, same = len(seeds) * len(classes), {"truncation": number(truncation), "seed": ""}
     names = Names(order, "{seed}", same, ["label"] if len(seeds) == 1 else ["label", "seed"], total)
-    make_places(order.out, order.sheet)
+    title = order.title(f"truncation {number(truncation)}")
+    sheet = order.sheet_files(sheet_of_classes(_nothing(total), seeds, classes, title))
+    make_places(order.out, *sheet.paths)
     samples = (
         (label, seed, image)
         for label in classes
@@ -143,16 +155,19 @@ def draw_classes(order: Order, seeds: Sequence[int], truncation: float) -> str:
         )
         for label, seed, image in order.counted(samples, total)
     )
-    return _save_table(order, pictures, len(seeds), order.facts(truncation))
+    return _save(order, pictures, order.out, sheet, order.facts(truncation))
 
 
-def _save_table(order: Order, pictures: Iterable[Picture], columns: int | None, facts: dict[str, str]) -> str:
-    """Save pictures, and a sheet of as many as fit, in whole rows where ``columns`` are given; says so in a line."""
-    most = MOST_ON_A_SHEET // columns * columns if columns else MOST_ON_A_SHEET
-    keeper = Keeper(order.overwrite)
-    sheet = [on_a_sheet(order.sheet, facts, columns)] if order.sheet else []
-    paths = save_pictures(pictures, order.out, facts, keeper, most, *sheet)
-    return said(order, len(paths), "images", most)
+def _save(order: Order, pictures: Iterable[Picture], place: Path, sheet: SheetFiles, facts: dict[str, str]) -> str:
+    """Save pictures and the sheet of them; says so in a line."""
+    paths = save_pictures(pictures, place, facts, Keeper(order.overwrite), sheet.of(facts))
+    sheet.delete_older()
+    return said(paths, "images", place, sheet)
+
+
+def _nothing(count: int) -> list[Cell]:
+    """In place of pictures that are still to be made."""
+    return [None] * count
 
 
 def draw_interpolation(
@@ -165,7 +180,7 @@ def draw_interpolation(
     animation: Path | None = None,
     truncation: float = 1.0,
 ) -> str:
-    """A PNG of each of ``frames`` frames on the way from seed to seed, and the animation of them.
+    """A PNG of each of ``frames`` frames on the way from seed to seed, in ``frames/``, and the animation of them.
 
     The way is straight in w where the model has styles, on arcs in z where it has none.
     """
@@ -173,14 +188,15 @@ def draw_interpolation(
     animation = animation or order.out / names.beside("interpolation.webp")
     kind = animation_kind(animation.suffix)
     _check_way(order.sampler, seeds, frames)
-    make_places(order.out, order.sheet, animation)
-    older = older_frames((_frame(names, index) for index in range(frames, MOST_FRAMES)), order.out)
+    place, places = order.out / FRAMES, walk(len(seeds), frames, loop)
+    sheet = order.sheet_files(_sheet_of_frames(order, seeds, places, truncation))
+    make_places(place, *sheet.paths, animation)
+    older = older_frames((_frame(names, index) for index in range(frames, MOST_FRAMES)), place)
     if older and not order.overwrite:
         raise RequestRefused(
-            f"{order.out} holds frames of a longer animation ({older[0].name} and on): choose another --out, or give "
+            f"{place} holds frames of a longer animation ({older[0].name} and on): choose another --out, or give "
             "--overwrite, which deletes them"
         )
-    places = walk(len(seeds), frames, loop)
     straight = order.sampler.style_shape is not None
     images = order.counted(_along(order, seeds, places, truncation), frames)
     way = f"seeds {_listed(seeds)}{', and back' if loop else ''}, {'linear in w' if straight else 'spherical in z'}"
@@ -189,12 +205,24 @@ def draw_interpolation(
         Picture(_frame(names, index), image, _facts_of_frame(index, seeds, places))
         for index, image in enumerate(images)
     )
-    keeper = Keeper(order.overwrite)
-    moving = Beside([animation], lambda images: [encode_animation(np.stack(images), kind, fps, facts)])
-    paths = save_pictures(pictures, order.out, facts, keeper, frames, moving, on_a_sheet(order.sheet, facts))
+    moving = Beside([animation], lambda cells: [encode_animation(_stacked(cells), kind, fps, facts)])
+    paths = save_pictures(pictures, place, facts, Keeper(order.overwrite), moving, sheet.of(facts))
+    sheet.delete_older()
     for path in older:
         path.unlink()
-    return f"{said(order, len(paths), 'frames', MOST_ON_A_SHEET)}, animation in {animation}"
+    return f"{said(paths, 'frames', place, sheet)}, animation in {animation}"
+
+
+def _stacked(cells: Sequence[Cell]) -> Images:
+    return np.stack([image for image in map(pixels_of, cells) if image is not None])
+
+
+def _sheet_of_frames(order: Order, seeds: Sequence[int], places: Sequence[Place], truncation: float) -> Sheet:
+    """Each frame with its number, and with the seed that it is of where it is one."""
+    seed_of = {index: seeds[place.start] for index, place in enumerate(places) if place.share == 0}
+    captions = [f"{index}: seed {seed_of[index]}" if index in seed_of else str(index) for index in range(len(places))]
+    title = order.title(f"truncation {number(truncation)}", "frames")
+    return Sheet(_nothing(len(places)), captions=captions, title=title)
 
 
 def _frame(names: Names, index: int) -> str:
@@ -204,8 +232,8 @@ def _frame(names: Names, index: int) -> str:
 def draw_mixes(order: Order, seeds: Sequence[int], layers: str, truncation: float = 1.0) -> str:
     """A PNG of the first seed with some layers' styles from each of the others.
 
-    The sheet is a row of the table in Karras et al. 2019, figure 3: above, whence the layers come; below, the first
-    seed, then itself with those layers.
+    They lie in ``mixed/``. The sheet is a row of the table in Karras et al. 2019, figure 3: above, whence the layers
+    come; below, the first seed, then itself with those layers.
     """
     first, *others = seeds
     if not 1 <= len(others) <= MOST_MIXED:
@@ -213,8 +241,7 @@ def draw_mixes(order: Order, seeds: Sequence[int], layers: str, truncation: floa
     named = layers if layers[:1].isalpha() else f"layers_{layers}"
     same = {"truncation": number(truncation), "layers": text_in_names(named), "seed": seed_in_names(first)}
     names = Names(order, "{seed}_{layers}_from_{other}", same, ["other"], len(others))
-    make_places(order.out, order.sheet)
-    sampler, facts = order.sampler, order.facts(truncation)
+    sampler, facts, place = order.sampler, order.facts(truncation), order.out / MIXED
     w = np.stack(list(sampler.styles(seeds, truncation, order.label)))
     taken = parse_layers(layers, w.shape[1])
     noise = latent_inputs(sampler.spec, seeds).get(NOISE)
@@ -222,20 +249,23 @@ def draw_mixes(order: Order, seeds: Sequence[int], layers: str, truncation: floa
     made = sampler.sample_styles(mixed(w[:1].repeat(len(others), 0), w[1:], taken), theirs)
     images = order.counted(made, len(others))
     whose = f"layers {taken.start}-{taken.stop - 1} of {w.shape[1]}"
+    heads, title = [f"seed {seed}" for seed in seeds], order.title(f"truncation {number(truncation)}", f"{whose} mixed")
+    drawn = Sheet(_nothing(2 * len(seeds)), columns=heads, rows=["alone", f"into seed {first}"], title=title)
+    sheet = order.sheet_files(drawn)
+    make_places(place, *sheet.paths)
     pictures = (
         Picture(names.next(other=seed_in_names(other)), image, {"Seed": str(first), "Mixed": f"{whose} from {other}"})
         for other, image in zip(others, images, strict=True)
     )
-    keeper = Keeper(order.overwrite)
-    sheet = on_a_sheet(order.sheet, facts | {"Mixed": f"{whose} of seed {first}"}, len(seeds))
+    table = sheet.of(facts | {"Mixed": f"{whose} of seed {first}"})
 
-    def table(shown: Sequence[Images]) -> Sequence[bytes]:
+    def with_sources(cells: Sequence[Cell]) -> Iterable[bytes]:
         own, *sources = sampler.sample_styles(w, noise)
-        return sheet.make([np.zeros_like(own), *sources, own, *shown])
+        return table.make([None, *sources, own, *cells])
 
-    beside = [Beside(sheet.paths, table)] if order.sheet else []
-    paths = save_pictures(pictures, order.out, facts, keeper, len(others), *beside)
-    return f"{said(order, len(paths), 'images', MOST_ON_A_SHEET)} ({whose}, counted from 0)"
+    paths = save_pictures(pictures, place, facts, Keeper(order.overwrite), Beside(table.paths, with_sources))
+    sheet.delete_older()
+    return f"{said(paths, 'images', place, sheet)} ({whose}, counted from 0)"
 
 
 def _check_way(sampler: Sampler, seeds: Sequence[int], frames: int) -> None:

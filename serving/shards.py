@@ -20,7 +20,8 @@ from core.files import new_file, sha256, sweep
 from core.images import Images, encode_png
 from core.latents import ALGORITHM, parse_ranges
 from core.spec import GeneratorSpec
-from serving.files import describe, write_file, writing
+from serving.facts import describe, of_seed
+from serving.files import write_file, writing
 from serving.ranges import Ranges, count, share, written
 
 FORMAT_VERSION = 1
@@ -183,7 +184,7 @@ def _blocks(samples: Iterable[tuple[int, Images]], facts: Mapping[str, str], pix
     """The bytes of the tar, a member at a time; ``pixels`` is told of every image."""
     for seed, image in samples:
         pixels.update(image.tobytes())
-        yield _member(f"{seed:010d}.png", encode_png(image, {**facts, "Seed": str(seed)}))
+        yield _member(f"{seed:010d}.png", encode_png(image, of_seed(facts, seed)))
     yield bytes(2 * tarfile.BLOCKSIZE)
 
 

@@ -14,12 +14,14 @@ from core.contract import NOISE, latent_inputs
 from core.errors import BundleError
 from core.spec import GeneratorSpec
 from serving.config import NO_LIMITS, PART, PYTHON, WHOLE, Instances, ModelConfig, Tensor, Tensors, part_name
+from serving.facts import to_fill_in
 from serving.golden import PNG, Reference
 from serving.release import Release
 
 THIN = ("from_seed", "png")  # parts of a generator on a server, beside those of a bundle
 RETIRED = ("latents", "encoder")  # those that were ensembles of the two above, once
 SCRIPT, SOURCE = "model.py", Path(__file__).parent / "models" / "seeds.py"
+FACTS = "facts.json"  # of a version: the texts that go into its files (serving/facts.py)
 SEED, PNG_TENSOR, BASE64 = Tensor("seed", "INT64", (1,)), Tensor(PNG, "STRING", (1,)), Tensor("base64", "STRING", (1,))
 CLASS = Tensor("class", "STRING", (1,), optional=True)  # its name, in place of the label's number
 # Inputs of the generator that a thin client may leave out; a label, where it names the class.
@@ -46,6 +48,11 @@ def thin_models(whole: ModelConfig, release: Release) -> list[ThinModel]:
     return [
         ThinModel(_config(whole, part, given[part]), Reference(asked, given[part][0].name, images)) for part in THIN
     ]
+
+
+def own_files(spec: GeneratorSpec, name: str) -> dict[str, bytes]:
+    """What runs a version beside the generator ``name``, by the names of the files."""
+    return {SCRIPT: SOURCE.read_bytes(), FACTS: to_fill_in(spec, name)}
 
 
 def golden_seeds(spec: GeneratorSpec, golden: Reference) -> tuple[NDArray[np.int64], list[int]]:

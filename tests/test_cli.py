@@ -139,6 +139,9 @@ def test_bad_usage_is_status_2(here: Run) -> None:
         [*sample, "--interpolate", "1,2", "--shard", "0/4"],
         [*sample, "--mix", "1,2", "--layers", "fine", "--shard", "0/4"],
         [*sample, "--seeds", "1-9", "--sheet", "z.png", "--shard", "0/4"],
+        [*sample, "--seeds", "1-9", "--sheet", "z.png", "--sheet-scale", "1.5"],
+        [*sample, "--seeds", "1-9", "--sheet-scale", "2"],
+        [*sample, "--seeds", "1-9", "--no-sheet-labels"],
         [*sample, "--seeds", "1-9", "--truncation", "0,1", "--shard", "0/4"],
         [*sample, "--seeds", "1-9", "--ray"],
     )

@@ -70,7 +70,7 @@ def road(tmp_path_factory):
 def test_the_road_is_walked_without_what_windows_lacks(road):
     assert sorted(path.name for path in (road / "images").iterdir()) == [f"{seed:010d}.png" for seed in range(4)]
     with Image.open(road / "images" / "0000000003.png") as picture, Image.open(road / "sheet.png") as sheet:
-        assert (picture.info["Seed"], sheet.size) == ("3", (32, 32))
+        assert (picture.info["Seed"], sheet.info["Page"], sheet.mode) == ("3", "1 of 1", "RGB")
 
 
 def test_a_run_makes_the_pictures_that_its_bundle_will_make(road):

@@ -17,6 +17,7 @@ from core.checkpoint import load_generator
 from core.images import encode_png, from_pillow
 from core.latents import latents
 from core.pixels import to_pixels
+from core.seed_sheets import cut
 from core.sizes import plan_size
 from serving.client import Sampler
 from serving.launching import free_ports
@@ -97,7 +98,8 @@ def test_the_command_writes_those_images_as_files(place: Path, url: str, expecte
             assert file.text["Seed"] == str(seed)
             assert (file.text["Model"], file.text["Version"]) == ("sprites", "1")
     with Image.open(place / "sheet.png") as sheet:
-        assert sheet.size == (3 * 32, 2 * 40)
+        cells, across = cut(sheet, 40, 32)
+    assert (across, len(cells), cells[0].shape) == (3, len(SEEDS), (40, 32, 3))
 
 
 def test_truncation_reaches_the_network(url: str) -> None:

@@ -1,23 +1,29 @@
 """Pictures of a run: a sheet on fixed seeds at set moments, and the animations and strips made of these sheets."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from core.contract import Inputs, sample_inputs, sheet_inputs
 from core.files import new_file, write_atomic
-from core.images import Images, from_pillow, over_checkerboard, sheet, to_pillow
+from core.images import Images, over_checkerboard, sheet, to_pillow
+from core.lettering import font_for, legible
 from core.networks.base import Generator
-from core.ours import signed_png, software
+from core.ours import facts_of, signed_png, software
+from core.seed_sheets import cut, sheet_of_seeds
+from core.sheets import CAPTION, Pages, Sheet, small
+from core.spec import GeneratorSpec
 from trainer.metrics.features import maker, take
 from trainer.run import Run
 
 RENDER_BATCH = 64
 STRIP_SEEDS = 8
 STRIP_MOMENTS = 8
-SMALLEST_SIDE = 64  # smaller images are enlarged, pixel by pixel, so that people can see them
+SMALLEST_PAGE = 256  # pixels that an animation is wide at least, as far as whole factors lead
+HEAD = 20  # pixels above its pictures, for when it was
 LONGEST_ANIMATION = 100  # frames
 
 
@@ -35,17 +41,20 @@ def images_of(generator: Generator, inputs: Inputs) -> Images:
 
 def write_preview(run: Run, generator: Generator, count: int, images_seen: int) -> None:
     """The sheet of at most ``count`` images on fixed seeds after ``images_seen`` images, a row for each class."""
-    inputs, columns = sheet_inputs(generator.spec, count)
+    spec, size = generator.spec, (generator.spec.height, generator.spec.width)
+    inputs, columns = sheet_inputs(spec, count)
     run.claim(run.preview(images_seen))
-    write_atomic(run.preview(images_seen), signed_png(to_pillow(sheet(images_of(generator, inputs), columns))))
+    drawn = sheet_of_seeds([*images_of(generator, inputs)], columns, spec.classes, [_moment(images_seen)])
+    (page,) = Pages(drawn, size, small(size), one=True)
+    write_atomic(run.preview(images_seen), signed_png(page.image(), facts_of(spec)))
 
 
-def write_animation(run: Run) -> None:
-    """``samples.gif``: every preview in turn, transparency over checks, the last one held."""
+def write_animation(run: Run, spec: GeneratorSpec) -> None:
+    """``samples.gif``: every preview in turn and when it was, transparency over checks, the last one held."""
     previews = run.previews()[-LONGEST_ANIMATION:]
     if not previews:
         return
-    frames = [_visible(path) for _, path in previews]
+    frames = [_frame(path, _moment(moment), spec) for moment, path in previews]
     durations = [200] * (len(frames) - 1) + [2000]
     more: dict[str, Any] = {"append_images": frames[1:], "duration": durations}
     run.claim(run.root / "samples.gif")
@@ -53,36 +62,49 @@ def write_animation(run: Run) -> None:
         frames[0].save(file, "GIF", save_all=True, loop=0, disposal=1, optimize=False, comment=software(), **more)
 
 
-def write_strip(run: Run, height: int, width: int) -> None:
-    """``progress.png``: the same few seeds, a row for each of up to eight moments, labelled with images seen."""
+def write_strip(run: Run, spec: GeneratorSpec) -> None:
+    """``progress.png``: the first few pictures of the previews, a row for each of up to eight moments."""
     previews = run.previews()
     if not previews:
         return
     chosen = np.unique(np.linspace(0, len(previews) - 1, STRIP_MOMENTS).round().astype(int))
-    rows = [(previews[i][0], _first_cells(previews[i][1], height, width)) for i in chosen]
-    label = ImageFont.load_default(14)
-    margin, gap = 140, 4
-    page = Image.new("RGB", (margin + rows[0][1].width, sum(row.height + gap for _, row in rows) - gap), "white")
-    draw, top = ImageDraw.Draw(page), 0
-    for moment, row in rows:
-        draw.text((8, top + row.height // 2), f"{moment:,} images", "black", label, anchor="lm")
-        page.paste(row, (margin, top))
-        top += row.height + gap
+    pages = [_cells(previews[index][1], spec) for index in chosen]
+    shown = min(STRIP_SEEDS, *(across for _, across in pages))
+    cells = [over_checkerboard(cell, 2) for page, _ in pages for cell in page[:shown]]
+    rows, size = [_moment(previews[index][0]) for index in chosen], (cells[0].shape[0], cells[0].shape[1])
+    (page,) = Pages(
+        replace(_columns(spec, shown, len(pages[0][0])), cells=cells, rows=rows), size, small(size), one=True
+    )
     run.claim(run.root / "progress.png")
-    write_atomic(run.root / "progress.png", signed_png(page))
+    write_atomic(run.root / "progress.png", signed_png(page.image(), facts_of(spec)))
 
 
-def _visible(path: Path) -> Image.Image:
-    """A preview as people see it: over checks, enlarged if small."""
+def _columns(spec: GeneratorSpec, shown: int, pictures: int) -> Sheet:
+    """What the first pictures of a preview of so many are: seeds, or, where classes have one each, classes."""
+    if spec.classes and pictures < 2 * len(spec.classes):
+        return Sheet((), columns=spec.classes[:shown], corner="class", title=["seed 0"])
+    names, legend = legible(spec.classes[:1], CAPTION)
+    title = [f"class {name}" for name in names]
+    return Sheet((), columns=[*map(str, range(shown))], corner="seed", title=title, legend=legend)
+
+
+def _moment(images_seen: int) -> str:
+    return f"after {images_seen:,} images"
+
+
+def _frame(path: Path, moment: str, spec: GeneratorSpec) -> Image.Image:
+    """The pictures of a preview edge to edge, for animations grow quickly, enlarged if small, and when it was."""
+    cells, across = _cells(path, spec)
+    page = sheet(np.stack([over_checkerboard(cell, 2) for cell in cells]), across)
+    scale = max(SMALLEST_PAGE // page.shape[1], 1)
+    large = to_pillow(page.repeat(scale, axis=0).repeat(scale, axis=1))
+    frame = Image.new("RGB", (large.width, large.height + HEAD), "white")
+    frame.paste(large, (0, HEAD))
+    if font := font_for(moment):
+        ImageDraw.Draw(frame).text((4, HEAD // 2), moment, "black", font, anchor="lm")
+    return frame
+
+
+def _cells(path: Path, spec: GeneratorSpec) -> tuple[list[Images], int]:
     with Image.open(path) as picture:
-        image = from_pillow(picture, len(picture.getbands()))
-    return to_pillow(over_checkerboard(image))
-
-
-def _first_cells(path: Path, height: int, width: int) -> Image.Image:
-    """The first few images of a preview's top row, side by side, enlarged if small."""
-    sight = _visible(path)
-    cells = min(STRIP_SEEDS, sight.width // width)
-    scale = max(1, -(-SMALLEST_SIDE // min(height, width)))
-    row = sight.crop((0, 0, cells * width, height))
-    return row.resize((row.width * scale, row.height * scale), Image.Resampling.NEAREST)
+        return cut(picture, spec.height, spec.width)

@@ -297,8 +297,8 @@ def _save(training: Training, planned: Plan, run: Run, report: Report) -> None:
     state.save(run.checkpoints, training, planned.pack.info.fingerprint)
     save_generator(run.generator, training.average, planned.spec.with_provenance(images_seen=training.images_seen))
     try:
-        write_animation(run)
-        write_strip(run, planned.spec.height, planned.spec.width)
+        write_animation(run, planned.spec)
+        write_strip(run, planned.spec)
         if lines := run.read_log():
             plot_losses(
                 lines, run.root / "losses.png", loss_of(planned.config.loss, planned.config.loss_options).contest

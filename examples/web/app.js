@@ -5,7 +5,7 @@ import { BundleProblem, fromAddress, fromFiles, openBundle } from "./generator.j
 import { LAST_SEED } from "./latents.js";
 import { encodePng } from "./png.js";
 
-const SHEET_GAP = 2; // pixels, as in the sheets that `export` and `sample` write
+const SHEET_GAP = 2; // pixels between the pictures of a sheet
 const at = (id) => document.getElementById(id);
 
 let generator = null;

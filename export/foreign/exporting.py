@@ -21,7 +21,6 @@ from core.bundle import (
 from core.contract import OPSET
 from core.errors import BundleError, ExportError, SpecError
 from core.files import new_directory
-from core.images import encode_png
 from core.latents import latents
 from core.places import shown
 from core.spec import FOREIGN, IGNORES_TRUNCATION, GeneratorSpec, Provenance
@@ -175,7 +174,7 @@ def _fill(bundle: Path, source: Source, foreign: Foreign, name: str, extras: Ext
     verification |= _told(source, foreign, golden) | {"notes": list(foreign.notes)}
     (bundle / GRAPH).write_bytes(data)
     (bundle / GOLDEN).write_bytes(golden.to_bytes())
-    (bundle / SHEET).write_bytes(encode_png(sample_sheet(spec, partial(run, session))))
+    (bundle / SHEET).write_bytes(sample_sheet(spec, partial(run, session)))
     verification |= extras.write(bundle, load_model_from_string(data), spec, golden, tell)
     (bundle / CARD).write_text(
         render_card(name, spec, verification, opset=opset), "utf-8", "backslashreplace", newline="\n"

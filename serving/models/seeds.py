@@ -3,8 +3,9 @@
     seed, class → latents → the same version of the generator NAME → image → png, base64
 
 Runs in any Triton with a Python backend, NVIDIA's container included: it imports NumPy and nothing of ours, nor Pillow,
-for a PNG file is no more than its pixels, packed by zlib, in three chunks. What it must know of its version, classes
-above all, stands in the manifest beside this file, for the configuration is that of the newest. It asks the generator
+for a PNG file is no more than its pixels, packed by zlib, and texts, in chunks. The texts are those of ``sample``'s
+files, from ``facts.json`` beside this (serving/facts.py). What it must know of its version, classes above all, stands
+in the manifest beside this file, for the configuration is that of the newest. It asks the generator
 within the server, by its version (business logic scripting, as Triton calls it), which an ensemble cannot.
 """
 
@@ -53,6 +54,8 @@ class TritonPythonModel:
         version = args["model_version"]
         manifest = Path(args["model_repository"], version, "manifest.json").read_text(encoding="utf-8")
         self.spec = json.loads(manifest)["spec"]
+        facts = Path(__file__).with_name("facts.json").read_text(encoding="utf-8")
+        self.facts = {**json.loads(facts), "Version": version}
         self.sides = {"truncation": 1, "codes": self.spec["codes"]}
         parameters = json.loads(args["model_config"])["parameters"]
         self.generator = parameters["ganfoundry_part_of"]["string_value"]
@@ -90,7 +93,33 @@ class TritonPythonModel:
             return [self._failure(said) for _ in requests]
         images = pb_utils.get_output_tensor_by_name(response, "image").as_numpy()
         ends = np.cumsum([len(inputs["z"]) for inputs in batch])
-        return [answer_of(request, rows) for request, rows in zip(requests, np.split(images, ends[:-1]), strict=True)]
+        rows = np.split(images, ends[:-1])
+        return [
+            self._answer(request, inputs, each) for request, inputs, each in zip(requests, batch, rows, strict=True)
+        ]
+
+    def _answer(self, request: Any, inputs: Inputs, images: NDArray[np.uint8]) -> Any:
+        """The response of images ``(n, h, w, c)``, straight alpha: as they are, or as files, as text too (RFC 4648)."""
+        wanted = request.requested_output_names()
+        if "image" in wanted:
+            return pb_utils.InferenceResponse([pb_utils.Tensor("image", images)])
+        seeds = pb_utils.get_input_tensor_by_name(request, "seed").as_numpy()
+        texts = [self._texts(row, seeds[row, 0], inputs) for row in range(len(images))]
+        files = list(POOL.map(png, images, texts)) if len(images) > 1 else [png(images[0], texts[0])]
+        given = {"png": files}
+        if "base64" in wanted:
+            given["base64"] = [base64.b64encode(file) for file in files]
+        tensors = [pb_utils.Tensor(name, np.array(rows, np.object_)[:, None]) for name, rows in given.items()]
+        return pb_utils.InferenceResponse(tensors)
+
+    def _texts(self, row: int, seed: np.int64, inputs: Inputs) -> dict[str, str]:
+        """What one file says: what all do, and what was asked of it."""
+        own = {"Seed": str(seed), "Truncation": f"{inputs['truncation'][row, 0]:g}"}
+        if "codes" in inputs:
+            own["Codes"] = ",".join(map(number, inputs["codes"][row]))
+        if "label" in inputs:
+            own["Label"] = self.spec["classes"][inputs["label"][row, 0]]
+        return {name: own[name] if text is None else text for name, text in self.facts.items()}
 
     def _ask(self, inputs: Inputs, alone: bool) -> Any:
         """What the generator answers: in memory that NumPy reads, whatever it runs on."""
@@ -196,26 +225,25 @@ def latents(stream: np.random.RandomState, seeds: NDArray[np.int64], dim: int) -
     return rows
 
 
-def answer_of(request: Any, images: NDArray[np.uint8]) -> Any:
-    """The response of images ``(n, h, w, c)``, straight alpha: as they are, or as files, as text too (RFC 4648)."""
-    wanted = request.requested_output_names()
-    if "image" in wanted:
-        return pb_utils.InferenceResponse([pb_utils.Tensor("image", images)])
-    files = list(POOL.map(png, images)) if len(images) > 1 else [png(images[0])]
-    given = {"png": files}
-    if "base64" in wanted:
-        given["base64"] = [base64.b64encode(file) for file in files]
-    tensors = [pb_utils.Tensor(name, np.array(rows, np.object_)[:, None]) for name, rows in given.items()]
-    return pb_utils.InferenceResponse(tensors)
+def number(value: np.float32) -> str:
+    """As serving/facts.py writes numbers: six digits, or as many as tell it from others."""
+    short = f"{value:g}"
+    return short if np.float32(short) == value else str(value)
 
 
-def png(image: NDArray[np.uint8]) -> bytes:
-    """The PNG file of an array ``(h, w, c)`` of 1, 3 or 4 channels (ISO/IEC 15948:2004, sections 5, 9 and 10)."""
+def png(image: NDArray[np.uint8], texts: dict[str, str]) -> bytes:
+    """The PNG file of an array ``(h, w, c)`` of 1, 3 or 4 channels (ISO/IEC 15948:2004, sections 5, 9 and 10).
+
+    ``texts`` become iTXt chunks (section 11.3.4.5): neither compressed nor of a language, and not translated.
+    """
     height, width, channels = image.shape
     rows = np.zeros((height, 1 + width * channels), np.uint8)  # each begins with its filter: 0, none
     rows[:, 1:] = image.reshape(height, -1)
     header = struct.pack(">IIBBBBB", width, height, 8, COLOUR[channels], 0, 0, 0)
-    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows.tobytes(), LEVEL)), (b"IEND", b""))
+    said = [
+        (b"iTXt", key.encode("latin-1") + bytes(5) + text.encode("utf-8", "replace")) for key, text in texts.items()
+    ]
+    chunks = ((b"IHDR", header), *said, (b"IDAT", zlib.compress(rows.tobytes(), LEVEL)), (b"IEND", b""))
     return SIGNATURE + b"".join(chunk(name, data) for name, data in chunks)
 
 

@@ -13,10 +13,22 @@ from onnx import helper, numpy_helper
 from PIL import Image
 
 from core import latents
-from core.bundle import CARD, GOLDEN, GRAPH, MANIFEST, SHEET, SUMS, Golden, read_bundle
+from core.bundle import (
+    CARD,
+    GOLDEN,
+    GRAPH,
+    MANIFEST,
+    MOST_LEVELS,
+    SHEET,
+    SUMS,
+    Golden,
+    levels_apart,
+    read_bundle,
+)
 from core.checkpoint import save_generator
 from core.errors import CheckpointError, ExportError, GanfoundryError
 from core.files import sha256
+from core.seed_sheets import cut
 from export import exporting
 from export.exporting import export_run
 from export.verify import verify_bundle
@@ -43,11 +55,15 @@ def test_the_golden_images_are_those_of_their_seeds(exported):
     assert sorted(set(golden.inputs["truncation"].flatten().tolist())) == [0.5, 1.0]
 
 
-def test_the_sheet_shows_64_seeds_over_transparency(exported):
+def test_the_sheet_shows_64_seeds_and_whose_data_it_was(exported):
+    golden = Golden.read(exported / GOLDEN)
     with Image.open(exported / SHEET) as picture:
-        assert picture.mode == "RGBA"
-        assert picture.size == (8 * 34 - 2, 8 * 34 - 2)
-        assert picture.getpixel((32, 32)) == (0, 0, 0, 0)  # in the gap
+        cells, across = cut(picture, 32, 32)
+        said = picture.info
+    assert (len(cells), across, said["Page"]) == (64, 8, "1 of 1")
+    assert said["Software"].startswith("Ganfoundry") and "CC0" in said["Source"]
+    opaque = golden.images[3][..., 3] == 255
+    assert levels_apart(cells[3][opaque][None], golden.images[3][..., :3][opaque][None]) <= MOST_LEVELS
 
 
 def test_the_card_says_what_a_person_must_know(exported):

@@ -2,6 +2,7 @@
 
 import shutil
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -12,6 +13,7 @@ from core.errors import ExportError
 from core.files import sha256
 from core.networks.progressive import LEVEL
 from core.pixels import to_pixels
+from core.seed_sheets import cut
 from export.convert import to_onnx
 from export.exporting import _level, export_run
 from export.graph import ExportGraph
@@ -65,7 +67,8 @@ def test_a_finished_level_exports_at_its_own_size(run, tmp_path):
         values = generator(torch.from_numpy(golden.inputs["z"][:8]))  # those with truncation 1
     assert levels_apart(to_pixels(values, generator.spec.value_range).numpy(), golden.images[:8]) == 0
     with Image.open(tmp_path / "bundle" / SHEET) as sheet:
-        assert sheet.size == (8 * 18 - 2, 8 * 26 - 2)
+        cells, across = cut(sheet, 24, 16)
+    assert (across, np.shape(cells)) == (8, (64, 24, 16, 3))
 
 
 @pytest.mark.parametrize(

@@ -13,17 +13,17 @@ from core import places
 from core.errors import RequestRefused, ServerUnavailable, ServingError
 from core.images import encode_png, from_pillow
 from core.ours import software
+from core.sheets import pixels_of
 from serving import files
+from serving.facts import describe, of_seed
 from serving.files import (
+    Beside,
     Keeper,
     Picture,
-    describe,
     make_places,
     older_frames,
     same_picture,
     save_pictures,
-    save_samples,
-    save_sheet,
     sweep_pictures,
     writing,
 )
@@ -35,6 +35,13 @@ def images(seeds, fails_at=None):
         if seed == fails_at:
             raise ServerUnavailable("gone")
         yield seed, np.random.RandomState(seed % 1000).randint(0, 256, (8, 12, 4), np.uint8)
+
+
+def save_samples(samples, out, *facts, sheet=None):
+    """What ``sample`` does with images of seeds."""
+    make_places(out, sheet)
+    pictures = (Picture(f"{seed:010d}", image, of_seed({}, seed)) for seed, image in samples)
+    return save_pictures(pictures, out, describe(*facts), Keeper())
 
 
 def test_every_image_is_a_png_that_says_where_it_comes_from(tmp_path):
@@ -56,20 +63,9 @@ def test_every_image_is_a_png_that_says_where_it_comes_from(tmp_path):
         }
 
 
-def test_the_sheet_shows_them_in_order(tmp_path):
-    save_samples(images(range(5)), tmp_path, SPEC, "tiny", "1", sheet=tmp_path / "sheets" / "all.png")
-    with Image.open(tmp_path / "sheets" / "all.png") as picture:
-        sheet = from_pillow(picture, 4)
-        assert (picture.text["Model"], picture.text["Truncation"]) == ("tiny", "1")
-    assert sheet.shape == (16, 36, 4)
-    for index, (_, image) in enumerate(images(range(5))):
-        top, left = index // 3 * 8, index % 3 * 12
-        assert (sheet[top : top + 8, left : left + 12] == image).all()
-
-
 def test_what_was_complete_is_kept_when_the_server_goes(tmp_path):
     with pytest.raises(ServerUnavailable):
-        save_samples(images(range(9), fails_at=4), tmp_path, SPEC, "tiny", "1", sheet=tmp_path / "sheet.png")
+        save_samples(images(range(9), fails_at=4), tmp_path, SPEC, "tiny", "1")
     assert sorted(path.name for path in tmp_path.iterdir()) == [f"{seed:010d}.png" for seed in range(4)]
 
 
@@ -197,21 +193,39 @@ def test_a_picture_is_replaced_by_itself_or_where_it_is_said_and_once_a_command(
         Keeper(overwrite=True).save(path, picture(9))
 
 
-def test_a_sheet_shows_the_first_and_every_file_is_named_once(tmp_path, monkeypatch):
-    assert files.MOST_ON_A_SHEET == 4096
-    monkeypatch.setattr(files, "MOST_ON_A_SHEET", 2)
-    paths = save_samples(images([3, 3, 4, 5]), tmp_path / "out", SPEC, "tiny", "1", sheet=tmp_path / "sheet.png")
-    assert [path.name for path in paths] == ["0000000003.png", "0000000004.png", "0000000005.png"]
-    with Image.open(tmp_path / "sheet.png") as shown:
-        assert (from_pillow(shown, 4) == np.concatenate([image for _, image in images([3, 3])], axis=1)).all()
-    _, kept = save_pictures((Picture(str(seed), image, {}) for seed, image in images([6])), tmp_path, {}, Keeper())
-    assert kept == []
-    save_sheet([], tmp_path / "none.png", {}, Keeper())
-    save_sheet([np.zeros((2, 3, 1), np.uint8)] * 3, None, {}, Keeper())
-    assert not (tmp_path / "none.png").exists()
-    save_sheet([np.zeros((2, 3, 1), np.uint8)] * 3, tmp_path / "row.png", {"a": "b"}, Keeper(), 3)
-    with Image.open(tmp_path / "row.png") as row:
-        assert (row.size, row.text) == ((9, 2), {"a": "b"})
+def test_every_picture_has_its_file_which_may_be_another_s(tmp_path):
+    paths = save_samples(images([3, 3, 4]), tmp_path / "out", SPEC, "tiny", "1")
+    assert [path.name for path in paths] == ["0000000003.png", "0000000003.png", "0000000004.png"]
+
+
+def test_what_is_beside_pictures_is_made_of_all_and_looked_at_before_anything_is_written(tmp_path, monkeypatch):
+    out, beside, made = tmp_path / "out", tmp_path / "beside.png", []
+
+    def make(cells):
+        made.append(cells)
+        yield encode_png(np.concatenate([pixels_of(cell) for cell in cells]), {"Software": software()})
+
+    def save(seeds, overwrite=False):
+        make_places(out)
+        pictures = (Picture(f"{seed}", image, {}) for seed, image in images(seeds))
+        facts = {"Software": software()}
+        return save_pictures(pictures, out, facts, Keeper(overwrite), Beside([beside], make), Beside([], make))
+
+    assert save([1, 2]) == [out / "1.png", out / "2.png"]
+    assert made == [[out / "1.png", out / "2.png"]]  # none is held where nothing is there
+    assert (pixels_of(beside) == np.concatenate([image for _, image in images([1, 2])])).all()
+    with pytest.raises(RequestRefused, match=r"beside.png is there and is another picture"):
+        save([3, 4])
+    assert {path.name for path in out.iterdir()} == {"1.png", "2.png"}
+    assert save([1, 2]) == [out / "1.png", out / "2.png"]
+    assert save([5, 6], overwrite=True) == [out / "5.png", out / "6.png"]
+    monkeypatch.setattr(
+        files, "MOST_HELD", 1
+    )  # more than that are written, and what is beside them is kept all the same
+    with pytest.raises(RequestRefused, match=r"beside.png is there and is another picture"):
+        save([7, 8])
+    assert {path.name for path in out.iterdir()} == {f"{seed}.png" for seed in (1, 2, 5, 6, 7, 8)}
+    assert (pixels_of(beside) == np.concatenate([image for _, image in images([5, 6])])).all()
 
 
 def test_facts_are_those_that_there_are():

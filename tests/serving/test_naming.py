@@ -16,7 +16,7 @@ from core.images import encode_png, from_pillow
 from core.ours import signed_png
 from core.system import fault_of_name, folded
 from serving.client import Sampler
-from serving.files import describe
+from serving.facts import describe
 from serving.naming import FIELDS, Naming, digits_of_index, names_of_classes, parse_names, text_in_names
 from tests.serving.conftest import CODED, SPEC, make_bundle
 
@@ -256,11 +256,12 @@ def test_an_animation_or_a_sheet_that_is_another_is_refused_before_anything_is_w
         ("plain", "--interpolate", "4,9", "--frames", 2, "--animation", tmp_path / "way.gif"),
         (*first, "--sheet", tmp_path / "sheet.png"),
     ):
-        (tmp_path / "sheet.png").write_bytes((tmp_path / "out" / "frame_0000.png").read_bytes())
-        (tmp_path / "out" / "frame_0001.png").unlink(missing_ok=True)
+        frames = tmp_path / "out" / "frames"
+        (tmp_path / "sheet.png").write_bytes((frames / "frame_0000.png").read_bytes())
+        (frames / "frame_0001.png").unlink(missing_ok=True)
         with pytest.raises(RequestRefused, match="is there and is another picture"):
             sample(*other)
-        assert names(tmp_path / "out") == ["frame_0000.png"]
+        assert names(frames) == ["frame_0000.png"]
 
 
 def test_what_is_somebody_elses_stays_even_with_overwrite(sample, tmp_path):
@@ -280,54 +281,51 @@ def test_a_sheet_never_takes_the_place_of_a_picture_of_the_same_command(sample, 
 
 def test_frames_of_a_longer_animation_are_never_mixed_with_others(sample, tmp_path):
     sample("plain", "--interpolate", "3,9", "--frames", 6, "--truncation", 0)  # all frames are one picture
-    before = contents(tmp_path / "out")
+    frames = tmp_path / "out" / "frames"
+    before = contents(frames)
     with pytest.raises(RequestRefused, match=r"longer animation \(frame_0004\.png and on\): .*--overwrite"):
         sample("plain", "--interpolate", "3,9", "--frames", 4, "--truncation", 0)
-    assert contents(tmp_path / "out") == before
-    mine = tmp_path / "out" / "frame_final.png"
+    assert contents(frames) == before
+    mine = frames / "frame_final.png"
     mine.write_bytes(signed_png(Image.new("L", (1, 1))))
     assert "4 frames in" in sample("plain", "--interpolate", "3,9", "--frames", 4, "--overwrite")
-    assert names(tmp_path / "out") == [
-        *(f"frame_{index:04d}.png" for index in range(4)),
-        mine.name,
-        "interpolation.webp",
-    ]
+    assert names(frames) == [*(f"frame_{index:04d}.png" for index in range(4)), mine.name]
+    assert names(tmp_path / "out") == ["frames", "interpolation.webp"]
 
 
 def test_animations_of_two_classes_lie_side_by_side(sample, tmp_path):
     for label in ("cat", "Cat"):
         sample("alike", "--interpolate", "3,9", "--frames", 2, "--label", label)
-    assert [name for name in names(tmp_path / "out") if "frame" not in name] == [
-        "%43at_interpolation.webp",
-        "cat_interpolation.webp",
-    ]
-    assert len(names(tmp_path / "out")) == 6
+    assert names(tmp_path / "out") == ["%43at_interpolation.webp", "cat_interpolation.webp", "frames"]
+    assert len(names(tmp_path / "out" / "frames")) == 4
 
 
 def test_sheets_larger_than_pillow_trusts_are_known_again(sample, tmp_path, monkeypatch):
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 64)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 4096)
     for _ in range(2):
         sample("plain", "--seeds", "0-3", "--sheet", tmp_path / "sheet.png")
     monkeypatch.setattr("serving.files._LARGE", 300)
     with pytest.raises(RequestRefused, match=r"sheet\.png is there and is another picture"):
         sample("plain", "--seeds", "4-7", "--sheet", tmp_path / "sheet.png")
     sample("plain", "--seeds", "4-7", "--sheet", tmp_path / "sheet.png", "--overwrite")
-    assert Image.MAX_IMAGE_PIXELS == 64
+    assert Image.MAX_IMAGE_PIXELS == 4096
 
 
 @pytest.mark.parametrize("signed", [True, False])
 def test_what_is_no_frame_of_ours_is_not_deleted_with_an_older_animation(sample, tmp_path, signed):
-    (tmp_path / "out").mkdir()
-    theirs, picture = tmp_path / "out" / "frame_0007.png", Image.new("L", (3, 3))
+    frames = tmp_path / "out" / "frames"
+    frames.mkdir(parents=True)
+    theirs, picture = frames / "frame_0007.png", Image.new("L", (3, 3))
     theirs.write_bytes(signed_png(picture)) if signed else picture.save(theirs)
     with pytest.raises(RequestRefused, match=r"frame_0007\.png"):
         sample("plain", "--interpolate", "3,9", "--frames", 4, "--overwrite")
-    assert names(tmp_path / "out") == ["frame_0007.png"]
+    assert names(frames) == ["frame_0007.png"]
 
 
 def test_values_that_six_digits_do_not_tell_apart_are_not_one_name(sample, tmp_path):
     assert "4 images in" in sample("coded", "--seeds", "7", "--code", "0=0.5..0.500002:4")
-    found = [float(name.removeprefix("0000000007_code_0_").removesuffix(".png")) for name in names(tmp_path / "out")]
+    files = names(tmp_path / "out" / "codes")
+    found = [float(name.removeprefix("0000000007_code_0_").removesuffix(".png")) for name in files]
     assert np.array_equal(np.array(found, np.float32), np.linspace(0.5, 0.500002, 4).astype(np.float32))
 
 

@@ -10,6 +10,7 @@ from core.files import sha256
 from serving import models
 from serving.config import Accelerator, Instances, ModelConfig, Queue, Tensor
 from serving.engines import engines_of
+from serving.facts import to_fill_in
 from serving.golden import Reference
 from serving.pieces import KEPT, pieces_of
 from serving.release import of_bundle
@@ -100,8 +101,9 @@ def test_doors_have_their_files_and_no_engines(bundle):
         assert piece.engines == {}
         assert piece.files[GOLDEN] == piece.golden.to_bytes()
         assert piece.files[MANIFEST] == bundle / MANIFEST
-        assert set(piece.files) == {GOLDEN, MANIFEST, "model.py"}
-        assert piece.files["model.py"] == Path(models.__file__).with_name("seeds.py")
+        assert set(piece.files) == {GOLDEN, MANIFEST, "model.py", "facts.json"}
+        assert piece.files["model.py"] == Path(models.__file__).with_name("seeds.py").read_bytes()
+        assert piece.files["facts.json"] == to_fill_in(SPEC, "tiny")
         assert piece.config.warmup == ()  # they ask the generator, which may not be there yet
 
 

@@ -16,6 +16,7 @@ from serving.sampling import MOST_FRAMES, parse_truncations
 from tests.serving.conftest import CLASSES, LAYERS, NOISY, SPEC, images_of_styles, style_weights, styles_of
 
 FIRST, SECOND = style_weights()
+BARE = ("--no-sheet-labels",)  # of a sheet: its pixels alone
 
 
 @pytest.fixture
@@ -77,9 +78,9 @@ def cells(path, columns, height=8, width=12):
 
 
 def test_an_interpolation_is_linear_in_w_with_each_seed_at_its_corner(sample, images_of, tmp_path):
-    said = sample("styled", "--interpolate", "3,9,4", "--frames", 9, "--sheet", tmp_path / "sheet.png")
+    said = sample("styled", "--interpolate", "3,9,4", "--frames", 9, "--sheet", tmp_path / "sheet.png", *BARE)
     assert "9 frames" in said
-    frames = read_all(tmp_path / "out")
+    frames = read_all(tmp_path / "out" / "frames")
     a, b, c = styles_of(FIRST, latents([3, 9, 4], 8))
     path = np.stack(
         [a, a + (b - a) / 4, (a + b) / 2, b + (a - b) / 4, b, b + (c - b) / 4, (b + c) / 2, c + (b - c) / 4, c]
@@ -93,7 +94,7 @@ def test_an_interpolation_is_linear_in_w_with_each_seed_at_its_corner(sample, im
 
 def test_every_frame_says_what_it_is(sample, tmp_path):
     sample("styled", "--interpolate", "3,9", "--frames", 4, "--loop", "--truncation", 0.5)
-    said = [text_of(tmp_path / "out" / f"frame_{index:04d}.png") for index in range(4)]
+    said = [text_of(tmp_path / "out" / "frames" / f"frame_{index:04d}.png") for index in range(4)]
     assert [each["Frame"] for each in said] == ["1 of 4", "2 of 4", "3 of 4", "4 of 4"]
     assert [each.get("Seed") for each in said] == ["3", None, "9", None]
     assert said[1]["Between"] == "0.5000 of the way from seed 3 to 9"
@@ -106,7 +107,7 @@ def test_every_frame_says_what_it_is(sample, tmp_path):
 
 def test_a_loop_comes_back_without_a_doubled_frame(sample, images_of, tmp_path):
     sample("styled", "--interpolate", "3-5", "--frames", 6, "--loop")
-    frames = read_all(tmp_path / "out")
+    frames = read_all(tmp_path / "out" / "frames")
     assert levels_apart(frames[::2], images_of("styled", [3, 4, 5])) <= MOST_LEVELS
     a, c = styles_of(FIRST, latents([3, 5], 8))
     assert levels_apart(frames[5], images_of_styles(SPEC, SECOND, (a + c)[None] / 2)[0]) <= MOST_LEVELS
@@ -116,28 +117,28 @@ def test_a_loop_comes_back_without_a_doubled_frame(sample, images_of, tmp_path):
 def test_without_styles_it_is_spherical_in_z_and_corners_are_the_same_bytes(sample, style_server, tmp_path):
     sample("tiny", "--interpolate", "3,9", "--frames", 5, "--batch", 1, "--truncation", 0.6)
     sample("tiny", "--seeds", "3,9", "--batch", 1, "--truncation", 0.6, out="seeds")
-    frames = read_all(tmp_path / "out")
+    frames = read_all(tmp_path / "out" / "frames")
     assert (frames[[0, 4]] == read_all(tmp_path / "seeds")).all()
     a, b = latents([3, 9], 8)
     with Sampler("tiny", style_server.url) as sampler:
         (halfway,) = sampler.sample_latents(slerp(a, b, 0.5)[None], 0.6)
     assert levels_apart(frames[2], halfway) <= MOST_LEVELS
-    assert text_of(tmp_path / "out" / "frame_0002.png")["Interpolation"] == "seeds 3, 9, spherical in z"
+    assert text_of(tmp_path / "out" / "frames" / "frame_0002.png")["Interpolation"] == "seeds 3, 9, spherical in z"
 
 
 def test_noise_and_labels_go_along(sample, images_of, tmp_path):
     sample("noisy", "--interpolate", "3,9", "--frames", 3)
-    assert levels_apart(read_all(tmp_path / "out")[[0, 2]], images_of("noisy", [3, 9])) <= MOST_LEVELS
+    assert levels_apart(read_all(tmp_path / "out" / "frames")[[0, 2]], images_of("noisy", [3, 9])) <= MOST_LEVELS
     sample("animals", "--interpolate", "3,9", "--frames", 3, "--label", "bird", out="birds")
     birds = images_of("animals", [3, 9], label="bird")
-    assert levels_apart(read_all(tmp_path / "birds")[[0, 2]], birds) <= MOST_LEVELS
-    assert text_of(tmp_path / "birds" / "bird_frame_0001.png")["Label"] == "bird"
+    assert levels_apart(read_all(tmp_path / "birds" / "frames")[[0, 2]], birds) <= MOST_LEVELS
+    assert text_of(tmp_path / "birds" / "frames" / "bird_frame_0001.png")["Label"] == "bird"
 
 
 @pytest.mark.parametrize("suffix", [".gif", ".png", ".apng", ".webp"])
 def test_the_animation_has_the_format_of_its_name(sample, tmp_path, suffix):
     sample("styled", "--interpolate", "3,9", "--frames", 4, "--animation", tmp_path / f"new/a{suffix}", "--fps", 10)
-    frames, found = read_all(tmp_path / "out"), animation(tmp_path / f"new/a{suffix}")
+    frames, found = read_all(tmp_path / "out" / "frames"), animation(tmp_path / f"new/a{suffix}")
     assert found.shape == frames.shape
     if suffix == ".gif":
         assert ((found[..., 3] == 255) == (frames[..., 3] >= 128)).all()
@@ -152,22 +153,22 @@ def test_the_animation_has_the_format_of_its_name(sample, tmp_path, suffix):
 
 
 def test_mixing_takes_the_named_layers_from_each_other_seed(sample, images_of, tmp_path):
-    said = sample("styled", "--mix", "3,9,4", "--layers", "coarse", "--sheet", tmp_path / "sheet.png")
+    said = sample("styled", "--mix", "3,9,4", "--layers", "coarse", "--sheet", tmp_path / "sheet.png", *BARE)
     assert "layers 0-1 of 6" in said
     names = ["0000000003_coarse_from_0000000009.png", "0000000003_coarse_from_0000000004.png"]
-    assert {path.name for path in (tmp_path / "out").iterdir()} == set(names)
+    assert {path.name for path in (tmp_path / "out" / "mixed").iterdir()} == set(names)
     w = styles_of(FIRST, latents([3, 9, 4], 8))
     for name, other in zip(names, (1, 2), strict=True):
         mixed = np.concatenate([w[other, :2], w[0, 2:]])[None]
-        image = read(tmp_path / "out" / name)
+        image = read(tmp_path / "out" / "mixed" / name)
         assert levels_apart(image[None], images_of_styles(SPEC, SECOND, mixed)) <= MOST_LEVELS
         assert levels_apart(image, images_of("styled", [3])[0]) > 10
-        said = text_of(tmp_path / "out" / name)
+        said = text_of(tmp_path / "out" / "mixed" / name)
         assert (said["Seed"], said["Mixed"]) == ("3", f"layers 0-1 of 6 from {[3, 9, 4][other]}")
     table = cells(tmp_path / "sheet.png", 3)
     assert table[0, 0].max() == 0
     assert levels_apart(np.stack([*table[0, 1:], table[1, 0]]), images_of("styled", [9, 4, 3])) <= MOST_LEVELS
-    assert (table[1, 1:] == np.stack([read(tmp_path / "out" / name) for name in names])).all()
+    assert (table[1, 1:] == np.stack([read(tmp_path / "out" / "mixed" / name) for name in names])).all()
 
 
 def test_mixing_by_number_keeps_the_first_seeds_noise(sample, tmp_path):
@@ -177,18 +178,18 @@ def test_mixing_by_number_keeps_the_first_seeds_noise(sample, tmp_path):
     w = styles_of(first, values[:, :8], 0.5)
     mixed = np.concatenate([w[0, :2], w[1, 2:]])[None]
     expected = images_of_styles(NOISY, second, mixed, values[:1, 8:])
-    image = read(tmp_path / "out" / "0000000003_layers_2-5_from_0000000009.png")
+    image = read(tmp_path / "out" / "mixed" / "0000000003_layers_2-5_from_0000000009.png")
     assert levels_apart(image[None], expected) <= MOST_LEVELS
 
 
 def test_a_sweep_is_a_row_for_each_seed_and_a_column_for_each_truncation(sample, images_of, tmp_path):
-    sample("styled", "--seeds", "3,9", "--truncation", "0,0.25,1", "--sheet", tmp_path / "sheet.png")
+    sample("styled", "--seeds", "3,9", "--truncation", "0,0.25,1", "--sheet", tmp_path / "sheet.png", *BARE)
     table = cells(tmp_path / "sheet.png", 3)
-    assert len(list((tmp_path / "out").iterdir())) == 6
+    assert len(list((tmp_path / "out" / "truncations").iterdir())) == 6
     for column, truncation in enumerate((0, 0.25, 1)):
         expected = images_of("styled", [3, 9], truncation=truncation)
         for row, seed in enumerate((3, 9)):
-            path = tmp_path / "out" / f"{seed:010d}_truncation_{truncation:g}.png"
+            path = tmp_path / "out" / "truncations" / f"{seed:010d}_truncation_{truncation:g}.png"
             assert levels_apart(read(path), expected[row]) <= MOST_LEVELS
             assert (table[row, column] == read(path)).all()
             assert (text_of(path)["Seed"], text_of(path)["Truncation"]) == (str(seed), f"{truncation:g}")
@@ -197,7 +198,7 @@ def test_a_sweep_is_a_row_for_each_seed_and_a_column_for_each_truncation(sample,
 
 
 def test_all_classes_are_a_row_each_and_a_column_for_each_seed(sample, images_of, tmp_path):
-    sample("animals", "--seeds", "3,9", "--label", "all", "--truncation", 0.5, "--sheet", tmp_path / "sheet.png")
+    sample("animals", "--seeds", "3,9", "--label", "all", "--truncation", 0.5, "--sheet", tmp_path / "sheet.png", *BARE)
     table = cells(tmp_path / "sheet.png", 2)
     assert len(table) == len(CLASSES)
     for row, label in enumerate(CLASSES):
@@ -210,15 +211,18 @@ def test_all_classes_are_a_row_each_and_a_column_for_each_seed(sample, images_of
 
 
 def test_a_way_of_a_code_is_a_column_for_each_value_while_the_others_stay(sample, images_of, tmp_path):
-    sample("coded", "--seeds", "3,9", "--code", "1=-2..2:3", "--code", "0=0.5", "--sheet", tmp_path / "sheet.png")
+    sample(
+        "coded", "--seeds", "3,9", "--code", "1=-2..2:3", "--code", "0=0.5", "--sheet", tmp_path / "sheet.png", *BARE
+    )
     table = cells(tmp_path / "sheet.png", 3)
     for column, value in enumerate((-2, 0, 2)):
         expected = images_of("coded", [3, 9], codes=np.array([0.5, value], np.float32))
         for row, seed in enumerate((3, 9)):
-            path = tmp_path / "out" / f"{seed:010d}_code_1_{value}.png"
+            path = tmp_path / "out" / "codes" / f"{seed:010d}_code_1_{value}.png"
             assert levels_apart(read(path), expected[row]) <= MOST_LEVELS
             assert (table[row, column] == read(path)).all()
             assert text_of(path)["Code 1"] == str(value)
+            assert text_of(path)["Codes"] == f"0.5,{value}"
     assert levels_apart(table[0, 0], table[0, 2]) > 10
 
 

@@ -17,7 +17,6 @@ import pytest
 from core.bundle import GOLDEN, MOST_LEVELS, Golden, levels_apart
 from core.errors import MissingDependency, ServerUnavailable, ServingError
 from serving.client import Sampler
-from serving.files import save_samples
 from serving.launching import HOST, free_ports
 from serving.processes import could_run
 from serving.repository import CONFIG, seal
@@ -25,6 +24,7 @@ from serving.supervisor import Supervisor, serve
 from serving.words import reason_in
 from serving.workplace import SHARED_MEMORY
 from tests.serving.conftest import SPEC, make_bundle, publish
+from tests.serving.test_files import save_samples
 
 PATIENCE = 60  # seconds for anything, on a machine that is busy with something else
 

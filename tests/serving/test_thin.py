@@ -26,9 +26,11 @@ from core.latents import LAST_SEED, latents
 from serving import publishing
 from serving.client import Sampler
 from serving.config import ENSEMBLE, PART, WHOLE, Instances, ModelConfig, Queue, Step, Tensor, render
+from serving.facts import describe, of_seed
 from serving.golden import Reference, images_in
 from serving.graph import tensors_from
 from serving.launching import free_ports
+from serving.order import Order
 from serving.publishing import rollback
 from serving.release import Graph, Release, of_bundle
 from serving.repository import CONFIG, SUMS, check_servable, hashes, list_models, read_config, seal, versions_of
@@ -40,7 +42,8 @@ from tests.serving import conftest
 from tests.serving.conftest import CLASSES, NOISY, SPEC, images_of, make_bundle, make_style_bundle
 
 SEEDS = [0, 7, 3, 2**31, LAST_SEED, 7]
-ANIMALS = replace(SPEC, classes=CLASSES, codes=2)
+ORIGIN = replace(SPEC.provenance, data_name="Größe", data_licence="CC-BY-SA-4.0", data_attribution="by Zoë")
+ANIMALS = replace(SPEC, classes=CLASSES, codes=2, provenance=ORIGIN)
 CLASSES_OF = {"1": ("dog", "cat"), "2": CLASSES}  # by version
 BESIDE = ("from_seed", "png")
 
@@ -164,7 +167,8 @@ def ensembles_of(before):
         as_one = {"backend": ENSEMBLE, "queue": None, "instances": None, "versions": 1}
         (model / CONFIG).write_text(render(replace(read_config(model), steps=taken, **as_one)))
         for version in versions_of(model):
-            (model / str(version) / "model.py").unlink()
+            for added in ("model.py", "facts.json"):
+                (model / str(version) / added).unlink()
             seal(model / str(version))
 
 
@@ -181,7 +185,8 @@ def test_ensembles_of_before_are_taken_over(tmp_path):
         assert (config.backend, config.steps, config.versions) == ("python", (), 2)
         old, new = (repository / f"tiny_{part}" / version for version in ("1", "2"))
         assert hashes(old).keys() == hashes(new).keys()
-        assert (old / "model.py").read_bytes() == (new / "model.py").read_bytes()
+        for added in ("model.py", "facts.json"):
+            assert (old / added).read_bytes() == (new / added).read_bytes()
     check_servable(repository)
 
 
@@ -238,8 +243,35 @@ def test_a_png_file_holds_the_same_image(served):
 def test_every_kind_of_png_is_read_by_others(channels):
     program = load_program()
     image = np.random.RandomState(0).randint(0, 256, (7, 5, channels), np.uint8)
-    file = np.array([[program.png(image)]], np.object_)
+    file = np.array([[program.png(image, {})]], np.object_)
     assert (images_in(file, channels)[0] == image).all()
+
+
+def texts_in(file):
+    with Image.open(io.BytesIO(file)) as picture:
+        return picture.text
+
+
+@pytest.mark.parametrize("named_by", ["label", "class"])
+def test_a_file_says_what_those_of_sample_say(served, named_by):
+    """Whose data it was learned from and under which licence, above all; the very texts, in their order."""
+    codes = np.array([[0.5, np.float32(0.1234567)]] * 2, np.float32)
+    asked = {"label": column([2, 2])} if named_by == "label" else {"class": named("bird", 2)}
+    more = {"truncation": column([0.7, 0.7], np.float32), "codes": codes}
+    files = ask(served, "animals_png", "png", seed=column([7, LAST_SEED]), **asked, **more)
+    with Sampler("animals", served.url) as sampler:
+        order = Order(sampler, Path("out"), label="bird", codes=codes[0])
+        expected = [of_seed(order.facts(0.7), seed) for seed in (7, LAST_SEED)]
+    assert [list(texts_in(file).items()) for file in files[:, 0]] == [list(each.items()) for each in expected]
+    assert expected[0]["Source"] == "trained on Größe, CC-BY-SA-4.0" and expected[0]["Attribution"] == "by Zoë"
+    assert expected[0]["Codes"] == "0.5,0.1234567"
+
+
+@pytest.mark.parametrize("version", ["1", "2"])
+def test_a_file_says_by_itself_what_is_usual(served, version):
+    with connect(served.url) as client:
+        answer = client.infer("tiny_png", infer_inputs({"seed": column([7])}), model_version=version)
+    assert texts_in(answer.as_numpy("png")[0, 0]) == of_seed(describe(SPEC, "tiny", version), 7)
 
 
 def load_program():
@@ -424,9 +456,9 @@ def test_a_reference_of_files_is_of_the_images_in_them(bundle):
     golden = Golden.read(bundle / GOLDEN)
     reference = Reference({"seed": column(range(5))}, "png", golden.images)
     program = load_program()
-    files = np.array([[program.png(image)] for image in golden.images], np.object_)
+    files = np.array([[program.png(image, {})] for image in golden.images], np.object_)
     assert reference.difference(files) == ""
-    files[3, 0] = program.png(golden.images[3] ^ 4)
+    files[3, 0] = program.png(golden.images[3] ^ 4, {})
     assert "levels off" in reference.difference(files)
     files[3, 0] = b"no file"
     assert "levels off" in reference.difference(files)

@@ -1,24 +1,30 @@
 """What a run leaves: its log, its pictures, its layers."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageSequence
+from PIL import Image, ImageDraw, ImageFont, ImageSequence
 
 from core.errors import TrainingError
-from core.images import from_pillow
+from core.images import encode_png
 from core.latents import latents
+from core.lettering import SIZE
 from core.networks import build_discriminator, build_generator
 from core.pixels import to_pixels
-from core.spec import GeneratorSpec
+from core.seed_sheets import cut
+from core.sheets import Pages, Sheet
+from core.spec import GeneratorSpec, Provenance
 from trainer.layers import layers
 from trainer.plots import plot_losses
-from trainer.preview import render, write_animation, write_preview, write_strip
+from trainer.preview import HEAD, render, write_animation, write_preview, write_strip
 from trainer.run import Run
 
-SPEC = GeneratorSpec("dcgan", 16, 16, 4, 8, options={"width": 4})
+ORIGIN = Provenance(data_name="toys", data_licence="CC-BY-4.0", data_attribution="by Ann")
+SPEC = GeneratorSpec("dcgan", 16, 16, 4, 8, options={"width": 4}, provenance=ORIGIN)
 
 
 @pytest.fixture
@@ -67,25 +73,54 @@ def test_a_preview_of_a_conditional_generator_shows_the_classes_in_turn() -> Non
     assert np.abs(shown[4].astype(int) - alone[0].astype(int)).max() <= 1
 
 
-def test_animation_and_strip_show_every_moment(run: Run) -> None:
-    for images, level in ((100, 50), (200, 250)):
-        sheet = np.full((32, 32, 3), level, np.uint8)
-        Image.fromarray(sheet).save(run.preview(images))
-    write_animation(run)
-    write_strip(run, 16, 16)
+def test_a_preview_says_when_it_was_and_where_its_seeds_lie(run: Run) -> None:
+    generator = build_generator(SPEC).eval()
+    write_preview(run, generator, 4, 10)
+    with Image.open(run.preview(10)) as picture:
+        cells, across = cut(picture, 16, 16)
+        said = picture.info
+    assert (said["Source"], said["Attribution"], said["Page"]) == ("trained on toys, CC-BY-4.0", "by Ann", "1 of 1")
+    assert (len(cells), across) == (4, 2)
+    for cell, image in zip(cells, render(generator, 4), strict=True):
+        opaque = image[..., 3] == 255
+        assert np.array_equal(cell[opaque], image[..., :3][opaque])
+
+
+def test_animation_and_strip_show_every_moment_of_bare_previews_of_before_too(run: Run) -> None:
+    page = np.full((32, 32, 3), 50, np.uint8)
+    Image.fromarray(page).save(run.preview(100))
+    pictures = Sheet([np.full((16, 16, 3), 250, np.uint8)] * 4, 2)
+    run.preview(200).write_bytes(encode_png(*Pages(pictures, (16, 16))[0]))
+    write_animation(run, SPEC)
+    write_strip(run, SPEC)
     with Image.open(run.root / "samples.gif") as animation:
-        levels = [np.asarray(frame.convert("RGB")).mean() for frame in ImageSequence.Iterator(animation)]
-    assert levels == pytest.approx([50, 250], abs=4)
+        frames = [np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(animation)]
+    assert [frame[HEAD:].mean() for frame in frames] == pytest.approx([50, 250], abs=4)
+    assert [frame.shape for frame in frames] == [(256 + HEAD, 256, 3)] * 2
+    assert not np.array_equal(frames[0][:HEAD], frames[1][:HEAD])  # after 100 images, after 200
     with Image.open(run.root / "progress.png") as strip:
-        page = from_pillow(strip, 3)
-    assert (page[10, -10], page[-10, -10]) == (pytest.approx(50), pytest.approx(250))
-    label = page[:64, :140]
-    assert (label.min(), label.max()) == (0, 255)  # "100 images", written in black on white
+        cells, across = cut(strip, 16, 16)
+    assert (across, [int(cell.mean()) for cell in cells]) == (2, [50, 50, 250, 250])
+
+
+@pytest.mark.parametrize(("previews", "said"), [(4, "seed 0"), (8, "class a")])
+def test_a_strip_says_which_class_or_of_which_classes_it_is(run: Run, previews: int, said: str) -> None:
+    """The first row of a preview is of one class, or of a seed in each; what differs is above the pictures."""
+    spec = replace(SPEC, family="progressive", classes=("a", "b", "c"), options={"width": 8})
+    write_preview(run, build_generator(spec).eval(), previews, 10)
+    write_strip(run, spec)
+    with Image.open(run.root / "progress.png") as strip:
+        assert json.loads(strip.info["Layout"])["across"] == 2
+        page = np.asarray(strip)
+    line = Image.new("RGB", (page.shape[1] - 10, 17), (246, 246, 246))
+    text = f"{said} · 4 times as large"
+    ImageDraw.Draw(line).text((0, 8), text, (32, 32, 32), ImageFont.load_default(SIZE), anchor="lm")
+    assert np.array_equal(page[10:27, 10:][:, :100], np.asarray(line)[:, :100])
 
 
 def test_pictures_are_not_made_of_nothing(run: Run) -> None:
-    write_animation(run)
-    write_strip(run, 16, 16)
+    write_animation(run, SPEC)
+    write_strip(run, SPEC)
     assert [path.name for path in run.root.iterdir()] == ["samples"]
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,10 @@ from PIL import Image
 
 from core.errors import DataError
 from core.files import write_atomic
-from core.images import over_checkerboard, sheet, to_pillow
+from core.lettering import one_line
 from core.ours import may_write, signed_png
 from core.places import why_not
+from core.sheets import Pages, Sheet
 from trainer.data.classes import members
 from trainer.data.licences import remark
 from trainer.data.pack import Pack, PackInfo, writing
@@ -21,8 +23,6 @@ _COLUMNS, _ROWS = 8, 32  # of a contact sheet with classes
 _SKIPPED_SHOWN = 5
 _PLAIN = ("not an image",)  # of these files nobody wants the names, but the kinds
 _CHANNEL_NAMES = {1: "grey", 3: "RGB", 4: "RGBA"}
-# Thumbnails on a contact sheet are enlarged or reduced to about this many pixels.
-_THUMBNAIL = 96
 
 
 def describe(pack: Pack) -> list[tuple[str, str]]:
@@ -69,15 +69,15 @@ def save_sheet(pack: Pack, path: Path) -> str:
 
 
 def contact_sheet(pack: Pack, count: int = 64) -> Image.Image:
-    """``count`` images spread evenly over the pack, in rows over a checkerboard, as an RGBA picture.
+    """``count`` images spread evenly over the pack, each with its number there; its texts are in ``info``.
 
-    Of a pack with classes each has a row of its own, spread over the class. What is no image, gaps and unused cells,
-    is transparent: it is not taken for an empty one.
+    Of a pack with classes each has a row of its own, spread over the class.
     """
-    if pack.labels is not None:
-        rows = [_padded(each) for each in members(pack)[:_ROWS]]
-        return _drawn(pack, np.concatenate(rows), _COLUMNS)
-    return _drawn(pack, _spread(np.arange(len(pack)), count))
+    if pack.labels is None:
+        return _drawn(pack, _spread(np.arange(len(pack)), count))
+    some = members(pack)[:_ROWS]
+    names = [pack.info.classes[int(pack.labels[rows[0]])] for rows in some]
+    return _drawn(pack, np.concatenate([_padded(rows) for rows in some]), names)
 
 
 def _spread(rows: Order, count: int) -> Order:
@@ -91,17 +91,15 @@ def _padded(rows: Order) -> Order:
     return np.pad(some, (0, _COLUMNS - len(some)), constant_values=-1)
 
 
-def _drawn(pack: Pack, chosen: Order, columns: int | None = None) -> Image.Image:
-    images = pack.gather(chosen)
-    shown = np.zeros((*images.shape[:3], 1), np.uint8)
-    shown[chosen >= 0] = 255
-    longest = max(pack.info.height, pack.info.width)
-    enlarge, reduce = max(_THUMBNAIL // longest, 1), max(longest // _THUMBNAIL, 1)
-    large, used = (
-        sheet(each.repeat(enlarge, axis=1).repeat(enlarge, axis=2), columns, gap=4 * reduce) for each in (images, shown)
-    )
-    page = over_checkerboard(large, square=8 * reduce)
-    return to_pillow(np.dstack([page, used])).reduce(reduce)
+def _drawn(pack: Pack, chosen: Order, classes: Sequence[str] = ()) -> Image.Image:
+    """The sheet of the ``chosen`` images, in rows of ``classes`` where there are any; -1 is none."""
+    shown = (chosen >= 0).tolist()
+    cells = [image if there else None for image, there in zip(pack.gather(chosen), shown, strict=True)]
+    captions = [str(row) if there else "" for row, there in zip(chosen, shown, strict=True)]
+    title = [one_line(pack.info.name), f"{sum(shown):,} of {len(pack):,} images, the number of each below it"]
+    drawn = Sheet(cells, _COLUMNS if classes else None, rows=classes, captions=captions, title=title)
+    (page,) = Pages(drawn, (pack.info.height, pack.info.width), one=True)
+    return page.image()
 
 
 def _classes(pack: Pack) -> str:
