@@ -20,10 +20,10 @@ from serving.files import (
     describe,
     make_places,
     older_frames,
+    on_a_sheet,
     same_picture,
     save_pictures,
     save_samples,
-    save_sheet,
     sweep_pictures,
     writing,
 )
@@ -204,14 +204,14 @@ def test_a_sheet_shows_the_first_and_every_file_is_named_once(tmp_path, monkeypa
     assert [path.name for path in paths] == ["0000000003.png", "0000000004.png", "0000000005.png"]
     with Image.open(tmp_path / "sheet.png") as shown:
         assert (from_pillow(shown, 4) == np.concatenate([image for _, image in images([3, 3])], axis=1)).all()
-    _, kept = save_pictures((Picture(str(seed), image, {}) for seed, image in images([6])), tmp_path, {}, Keeper())
-    assert kept == []
-    save_sheet([], tmp_path / "none.png", {}, Keeper())
-    save_sheet([np.zeros((2, 3, 1), np.uint8)] * 3, None, {}, Keeper())
+    three = [Picture(str(index), np.full((2, 3, 1), index, np.uint8), {}) for index in range(3)]
+    row, none = on_a_sheet(tmp_path / "row.png", {"a": "b"}, 3), on_a_sheet(tmp_path / "none.png", {})
+    paths = save_pictures(three, tmp_path, {}, Keeper(), 9, on_a_sheet(None, {}), row)
+    assert [path.name for path in paths] == ["0.png", "1.png", "2.png"]
+    with Image.open(tmp_path / "row.png") as shown:
+        assert (shown.size, shown.text) == ((9, 2), {"a": "b"})
+    assert save_pictures([], tmp_path, {}, Keeper(), 9, none) == []
     assert not (tmp_path / "none.png").exists()
-    save_sheet([np.zeros((2, 3, 1), np.uint8)] * 3, tmp_path / "row.png", {"a": "b"}, Keeper(), 3)
-    with Image.open(tmp_path / "row.png") as row:
-        assert (row.size, row.text) == ((9, 2), {"a": "b"})
 
 
 def test_facts_are_those_that_there_are():
