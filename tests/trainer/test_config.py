@@ -149,6 +149,7 @@ DEFAULTS = {
     "previews": 64,
     "metric_kimg": 0.0,
     "metric_samples": 500,
+    "metric_reals": 0,
     "tensorboard": False,
     "device": "auto",
     "precision": "fp32",
@@ -167,7 +168,7 @@ POSITIVE = ("learning_rate_g", "learning_rate_d", "kimg", "log_kimg", "preview_k
 COUNTS = ("batch", "penalty_every", "critic_steps", "previews", "latent_dim")
 NUMBERS = (
     *("r1_gamma", "r2_gamma", "gradient_penalty", "drift", "clip", "orthogonal", "ema_kimg", "ema_ramp"),
-    *("schedule_kimg", "seed", "metric_kimg"),
+    *("schedule_kimg", "seed", "metric_kimg", "metric_reals"),
 )
 
 
@@ -312,6 +313,7 @@ def test_a_continued_run_may_change_how_it_is_run() -> None:
         "channels_last": False,
         "metric_kimg": 1.0,
         "metric_samples": 99,
+        "metric_reals": 9,
         "tensorboard": True,
         "changed": {"1": {"drift": 1.0}},
     }

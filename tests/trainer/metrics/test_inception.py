@@ -135,6 +135,7 @@ def test_the_file_may_count_batches(tmp_path: Path, weights: Path) -> None:
     counted = load_inception(saved(tmp_path / "counted.pth", load_inception(weights).state_dict()))
     assert any(name.endswith("num_batches_tracked") for name in counted.state_dict())
     assert not counted.training
+    assert not any(parameter.requires_grad for parameter in counted.parameters())
     assert counted.get_parameter("fc.weight").shape == (1008, 2048)  # the classifier, which moves no feature
 
 
