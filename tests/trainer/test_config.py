@@ -149,6 +149,7 @@ DEFAULTS = {
     "previews": 64,
     "metric_kimg": 0.0,
     "metric_samples": 500,
+    "metric_reals": 0,
     "tensorboard": False,
     "device": "auto",
     "precision": "fp32",
