@@ -783,7 +783,7 @@ def models(
     The list has their versions, the bundles they came from and, of a server, how much it answered.
 
     With --prune or --remove, delete what publish wrote. Where anything else lies in it, nothing is deleted. A server
-    that runs goes on with what it has loaded.
+    that runs unloads it when the last request for it is answered.
     """
     need_linux("models")
     _check_only_with("--prune", prune, {"--only": only or None})

@@ -2,9 +2,11 @@
 
 import errno
 import io
+import itertools
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -49,12 +51,14 @@ class Keeper:
 
     def save(self, path: Path, data: bytes, named: Path | None = None) -> None:
         """Write the picture ``data``. Raises RequestRefused where it may not be, and ServingError where it cannot."""
-        if path.exists():
-            self._check(path, data)
+        self.check(path, data)
         write_file(path, data, named)
         self._written.add(folded(str(path)))
 
-    def _check(self, path: Path, data: bytes) -> None:
+    def check(self, path: Path, data: bytes) -> None:
+        """Raise RequestRefused where the picture ``data`` may not be written."""
+        if not path.exists():
+            return
         check_free(path)
         if folded(str(path)) in self._written and not same_picture(path, data):
             raise RequestRefused(f"{path} would be two pictures of this command: give one of them another name")
@@ -62,6 +66,14 @@ class Keeper:
             raise RequestRefused(
                 f"{path} is there and is another picture: choose another --out or --names, or give --overwrite"
             )
+
+
+@dataclass(frozen=True)
+class Beside:
+    """Pictures at ``paths`` that are made of others, sheets and animations; ``make`` gives the bytes of each."""
+
+    paths: Sequence[Path]
+    make: Callable[[Sequence[Images]], Sequence[bytes]]
 
 
 def save_samples(
@@ -85,35 +97,52 @@ def save_samples(
     facts, keeper = describe(spec, model, version, truncation, label), Keeper()
     make_places(out, sheet)
     pictures = (Picture(f"{seed:010d}", image, {"Seed": str(seed)}) for seed, image in samples)
-    paths, shown = save_pictures(pictures, out, facts, keeper, MOST_ON_A_SHEET if sheet else 0)
-    save_sheet(shown, sheet, facts, keeper)
-    return paths
+    return save_pictures(pictures, out, facts, keeper, MOST_ON_A_SHEET, on_a_sheet(sheet, facts))
 
 
 def save_pictures(
-    pictures: Iterable[Picture], out: Path, facts: Mapping[str, str], keeper: Keeper, keep: int = 0
-) -> tuple[list[Path], list[Images]]:
-    """Write each picture into ``out`` as it arrives; the files, each once, and the first ``keep`` images.
+    pictures: Iterable[Picture],
+    out: Path,
+    facts: Mapping[str, str],
+    keeper: Keeper,
+    most: int,
+    *beside: Beside,
+) -> list[Path]:
+    """Write each picture into ``out`` as it arrives, then those ``beside`` them, of the first ``most``; the files.
 
-    ``facts`` go into the text chunks of all. Raises as ``Keeper.save`` does.
+    Where there are some of those already, they are made and looked at before anything is written. ``facts`` go into the
+    text chunks of all. Raises as ``Keeper.save`` does.
     """
+    pictures = iter(pictures)
+    held: list[Picture] = []
+    if any(path.exists() for each in beside for path in each.paths):
+        held = list(itertools.islice(pictures, most))
+        for path, data in _made(beside, [picture.image for picture in held]):
+            keeper.check(path, data)
     paths: dict[Path, None] = {}
     kept: list[Images] = []
-    for name, image, more in pictures:
+    for name, image, more in itertools.chain(held, pictures):
         path = out / f"{name}.png"
         keeper.save(path, encode_png(image, {**facts, **more}), out)
         paths[path] = None
-        if len(kept) < keep:
+        if beside and len(kept) < most:
             kept.append(image)
-    return list(paths), kept
+    for path, data in _made(beside, kept):
+        keeper.save(path, data)
+    return list(paths)
 
 
-def save_sheet(
-    images: Sequence[Images], path: Path | None, facts: Mapping[str, str], keeper: Keeper, columns: int | None = None
-) -> None:
-    """Write the images in rows of ``columns`` as one PNG, if there are any and there is a ``path`` to write to."""
-    if path is not None and images:
-        keeper.save(path, encode_png(sheet_of(np.stack(images), columns), facts))
+def _made(beside: Sequence[Beside], images: Sequence[Images]) -> Iterator[tuple[Path, bytes]]:
+    for each in beside if images else ():
+        yield from zip(each.paths, each.make(images), strict=True)
+
+
+def on_a_sheet(path: Path | None, facts: Mapping[str, str], columns: int | None = None) -> Beside:
+    """The images in rows of ``columns`` as one PNG; nothing where there is no ``path`` to write it to."""
+    return Beside(
+        [path] if path else [],
+        lambda images: [encode_png(sheet_of(np.stack(images), columns), facts)] if path else [],
+    )
 
 
 def same_picture(path: Path, data: bytes) -> bool:

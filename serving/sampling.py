@@ -13,12 +13,13 @@ from serving.client import Sampler
 from serving.codes import Codes
 from serving.files import (
     MOST_ON_A_SHEET,
+    Beside,
     Keeper,
     Picture,
     make_places,
     older_frames,
+    on_a_sheet,
     save_pictures,
-    save_sheet,
 )
 from serving.interpolation import Place, follow, lerp, slerp, walk
 from serving.naming import text_in_names
@@ -149,8 +150,8 @@ def _save_table(order: Order, pictures: Iterable[Picture], columns: int | None, 
     """Save pictures, and a sheet of as many as fit, in whole rows where ``columns`` are given; says so in a line."""
     most = MOST_ON_A_SHEET // columns * columns if columns else MOST_ON_A_SHEET
     keeper = Keeper(order.overwrite)
-    paths, shown = save_pictures(pictures, order.out, facts, keeper, most if order.sheet else 0)
-    save_sheet(shown, order.sheet, facts, keeper, columns)
+    sheet = [on_a_sheet(order.sheet, facts, columns)] if order.sheet else []
+    paths = save_pictures(pictures, order.out, facts, keeper, most, *sheet)
     return said(order, len(paths), "images", most)
 
 
@@ -189,9 +190,8 @@ def draw_interpolation(
         for index, image in enumerate(images)
     )
     keeper = Keeper(order.overwrite)
-    paths, shown = save_pictures(pictures, order.out, facts, keeper, frames)
-    keeper.save(animation, encode_animation(np.stack(shown), kind, fps, facts))
-    save_sheet(shown[:MOST_ON_A_SHEET], order.sheet, facts, keeper)
+    moving = Beside([animation], lambda images: [encode_animation(np.stack(images), kind, fps, facts)])
+    paths = save_pictures(pictures, order.out, facts, keeper, frames, moving, on_a_sheet(order.sheet, facts))
     for path in older:
         path.unlink()
     return f"{said(order, len(paths), 'frames', MOST_ON_A_SHEET)}, animation in {animation}"
@@ -227,11 +227,14 @@ def draw_mixes(order: Order, seeds: Sequence[int], layers: str, truncation: floa
         for other, image in zip(others, images, strict=True)
     )
     keeper = Keeper(order.overwrite)
-    paths, shown = save_pictures(pictures, order.out, facts, keeper, len(others))
-    if order.sheet:
+    sheet = on_a_sheet(order.sheet, facts | {"Mixed": f"{whose} of seed {first}"}, len(seeds))
+
+    def table(shown: Sequence[Images]) -> Sequence[bytes]:
         own, *sources = sampler.sample_styles(w, noise)
-        table = [np.zeros_like(own), *sources, own, *shown]
-        save_sheet(table, order.sheet, facts | {"Mixed": f"{whose} of seed {first}"}, keeper, len(seeds))
+        return sheet.make([np.zeros_like(own), *sources, own, *shown])
+
+    beside = [Beside(sheet.paths, table)] if order.sheet else []
+    paths = save_pictures(pictures, order.out, facts, keeper, len(others), *beside)
     return f"{said(order, len(paths), 'images', MOST_ON_A_SHEET)} ({whose}, counted from 0)"
 
 
