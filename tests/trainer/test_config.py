@@ -313,6 +313,7 @@ def test_a_continued_run_may_change_how_it_is_run() -> None:
         "channels_last": False,
         "metric_kimg": 1.0,
         "metric_samples": 99,
+        "metric_reals": 9,
         "tensorboard": True,
         "changed": {"1": {"drift": 1.0}},
     }
