@@ -1613,8 +1613,9 @@ def _print_pack(pack: "Pack", path: Path, sheet: Path, ask: bool = False) -> Non
 def _answer(question: str) -> str:
     """What a person types, without what is around it; nothing where they end the input."""
     try:
-        return console.input(f"{question}: ", markup=False).strip()
+        return console.input(Text(f"{question}: ")).strip()
     except EOFError:
+        _say("")
         return ""
 
 

@@ -256,6 +256,21 @@ def test_stopping_saves_and_the_same_command_goes_on(pack: Path, tmp_path: Path,
     assert "already trained" in again.stdout
 
 
+def test_an_import_shows_what_it_did_and_never_waits_for_an_answer(here: Run, tmp_path: Path) -> None:
+    (tmp_path / "sprites").mkdir()
+    for index, image in enumerate(blobs(4)):
+        to_pillow(image).save(tmp_path / "sprites" / f"{index}.png")
+    done = here("data", "import", tmp_path / "sprites", tmp_path / "pack", "--size", "16")
+    assert f"contact sheet: {tmp_path / 'pack' / 'sheet.png'}\n" in done.stdout
+    with Image.open(tmp_path / "pack" / "sheet.png") as sheet:
+        assert sheet.size[0] > 64
+    assert "\nwarning: 4 images are few" in done.stdout and "--licence NAME' notes it" in done.stdout
+    noted = here("data", "info", tmp_path / "pack", "--licence", "cc by 4", "--attribution", "Ann")
+    assert "--licence CC-BY-4.0' spells it so" in noted.stdout and "warning: no licence" not in noted.stdout
+    again = here("data", "info", tmp_path / "pack")
+    assert "cc by 4 " in again.stdout and "Ann" in again.stdout and "warning: 4 images are few" in again.stdout
+
+
 def test_relative_and_full_paths_mean_the_same(tmp_path: Path) -> None:
     (tmp_path / "sprites").mkdir()
     for index, image in enumerate(blobs(4)):
