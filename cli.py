@@ -340,7 +340,11 @@ def train(
         ),
     ] = None,
     metric_every: Annotated[
-        float | None, typer.Option(help="Take KID and keep the best generator every so many thousand images; 0: never.")
+        float | None,
+        typer.Option(
+            help="Take KID and keep the best generator every so many thousand images; 0 never does. Unless given, a "
+            "new run does so as often as costs at most 3 % of its time."
+        ),
     ] = None,
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Also write the curves for TensorBoard, into the run's folder.")
