@@ -134,19 +134,12 @@ def originals(name: str, spec: GeneratorSpec) -> list[Any]:
     noise = [("noise", "FP32", [1, spec.noise], bytes(4 * spec.noise))] if spec.noise else []
     z = ("z", "FP32", [1, spec.latent_dim], bytes(4 * spec.latent_dim))
     seed, truncation = ("seed", "INT64", [1, 1], struct.pack("<q", 7)), ("truncation", "FP32", [1, 1], one)
-    image = (
-        "image",
-        "UINT8",
-        [1, spec.height, spec.width, spec.channels],
-        bytes(spec.height * spec.width * spec.channels),
-    )
     requests = [
         infer_request(name, z, truncation, *label, *codes, *noise),
-        infer_request(f"{name}_latents", seed, truncation),
-        infer_request(f"{name}_encoder", image),
+        infer_request(f"{name}_from_seed", seed, truncation, *label),
         *(infer_request(f"{name}_{door}", seed, *label) for door in ("from_seed", "png")),
     ]
-    typed = service_pb2.ModelInferRequest(model_name=f"{name}_latents")
+    typed = service_pb2.ModelInferRequest(model_name=f"{name}_png")
     typed.inputs.add(name="seed", datatype="INT64", shape=[1, 1]).contents.int64_contents.append(7)
     return [*requests, typed]
 

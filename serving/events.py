@@ -20,7 +20,7 @@ class Event:
     """Something a person who watches would want to know.
 
     ``kind`` is ``starting``, ``warning`` (it goes on), ``ready`` (``models`` are served at ``ports`` of ``host``),
-    ``loaded`` (a new version), ``refused`` (a new version that is bad), ``gone`` (from the repository), ``lost``
+    ``loaded`` (a new version), ``refused`` (a new version that is bad), ``gone`` (no longer served), ``lost``
     (``message`` says why; it is started again) or ``stopped``.
     """
 

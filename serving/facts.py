@@ -41,11 +41,11 @@ def of_seed(facts: Mapping[str, str], seed: int | str) -> dict[str, str]:
 def to_fill_in(spec: GeneratorSpec, model: str) -> bytes:
     """The same texts for a served model that makes the files itself, as JSON: null is what it has to say of each.
 
-    ``{"facts": {"Software": "Ganfoundry 0.1", "Version": null, …}, "classes": ["cat", …]}``
+    ``{"facts": {"Software": "Ganfoundry 0.1", "Version": null, …}}``
     """
     facts = of_seed(describe(spec, model, "?", "?", "?" if spec.classes else None), "?")
     values = {name: None if name in _OPEN else text for name, text in facts.items()}
-    return json.dumps({"facts": values, "classes": spec.classes}, indent=1).encode() + b"\n"
+    return json.dumps({"facts": values}, indent=1).encode() + b"\n"
 
 
 def number(value: float) -> str:

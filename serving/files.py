@@ -2,9 +2,11 @@
 
 import errno
 import io
+import itertools
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,11 +19,13 @@ from core.files import sweep, write_atomic
 from core.images import Images, encode_png
 from core.ours import may_write, of_any_size
 from core.places import why_not
+from core.sheets import Cell
 from core.system import delete_unless_held, folded
 
 _LEFT = re.compile(r"\..+\.png\.[a-z0-9_]{8}\.tmp", re.DOTALL)  # what core.files writes into before it has its name
 _KINDS = ("PNG", "GIF", "WEBP")
 _LARGE = 1 << 26  # pixels
+_HELD = 4096  # pictures, in memory
 _HEAD = 4096  # bytes in which a picture of ours says so
 
 
@@ -46,12 +50,14 @@ class Keeper:
 
     def save(self, path: Path, data: bytes, named: Path | None = None) -> None:
         """Write the picture ``data``. Raises RequestRefused where it may not be, and ServingError where it cannot."""
-        if path.exists():
-            self._check(path, data)
+        self.check(path, data)
         write_file(path, data, named)
         self._written.add(folded(str(path)))
 
-    def _check(self, path: Path, data: bytes) -> None:
+    def check(self, path: Path, data: bytes) -> None:
+        """Raise RequestRefused where the picture ``data`` may not be written."""
+        if not path.exists():
+            return
         check_free(path)
         if folded(str(path)) in self._written and not same_picture(path, data):
             raise RequestRefused(f"{path} would be two pictures of this command: give one of them another name")
@@ -61,17 +67,44 @@ class Keeper:
             )
 
 
-def save_pictures(pictures: Iterable[Picture], out: Path, facts: Mapping[str, str], keeper: Keeper) -> list[Path]:
-    """Write each picture into ``out`` as it arrives; the file of each, which may be that of an earlier one.
+@dataclass(frozen=True)
+class Beside:
+    """Pictures at ``paths`` that are made of others, sheets and animations; ``make`` gives the bytes of each."""
 
-    ``facts`` go into the text chunks of all. Raises as ``Keeper.save`` does.
+    paths: Sequence[Path]
+    make: Callable[[Sequence[Cell]], Iterable[bytes]]
+
+
+def save_pictures(
+    pictures: Iterable[Picture], out: Path, facts: Mapping[str, str], keeper: Keeper, *beside: Beside
+) -> list[Path]:
+    """Write each picture into ``out`` as it arrives, then those ``beside`` them; the file of each picture.
+
+    Where there are some of those already, and no more than _HELD pictures, they are made and looked at before anything
+    is written. A file may be that of an earlier picture. ``facts`` go into the text chunks of all. Raises as
+    ``Keeper.save`` does.
     """
+    pictures, held = iter(pictures), []
+    if any(path.exists() for each in beside for path in each.paths):
+        held = list(itertools.islice(pictures, _HELD))
+        if more := list(itertools.islice(pictures, 1)):
+            held += more
+        else:
+            for path, data in _made(beside, [picture.image for picture in held]):
+                keeper.check(path, data)
     paths = []
-    for name, image, more in pictures:
+    for name, image, own in itertools.chain(held, pictures):
         path = out / f"{name}.png"
-        keeper.save(path, encode_png(image, {**facts, **more}), out)
+        keeper.save(path, encode_png(image, {**facts, **own}), out)
         paths.append(path)
+    for path, data in _made(beside, paths):
+        keeper.save(path, data)
     return paths
+
+
+def _made(beside: Sequence[Beside], cells: Sequence[Cell]) -> Iterator[tuple[Path, bytes]]:
+    for each in beside if cells else ():
+        yield from zip(each.paths, each.make(cells), strict=True)
 
 
 def same_picture(path: Path, data: bytes) -> bool:

@@ -26,6 +26,7 @@ from starlette.types import Receive, Scope, Send
 from core.errors import ServingError
 from serving.connections import MOST_HEAD, PATIENCE, Connection
 from serving.launching import GATE, Access
+from serving.refusals import answer_in_our_words
 from serving.screening import JSON_LENGTH, MOST_BYTES, NUMBER, Refused, rewritten
 
 MOST_CLIENTS = 64  # bodies, and requests to models, at a time
@@ -162,8 +163,11 @@ class Door:
             status, kept, body = await _run(self._others, self._inner.ask, method, path, headers, b"", _HEALTH_SECONDS)
         else:
             status, kept, body = await self._ask_model(request, method, path, headers)
-        names_key = status == HTTPStatus.FORBIDDEN and GATE.encode() in body
-        return status, kept, _RESTRICTED if names_key else body
+        if status == HTTPStatus.FORBIDDEN and GATE.encode() in body:
+            body = _RESTRICTED
+        if status >= HTTPStatus.BAD_REQUEST:
+            status, body = answer_in_our_words(status, body)
+        return status, kept, body
 
     async def _ask_model(self, request: Request, method: str, path: str, headers: dict[str, str]) -> Answer:
         """Read the body, and pass on what may be; no more at a time than there are places for."""

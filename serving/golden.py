@@ -87,7 +87,8 @@ def _kept_as(output: str) -> str:
 class Watched:
     """A served version of a model with what its answers are held against.
 
-    ``instances`` is how many of it run: none of an ensemble, whose steps are watched.
+    ``instances`` is how many of it run: none of an ensemble, whose steps are watched. ``asks`` is the model whose same
+    version it asks in turn, where there is one.
     """
 
     name: str
@@ -95,6 +96,7 @@ class Watched:
     golden: Reference
     max_batch: int
     instances: int = 1
+    asks: str = ""
 
     def ask(self, client: Any, first: int, last: int, seconds: float) -> Answer:
         """Ask for the golden rows from ``first`` up to ``last``."""

@@ -8,9 +8,10 @@ from core.bundle import GOLDEN, MANIFEST
 from core.spec import ONE_AT_A_TIME
 from serving.config import BUNDLE, NO_LIMITS, PART, SPEC, WHOLE, Accelerator, ModelConfig, Queue, part_name
 from serving.engines import engines_of
-from serving.golden import Reference
+from serving.facts import to_fill_in
+from serving.golden import PNG, Reference
 from serving.release import MODEL, Graph, Release
-from serving.thin import ThinModel, thin_models
+from serving.thin import FACTS, SCRIPT, SOURCE, ThinModel, thin_models
 
 LARGEST_BATCH = 64  # unless it is told otherwise
 KEPT = 2  # versions that are served: the newest, and the one before, for those who are still at work with it
@@ -32,34 +33,25 @@ class Piece:
     engines: Mapping[str, ModelConfig] = field(default_factory=dict)
 
 
-def pieces_of(
-    release: Release, name: str, version: int, thin: bool, existing: Mapping[str, ModelConfig]
-) -> list[Piece]:
-    """The models that ``release`` becomes as that version of ``name``, in the order in which they may appear.
+def pieces_of(release: Release, name: str, thin: bool, existing: Mapping[str, ModelConfig]) -> list[Piece]:
+    """The models that ``release`` becomes as a version of ``name``, in the order in which they may appear.
 
-    Those that others need come first: whoever sees a part of the list sees nothing that lacks something. ``thin`` adds
+    The whole comes last: a version that it has not is of no use to anyone, and deleted. ``thin`` adds
     the models for clients that send a seed and nothing else; ``existing`` ones, by name, keep what was set for them.
     """
-    return list(_pieces(release, name, version, thin, existing))
+    return list(_pieces(release, name, thin, existing))
 
 
-def _pieces(
-    release: Release, name: str, version: int, thin: bool, existing: Mapping[str, ModelConfig]
-) -> Iterator[Piece]:
+def _pieces(release: Release, name: str, thin: bool, existing: Mapping[str, ModelConfig]) -> Iterator[Piece]:
     facts = {SPEC: release.spec.to_json(), BUNDLE: release.identity}
     most = release.spec.most_at_once(LARGEST_BATCH)
     for part, graph in release.parts.items():
         beside = _settled(_config(graph, part_name(name, part), facts | {PART: part, WHOLE: name}, most), existing)
         yield _piece(graph, beside, release, engines_of(beside, plan=False))
     whole = _settled(_config(release.whole, name, facts, most), existing)
-    models = thin_models(whole, release, version) if thin else []
-    for model in models:
-        if not model.config.steps:
-            yield _thin_piece(model, _settled(model.config, existing), release)
+    for model in thin_models(whole, release) if thin else ():
+        yield _thin_piece(model, _settled_beside(whole, model.config, existing), release)
     yield _piece(release.whole, whole, release, engines_of(whole, plan=True))
-    for model in models:
-        if model.config.steps:
-            yield _thin_piece(model, model.config, release)
 
 
 def _config(graph: Graph, name: str, parameters: Mapping[str, str], most: int) -> ModelConfig:
@@ -80,15 +72,23 @@ def _settled(config: ModelConfig, existing: Mapping[str, ModelConfig]) -> ModelC
 
     The largest batch is the graph's where either takes one image at a time: then nobody chose it.
     """
-    if config.name not in existing:
+    before = existing.get(config.name)
+    if before is None or before.steps:  # it was an ensemble, of which nothing is set
         return config.warmed()
-    before = existing[config.name]
     settled = config.set_as(before)
     if settled.queue and (settled.queue.size, settled.queue.timeout_us) == _LIMITS_BEFORE:
         settled = replace(settled, queue=replace(settled.queue, size=NO_LIMITS.size, timeout_us=NO_LIMITS.timeout_us))
     if _one_at_a_time(config) or _one_at_a_time(before):
         settled = replace(settled, max_batch_size=config.max_batch_size)
     return settled.warmed()
+
+
+def _settled_beside(whole: ModelConfig, config: ModelConfig, existing: Mapping[str, ModelConfig]) -> ModelConfig:
+    """The same of a model for thin clients.
+
+    It takes batches as large as the generator that it asks, and is not warmed up, for that may not be there yet.
+    """
+    return replace(_settled(config, existing), max_batch_size=whole.max_batch_size, warmup=())
 
 
 def _one_at_a_time(config: ModelConfig) -> bool:
@@ -101,5 +101,7 @@ def _piece(graph: Graph, config: ModelConfig, release: Release, engines: Mapping
 
 
 def _thin_piece(model: ThinModel, config: ModelConfig, release: Release) -> Piece:
-    files: dict[str, bytes | Path] = {**model.files, GOLDEN: model.golden.to_bytes(), MANIFEST: release.manifest}
+    files: dict[str, bytes | Path] = {SCRIPT: SOURCE, GOLDEN: model.golden.to_bytes(), MANIFEST: release.manifest}
+    if model.golden.output == PNG:
+        files[FACTS] = to_fill_in(release.spec, config.parameters[WHOLE])
     return Piece(config, files, model.golden)

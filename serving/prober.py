@@ -1,5 +1,6 @@
 """Whether a server answers, and rightly: golden images asked for again and again."""
 
+import math
 import time
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ class Question:
     """A golden image that a model was asked for: since when, and how much its processes had worked by then.
 
     ``finished`` is how many runs the model had finished when that was last asked for, ``asking`` the answer to it.
+    ``answered`` is when the last question was asked that was answered.
     """
 
     answer: Answer
@@ -25,6 +27,7 @@ class Question:
     judged: bool = False
     finished: int | None = None
     asking: "Future[Finished] | None" = None
+    answered: float = -math.inf
 
 
 class Prober:
@@ -58,7 +61,7 @@ class Prober:
         question = self._questions.get((model.name, model.version))
         elapsed = time.monotonic() - question.since if question else 0.0
         if question is None or (question.judged and elapsed >= self.EVERY):
-            self._ask(model)
+            self._ask(model, question)
             return None
         if question.judged:
             return None
@@ -67,9 +70,10 @@ class Prober:
             return _judged(model, question.answer)
         return self._judge_silence(model, question, elapsed)
 
-    def _ask(self, model: Watched) -> None:
+    def _ask(self, model: Watched, last: Question | None) -> None:
         answer = model.ask(self._server.client, 0, 1, _PROBE_SECONDS)
         question = Question(answer, time.monotonic(), self._server.processor_seconds(model))
+        question.answered = last.since if last else question.answered
         self._questions[model.name, model.version] = question
 
     def _judge_silence(self, model: Watched, question: Question, elapsed: float) -> str | None:
@@ -85,11 +89,16 @@ class Prober:
             question.asking = self._server.ask_finished()
         if question.asking and question.asking.done():
             finished, question.asking = question.asking.result().get((model.name, model.version), -1), None
-            if finished == question.finished:
+            if finished == question.finished and self._is_overtaken(model, question):
                 return silent
             question.finished = finished
             question.since, question.work = time.monotonic(), self._server.processor_seconds(model)
         return None
+
+    def _is_overtaken(self, model: Watched, question: Question) -> bool:
+        """Whether the model that it waits for, if any, has answered what that was asked later: its turn has come."""
+        other = self._questions.get((model.asks, model.version)) if model.asks else None
+        return other is None or (other.since if other.judged else other.answered) > question.since
 
 
 def _judged(model: Watched, answer: Answer) -> str | None:

@@ -18,19 +18,23 @@ from core.errors import RepositoryError
 from core.files import sha256, sync_tree, write_atomic
 from core.places import why_not
 from core.system import sync_directory
-from serving.config import PART, WHOLE, ModelConfig, part_name, render
+from serving.config import ModelConfig, part_name, render
+from serving.fitting import check_fits
 from serving.pieces import Piece, pieces_of
-from serving.release import Release, listed, of_bundle, of_version
+from serving.release import Release, of_bundle, of_version
 from serving.repository import (
     BESIDE,
     CONFIG,
     CONFIGS,
     STAGED,
+    SUMS,
     alone,
     check_name,
     delete,
+    hashes,
     numbers_of,
     read_config,
+    retired,
     seal,
     set_aside,
     staging_prefix,
@@ -38,7 +42,7 @@ from serving.repository import (
     unfinished,
     versions_of,
 )
-from serving.thin import THIN
+from serving.thin import SCRIPT, SOURCE, THIN
 
 Trial = Callable[[Path], None]  # looks at a repository that holds nothing but the new version, and raises if it is bad
 
@@ -101,13 +105,15 @@ def withdraw(name: str, version: int, repository: Path) -> int:
         older = [each for each in versions_of(model) if each != version]
         if not older:
             raise RepositoryError(f"'{name}' has no other version: publish one that is right, or delete {model}")
-        pieces = _pieces_for(of_version(model, older[-1]), name, older[-1], _there(name, repository))
+        _take_over(name, repository)
+        pieces = _pieces_for(of_version(model, older[-1]), name, _there(name, repository))
         for piece in reversed(pieces):  # nothing may be left that needs what is gone
             path = repository / piece.config.name
             if (path / str(older[-1])).is_dir():
                 _write_configs(piece, path)
             if (path / str(version)).is_dir():
                 set_aside(path, version)
+        delete(retired(name, repository))
     return older[-1]
 
 
@@ -122,15 +128,17 @@ def reconfigure(name: str, repository: Path, change: Callable[[ModelConfig], Mod
     if not versions_of(model):
         raise RepositoryError(f"{repository} has no model '{name}': 'models' lists those it has")
     with writing(repository, model), alone(repository):
+        _take_over(name, repository)
         version = versions_of(model)[-1]
         there = _there(name, repository)
         wanted = change(there[name])
         fitted = {each: _fitted(config, wanted) for each, config in there.items()}
-        pieces = _pieces_for(of_version(model, version), name, version, fitted)
+        pieces = _pieces_for(of_version(model, version), name, fitted)
         smaller = wanted.max_batch_size < there[name].max_batch_size
-        for piece in reversed(pieces) if smaller else pieces:
+        for piece in pieces if smaller else reversed(pieces):
             if piece.config.name in there:
                 _write_configs(piece, repository / piece.config.name)
+        delete(retired(name, repository))
     return tuple(there)
 
 
@@ -165,13 +173,14 @@ def _add(release: Release, name: str, repository: Path, thin: bool, trial: Trial
     with alone(repository):
         sweep(repository, _beside(repository))
         delete(unfinished(repository))
+        _take_over(name, repository)
         places = [repository / name, *(repository / part_name(name, part) for part in BESIDE)]
         version = 1 + max((number for place in places for number in numbers_of(place)), default=0)
         there = _there(name, repository)
-        pieces = _pieces_for(release, name, version, there, thin)
-        for piece in pieces:
+        pieces = _pieces_for(release, name, there, thin)
+        for piece in reversed(pieces):
             if piece.config.name in there:
-                _check_fits(there[piece.config.name], piece.config)
+                check_fits(there[piece.config.name], piece.config)
         with staging(repository) as made:
             for piece in pieces:
                 _write(piece, made, version)
@@ -180,6 +189,7 @@ def _add(release: Release, name: str, repository: Path, thin: bool, trial: Trial
             sync_tree(made)
             for piece in pieces:
                 _show(piece, made, repository, version)
+        delete(retired(name, repository))
     beside = tuple(piece.config.name for piece in pieces if piece.config.name != name)
     return Published(name, version, repository / name / str(version), beside)
 
@@ -190,11 +200,9 @@ def _there(name: str, repository: Path) -> dict[str, ModelConfig]:
     return {place.name: read_config(place) for place in places if place.exists()}
 
 
-def _pieces_for(
-    release: Release, name: str, version: int, there: Mapping[str, ModelConfig], thin: bool = False
-) -> list[Piece]:
+def _pieces_for(release: Release, name: str, there: Mapping[str, ModelConfig], thin: bool = False) -> list[Piece]:
     """The pieces of a version, set as those that are there; thin ones too where there are any of them already."""
-    return pieces_of(release, name, version, thin or any(part_name(name, part) in there for part in THIN), there)
+    return pieces_of(release, name, thin or any(part_name(name, part) in there for part in THIN), there)
 
 
 def _write(piece: Piece, repository: Path, version: int) -> None:
@@ -229,25 +237,20 @@ def _show(piece: Piece, place: Path, repository: Path, version: int) -> None:
     sync_directory(repository)
 
 
-def _check_fits(existing: ModelConfig, config: ModelConfig) -> None:
-    """The versions of a model share one configuration, so they must share its role, inputs and outputs."""
-    was, becomes = _role(existing), _role(config)
-    if was != becomes:
-        raise RepositoryError(f"'{config.name}' is already {was}, so it cannot be {becomes}: choose another --name")
-    if config.parameters.get(PART) in THIN:
-        return  # what they take and give is ours, and newer versions of Ganfoundry add to it
-    for kind, old, new in (("inputs", existing.inputs, config.inputs), ("outputs", existing.outputs, config.outputs)):
-        if set(old) != set(new):
-            raise RepositoryError(
-                f"the {kind} of this bundle are {listed(new)}, those of the model '{config.name}' "
-                f"{listed(old)}: publish it under another name"
-            )
+def _take_over(name: str, repository: Path) -> None:
+    """Give models for thin clients that were ensembles, of which older versions are served too, what runs them now.
 
-
-def _role(config: ModelConfig) -> str:
-    if PART not in config.parameters:
-        return "a model of its own"
-    return f"the {config.parameters[PART]} of '{config.parameters.get(WHOLE, '')}'"
+    Raises RepositoryError where something else lies in its place.
+    """
+    for model in (repository / part_name(name, part) for part in THIN):
+        for version in (model / str(number) for number in versions_of(model)):
+            if SCRIPT in (known := hashes(version)) or not known:
+                continue
+            script, digest = version / SCRIPT, sha256(SOURCE)
+            if script.exists() and sha256(script) != digest:
+                raise RepositoryError(f"{script} is not what 'publish' wrote: move it, then publish again")
+            write_atomic(script, SOURCE.read_bytes())
+            write_atomic(version / SUMS, f"{(version / SUMS).read_text('ascii')}{digest}  {SCRIPT}\n")
 
 
 @contextmanager

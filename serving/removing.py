@@ -1,8 +1,8 @@
 """``models --prune`` and ``models --remove``: versions and models that were published go, and nothing else with them.
 
 What goes is moved aside first, so that a server or a crash sees each version whole or not at all; whoever is killed
-leaves what the next publisher clears away. A server that runs goes on with what it has loaded; it serves the newest two
-versions, which are never pruned.
+leaves what the next publisher clears away. A server that runs unloads what is gone (serving/rollout.py); it serves the
+newest two versions, which are never pruned.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,10 +11,11 @@ from pathlib import Path
 from core.errors import RepositoryError
 from core.files import sha256
 from core.places import LITTER
-from serving.config import BUNDLE, WHOLE, ModelConfig, parse
+from serving.config import BUNDLE, PART, WHOLE, ModelConfig, parse
 from serving.pieces import KEPT
 from serving.publishing import staging, writing
 from serving.repository import CACHE, CONFIGS, alone, glance_at, hashes, list_models, number_of, versions_of
+from serving.thin import THIN
 
 
 def remove(names: Sequence[str], repository: Path, dry_run: bool = False) -> list[Path]:
@@ -81,8 +82,8 @@ def _generators(repository: Path, names: Sequence[str]) -> dict[str, list[Path]]
 
 
 def _place_in_line(config: ModelConfig) -> int:
-    """Ensembles need the generator, which comes with its parts."""
-    return 0 if config.steps else 1 if WHOLE not in config.parameters else 2
+    """Models for thin clients need the generator, which comes with its parts."""
+    return 0 if config.parameters.get(PART) in THIN else 1 if WHOLE not in config.parameters else 2
 
 
 def _older(models: list[Path], kept: list[int]) -> Iterator[Path]:

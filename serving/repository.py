@@ -6,7 +6,7 @@ model_repository/NAME/
   1/ 2/ …           model.onnx, golden.npz (checked at every start), manifest.json, SHA256SUMS
 model_repository/NAME_mapping/, NAME_synthesis/
                     the same for the two parts of a generator that has styles, under the same version numbers
-model_repository/NAME_latents/, NAME_encoder/, NAME_from_seed/, NAME_png/
+model_repository/NAME_from_seed/, NAME_png/
                     for thin clients (serving/thin.py), under the same version numbers
 model_repository/.ganfoundry.lock
                     what publishers and servers lock; no model, for it is no directory
@@ -26,14 +26,14 @@ from core.errors import RepositoryError
 from core.files import sha256, write_atomic
 from serving.config import BUNDLE, PART, WHOLE, ModelConfig, glance, parse, part_name
 from serving.release import PARTS
-from serving.thin import THIN
+from serving.thin import RETIRED, THIN
 
 CONFIG, CONFIGS = "config.pbtxt", "configs"
 SUMS = "SHA256SUMS"
 STAGED = ".ganfoundry"  # in a directory in which a publisher makes a version: the proof that all of it is ours
 LOCK = ".ganfoundry.lock"  # a file that nobody but us locks, open for writing, as NFS wants it
 BESIDE = (*PARTS, *THIN)  # which parts of a generator are models beside it
-_NEEDED = (*PARTS, "latents", "encoder")  # those that appear before the whole
+_BEFORE = (*BESIDE, *RETIRED)  # those that appear before the whole
 CACHE = "__pycache__"  # which servers leave beside models in Python
 _REFUSED = re.compile(r"\.([0-9]+)\.refused")
 _OF_FILE_SYSTEMS = ("lost+found", ".snapshot", ".zfs")  # where one is mounted
@@ -77,13 +77,13 @@ def check_model(model: Model) -> None:
     if not model.versions or not (model.path / CONFIG).is_file():
         raise RepositoryError(f"{model.path} is not a model Triton can load: publish it again, or delete it")
     config = glance_at(model.path)
-    for step in config.steps:
-        beside = model.path.parent / step.model
-        if not (beside / str(step.version)).is_dir():
-            raise RepositoryError(f"{model.path} needs version {step.version} of {beside}: publish it again")
+    for name, version in needs_of(model, config):
+        beside = model.path.parent / name
+        if not (beside / str(version)).is_dir():
+            raise RepositoryError(f"{model.path} needs version {version} of {beside}: publish it again")
         if (most := glance_at(beside).max_batch_size) < config.max_batch_size:
             raise RepositoryError(
-                f"{model.path / CONFIG} takes batches of {config.max_batch_size}, and {step.model}, which it needs, of "
+                f"{model.path / CONFIG} takes batches of {config.max_batch_size}, and {name}, which it needs, of "
                 f"{most}: give both the same max_batch_size"
             )
     if (most := max(config.warmup, default=0)) > max(config.max_batch_size, 1):
@@ -94,6 +94,18 @@ def check_model(model: Model) -> None:
     ours = BUNDLE in config.parameters
     for version in model.versions[-config.versions :] if ours else ():
         check_seal(model.path / str(version))
+
+
+def needs_of(model: Model, config: ModelConfig) -> list[tuple[str, int]]:
+    """Other models that it asks, and which versions of them: its steps, or the generator that it is a door to."""
+    if config.steps or not asks_others(config):
+        return [(step.model, step.version) for step in config.steps]
+    return [(config.parameters.get(WHOLE, ""), version) for version in model.versions[-config.versions :]]
+
+
+def asks_others(config: ModelConfig) -> bool:
+    """Whether a model is a door to others."""
+    return bool(config.steps) or config.parameters.get(PART) in THIN
 
 
 def seal(version: Path) -> None:
@@ -194,7 +206,7 @@ def unfinished(repository: Path) -> Iterator[Path]:
     server would load them instead of those that belong to the whole.
     """
     models = {model.name: model.versions for model in list_models(repository)}
-    for name, part in itertools.product(models, _NEEDED):
+    for name, part in itertools.product(models, _BEFORE):
         beside = repository / part_name(name, part)
         versions, newest = models.get(beside.name, ()), max(models[name], default=0)
         newer = [version for version in versions if version > newest]
@@ -294,6 +306,12 @@ def undisturbed(repository: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+def retired(name: str, repository: Path) -> Iterator[Path]:
+    """Models beside the generator ``name`` that nothing asks any more."""
+    places = {part: repository / part_name(name, part) for part in RETIRED}
+    return (place for part, place in places.items() if place.is_dir() and _is_part(place, name, part))
 
 
 def _is_part(model: Path, whole: str, part: str) -> bool:

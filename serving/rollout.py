@@ -2,24 +2,24 @@
 
 Triton goes on with the old version until the new one is loaded, and keeps the one before the newest for those who are
 at work with it, so no request fails, unless two more were published within the second between two looks. What the
-repository no longer has is served until the server is started anew.
+repository no longer has is unloaded, once what was asked of it is answered.
 """
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 
 from core.errors import GanfoundryError, ServerBusy
-from serving.config import WHOLE, ModelConfig
+from serving.config import WHOLE, ModelConfig, glance
 from serving.publishing import withdraw
-from serving.repository import CONFIG, Model, check_model, glance_at, list_models, undisturbed
-from serving.server import Server
-from serving.shared_memory import check_shared_memory
+from serving.repository import CONFIG, LOCK, Model, asks_others, check_model, glance_at, list_models, undisturbed
+from serving.server import Server, Stillborn
+from serving.shared_memory import check_shared_memory, needed_by
 
 EVERY = 1.0  # seconds between two looks at the repository
 
@@ -36,29 +36,30 @@ class Seen:
 
 @dataclass(frozen=True)
 class Change:
-    """What changed of one generator: its ``models``, those of them that did, and its new version if there is one."""
+    """What changed of one generator: its ``models``, those of them that did, and its new version if there is one.
+
+    ``doors`` are those that ask others, and ``fewer`` is whether versions went and nothing else.
+    """
 
     whole: str
     models: tuple[Model, ...]
     changed: Mapping[str, Seen]
-    ensembles: frozenset[str]
+    doors: frozenset[str]
     version: int | None
+    fewer: bool = False
 
     @property
     def stages(self) -> tuple[frozenset[str], ...]:
-        """In which order to load them.
-
-        Ensembles go on with the version that they name, so nobody sees a bad one through them if they come last. But
-        one whose step takes smaller batches than it does is lost until it is loaded itself, with all of its steps.
-        """
-        ensembles = self.ensembles & self.changed.keys()
-        stages = (self.changed.keys() - ensembles, ensembles)
-        return tuple(map(frozenset, stages if self.version else reversed(stages)))
+        """In which order to load them: doors last, for they ask the version of a generator that is their own."""
+        doors = self.doors & self.changed.keys()
+        return frozenset(self.changed.keys() - doors), doors
 
     @property
     def what(self) -> str:
         """What it is, in words."""
-        return "its changed configuration" if self.version is None else f"version {self.version}"
+        if self.version is not None:
+            return f"version {self.version}"
+        return "what is left of its versions" if self.fewer else "its changed configuration"
 
 
 class Rollout:
@@ -104,28 +105,42 @@ class Rollout:
                     self._server.settle()
 
     def _load_next(self) -> None:
+        if not see(self._repository) and not (self._repository / LOCK).exists():
+            return  # it was never published to: a file system that is not mounted for a while
         with undisturbed(self._repository):
-            change = self._next_change(see(self._repository))
+            now = see(self._repository)
+            self._unload(now)
+            change = self._next_change(now)
             error = self._load(change) if change else None
         if change and error:
             self._refuse(change, error)
 
     def _next_change(self, now: Mapping[str, Seen]) -> Change | None:
         """What is to be loaded of the first generator of which something changed."""
-        for name in sorted(self._tried.keys() - now.keys()):
-            self._tell("gone", f"'{name}' is no longer in the repository: it is served until the server is restarted")
-            del self._tried[name]
-            self._loaded.pop(name, None)
         for whole, members in _by_generator(self._repository, now).items():
             changed = {name: now[name] for name in members if now[name] != self._loaded.get(name)}
             if any(now[name] != self._tried.get(name) for name in changed):
                 newest = _newest(now, whole)
                 models = tuple(Model(name, now[name].versions, self._repository / name) for name in members)
-                ensembles = frozenset(name for name in members if members[name])
+                doors = frozenset(name for name in members if members[name])
                 version = newest if newest > _newest(self._loaded, whole) else None
-                return Change(whole, models, changed, ensembles, version)
+                fewer = all(_is_fewer(seen, self._loaded.get(name)) for name, seen in changed.items())
+                return Change(whole, models, changed, doors, version, fewer)
         self._tried = dict(now)
         return None
+
+    def _unload(self, now: Mapping[str, Seen]) -> None:
+        """Have the server forget what is gone, those that ask others first, each when its last request is answered."""
+        gone = [name for name in self._loaded.keys() - now.keys() if not os.path.lexists(self._repository / name)]
+        configs = {name: glance(self._loaded[name].config.decode()) for name in gone}
+        for name in sorted(gone, key=lambda name: (not asks_others(configs[name]), name)):
+            try:
+                self._server.unload(name)
+            except GanfoundryError:
+                return  # later
+            self._tell("gone", f"'{name}' is no longer in the repository: it is served no more")
+            del self._loaded[name]
+            self._tried.pop(name, None)
 
     def _load(self, change: Change) -> Exception | None:
         """Load it and hold what is new against its golden images; gives what is wrong with it."""
@@ -134,7 +149,7 @@ class Rollout:
             for model in change.models:  # one that did not change may need what did
                 check_model(model)
             anew = (model for model in change.models if model.name in change.changed)
-            check_shared_memory(anew, self._server.bundled)  # beside what is served until they are loaded
+            check_shared_memory(anew, self._server.bundled, self._spoken_for())  # beside what is served until then
             right = all(self._load_stage(names, change.version is None) for names in change.stages)
         except (GanfoundryError, OSError) as error:
             return error
@@ -142,6 +157,12 @@ class Rollout:
             self._loaded |= change.changed
             self._tell("loaded", f"'{change.whole}': {change.what} of {', '.join(sorted(change.changed))}")
         return None
+
+    def _spoken_for(self) -> int:
+        """The mebibytes of shared memory that what is served may still come to take."""
+        served = (Model(name, seen.versions, self._repository / name) for name, seen in self._loaded.items())
+        wanted = needed_by((model for model in served if model.path.is_dir()), self._server.bundled)
+        return max(sum(wanted.values()) - self._server.shared_memory, 0)
 
     def _load_stage(self, names: Iterable[str], anew: bool) -> bool:
         """Whether what is new of those models is right, or all of it if it is loaded ``anew``; False if asked to stop.
@@ -169,12 +190,15 @@ class Rollout:
         except (GanfoundryError, OSError) as failure:
             goes_on = f"and it cannot be taken back ({failure})"
         else:
-            self._load_back(change)
+            if not isinstance(error, Stillborn):  # of which the server has not heard yet: it will take a while
+                self._load_back(change)
         self._tell("refused", f"'{change.whole}' {change.what}: {error}; {goes_on}")
+        if isinstance(error, Stillborn):
+            self._load_back(change)
 
     def _load_back(self, change: Change) -> None:
         """Have the server forget what was taken back, first those that need others."""
-        for name in chain.from_iterable(reversed(change.stages)):
+        for name in (name for stage in reversed(change.stages) for name in stage):
             with suppress(GanfoundryError):  # what is still wrong then, golden images tell
                 if (self._repository / name).exists():
                     self._server.load(name)
@@ -194,12 +218,16 @@ def _seen(model: Model) -> Seen | None:
         return None
 
 
+def _is_fewer(now: Seen, before: Seen | None) -> bool:
+    return before is not None and now.config == before.config and set(now.versions) < set(before.versions)
+
+
 def _newest(models: Mapping[str, Seen], name: str) -> int:
     return max(models[name].versions, default=0) if name in models else 0
 
 
 def _by_generator(repository: Path, names: Iterable[str]) -> dict[str, dict[str, bool]]:
-    """Models by the generator they belong to, and whether each is an ensemble."""
+    """Models by the generator they belong to, and whether each asks others."""
     generators: dict[str, dict[str, bool]] = {}
     for name in names:
         try:
@@ -207,5 +235,5 @@ def _by_generator(repository: Path, names: Iterable[str]) -> dict[str, dict[str,
         except GanfoundryError:
             config = None  # said when it is loaded
         whole = config.parameters.get(WHOLE, name) if config else name
-        generators.setdefault(whole, {})[name] = bool(config and config.steps)
+        generators.setdefault(whole, {})[name] = bool(config and asks_others(config))
     return generators

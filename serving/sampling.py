@@ -18,7 +18,7 @@ from core.sheets import Cell, Sheet, pixels_of
 from serving.client import Sampler
 from serving.codes import Codes
 from serving.facts import number
-from serving.files import Keeper, Picture, make_places, older_frames, save_pictures
+from serving.files import Beside, Keeper, Picture, make_places, older_frames, save_pictures
 from serving.interpolation import Place, follow, lerp, slerp, walk
 from serving.naming import text_in_names
 from serving.order import Names, Order, said, seed_in_names
@@ -161,8 +161,8 @@ def draw_classes(order: Order, seeds: Sequence[int], truncation: float) -> str:
 def _save(order: Order, pictures: Iterable[Picture], place: Path, sheet: SheetFiles, facts: dict[str, str]) -> str:
     """Save pictures and the sheet of them; says so in a line."""
     keeper = Keeper(order.overwrite)
-    paths = save_pictures(pictures, place, facts, keeper)
-    sheet.save(paths, facts, keeper)
+    paths = save_pictures(pictures, place, facts, keeper, sheet.beside(facts))
+    sheet.forget_older()
     return said(paths, "images", place, sheet)
 
 
@@ -207,13 +207,16 @@ def draw_interpolation(
         for index, image in enumerate(images)
     )
     keeper = Keeper(order.overwrite)
-    paths = save_pictures(pictures, place, facts, keeper)
-    shown = np.stack([image for image in map(pixels_of, paths) if image is not None])
-    keeper.save(animation, encode_animation(shown, kind, fps, facts))
-    sheet.save(paths, facts, keeper)
+    moving = Beside([animation], lambda cells: [encode_animation(_stacked(cells), kind, fps, facts)])
+    paths = save_pictures(pictures, place, facts, keeper, moving, sheet.beside(facts))
+    sheet.forget_older()
     for path in older:
         path.unlink()
     return f"{said(paths, 'frames', place, sheet)}, animation in {animation}"
+
+
+def _stacked(cells: Sequence[Cell]) -> Images:
+    return np.stack([image for image in map(pixels_of, cells) if image is not None])
 
 
 def _sheet_of_frames(order: Order, seeds: Sequence[int], places: Sequence[Place], truncation: float) -> Sheet:
@@ -257,10 +260,14 @@ def draw_mixes(order: Order, seeds: Sequence[int], layers: str, truncation: floa
         for other, image in zip(others, images, strict=True)
     )
     keeper = Keeper(order.overwrite)
-    paths = save_pictures(pictures, place, facts, keeper)
-    if order.sheet:
+
+    def table(made: Sequence[Cell]) -> Sequence[Cell]:
         own, *sources = sampler.sample_styles(w, noise)
-        sheet.save([None, *sources, own, *paths], facts | {"Mixed": f"{whose} of seed {first}"}, keeper)
+        return [None, *sources, own, *made]
+
+    mixture = facts | {"Mixed": f"{whose} of seed {first}"}
+    paths = save_pictures(pictures, place, facts, keeper, sheet.beside(mixture, table))
+    sheet.forget_older()
     return f"{said(paths, 'images', place, sheet)} ({whose}, counted from 0)"
 
 

@@ -5,20 +5,19 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future, wait
 from pathlib import Path
-from typing import Any
 
 import psutil
 from tritonclient.utils import InferenceServerException
 
-from core.bundle import GOLDEN
 from core.errors import ServerOverloaded, ServingError
-from serving.config import ENSEMBLE, from_message
-from serving.golden import Reference, Watched
+from serving.golden import Watched
+from serving.inventory import inventory
 from serving.launching import Access, Ports, launch
 from serving.processes import DEAD, could_run, kill_group, listening, name_of, processor_seconds, state_of, wait_for
+from serving.shared_memory import taken
 from serving.triton import Triton
 from serving.wire import CONTROL_SECONDS, connect, translated
 from serving.words import STILLBORN, Log
@@ -29,10 +28,15 @@ Finished = Mapping[tuple[str, str], int]  # runs, by model and version
 _STUB = "triton_python_backend_stub"
 _FROM_OUTSIDE = (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT)  # no line of the log is the reason of these
 _ZOMBIE_SECONDS = 0.5  # that a server may take to see that a process it started has died
+_LOOK_SECONDS = 0.1  # between two looks at what the server was asked to do
 _GOLDEN_SECONDS = 120.0  # a first run may compile kernels
 _LOAD_SECONDS = 600.0  # an engine may be built
 _IDLE = b"All models are stopped, unloading models"  # what Triton logs once no request is in flight any more
 _ANSWER_SECONDS = 0.3  # for the last answers to leave
+
+
+class Stillborn(ServingError):
+    """A process of a model died as soon as it was started, and the server still waits for its first word."""
 
 
 class Server:
@@ -53,12 +57,19 @@ class Server:
         self.client = connect(self.address, access.trust)
         self.stubs: dict[psutil.Process, tuple[str, str]] = {}
         self.models: list[Watched] = []
+        self._found = False  # whether those were looked for: it has been ready
         self._stopped: set[psutil.Process] = set()
         self._zombies: set[psutil.Process] = set()  # children that were dead when that was looked at last
         self._looked = 0.0
+        self._buried: set[psutil.Process] = set()  # those of them of which it was said
         self._needed: dict[tuple[str, str], int] = {}  # stubs that must live, by model and version
         self._got_over = 0  # bytes of the log: what it says of a model that was refused explains no later end
         self.changing = False
+
+    @property
+    def shared_memory(self) -> int:
+        """The mebibytes that its models have taken so far."""
+        return taken(self._workplace.shm_prefix)
 
     @property
     def pid(self) -> int:
@@ -85,21 +96,26 @@ class Server:
     def load(self, name: str) -> None:
         """Have the server load what is new of the model ``name``. Raises ServingError with the reason if it cannot.
 
+        A process that dies at once is said at once, as Stillborn: the server itself would wait for it for minutes.
         From then until ``settle`` stubs may end: those of what is no longer served.
         """
         self._change(name, self.client.load_model)
 
     def unload(self, name: str) -> None:
-        """Have the server forget the model ``name``. Raises ServingError if it cannot."""
+        """Have the server forget a model, and wait for its last answers. Raises ServingError if it cannot."""
         self._change(name, self.client.unload_model)
+        limit = time.monotonic() + _LOAD_SECONDS
+        while any(served == name for served, _ in self._all_stubs().values()) and time.monotonic() < limit:
+            time.sleep(0.05)
 
     def find_models(self) -> None:
         """Look anew at what is served, and by which processes. Raises ServingError for what cannot be checked."""
         try:
-            self.models = list(self._find_models())
+            served = inventory(self.client, self._access.headers, self._repository, self.models)
+            self.models, self._found = list(served), True
         except (InferenceServerException, ValueError) as error:
             raise translated(error) from None
-        stubs = {child: _served_by(child) for child in self._children() if name_of(child).startswith(_STUB[:15])}
+        stubs = self._all_stubs()
         # What is loaded anew has its old stubs for a while too: they end when their last request has been answered.
         there = Counter(stubs.values())
         self._needed = {(m.name, m.version): min(m.instances, there[m.name, m.version]) for m in self.models}
@@ -121,7 +137,7 @@ class Server:
         """What is wrong with the processes, or None: the server gone, a stub gone, or one of them stopped."""
         if ended := self._ended():
             return ended
-        if not self.models and self._stillborn():
+        if not self._found and self._stillborn():
             return _because(STILLBORN, self._log.last_words())
         states = {process: state_of(process) for process in self._processes()}
         if not self.changing and self._too_few(states):
@@ -135,8 +151,10 @@ class Server:
         """Whether a child died, and the server, which would wait for its first word for minutes, did not notice."""
         if time.monotonic() - self._looked < _ZOMBIE_SECONDS:
             return False
-        dead = {child for child in self._children() if state_of(child) in DEAD}
+        known = self._buried | self.stubs.keys()
+        dead = {child for child in self._children() if child not in known and state_of(child) in DEAD}
         still, self._zombies, self._looked = dead & self._zombies, dead, time.monotonic()
+        self._buried |= still
         return bool(still)
 
     def _too_few(self, states: Mapping[psutil.Process, str]) -> bool:
@@ -144,13 +162,12 @@ class Server:
         return any(alive[model] < count for model, count in self._needed.items())
 
     def processor_seconds(self, model: Watched) -> float:
-        """Processor time that the model's stubs have used, in seconds, or all of the server where it has none."""
-        return sum(map(processor_seconds, self._stubs_of(model) or self._processes()))
+        """Processor time that whoever works for the model has used, in seconds."""
+        return sum(map(processor_seconds, self._working_for(model)))
 
     def could_run(self, model: Watched) -> bool:
-        """Whether a thread of the server or the model's stubs runs, or waits for nothing but a processor."""
-        stubs = self._stubs_of(model) or list(self.stubs)
-        return any(could_run(process) for process in [*self._itself(), *stubs])
+        """Whether a thread of the server, or of who works for the model, runs or waits for nothing but a processor."""
+        return any(could_run(process) for process in {*self._itself(), *self._working_for(model)})
 
     def ask_finished(self) -> "Future[Finished]":
         """Ask how many runs of each model the server has finished; of none if it does not even say. Never waits."""
@@ -214,7 +231,7 @@ class Server:
         if status is None:
             return None
         why = self._log.reason(self._got_over)
-        if not self.models and why.startswith(("the model", "port", "the server may not")):
+        if not self._found and why.startswith(("the model", "port", "the server may not")):
             return why  # which a server that was ready has got over
         how = f"by signal {signal.Signals(-status).name}" if status < 0 else f"with status {status}"
         return _because(f"tritonserver ended {how}", "" if status in _FROM_OUTSIDE else why)
@@ -232,11 +249,23 @@ class Server:
             return self._process.poll() is None
 
     def _change(self, name: str, how: Callable[..., None]) -> None:
-        self.changing = True
+        self.changing, begun = True, self._log.size()
+        done: Future[None] = Future()
+        threading.Thread(target=self._ask_to_change, args=(name, how, done), daemon=True).start()
+        while not done.done():
+            if self._stillborn():
+                raise Stillborn(_because(STILLBORN, self._log.last_words(begun)))
+            wait([done], _LOOK_SECONDS)
+        done.result()
+
+    def _ask_to_change(self, name: str, how: Callable[..., None], done: "Future[None]") -> None:
         try:
             how(name, headers=self._access.headers, client_timeout=_LOAD_SECONDS)
+            done.set_result(None)
         except (InferenceServerException, ValueError) as error:  # gRPC says the latter of a client that was closed
-            raise translated(error, name, self._log.in_our_words) from None
+            done.set_exception(translated(error, name, self._log.in_our_words))
+        except Exception as error:
+            done.set_exception(error)
 
     def _processes(self) -> list[psutil.Process]:
         """The server and its stubs; the server only while it is there."""
@@ -248,8 +277,11 @@ class Server:
         except psutil.NoSuchProcess:
             return []
 
-    def _stubs_of(self, model: Watched) -> list[psutil.Process]:
-        return [stub for stub, served in self.stubs.items() if served == (model.name, model.version)]
+    def _working_for(self, model: Watched) -> list[psutil.Process]:
+        """The model's stubs, and those of the one that it asks; where one has none, all of the server."""
+        models = [(name, model.version) for name in (model.name, model.asks) if name]
+        stubs = [[stub for stub, served in self.stubs.items() if served == each] for each in models]
+        return [stub for each in stubs for stub in each] if all(stubs) else self._processes()
 
     def _children(self) -> list[psutil.Process]:
         try:
@@ -257,31 +289,9 @@ class Server:
         except psutil.NoSuchProcess:
             return []
 
-    def _find_models(self) -> Iterator[Watched]:
-        """What the server serves, with its golden images. Raises ServingError for what has none.
-
-        Of what was served before they are known, whatever became of the files.
-        """
-        known = {(model.name, model.version): model.golden for model in self.models}
-        index = self.client.get_model_repository_index(headers=self._access.headers, client_timeout=CONTROL_SECONDS)
-        for entry in index.models:
-            if entry.state != "READY":
-                continue  # a server does not start unless every model is loaded, and refuses later ones itself
-            answer = self.client.get_model_config(entry.name, entry.version, client_timeout=CONTROL_SECONDS)
-            config = from_message(answer.config)
-            golden = known.get((entry.name, entry.version)) or self._golden_of(entry, config.outputs[0].name)
-            instances = sum(group.count * max(len(group.gpus), 1) for group in answer.config.instance_group)
-            running = 0 if config.backend == ENSEMBLE else instances
-            yield Watched(entry.name, entry.version, golden, max(config.max_batch_size, 1), running)
-
-    def _golden_of(self, entry: Any, output: str) -> Reference:
-        path = self._repository / entry.name / entry.version / GOLDEN
-        if not path.is_file():
-            raise ServingError(
-                f"'{entry.name}' version {entry.version} cannot be checked, because {path} is missing: "
-                f"publish it again, and delete {path.parent}"
-            )
-        return Reference.read(path, output)
+    def _all_stubs(self) -> dict[psutil.Process, tuple[str, str]]:
+        """Every stub that runs, and of which model and version, served or not."""
+        return {child: _served_by(child) for child in self._children() if name_of(child).startswith(_STUB[:15])}
 
 
 def _served_by(stub: psutil.Process) -> tuple[str, str]:

@@ -1,7 +1,7 @@
 """How much shared memory models take: Triton's Python backend ends the whole server by a signal where it runs out.
 
 Each stub has a region of a mebibyte that grows with the largest batch it has seen, inputs and outputs side by side, and
-never shrinks. Every model is warmed up at its largest batch, so a region has its size from the start.
+never shrinks. Graphs are warmed up at their largest batch, so their regions have their size from the start.
 """
 
 import math
@@ -10,8 +10,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from core.errors import ServingError
-from serving.config import ENSEMBLE, ONNXRUNTIME, PYTHON, ModelConfig, Tensor
-from serving.repository import CONFIG, Model, glance_at
+from core.spec import GeneratorSpec
+from serving.config import ENSEMBLE, ONNXRUNTIME, PYTHON, SPEC, ModelConfig, Tensor
+from serving.repository import CONFIG, Model, asks_others, glance_at
 
 PLACE = Path("/dev/shm")  # noqa: S108 (where Linux keeps it; Triton's Python backend uses nothing else)
 
@@ -29,6 +30,11 @@ def free() -> int:
     except OSError as error:
         raise ServingError(f"{PLACE} cannot be used ({error.strerror}): mount a tmpfs there, as Triton needs") from None
     return found.f_bavail * found.f_frsize // MIB
+
+
+def taken(prefix: str) -> int:
+    """The mebibytes of regions whose names start with ``prefix``; they have not yet grown to what they may need."""
+    return sum(region.stat().st_blocks * 512 for region in PLACE.glob(f"{prefix}*")) // MIB
 
 
 def needed(config: ModelConfig, bundled: bool) -> int:
@@ -62,16 +68,20 @@ def needed_by(models: Iterable[Model], bundled: bool) -> dict[str, int]:
     }
 
 
-def check_shared_memory(models: Iterable[Model], bundled: bool) -> None:
-    """Raise ServingError, with the figures, unless there is room for all of ``models``."""
+def check_shared_memory(models: Iterable[Model], bundled: bool, spoken_for: int = 0) -> None:
+    """Raise ServingError, with the figures, unless there is room for all of ``models``.
+
+    ``spoken_for`` are mebibytes that are free, and that those that are served may come to need.
+    """
     models = list(models)
-    wanted, there = needed_by(models, bundled), free()
+    wanted, there = needed_by(models, bundled), max(free() - spoken_for, 0)
     if (total := sum(wanted.values())) <= there:
         return
     largest = max(models, key=lambda model: wanted[model.name])
+    how = "to spare" if spoken_for else "free"
     batch = _batch_that_fits(wanted, there, glance_at(largest.path).max_batch_size)
     raise ServingError(
-        f"the models need {total} MiB of {PLACE}, which has {there} free: give it more (docker run --shm-size "
+        f"the models need {total} MiB of {PLACE}, which has {there} {how}: give it more (docker run --shm-size "
         f"{2 * total}m)"
         + (f", or lower max_batch_size to {batch} in {CONFIG}, of '{largest.name}' above all" if batch else "")
     )
@@ -84,10 +94,22 @@ def _batch_that_fits(wanted: Mapping[str, int], there: int, batch: int) -> int:
 
 
 def _batch_bytes(config: ModelConfig) -> int:
-    """The bytes of the largest batch, in and out. A file is as large as its image at most, as text a third larger."""
-    taken = sum(map(_bytes_of, config.inputs))
-    given = sum(_bytes_of(tensor) or taken * 4 // 3 for tensor in config.outputs)
-    return max(config.max_batch_size, 1) * (taken + given)
+    """The bytes of the largest batch, in and out. A file is as large as its image at most, as text a third larger.
+
+    Files are given when the images that they were made of, and that others gave, are there no longer.
+    """
+    own, others = sum(map(_bytes_of, config.inputs)), _bytes_asked_for(config)
+    sizes = [_bytes_of(tensor) for tensor in config.outputs]
+    given = sum(size or (own + others) * 4 // 3 for size in sizes)
+    return max(config.max_batch_size, 1) * (own + (others + given if all(sizes) else max(others, given)))
+
+
+def _bytes_asked_for(config: ModelConfig) -> int:
+    """The bytes of one row of what a door asks a generator with, and of the image that it gets."""
+    if not asks_others(config) or SPEC not in config.parameters:
+        return 0
+    spec = GeneratorSpec.from_json(config.parameters[SPEC])
+    return spec.height * spec.width * spec.channels + 4 * (spec.latent_dim + spec.noise)
 
 
 def _bytes_of(tensor: Tensor) -> int:

@@ -1,7 +1,7 @@
 """The sheet of a command: where its pages go is looked at before the work, and they are drawn after it."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from core.errors import RequestRefused
 from core.images import encode_png
 from core.ours import is_ours, of_any_size
 from core.sheets import AUTO, Cell, Look, Pages, Sheet
-from serving.files import Keeper
+from serving.files import Beside
 
 LARGEST_SCALE = 64
 _LEGEND = 6  # names that are said; all are in the file
@@ -46,14 +46,18 @@ class SheetFiles:
                 "which deletes it"
             )
 
-    def save(self, cells: Sequence[Cell], facts: Mapping[str, str], keeper: Keeper) -> None:
-        """Draw the pages of ``cells`` and write them."""
-        if not self.paths:
-            return
-        for path, page in zip(
-            self.paths, Pages(replace(self._drawn, cells=cells), self._size, self._look), strict=True
-        ):
-            keeper.save(path, encode_png(page.picture, {**facts, **page.facts}))
+    def beside(
+        self, facts: Mapping[str, str], arranged: Callable[[Sequence[Cell]], Sequence[Cell]] = lambda cells: cells
+    ) -> Beside:
+        """The pages of pictures, as ``arranged`` gives them, to be written with these."""
+        return Beside(self.paths, lambda cells: self._files(arranged(cells), facts) if self.paths else [])
+
+    def _files(self, cells: Sequence[Cell], facts: Mapping[str, str]) -> Iterator[bytes]:
+        for page in Pages(replace(self._drawn, cells=cells), self._size, self._look):
+            yield encode_png(page.picture, {**facts, **page.facts})
+
+    def forget_older(self) -> None:
+        """Delete what is left of a longer sheet."""
         for path in self._older:
             path.unlink()
 

@@ -10,6 +10,7 @@ from tritonclient.grpc import InferenceServerClient, InferInput, InferRequestedO
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
 from core.errors import ModelNotFound, RequestRefused, ServerBusy, ServerOverloaded, ServerUnavailable, ServingError
+from serving import refusals
 from serving.proxies import asked_by_grpc, is_loopback
 from serving.source import OUTPUT as OUTPUT
 from serving.source import Answer as Answer
@@ -121,7 +122,8 @@ def translated(error: Exception, model: str = "", in_our_words: Callable[[str], 
     if "unknown model" in said or "NOT_FOUND" in status:
         return ModelNotFound(f"the server does not have '{model}' ({said})")
     if "INVALID_ARGUMENT" in status:
-        return RequestRefused(f"the server refused the request: {said}")
+        words = refusals.in_our_words(said)
+        return RequestRefused(f"the server refused the request: {said}" if words == said else words)
     if "DEADLINE_EXCEEDED" in status:
         return ServerUnavailable("the server did not answer in time: it is overloaded or hung, ask again later")
     if "DNS resolution" in said or "errors resolving" in said:

@@ -41,13 +41,13 @@ class Log:
         Of a stub that died Triton only knows that it did: why, its own last words say.
         """
         log = self.since(start).decode(errors="replace")
-        if _DIED.search(log) and (words := self.last_words()):
+        if _DIED.search(log) and (words := self.last_words(start)):
             return f"{STILLBORN}: {words}"
         return self.in_our_words(reason_in(log))
 
-    def last_words(self) -> str:
-        """The last line that is not Triton's, but a stub's; empty if there is none."""
-        lines = self.since().decode(errors="replace").splitlines()
+    def last_words(self, start: int = 0) -> str:
+        """The last line, from byte ``start`` on, that is not Triton's, but a stub's; empty if there is none."""
+        lines = self.since(start).decode(errors="replace").splitlines()
         return self.in_our_words(next((line.strip() for line in reversed(lines) if not _TRITONS.match(line)), ""))
 
     def in_our_words(self, text: str) -> str:

@@ -220,7 +220,7 @@ def labelled_bundle(tmp_path_factory) -> Path:
 def configure(model: Path, **changes: Any) -> None:
     """Change settings of a published model's configuration, as a person would."""
     changed = replace(read_config(model), **changes)
-    write_atomic(model / CONFIG, render(changed if changed.steps else changed.warmed()))
+    write_atomic(model / CONFIG, render(changed.warmed() if changed.warmup else changed))
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import threading
 import time
 import types
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -105,12 +105,12 @@ def test_a_label_of_no_class_fails_alone(model, label):
     assert answers(model, [[1]], [[0], [label]]) == [[[20]], "a label is outside 0 to 2"]
 
 
-def test_classes_are_those_of_the_spec(module):
-    assert module.classes_of({}) == 0
-    parameters = {"ganfoundry_spec": {"string_value": SPEC.to_json()}}
-    assert module.classes_of({"parameters": parameters}) == 0
-    parameters["ganfoundry_spec"]["string_value"] = json.dumps({"classes": ["cat", "dog"]})
-    assert module.classes_of({"parameters": parameters}) == 2
+def test_classes_are_those_of_the_version(module, tmp_path):
+    manifest = tmp_path / "manifest.json"
+    assert module.classes_of(manifest) == 0
+    for classes in ((), ("cat", "dog")):
+        manifest.write_text(json.dumps({"spec": json.loads(replace(SPEC, classes=classes).to_json())}))
+        assert module.classes_of(manifest) == len(classes)
 
 
 def test_instances_that_all_want_every_core_take_turns(module, tmp_path):

@@ -34,9 +34,7 @@ Z, TRUNCATION, SEED = (
     ("truncation", "FP32", [1, 1], ONE),
     ("seed", "INT64", [1, 1], SEVEN),
 )
-IMAGE = ("image", "UINT8", [1, 8, 12, 4], bytes(384))
-DOORS = {"tiny": (Z, TRUNCATION), "tiny_latents": (SEED,), "tiny_encoder": (IMAGE,)}
-DOORS |= {f"tiny_{door}": (SEED,) for door in ("from_seed", "png")}
+DOORS = {"tiny": (Z, TRUNCATION)} | {f"tiny_{door}": (SEED,) for door in ("from_seed", "png")}
 
 
 @pytest.fixture(scope="module")

@@ -246,6 +246,21 @@ def test_the_same_picture_may_be_made_again_and_one_that_was_touched_up_stays(sa
     assert (read(picture) == image ^ 2).all()
     with pytest.raises(RequestRefused, match=r"sheet\.png is there and is another picture"):
         sample("plain", "--seeds", "4,5", "--sheet", sheet)
+    assert not (tmp_path / "out" / "0000000004.png").exists()
+
+
+def test_an_animation_or_a_sheet_that_is_another_is_refused_before_anything_is_written(sample, tmp_path):
+    first = ("plain", "--interpolate", "3,9", "--frames", 2, "--animation", tmp_path / "way.gif")
+    sample(*first)
+    for other in (
+        ("plain", "--interpolate", "4,9", "--frames", 2, "--animation", tmp_path / "way.gif"),
+        (*first, "--sheet", tmp_path / "sheet.png"),
+    ):
+        (tmp_path / "sheet.png").write_bytes((tmp_path / "out" / "frames" / "frame_0000.png").read_bytes())
+        (tmp_path / "out" / "frames" / "frame_0001.png").unlink(missing_ok=True)
+        with pytest.raises(RequestRefused, match="is there and is another picture"):
+            sample(*other)
+        assert names(tmp_path / "out" / "frames") == ["frame_0000.png"]
 
 
 def test_what_is_somebody_elses_stays_even_with_overwrite(sample, tmp_path):

@@ -168,7 +168,9 @@ def test_other_style_shapes_need_another_name(style_bundle, tmp_path, monkeypatc
     publish(style_bundle, "styled", tmp_path / "repository")
     monkeypatch.setattr(conftest, "STYLE_DIM", STYLE_DIM + 1)
     other = conftest.make_style_bundle(tmp_path / "other")
-    with pytest.raises(RepositoryError, match=r"those of the model 'styled_mapping' .* publish it under another name"):
+    with pytest.raises(
+        RepositoryError, match=r"this bundle takes .*w FP32 .*, and 'styled_\w+' .*: publish it under another --name"
+    ):
         publish(other, "styled", tmp_path / "repository")
     assert versions(tmp_path / "repository") == dict.fromkeys(NAMES, (1,))
 
@@ -267,6 +269,6 @@ def test_a_bundle_without_parts_has_none(bundle, tmp_path):
 def test_parts_of_a_bundle_with_another_interface_are_checked_before_anything_is_written(style_bundle, tmp_path):
     publish(style_bundle, "styled", tmp_path / "repository")
     other = conftest.make_style_bundle(tmp_path / "other", replace(conftest.SPEC, latent_dim=9))
-    with pytest.raises(RepositoryError, match="another name"):
+    with pytest.raises(RepositoryError, match="another --name"):
         publish(other, "styled", tmp_path / "repository")
     assert versions(tmp_path / "repository") == dict.fromkeys(NAMES, (1,))

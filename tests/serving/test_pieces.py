@@ -1,11 +1,13 @@
 """What a bundle becomes on a server, model by model, without a server."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from core.bundle import GOLDEN, MANIFEST, Golden
 from core.files import sha256
+from serving import models
 from serving.config import Accelerator, Instances, ModelConfig, Queue, Tensor
 from serving.engines import engines_of
 from serving.golden import Reference
@@ -45,7 +47,7 @@ def test_figures_that_users_meet():
 
 def test_a_generator_is_one_model_with_every_engine(bundle):
     release, golden = of_bundle(bundle), Golden.read(bundle / GOLDEN)
-    (piece,) = pieces_of(release, "tiny", 1, thin=False, existing={})
+    (piece,) = pieces_of(release, "tiny", thin=False, existing={})
     assert piece.config == usual("tiny", (Z, TRUNCATION), (IMAGE,), bundle)
     assert piece.engines == engines_of(piece.config, plan=True)
     assert piece.files == {
@@ -59,7 +61,7 @@ def test_a_generator_is_one_model_with_every_engine(bundle):
 
 def test_parts_come_before_the_whole_with_no_plan_of_their_own(style_bundle):
     release = of_bundle(style_bundle)
-    mapping, synthesis, whole = pieces_of(release, "tiny", 1, thin=False, existing={})
+    mapping, synthesis, whole = pieces_of(release, "tiny", thin=False, existing={})
     assert mapping.config == usual(
         "tiny_mapping",
         (Z, TRUNCATION),
@@ -84,48 +86,38 @@ def test_parts_come_before_the_whole_with_no_plan_of_their_own(style_bundle):
 
 
 @pytest.mark.parametrize("styled", [False, True])
-def test_nothing_appears_before_what_it_needs(bundle, style_bundle, styled):
+def test_the_whole_comes_last(bundle, style_bundle, styled):
     release = of_bundle(style_bundle if styled else bundle)
-    found = pieces_of(release, "tiny", 7, thin=True, existing={})
+    found = pieces_of(release, "tiny", thin=True, existing={})
     parts = ["tiny_mapping", "tiny_synthesis"] if styled else []
-    doors = ["tiny_latents", "tiny_encoder", "tiny", "tiny_from_seed", "tiny_png"]
-    assert [piece.config.name for piece in found] == parts + doors
-    there = {}
-    for piece in found:
-        assert all(step.model in there and step.version == 7 for step in piece.config.steps)
-        there[piece.config.name] = piece
+    assert [piece.config.name for piece in found] == [*parts, "tiny_from_seed", "tiny_png", "tiny"]
 
 
 def test_doors_have_their_files_and_no_engines(bundle):
-    found = {piece.config.name: piece for piece in pieces_of(of_bundle(bundle), "tiny", 1, thin=True, existing={})}
-    for part in ("latents", "encoder", "from_seed", "png"):
+    found = {piece.config.name: piece for piece in pieces_of(of_bundle(bundle), "tiny", thin=True, existing={})}
+    for part in ("from_seed", "png"):
         piece = found[f"tiny_{part}"]
         assert piece.engines == {}
         assert piece.files[GOLDEN] == piece.golden.to_bytes()
         assert piece.files[MANIFEST] == bundle / MANIFEST
-        scripts = {"latents": {"model.py"}, "encoder": {"model.py", "facts.json"}}.get(part, set())
-        assert set(piece.files) == {GOLDEN, MANIFEST} | scripts
-        assert piece.config.warmup == ((1, 64) if scripts else ())
+        facts = {"facts.json"} if part == "png" else set()
+        assert set(piece.files) == {GOLDEN, MANIFEST, "model.py"} | facts
+        assert piece.files["model.py"] == Path(models.__file__).with_name("seeds.py")
+        assert piece.config.warmup == ()  # they ask the generator, which may not be there yet
 
 
 def test_what_was_set_for_this_machine_stays(style_bundle):
-    usually = {
-        piece.config.name: piece for piece in pieces_of(of_bundle(style_bundle), "tiny", 1, thin=True, existing={})
-    }
+    usually = {piece.config.name: piece for piece in pieces_of(of_bundle(style_bundle), "tiny", thin=True, existing={})}
     mine = Instances("KIND_CPU", 5)
     kept = {
         name: replace(piece.config, max_batch_size=9, instances=mine, versions=7, parameters={"of": "the last bundle"})
         for name, piece in usually.items()
     }
-    found = pieces_of(of_bundle(style_bundle), "tiny", 2, thin=True, existing=kept)
+    found = pieces_of(of_bundle(style_bundle), "tiny", thin=True, existing=kept)
     for piece in found:
-        if piece.config.steps:  # an ensemble runs nothing itself
-            assert piece.config.instances is None
-        else:
-            assert (piece.config.max_batch_size, piece.config.instances) == (9, mine)
-            assert piece.config.warmup == (1, 9)
-            assert (piece.config.versions, piece.config.parameters) == (2, usually[piece.config.name].config.parameters)
-    assert found[-1].config.max_batch_size == 9  # as its generator
+        assert (piece.config.max_batch_size, piece.config.instances) == (9, mine)
+        assert piece.config.warmup == (() if piece.config.backend == "python" else (1, 9))
+        assert (piece.config.versions, piece.config.parameters) == (2, usually[piece.config.name].config.parameters)
 
 
 @pytest.mark.parametrize(
@@ -139,7 +131,7 @@ def test_what_was_set_for_this_machine_stays(style_bundle):
 )
 def test_limits_that_nobody_chose_go_and_others_stay(bundle, set_before, kept):
     """Every queue had them once, and requests were found late."""
-    (usually,) = pieces_of(of_bundle(bundle), "tiny", 1, thin=False, existing={})
+    (usually,) = pieces_of(of_bundle(bundle), "tiny", thin=False, existing={})
     before = {"tiny": replace(usually.config, queue=set_before)}
-    (piece,) = pieces_of(of_bundle(bundle), "tiny", 2, thin=False, existing=before)
+    (piece,) = pieces_of(of_bundle(bundle), "tiny", thin=False, existing=before)
     assert piece.config.queue == kept

@@ -35,6 +35,7 @@ class Model:
     runs_per_second: float = 0.0
     instances: int = 1
     version: str = "1"
+    asks: str = ""
     says: Exception | np.ndarray = field(default_factory=lambda: GOLDEN.values)
     asked: list = field(default_factory=list)
 
@@ -117,6 +118,22 @@ def test_one_that_gets_no_processor_is_not_taken_for_a_hung_one(clock):
     assert fault_within(Fake(clock, starved), 600) is None
     starved.runnable = False
     assert fault_within(Fake(clock, starved), 600)[0] == "'starved' does not answer"
+
+
+def door_to(generator, **how):
+    """A model that waits for a generator, whose work counts as its own."""
+    return Model("door", generator.clock, cores=generator.cores, runnable=True, asks=generator.name, **how)
+
+
+def test_one_that_waits_for_another_hangs_only_when_what_was_asked_of_that_later_is_answered(clock):
+    """Whose turn has not come, behind the requests of others, has not answered either."""
+    quick = Model("busy", clock, 0.5, cores=1, runnable=True, runs_per_second=5)
+    assert fault_within(Fake(clock, quick, door_to(quick)), 600) == (
+        "'door' does not answer",
+        pytest.approx(2 * Prober.LONGEST, abs=1),
+    )
+    slow = Model("busy", clock, 100, cores=1, runnable=True, runs_per_second=5)
+    assert fault_within(Fake(clock, slow, door_to(slow, answers_after=100)), 3600) is None
 
 
 def test_whether_runs_are_finished_is_asked_once_and_not_waited_for(clock):

@@ -205,7 +205,7 @@ def test_another_interface_needs_another_name(bundle, tmp_path, changes):
     repository = tmp_path / "repository"
     publish(bundle, "tiny", repository)
     other = conftest.make_bundle(tmp_path / "other", replace(conftest.SPEC, **changes))
-    with pytest.raises(RepositoryError, match="another name"):
+    with pytest.raises(RepositoryError, match="another --name"):
         publish(other, "tiny", repository)
     assert publish(other, "other", repository).version == 1
 

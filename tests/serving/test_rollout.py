@@ -15,7 +15,7 @@ import pytest
 from tritonclient.utils import InferenceServerException
 
 from core.bundle import GOLDEN, GRAPH, MANIFEST, Golden, levels_apart, write_manifest
-from core.errors import RepositoryError
+from core.errors import ModelNotFound, RepositoryError
 from core.latents import ALGORITHM, latents
 from serving import publishing
 from serving.client import Sampler
@@ -24,12 +24,14 @@ from serving.golden import images_in
 from serving.launching import free_ports
 from serving.processes import DEAD, state_of
 from serving.publishing import rollback
+from serving.removing import remove
 from serving.repository import CONFIG, check_servable, list_models, versions_of
 from serving.rollout import EVERY
 from serving.supervisor import Supervisor
 from serving.trial import stand_trial
 from serving.wire import connect, infer_inputs
 from tests.serving.conftest import SPEC, configure, images_of, make_bundle
+from tests.serving.test_odd_places import STILLBORN
 from tests.serving.test_supervisor import eventually
 
 SEEDS = list(range(8))
@@ -176,7 +178,7 @@ def test_a_swap_under_load_loses_no_request_and_a_stream_stays_with_its_version(
     load.check(old, 2)
     assert sampler.version == str(first)
     assert levels_apart(images, images_by(old)) <= 1
-    assert served.told("loaded")[-1].startswith(f"'tiny': version {version} of tiny, tiny_encoder, tiny_from_seed")
+    assert served.told("loaded")[-1].startswith(f"'tiny': version {version} of tiny, tiny_from_seed, tiny_png")
 
 
 def test_going_back_under_load_loses_no_request(served):
@@ -279,10 +281,10 @@ def test_more_instances_are_more_processes(served):
 
 
 def test_a_configuration_that_is_wrong_takes_no_version_back(served):
-    config, good = served.repository / "tiny_latents" / CONFIG, served.newest
+    config, good = served.repository / "tiny_png" / CONFIG, served.newest
     right = config.read_text()
     told = len(served.told("refused", "'tiny': its changed configuration: "))
-    configure(config.parent, max_batch_size=8)
+    configure(config.parent, max_batch_size=800)
     eventually(lambda: len(served.told("refused", "'tiny': its changed configuration: ")) > told)
     assert "give both the same max_batch_size; what is loaded goes on" in served.told("refused")[-1]
     assert served.newest == good
@@ -292,15 +294,62 @@ def test_a_configuration_that_is_wrong_takes_no_version_back(served):
     assert len(served.told("refused", "'tiny': its changed configuration: ")) == told + 1
 
 
-def test_a_folder_that_is_deleted_is_served_on_and_holds_nothing_else_up(served, tmp_path):
-    shutil.rmtree(served.repository / "other")
-    served.wait_for("gone", "'other' is no longer in the repository")
-    with Sampler("other", served.url) as sampler:
-        assert len(list(sampler.sample(SEEDS))) == len(SEEDS)
-    publishing.publish(make_bundle(tmp_path / "third", seed=7), "third", served.repository, thin=False)
-    served.wait_for("loaded", "'third': version 1 of third")
-    with Sampler("other", served.url) as sampler:
-        assert len(list(sampler.sample(SEEDS))) == len(SEEDS)
+def test_what_is_removed_is_unloaded_when_its_last_request_is_answered(served, tmp_path):
+    publishing.publish(make_bundle(tmp_path / "third", seed=7), "third", served.repository)
+    served.wait_for("loaded", "'third': version 1")
+    answers, refusals = [], []
+
+    def ask():
+        with connect(served.url) as client:
+            while not refusals:
+                try:
+                    answers.append(client.infer("third_png", infer_inputs({"seed": np.arange(64)[:, None]})))
+                except InferenceServerException as error:
+                    refusals.append(str(error))
+
+    threads = [threading.Thread(target=ask) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    eventually(lambda: len(answers) > 3)
+    remove(["third"], served.repository)
+    for name in ("third_from_seed", "third_png", "third"):
+        served.wait_for("gone", f"'{name}' is no longer in the repository: it is served no more")
+    for thread in threads:
+        thread.join()
+    # One that was on its way when the model went was answered; one that came later was told that it is not there.
+    assert all("has no available versions" in each for each in refusals)
+    shutil.rmtree(served.repository / "other")  # by hand
+    served.wait_for("gone", "'other'")
+    with pytest.raises(ModelNotFound, match="has no model 'other'"):
+        Sampler("other", served.url)
+    assert served.serves(served.current)
+
+
+def test_a_repository_that_is_away_is_served_on(served):
+    aside, current = served.repository.with_name("aside"), served.current
+    served.repository.rename(aside)
+    served.repository.mkdir()
+    time.sleep(2 * EVERY)
+    assert served.serves(current)
+    served.repository.rmdir()
+    aside.rename(served.repository)
+    assert served.told("gone", "'tiny") == []
+
+
+def test_a_process_that_dies_at_once_is_said_at_once_with_its_own_last_words(served):
+    program = served.server._workplace.root / "backends" / "onnxruntime" / "model.py"
+    right, good = program.read_bytes(), served.newest
+    program.write_text(STILLBORN)
+    try:
+        bad = served.publish(8)
+        served.wait_for("refused", f"'tiny' version {bad}: a model's process died as soon as it started: no such luck")
+        assert served.told("refused")[-1].endswith(f"; version {good} goes on")
+    finally:
+        program.write_bytes(right)
+    assert served.serves(served.current)
+    eventually(lambda: not served.server.changing)
+    served.wait_for("loaded", f"version {served.publish(9)}")
+    assert served.serves(9)
 
 
 def test_a_server_that_dies_while_it_loads_takes_no_version_back(served):

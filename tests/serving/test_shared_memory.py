@@ -37,30 +37,29 @@ def regions(prefix):
 def test_a_real_server_takes_what_was_computed(large):
     """Each stub a mebibyte and its largest batch, in and out, once it has answered one."""
     with Supervisor(large, free_ports()) as supervisor, connect(supervisor.url) as client:
-        for _ in range(3):
-            ask(client, "large_png", {"seed": np.arange(64)[:, None]}, output="png", seconds=60).result()
+        for door, output in (("from_seed", "image"), ("png", "base64")) * 2:
+            asked = {"seed": np.arange(64)[:, None]}
+            answers = [ask(client, f"large_{door}", asked, output=output, seconds=60) for _ in range(2)]
+            assert all(len(answer.result()) == 64 for answer in answers)
         taken = regions(supervisor.server._workplace.shm_prefix)
     batch = 64 * SIDE * SIDE * 4 / MIB
-    batch = 64 * SIDE * SIDE * 4 / MIB
-    # Latents, a generator's images, and twice images that come as files and as text: of noise, as large as they can be.
-    great = pytest.approx(1 + batch * (1 + 1 + 4 / 3), abs=2)
-    assert taken == [1, pytest.approx(1 + batch, abs=1), great, great]
+    # A generator's images, those and what is given on, and files as text besides: of noise, as large as they can be.
+    assert taken[0] == pytest.approx(1 + batch, abs=1)
+    assert taken[-1] == pytest.approx(1 + batch * (1 + 4 / 3), abs=2)
     wanted = needed_by(list_models(large), bundled=True)
     assert wanted == {
         "large": 1 + ceil(batch + 64 * 9 * 4 / MIB),
-        "large_encoder": 2 * (1 + ceil(batch * (1 + 4 / 3 + 4 / 3))),
-        "large_latents": 2,
-        "large_from_seed": 0,
-        "large_png": 0,
+        "large_from_seed": 2 * (1 + ceil(2 * batch)),
+        "large_png": 2 * (1 + ceil(batch * (4 / 3 + 4 / 3))),
     }
-    assert sum(taken) <= sum(wanted.values()) <= sum(taken) + 2 * len(taken)
+    assert sum(taken) <= sum(wanted.values()) <= sum(taken) + 3 * len(taken) + batch
 
 
 def test_what_a_version_takes(large):
     config = replace(read_config(large / "large"), max_batch_size=16)
     assert needed(config, bundled=True) == 1 + ceil(16 * (SIDE * SIDE * 4 + 9 * 4) / MIB)
     assert needed(config, bundled=False) == 0  # in the server itself
-    assert needed(read_config(large / "large_encoder"), bundled=False) > 0
+    assert needed(read_config(large / "large_png"), bundled=False) > 0
 
 
 def test_as_many_versions_are_counted_as_are_served(make_repository, bundle):
@@ -73,14 +72,14 @@ def test_as_many_versions_are_counted_as_are_served(make_repository, bundle):
 
 def test_where_there_is_no_room_the_figures_are_said(large, monkeypatch):
     monkeypatch.setattr(shared_memory, "free", lambda: 20)
-    said = r"the models need 58 MiB of /dev/shm, which has 20 free: give it more \(docker run --shm-size 116m\), " \
-        r"or lower max_batch_size to 16 in config.pbtxt, of 'large_encoder' above all"  # fmt: skip
+    said = r"the models need 72 MiB of /dev/shm, which has 20 free: give it more \(docker run --shm-size 144m\), " \
+        r"or lower max_batch_size to 16 in config.pbtxt, of 'large_png' above all"  # fmt: skip
     with pytest.raises(ServingError, match=said):
         Supervisor(large, free_ports()).run()
     monkeypatch.setattr(shared_memory, "free", lambda: 0)
-    with pytest.raises(ServingError, match=r"--shm-size 116m\)$"):
+    with pytest.raises(ServingError, match=r"--shm-size 144m\)$"):
         check_shared_memory(list_models(large), True)
-    monkeypatch.setattr(shared_memory, "free", lambda: 58)
+    monkeypatch.setattr(shared_memory, "free", lambda: 72)
     check_shared_memory(list_models(large), True)
 
 
@@ -98,7 +97,7 @@ def test_a_version_for_which_there_is_no_room_is_refused_and_the_server_goes_on(
         publish(bundle, "tiny", repository)
         eventually(lambda: events[-1].kind == "refused")
         assert supervisor.server.pid == pid
-    assert "need 4 MiB of /dev/shm, which has 1 free" in events[2].message
+    assert "need 4 MiB of /dev/shm, which has 0 to spare" in events[2].message
     assert events[2].message.endswith("version 1 goes on")
 
 

@@ -15,7 +15,7 @@ from core.images import encode_png, from_pillow, over_checkerboard
 from core.ours import signed_png
 from core.seed_sheets import cut
 from core.sheets import Look, Sheet
-from serving.files import Keeper, same_picture
+from serving.files import Keeper, Picture, make_places, same_picture, save_pictures
 from serving.sheet import SheetFiles, parse_scale
 from tests.serving.conftest import SPEC, make_bundle
 
@@ -54,12 +54,16 @@ def save(path, count, overwrite=False, look=LARGE):
     """A sheet of so many grey pictures, four pixels high and wide."""
     drawn = Sheet([None] * count, captions=[*map(str, range(count))])
     files = SheetFiles(drawn, (4, 4), path, look, overwrite)
-    files.save(GREY[:count], {"Software": "Ganfoundry 1"}, Keeper(overwrite))
+    pictures = (Picture(f"{level:03d}", image, {}) for level, image in enumerate(GREY[:count]))
+    signed = {"Software": "Ganfoundry 1"}
+    make_places(path.parent / "pictures", *files.paths)
+    save_pictures(pictures, path.parent / "pictures", signed, Keeper(overwrite), files.beside(signed))
+    files.forget_older()
     return files
 
 
 def names(folder):
-    return sorted(path.name for path in folder.iterdir())
+    return sorted(path.name for path in folder.iterdir() if path.is_file())
 
 
 def test_a_sheet_of_classes_has_each_picture_and_says_what_its_numbers_stand_for(sample, tmp_path):
@@ -142,7 +146,7 @@ def test_what_is_somebody_elses_is_no_place_for_a_page(tmp_path):
 
 def test_no_sheet_is_nothing():
     files = SheetFiles(Sheet([None], captions=["0"]), (4, 4), None)
-    files.save(GREY[:1], {}, Keeper())
+    assert files.beside({}).make(GREY[:1]) == []
     assert (files.paths, files.said()) == ([], "")
 
 

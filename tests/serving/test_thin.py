@@ -4,8 +4,10 @@ import base64
 import importlib.util
 import io
 import json
+import shutil
 import sys
 import types
+import urllib.error
 import urllib.request
 from dataclasses import replace
 from pathlib import Path
@@ -19,9 +21,9 @@ from tritonclient.utils import InferenceServerException
 
 from core.bundle import GOLDEN, Golden, levels_apart
 from core.contract import input_ports, output_port, sample_inputs
-from core.errors import BundleError
+from core.errors import BundleError, RepositoryError, RequestRefused
 from core.latents import LAST_SEED, latents
-from serving import models, publishing
+from serving import publishing
 from serving.client import Sampler
 from serving.config import ENSEMBLE, PART, WHOLE, Instances, ModelConfig, Queue, Step, Tensor, render
 from serving.facts import describe, of_seed
@@ -31,17 +33,19 @@ from serving.launching import free_ports
 from serving.order import Order
 from serving.publishing import rollback
 from serving.release import Graph, Release, of_bundle
-from serving.repository import CONFIG, SUMS, list_models, read_config
+from serving.repository import CONFIG, SUMS, check_servable, hashes, list_models, read_config, seal, versions_of
 from serving.supervisor import Supervisor
-from serving.thin import THIN, golden_seeds, thin_models
+from serving.thin import SOURCE, THIN, golden_seeds, thin_models
+from serving.wire import ask as wire_ask
 from serving.wire import connect, infer_inputs
 from tests.serving import conftest
-from tests.serving.conftest import CLASSES, NOISY, SPEC, make_bundle, make_style_bundle
+from tests.serving.conftest import CLASSES, NOISY, SPEC, images_of, make_bundle, make_style_bundle
 
 SEEDS = [0, 7, 3, 2**31, LAST_SEED, 7]
 ORIGIN = replace(SPEC.provenance, data_name="Größe", data_licence="CC-BY-SA-4.0", data_attribution="by Zoë")
 ANIMALS = replace(SPEC, classes=CLASSES, codes=2, provenance=ORIGIN)
-BESIDE = ("latents", "encoder", "from_seed", "png")
+CLASSES_OF = {"1": ("dog", "cat"), "2": CLASSES}  # by version
+BESIDE = ("from_seed", "png")
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +54,9 @@ def served(tmp_path_factory):
     bundles, repository = tmp_path_factory.mktemp("bundles"), tmp_path_factory.mktemp("thin") / "repository"
     publishing.publish(make_bundle(bundles / "first", seed=1), "tiny", repository)
     publishing.publish(make_bundle(bundles / "tiny"), "tiny", repository)
+    publishing.publish(
+        make_bundle(bundles / "before", replace(ANIMALS, classes=CLASSES_OF["1"]), 1), "animals", repository
+    )
     publishing.publish(make_bundle(bundles / "animals", ANIMALS), "animals", repository)
     publishing.publish(make_style_bundle(bundles / "noisy", NOISY), "noisy", repository)
     with Supervisor(repository, free_ports()) as supervisor:
@@ -78,13 +85,8 @@ def test_a_seed_is_the_same_image_as_through_its_latent(served):
 
 @pytest.mark.parametrize("name", ["tiny", "noisy"])
 def test_latents_and_noise_are_drawn_as_everywhere(served, name):
-    spec = NOISY if name == "noisy" else SPEC
-    expected = latents(SEEDS, spec.latent_dim + spec.noise)
-    assert (ask(served, f"{name}_latents", "z", seed=column(SEEDS)) == expected[:, :8]).all()
-    if spec.noise:
-        assert (ask(served, f"{name}_latents", "noise", seed=column(SEEDS)) == expected[:, 8:]).all()
     image = ask(served, f"{name}_from_seed", seed=column(SEEDS))
-    assert levels_apart(image, ask(served, name, **sample_inputs(spec, SEEDS))) <= 1
+    assert levels_apart(image, ask(served, name, **sample_inputs(NOISY if name == "noisy" else SPEC, SEEDS))) <= 1
 
 
 def test_a_label_is_asked_for_where_there_are_classes(served):
@@ -139,18 +141,76 @@ def test_a_file_comes_as_text_to_those_who_speak_json_alone(served):
     assert (output["name"], output["shape"], base64.b64decode(output["data"][0])) == ("base64", [1, 1], file)
 
 
-def test_a_generator_from_before_takes_the_newer_models(tmp_path):
-    """Versions share a configuration: models for thin clients may take and give more than they did."""
-    repository, bundle = tmp_path / "repository", make_bundle(tmp_path / "bundle", ANIMALS)
-    publishing.publish(bundle, "animals", repository)
-    for part in ("latents", "encoder", "from_seed", "png"):
-        place = repository / f"animals_{part}" / CONFIG
-        before = read_config(place.parent)
-        inputs = tuple(replace(each, optional=False) for each in before.inputs if each.name != "class")
-        outputs = tuple(each for each in before.outputs if each.name not in ("given_label", "base64"))
-        place.write_text(render(replace(before, inputs=inputs, outputs=outputs)))
-    publishing.publish(bundle, "animals", repository)
-    assert Tensor("class", "STRING", (1,), optional=True) in read_config(repository / "animals_png").inputs
+def ensembles_of(before):
+    """What ``publish`` once wrote for thin clients of ``tiny``, by the newest version: ensembles of two more models."""
+    place, seed, z = before.parent, Tensor("seed", "INT64", (1,)), Tensor("z", "FP32", (8,))
+    whole, latest = read_config(before), versions_of(before)[-1]
+    truncation = Tensor("truncation", "FP32", (1,), optional=True)
+    given = Tensor("given_truncation", "FP32", (1,))
+    png, base64_of = read_config(place / "tiny_png").outputs
+    wanted = {
+        "latents": ((seed, truncation), (z, given)),
+        "encoder": (whole.outputs, (png, base64_of)),
+    }
+    for part, (takes, gives) in wanted.items():
+        config = replace(read_config(place / "tiny_png"), name=f"tiny_{part}", inputs=takes, outputs=gives)
+        shutil.copytree(place / "tiny_png", place / f"tiny_{part}")
+        parameters = {**config.parameters, PART: part}
+        (place / f"tiny_{part}" / CONFIG).write_text(render(replace(config, parameters=parameters).warmed()))
+    steps = (
+        Step("tiny_latents", latest, {"seed": "seed", "truncation": "truncation"}, {"z": "z", given.name: given.name}),
+        Step("tiny", latest, {"z": "z", "truncation": given.name}, {"image": "image"}),
+        Step("tiny_encoder", latest, {"image": "image"}, {"png": "png", "base64": "base64"}),
+    )
+    for part, taken in (("from_seed", steps[:2]), ("png", steps)):
+        model = place / f"tiny_{part}"
+        as_one = {"backend": ENSEMBLE, "queue": None, "instances": None, "versions": 1}
+        (model / CONFIG).write_text(render(replace(read_config(model), steps=taken, **as_one)))
+        for version in versions_of(model):
+            (model / str(version) / "model.py").unlink()
+            seal(model / str(version))
+
+
+def test_ensembles_of_before_are_taken_over(tmp_path):
+    """By whoever publishes: older versions get what runs them, and what nothing asks any more goes."""
+    repository, bundle = tmp_path / "repository", make_bundle(tmp_path / "bundle")
+    publishing.publish(bundle, "tiny", repository)
+    ensembles_of(repository / "tiny")
+    check_servable(repository)
+    assert publishing.publish(bundle, "tiny", repository).version == 2
+    assert {model.name for model in list_models(repository)} == {"tiny", "tiny_from_seed", "tiny_png"}
+    for part in BESIDE:
+        config = read_config(repository / f"tiny_{part}")
+        assert (config.backend, config.steps, config.versions) == ("python", (), 2)
+        old, new = (repository / f"tiny_{part}" / version for version in ("1", "2"))
+        assert hashes(old).keys() == hashes(new).keys()
+        assert (old / "model.py").read_bytes() == (new / "model.py").read_bytes()
+    check_servable(repository)
+
+
+@pytest.mark.parametrize("how", ["tune", "withdraw"])
+def test_ensembles_are_taken_over_by_whoever_writes_their_configuration(tmp_path, how):
+    repository, bundle = tmp_path / "repository", make_bundle(tmp_path / "bundle")
+    for _ in range(2):
+        publishing.publish(bundle, "tiny", repository)
+    ensembles_of(repository / "tiny")
+    if how == "tune":
+        publishing.reconfigure("tiny", repository, lambda config: replace(config, max_batch_size=8))
+    else:
+        publishing.withdraw("tiny", 2, repository)
+    assert {model.name for model in list_models(repository)} == {"tiny", "tiny_from_seed", "tiny_png"}
+    check_servable(repository)
+
+
+def test_a_program_that_is_not_ours_is_not_taken_over(tmp_path):
+    repository, bundle = tmp_path / "repository", make_bundle(tmp_path / "bundle")
+    publishing.publish(bundle, "tiny", repository)
+    ensembles_of(repository / "tiny")
+    theirs = repository / "tiny_png" / "1" / "model.py"
+    theirs.write_text("theirs")
+    with pytest.raises(RepositoryError, match=r"tiny_png/1/model.py is not what 'publish' wrote: move it"):
+        publishing.publish(bundle, "tiny", repository)
+    assert theirs.read_text() == "theirs"
 
 
 def test_codes_may_be_given(served):
@@ -163,7 +223,7 @@ def test_codes_may_be_given(served):
 
 def test_nothing_is_in_a_version_but_what_its_hashes_name(served):
     places = [model.path / str(version) for model in list_models(served.repository) for version in model.versions]
-    assert len(places) == 2 * 5 + 5 + 7
+    assert len(places) == 2 * 3 + 2 * 3 + 5
     for place in places:
         named = {line.partition("  ")[2] for line in (place / SUMS).read_text().splitlines()}
         assert {path.name for path in place.iterdir()} == {*named, SUMS}
@@ -179,9 +239,9 @@ def test_a_png_file_holds_the_same_image(served):
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
 def test_every_kind_of_png_is_read_by_others(channels):
-    encoder = load_encoder()
+    program = load_program()
     image = np.random.RandomState(0).randint(0, 256, (7, 5, channels), np.uint8)
-    file = np.array([[encoder.png(image, {})]], np.object_)
+    file = np.array([[program.png(image, {})]], np.object_)
     assert (images_in(file, channels)[0] == image).all()
 
 
@@ -208,15 +268,12 @@ def test_a_file_says_what_those_of_sample_say(served, named_by):
 def test_a_file_says_by_itself_what_is_usual(served):
     (file,) = ask(served, "tiny_png", "png", seed=column([7]))[0]
     assert texts_in(file) == of_seed(describe(SPEC, "tiny", "2"), 7)
-    (alone,) = ask(served, "tiny_encoder", "png", image=np.zeros((1, 8, 12, 4), np.uint8))[0]
-    known = {"Software", "Model", "Version", "Source"}
-    assert texts_in(alone) == {key: text for key, text in texts_in(file).items() if key in known}
 
 
-def load_encoder():
+def load_program():
     """Triton's module is only there inside Triton."""
     sys.modules.setdefault("triton_python_backend_utils", types.ModuleType("triton_python_backend_utils"))
-    spec = importlib.util.spec_from_file_location("encoder", Path(models.__file__).with_name("encoder.py"))
+    spec = importlib.util.spec_from_file_location("seeds", SOURCE)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -234,19 +291,97 @@ def test_a_truncation_that_is_no_number_is_refused(served, value):
         ask(served, "tiny_from_seed", seed=column([1]), truncation=column([value], np.float32))
 
 
-def test_ensembles_name_the_version_of_every_step_and_are_there_once(served):
+def test_every_version_answers_for_itself(served):
+    """Byte by byte as when it was the newest, with the classes that it had then."""
+    for version, seed in (("1", 1), ("2", 0)):
+        asked = {"seed": column([7]), "class": named("cat")}
+        with connect(served.url) as client:
+            file, image = (
+                client.infer(f"animals_{door}", infer_inputs(asked), model_version=version).as_numpy(output)[0]
+                for door, output in (("png", "png"), ("from_seed", "image"))
+            )
+        label = column([CLASSES_OF[version].index("cat")])
+        codes = np.zeros((1, 2), np.float32)
+        weight = np.random.RandomState(seed).standard_normal((8, 384)).astype(np.float32) / 3
+        (expected,) = images_of(ANIMALS, weight, latents([7], 8), np.ones((1, 1), np.float32), label, codes)
+        assert levels_apart(image, expected) <= 1
+        assert (images_in(file[None], 4)[0] == image).all()
+    with (
+        pytest.raises(InferenceServerException, match="has no class 'bird': choose dog, cat"),
+        connect(served.url) as client,
+    ):
+        client.infer("animals_png", infer_inputs(asked | {"class": named("bird")}), model_version="1")
+
+
+def test_a_request_that_is_alone_is_run_alone(served):
+    with Sampler("tiny", served.url, batch=1) as sampler:
+        expected = np.stack([image for _, image in sampler.sample(SEEDS)])
+    with connect(served.url) as client:
+        calls = [
+            client.infer("tiny_from_seed", infer_inputs({"seed": column([seed])}), parameters={"alone": True})
+            for seed in SEEDS
+        ]
+    assert (np.concatenate([call.as_numpy("image") for call in calls]) == expected).all()
+
+
+def test_what_thin_models_take(served):
     model = {each.name: each for each in list_models(served.repository)}
-    assert {name for name in model if name.startswith("tiny")} == {"tiny", *(f"tiny_{part}" for part in BESIDE)}
     for part in BESIDE:
         config = read_config(model[f"tiny_{part}"].path)
         assert model[f"tiny_{part}"].versions == (1, 2)
-        assert (config.parameters[PART], config.parameters[WHOLE]) == (part, "tiny")
-        assert [step.version for step in config.steps] == [2] * len(config.steps)
-        assert config.versions == (1 if config.backend == ENSEMBLE else 2)
+        assert (config.parameters[PART], config.parameters[WHOLE], config.versions) == (part, "tiny", 2)
     given = read_config(model["animals_png"].path).inputs
     may = {Tensor("truncation", "FP32", (1,), optional=True), Tensor("codes", "FP32", (2,), optional=True)}
     may |= {Tensor("label", "INT64", (1,), optional=True), Tensor("class", "STRING", (1,), optional=True)}
     assert set(given) == {Tensor("seed", "INT64", (1,))} | may
+
+
+WRONG = [
+    ("tiny", {"label": column([0])}, "'tiny_png' takes no 'label': leave it out"),
+    ("tiny", {"class": "cat"}, "'tiny_png' takes no 'class': leave it out"),
+    ("tiny", {"seed": column([1.0], np.float32)}, "'seed' of 'tiny_png' is INT64, not FP32: send it as that"),
+    ("tiny", {"seed": np.array([1, 2])[None]}, "'seed' of 'tiny_png' has the shape [batch, 1], not [1, 2]"),
+    (
+        "tiny",
+        {"seed": column(range(65))},
+        "'tiny_png' makes at most 64 images a request: send the rest in further ones",
+    ),
+    ("tiny", {"seed": None}, "'tiny_png' needs 'seed' too: send it"),
+    ("tiny", {"seed": None, "truncation": column([1.0], np.float32)}, "'seed' is missing: send one for each image"),
+    ("animals", {}, "'animals' has classes: give either 'label', a number, or 'class', one of its names"),
+    ("animals", {"label": column([0]), "class": "cat"}, "'animals' has classes: give either"),
+    ("animals", {"class": "cow"}, "'animals' has no class 'cow': choose cat, dog, bird"),
+    ("animals", {"class": ""}, "'animals' has no class '': choose cat, dog, bird"),
+    ("animals", {"label": column([3])}, "a label is outside 0 to 2, the classes of 'animals'"),
+    ("animals", {"label": column([-1])}, "a label is outside 0 to 2"),
+    ("animals", {"label": column([0.0], np.float32)}, "'label' of 'animals_png' is INT64, not FP32"),
+]
+
+
+@pytest.mark.parametrize(("name", "more", "says"), WRONG)
+def test_what_is_wrong_is_said_in_our_words_over_grpc_and_http(served, name, more, says):
+    asked = {"seed": column([7])} | {key: named(each) if isinstance(each, str) else each for key, each in more.items()}
+    asked = {key: values for key, values in asked.items() if values is not None}
+    with pytest.raises(RequestRefused) as raised, connect(served.url) as client:
+        wire_ask(client, f"{name}_png", asked, output="png").result()
+    assert says in str(raised.value)
+    assert "\n" not in str(raised.value)
+    kinds = {"int64": "INT64", "float32": "FP32", "object": "BYTES"}
+    tensors = [
+        {
+            "name": key,
+            "datatype": kinds[values.dtype.name],
+            "shape": values.shape,
+            "data": [each.decode() if isinstance(each, bytes) else each for each in values.ravel().tolist()],
+        }
+        for key, values in asked.items()
+    ]
+    url = f"http://127.0.0.1:{served.ports.http}/v2/models/{name}_png/infer"
+    body = json.dumps({"inputs": tensors}).encode()
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(urllib.request.Request(url, body, method="POST"))
+    assert refused.value.code == 400
+    assert says in json.load(refused.value)["error"]
 
 
 def test_seeds_of_golden_images_are_found_and_others_are_refused(bundle, tmp_path):
@@ -261,111 +396,46 @@ def test_seeds_of_golden_images_are_found_and_others_are_refused(bundle, tmp_pat
 
 
 @pytest.mark.parametrize(("classes", "codes", "noise"), [((), 0, 0), (CLASSES, 2, 7)])
-def test_the_four_models_by_hand(classes, codes, noise):
+def test_the_two_models_by_hand(classes, codes, noise):
     """``tiny`` as it is, and with all that a generator can take."""
     release, whole = unpublished(replace(SPEC, classes=classes, codes=codes, noise=noise))
-    seed, png, z, image = (
-        Tensor("seed", "INT64", (1,)),
-        Tensor("png", "STRING", (1,)),
-        Tensor("z", "FP32", (8,)),
-        Tensor("image", "UINT8", (8, 12, 4)),
-    )
-    sides = {"truncation": 1, "codes": codes} if codes else {"truncation": 1}
-    may = tuple(Tensor(name, "FP32", (side,), optional=True) for name, side in sides.items())
-    given = tuple(Tensor(f"given_{name}", "FP32", (side,)) for name, side in sides.items())
-    label = (Tensor("label", "INT64", (1,), optional=True),) if classes else ()
-    named = (Tensor("class", "STRING", (1,), optional=True),) if classes else ()
-    given += (Tensor("given_label", "INT64", (1,)),) if classes else ()
-    text = Tensor("base64", "STRING", (1,))
-    extra = (Tensor("noise", "FP32", (noise,)),) if noise else ()
-    latents_of, encoder, from_seed, png_of = found = thin_models(whole, release, 3)
+    may = [Tensor("truncation", "FP32", (1,), optional=True)]
+    may += [Tensor("label", "INT64", (1,), optional=True)] if classes else []
+    may += [Tensor("codes", "FP32", (codes,), optional=True)] if codes else []
+    may += [Tensor("class", "STRING", (1,), optional=True)] if classes else []
+    gives = {
+        "from_seed": (Tensor("image", "UINT8", (8, 12, 4)),),
+        "png": (Tensor("png", "STRING", (1,)), Tensor("base64", "STRING", (1,))),
+    }
+    found = thin_models(whole, release)
     assert [model.config.parameters[PART] for model in found] == list(THIN) == list(BESIDE)
-
-    usual = {"max_batch_size": 32, "versions": 2}
-    assert latents_of.config == ModelConfig(
-        "tiny_latents",
-        (seed, *may, *label, *named),
-        (z, *extra, *given),
-        backend="python",
-        queue=Queue(delay_us=0, size=0, timeout_us=0),
-        instances=Instances("KIND_CPU", 1),
-        parameters={"fact": "x", PART: "latents", WHOLE: "tiny"},
-        **usual,
-    )
-    assert encoder.config == ModelConfig(
-        "tiny_encoder",
-        (image, replace(seed, optional=True), *may[:1], *label, *may[1:]),
-        (png, text),
-        backend="python",
-        queue=Queue(delay_us=0, size=0, timeout_us=0),
-        instances=Instances("KIND_CPU", 2),
-        parameters={"fact": "x", PART: "encoder", WHOLE: "tiny"},
-        **usual,
-    )
-    for model in (latents_of, encoder):
-        script = Path(models.__file__).with_name(f"{model.config.parameters[PART]}.py")
-        assert model.files["model.py"] == script
-    assert set(latents_of.files) == {"model.py"}
-    facts = json.loads(encoder.files["facts.json"])["facts"]
-    assert facts == describe(SPEC, "tiny", "1") | dict.fromkeys(
-        ["Version", "Truncation", "Seed", *(["Label", "Codes"] if classes else [])]
-    )
-
-    names = [tensor.name for tensor in whole.inputs]
-    forwards = {name: f"given_{name}" for name in ("truncation", "codes", "label")}
-    said = {name: forwards[name] for name in names if name in forwards}
-    steps = (
-        Step(
-            "tiny_latents",
-            3,
-            {each.name: each.name for each in (seed, *may, *label, *named)},
-            {each.name: each.name for each in (z, *extra, *given)},
-        ),
-        Step("tiny", 3, {name: forwards.get(name, name) for name in names}, {"image": "image"}),
-        Step("tiny_encoder", 3, {"image": "image", "seed": "seed"} | said, {"png": "png", "base64": "base64"}),
-    )
-    for model, part, gives, taken in (
-        (from_seed, "from_seed", (image,), steps[:2]),
-        (png_of, "png", (png, text), steps),
-    ):
+    for model, part in zip(found, BESIDE, strict=True):
         assert model.config == ModelConfig(
             f"tiny_{part}",
-            model.config.inputs,
-            gives,
-            backend="ensemble",
+            (Tensor("seed", "INT64", (1,)), *may),
+            gives[part],
+            backend="python",
             max_batch_size=32,
-            queue=None,
-            instances=None,
-            steps=taken,
+            versions=2,
+            queue=Queue(delay_us=0, size=0, timeout_us=0),
+            instances=Instances("KIND_CPU", 2),
             parameters={"fact": "x", PART: part, WHOLE: "tiny"},
         )
-        assert model.config.inputs[0] == seed
-        assert set(model.config.inputs) == {seed, *may, *label, *named}
-        assert model.files == {}
 
 
-def test_what_the_four_models_are_held_against():
+def test_what_the_two_models_are_held_against():
     spec = replace(ANIMALS, noise=7)
     release, whole = unpublished(spec, seeds=(63, 9_999, 0, 5))
-    latents_of, encoder, from_seed, png = (model.golden for model in thin_models(whole, release, 1))
     rows = [0, 2, 3]  # 9999 is of no seed that is looked for
     told, images = release.whole.golden.inputs, release.whole.golden.values[rows]
     asked = {name: told[name][rows] for name in ("truncation", "codes", "label")} | {"seed": column([63, 0, 5])}
-    expected = {
-        "z": (latents_of, asked, told["z"][rows]),
-        "image": (from_seed, asked, images),
-        "png": (png, asked, images),
-    }
-    for output, (found, inputs, values) in expected.items():
+    for model, output in zip(thin_models(whole, release), ("image", "png"), strict=True):
+        found = model.golden
         assert found.output == output
-        assert set(found.inputs) == set(inputs)
-        assert all(np.array_equal(found.inputs[name], inputs[name]) for name in inputs)
+        assert set(found.inputs) == set(asked)
+        assert all(np.array_equal(found.inputs[name], asked[name]) for name in asked)
         assert found.inputs["seed"].dtype == np.int64
-        assert np.array_equal(found.values, values)
-    assert encoder.output == "png"
-    assert set(encoder.inputs) == {"image"}
-    assert np.array_equal(encoder.inputs["image"], images)
-    assert np.array_equal(encoder.values, images)
+        assert np.array_equal(found.values, images)
 
 
 def unpublished(spec, seeds=range(3)):
@@ -381,10 +451,10 @@ def unpublished(spec, seeds=range(3)):
 def test_a_reference_of_files_is_of_the_images_in_them(bundle):
     golden = Golden.read(bundle / GOLDEN)
     reference = Reference({"seed": column(range(5))}, "png", golden.images)
-    encoder = load_encoder()
-    files = np.array([[encoder.png(image, {})] for image in golden.images], np.object_)
+    program = load_program()
+    files = np.array([[program.png(image, {})] for image in golden.images], np.object_)
     assert reference.difference(files) == ""
-    files[3, 0] = encoder.png(golden.images[3] ^ 4, {})
+    files[3, 0] = program.png(golden.images[3] ^ 4, {})
     assert "levels off" in reference.difference(files)
     files[3, 0] = b"no file"
     assert "levels off" in reference.difference(files)
@@ -397,5 +467,96 @@ def test_thin_models_stay_with_a_generator_that_has_them(bundle, tmp_path):
     assert publishing.publish(other, "tiny", tmp_path / "r").version == 1
     publishing.publish(bundle, "tiny", tmp_path / "r")
     gone_back = rollback("tiny", tmp_path / "r")
-    assert (gone_back.version, len(gone_back.beside)) == (3, 4)
-    assert read_config(tmp_path / "r" / "tiny_png").steps[1].version == 3
+    assert (gone_back.version, len(gone_back.beside)) == (3, 2)
+    assert versions_of(tmp_path / "r" / "tiny_png") == [1, 2, 3]
+
+
+class Triton:
+    """What of ``triton_python_backend_utils`` the program uses: a generator that takes ``most`` at once, or fails."""
+
+    TRITONSERVER_MEMORY_CPU = 0
+
+    def __init__(self, most=64, fails=""):
+        self.most, self.fails, self.asked = most, fails, []
+        self.TritonError = type("Error", (), {"INVALID_ARG": 3, "UNAVAILABLE": 4, "INTERNAL": 1, "__init__": keep})
+
+    def Tensor(self, name, values):
+        return types.SimpleNamespace(name=lambda: name, as_numpy=lambda: values)
+
+    def InferenceResponse(self, tensors=(), error=None):
+        return types.SimpleNamespace(tensors=list(tensors), error=lambda: error, has_error=lambda: error is not None)
+
+    def PreferredMemory(self, *_):
+        return None
+
+    def get_input_tensor_by_name(self, request, name):
+        return next((each for each in request.tensors if each.name() == name), None)
+
+    def get_output_tensor_by_name(self, response, name):
+        return response.tensors[0]
+
+    def InferenceRequest(self, inputs, parameters, model_version, **_):
+        count = len(inputs[0].as_numpy())
+        self.asked.append((count, parameters, model_version))
+        said = self.fails or (
+            f"inference request batch-size must be <= {self.most} for 'g'" if count > self.most else ""
+        )
+        said = said and f"Model g - Error when running inference: {said}"
+        made = self.Tensor("image", inputs[0].as_numpy()[:, :1])
+        answer = self.InferenceResponse([made], self.TritonError(said, 1) if said else None)
+        return types.SimpleNamespace(exec=lambda: answer)
+
+    def request(self, seeds, **parameters):
+        return types.SimpleNamespace(
+            tensors=[self.Tensor("seed", column(seeds))],
+            parameters=lambda: json.dumps(parameters) if parameters else "",
+            requested_output_names=lambda: ["image"],
+        )
+
+
+def keep(error, said, code):
+    error.message, error.code = lambda: said, lambda: code
+
+
+def answers(triton, *requests):
+    program = load_program()
+    program.pb_utils = triton
+    model = program.TritonPythonModel()
+    model.spec = {"latent_dim": 2, "noise": 0, "codes": 0, "classes": []}
+    model.sides, model.generator, model.version = {"truncation": 1}, "g", 5
+    model.stream = np.random.RandomState(0)
+    return model.execute(list(requests))
+
+
+def test_requests_share_a_question_unless_they_want_to_be_alone():
+    triton = Triton()
+    found = answers(triton, triton.request([1, 2]), triton.request([3], alone=True), triton.request([4]))
+    assert triton.asked == [(1, {"alone": True}, 5), (3, {}, 5)]
+    rows = [each.tensors[0].as_numpy() for each in found]
+    assert (np.concatenate(rows) == latents([1, 2, 3, 4], 2)[:, :1]).all()
+
+
+def test_a_generator_that_takes_fewer_is_asked_one_by_one():
+    triton = Triton(most=2)
+    found = answers(triton, triton.request([1, 2]), triton.request([3, 4, 5]), triton.request([6]))
+    assert [each.has_error() for each in found] == [False, True, False]
+    assert (found[1].error().message(), found[1].error().code()) == (
+        "inference request batch-size must be <= 2 for 'g'",
+        triton.TritonError.INVALID_ARG,
+    )
+
+
+@pytest.mark.parametrize(
+    ("fails", "says", "code"),
+    [
+        ("Exceeds maximum queue size", "Exceeds maximum queue size", "UNAVAILABLE"),
+        ("Model 'g' is not ready.", "version 5 of 'g' is not served: ask for the newest, or later", "UNAVAILABLE"),
+        ("the graph could not be run: x", "the graph could not be run: x", "INTERNAL"),
+    ],
+)
+def test_why_a_generator_failed_is_handed_on(fails, says, code):
+    triton = Triton(fails=fails)
+    found = answers(triton, triton.request([1]), triton.request([2]))
+    assert [each.error().message() for each in found] == [says, says]
+    assert found[0].error() is not found[1].error()
+    assert found[0].error().code() == getattr(triton.TritonError, code)

@@ -41,7 +41,7 @@ class TritonPythonModel:
         self.inputs = [tensor["name"] for tensor in config["input"]]
         self.sides = {tensor["name"]: tuple(int(side) for side in tensor["dims"]) for tensor in config["input"]}
         self.floats = [tensor["name"] for tensor in config["input"] if tensor["data_type"] in FLOATS]
-        self.classes = classes_of(config)
+        self.classes = classes_of(graph.with_name("manifest.json"))
         self.outputs = [tensor["name"] for tensor in config["output"]]
         kind, device = args["model_instance_kind"], args["model_instance_device_id"]
         lock = lock_of(args) if kind == "CPU" and shares_cores(config) else None
@@ -117,10 +117,11 @@ def joined(batch: Sequence[Inputs]) -> Inputs:
     return {name: np.concatenate([arrays[name] for arrays in batch]) for name in batch[0]}
 
 
-def classes_of(config: dict[str, Any]) -> int:
-    """How many classes the generator has, from the spec that ``publish`` puts into a configuration; 0 for none."""
-    spec = config.get("parameters", {}).get("ganfoundry_spec", {}).get("string_value")
-    return len(json.loads(spec)["classes"]) if spec else 0
+def classes_of(manifest: Path) -> int:
+    """How many classes a version of a generator has, 0 for none: its own, for the configuration is the newest's."""
+    if not manifest.is_file():
+        return 0
+    return len(json.loads(manifest.read_text(encoding="utf-8")).get("spec", {}).get("classes", []))
 
 
 def shape_fault(arrays: Inputs, sides: Mapping[str, tuple[int, ...]]) -> str | None:

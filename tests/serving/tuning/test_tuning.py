@@ -104,7 +104,7 @@ def test_what_cannot_be_tuned_says_why(bundle, tmp_path, monkeypatch):
     for name, says in (
         ("nobody", "no model 'nobody'"),
         ("tiny_from_seed", "tune 'tiny'"),
-        ("tiny_latents", "tune 'tiny'"),
+        ("tiny_png", "tune 'tiny'"),
     ):
         with pytest.raises(RepositoryError, match=says):
             command.tune(name, tmp_path, Effort())
