@@ -6,27 +6,41 @@ import pytest
 
 from serving.refusals import answer_in_our_words, in_our_words
 
-SAID = {
-    "[request id: <id_unknown>] input 'seed' already exists in request": "'seed' is there twice: leave one out",
-    "in ensemble 'a_png', [request id: 7] inference request batch-size must be <= 64 for 'a_png'": "'a_png' makes "
-    "at most 64 images a request: send the rest in further ones",
-    "inference input 'class' data-type is 'INT64', but model 'a' expects 'STRING'": "'class' of 'a' is BYTES, not INT64: "
-    "send it as that",
-    "input 'seed' batch size does not match other inputs for 'a'": "'seed' of 'a' has not as many rows as the "
-    "other inputs: send one for each image",
-    "expected 2 inputs but got 1 inputs for model 'a'. Got input(s) ['z'], but missing required input(s) ['truncation']."
-    " Please provide all required input(s).": "'a' needs 'truncation' too: send it",
-    "Request for unknown model: 'a' has no available versions": "the server has no model 'a': 'models' lists those of "
-    "a repository",
-    "invalid datatype for input seed": "the datatype of 'seed' is none: send INT64, FP32 or BYTES, as the model takes it",
-    "Not Found": "there is nothing at this address: POST what a model is asked for to /v2/models/NAME/infer",
-    "the graph could not be run": "the graph could not be run",
-}
+SAID = [
+    ("[request id: <id_unknown>] input 'seed' already exists in request", "'seed' is there twice: leave one out"),
+    (
+        "in ensemble 'a_png', [request id: 7] inference request batch-size must be <= 64 for 'a_png'",
+        "'a_png' makes at most 64 images a request: send the rest in further ones",
+    ),
+    (
+        "inference input 'class' data-type is 'INT64', but model 'a' expects 'STRING'",
+        "'class' of 'a' is BYTES, not INT64: send it as that",
+    ),
+    (
+        "input 'seed' batch size does not match other inputs for 'a'",
+        "'seed' of 'a' has not as many rows as the other inputs: send one for each image",
+    ),
+    (
+        "expected 2 inputs but got 1 inputs for model 'a'. Got input(s) ['z'], but missing required input(s) "
+        "['truncation']. Please provide all required input(s).",
+        "'a' needs 'truncation' too: send it",
+    ),
+    (
+        "Request for unknown model: 'a' has no available versions",
+        "the server has no model 'a': 'models' lists those of a repository",
+    ),
+    (
+        "invalid datatype for input seed",
+        "the datatype of 'seed' is none: send INT64, FP32 or BYTES, as the model takes it",
+    ),
+    ("Not Found", "there is nothing at this address: POST what a model is asked for to /v2/models/NAME/infer"),
+    ("the graph could not be run", "the graph could not be run"),
+]
 
 
-@pytest.mark.parametrize("said", SAID)
-def test_each_is_a_line_that_says_what_to_do(said):
-    assert in_our_words(said) == SAID[said]
+@pytest.mark.parametrize(("said", "words"), SAID)
+def test_each_is_a_line_that_says_what_to_do(said, words):
+    assert in_our_words(said) == words
 
 
 @pytest.mark.parametrize(
