@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from serving.local import Graphs
     from serving.publishing import Published
     from serving.tls import ClientTls
+    from trainer.config import TrainConfig
     from trainer.data.pack import Pack
     from trainer.metrics.evaluate import Evaluation
     from trainer.metrics.features import Make
@@ -279,10 +280,15 @@ def data_info(
 
 @app.command()
 def train(
-    data: Annotated[Path, typer.Argument(metavar="PACK", help="The folder of a pack, which 'data import' makes.")],
+    data: Annotated[
+        Path | None, typer.Argument(metavar="PACK", help="The folder of a pack, which 'data import' makes.")
+    ] = None,
     out: Annotated[
-        Path, typer.Option(help="The run's folder. If it holds this run already, training goes on from there.")
-    ],
+        Path | None,
+        typer.Option(
+            help="The run's folder, always to be given. If it holds this run already, training goes on from there."
+        ),
+    ] = None,
     preset: Annotated[
         str | None,
         typer.Option(
@@ -351,13 +357,22 @@ def train(
             "--dry-run", help="Print the settings, both networks and how long it would take here, and train nothing."
         ),
     ] = False,
+    list_settings: Annotated[
+        bool,
+        typer.Option(
+            "--list-settings",
+            help="Print every setting that --set takes, with its value for this preset or pack, and train nothing.",
+        ),
+    ] = False,
 ) -> None:
     """Train a generator on a pack, or go on with a run.
 
     The same command goes on where the run stopped; --preset and --set need not be repeated.
     """
+    from trainer.clock import is_over_at_once, seconds_left
     from trainer.data.pack import Pack
-    from trainer.presets.choosing import choose
+    from trainer.looks import by_default
+    from trainer.presets.choosing import choose_for
     from trainer.resuming import own_settings, settings_for
     from trainer.run import Run
     from trainer.training import Outcome, last_saved, pick_device, plan, use_threads
@@ -372,18 +387,31 @@ def train(
     }
     changes |= {"loss": loss, "penalty": penalty, "optimiser": optimiser}
     use_threads(threads)
-    pack = Pack.open(data)
-    info, on_gpu = pack.info, pick_device(device or "auto").type != "cpu"
-    choice = choose(info.height, info.width, info.channels, on_gpu)
-    planned = plan(settings_for(out, preset, settings or (), usual=choice.preset, **changes), pack)
-    if preset is None and own_settings(Run(out)) is None:
+    if not (list_settings or (data and out)):
+        missing = "option '--out'" if data else "argument 'PACK'"
+        raise typer.BadParameter(f"Missing {missing}")
+    pack = Pack.open(data) if data else None
+    choice = choose_for(pack.info if pack else None, pick_device(device or "auto").type != "cpu")
+    config = settings_for(out, preset, settings or (), usual=choice.preset, **changes)
+    own = own_settings(Run(out)) if out else None
+    if preset is None and own is None:
         _say(f"preset {choice.preset}: {choice.why} (--preset takes another, 'presets' lists them)")
-    if dry_run:
-        _print_plan(planned)
-        _say_how_long(planned, 0)
+    if list_settings:
+        _print_listing(plan(config, pack).config if pack else config)
         return
-    _print_settings(planned)
-    _say_how_long(planned, (last_saved(Run(out)) or 0) if resume else 0)
+    assert pack and out
+    planned, done = plan(config, pack), (last_saved(Run(out)) or 0) if resume and not dry_run else 0
+    over = is_over_at_once(planned.config, done)
+    seconds = 0.0 if over else seconds_left(planned.config, planned.spec, planned.device, done)
+    judging = ""
+    if own is None and metric_every is None and not any(each.startswith("metric_") for each in settings or ()):
+        planned, judging = by_default(planned, seconds)
+    (_print_plan if dry_run else _print_settings)(planned)
+    _say_how_long(planned, done, seconds)
+    if judging:
+        _say(judging)
+    if dry_run:
+        return
     with _training_bar(planned.config.images) as (report, tick):
         outcome = run(planned, out, resume, report, tick)
     if outcome is Outcome.STOPPED:
@@ -471,6 +499,7 @@ def evaluate(
     The figures are KID, Fréchet distance, precision and recall, and how many images look copied.
     """
     from trainer.data.pack import Pack
+    from trainer.metrics.advice import with_verdict
     from trainer.metrics.evaluate import evaluate as judge
     from trainer.metrics.evaluate import results_path, save_results
     from trainer.metrics.extractor import lite0
@@ -483,7 +512,8 @@ def evaluate(
     results = results_path(source, json)
     extractor = inception_of(inception, place) if inception else lite0(place)
     with _bars() as step:
-        evaluation, picture = judge(make, spec, pack, extractor, samples, seed, step)
+        evaluation, picture = judge(make, spec, pack, extractor, samples, seed, step, _say)
+    evaluation = with_verdict(evaluation, source, data, Path(sys.argv[0]).name)
     save_results(evaluation, picture, results)
     _print_evaluation(evaluation)
     _say(f"figures: {results}")
@@ -1445,7 +1475,7 @@ def _training_bar(images: int) -> Iterator[tuple[Callable[[dict[str, Any]], None
     """A bar with rate, time left and the last losses; one line per log interval where there is no terminal."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from trainer.clock import in_words
+    from core.clock import in_words
 
     columns = (
         TextColumn("training"),
@@ -1473,9 +1503,17 @@ def _training_bar(images: int) -> Iterator[tuple[Callable[[dict[str, Any]], None
 
 @contextmanager
 def _bars() -> Iterator[Callable[[str], Callable[[int, int], None]]]:
-    """Progress bars one after the other: each call begins one and gives it as a function of (done, total)."""
+    """Progress bars one after the other: each call begins one and gives it as a function of (done, total).
+
+    Where there is no terminal, lines with the time left take their place.
+    """
     from rich.progress import Progress
 
+    from core.clock import spoken
+
+    if not console.is_terminal:
+        yield lambda description: spoken(description, _say)
+        return
     with Progress(console=console) as progress:
 
         def step(description: str) -> Callable[[int, int], None]:
@@ -1519,6 +1557,9 @@ def _judge(data: Path) -> "Judge":
 
 
 def _print_evaluation(evaluation: "Evaluation") -> None:
+    from trainer.metrics.verdict import in_lines
+    from trainer.presets.about import reached
+
     ours, ground, extractor = evaluation.figures, evaluation.ground, evaluation.extractor
     table = Table("", "generated", "two halves of the real images", title_justify="left")
     table.add_row(extractor.kid, f"{ours.kid:.4f}", f"{ground.kid:.4f}")
@@ -1538,6 +1579,11 @@ def _print_evaluation(evaluation: "Evaluation") -> None:
     looked_at, distinct = (evaluation.facts["protocol"][name] for name in ("real_images", "distinct_real_images"))
     if distinct < looked_at:
         _say(f"of the {looked_at:,} real images {distinct:,} are distinct: the others look exactly like one of these")
+    if extractor.name == "lite0":
+        _say(f"presets came to ({extractor.kid}, docs/gallery.md shows what that looks like): {reached()}")
+    assert evaluation.verdict
+    for line in in_lines(evaluation.verdict, ours.kid, ground.kid, evaluation.scale):
+        _say(line)
 
 
 def _print_pack(pack: "Pack", path: Path, sheet: Path, ask: bool = False) -> None:
@@ -1563,8 +1609,9 @@ def _print_pack(pack: "Pack", path: Path, sheet: Path, ask: bool = False) -> Non
 def _answer(question: str) -> str:
     """What a person types, without what is around it; nothing where they end the input."""
     try:
-        return console.input(f"{question}: ", markup=False).strip()
+        return console.input(Text(f"{question}: ")).strip()
     except EOFError:
+        _say("")
         return ""
 
 
@@ -1581,13 +1628,13 @@ def _print_settings(planned: "Plan") -> None:
         _say(f"warning: {warning}")
 
 
-def _say_how_long(planned: "Plan", images_seen: int) -> None:
-    """How long training takes here, and if that is too long, what would fit."""
-    from trainer.clock import LONG, in_words, is_over_at_once, seconds_left, what_would_fit
+def _say_how_long(planned: "Plan", images_seen: int, seconds: float) -> None:
+    """That training takes so many seconds here, and if that is too long, what would fit."""
+    from core.clock import in_words
+    from trainer.clock import LONG, is_over_at_once, what_would_fit
 
     if is_over_at_once(planned.config, images_seen):
         return
-    seconds = seconds_left(planned.config, planned.spec, planned.device, images_seen)
     rest = "for the rest" if images_seen else f"for {planned.config.kimg:g} kimg"
     _say(f"about {in_words(seconds)} {rest} on this machine as it is now, without judging")
     if seconds <= LONG:
@@ -1599,6 +1646,19 @@ def _say_how_long(planned: "Plan", images_seen: int) -> None:
         kimg = float(f"{planned.config.kimg * LONG / seconds:.1g}")
         remedy = f"--kimg {kimg:g} would take about {in_words(seconds * kimg / planned.config.kimg)}"
     _say(f"warning: that is long for this machine; {remedy}")
+
+
+def _print_listing(config: "TrainConfig") -> None:
+    from trainer.presets.listing import MARK, listing
+
+    table = Table(Column("setting", no_wrap=True), "", "value", "unit", "what it does", box=SIMPLE)
+    for row in listing(config):
+        table.add_row(*row)
+    _print_table(table)
+    _say(
+        f"These are the settings of {config.preset}, as --set takes them. {MARK} may change when a run goes on; "
+        "kimg are thousands of images seen. --set width=N sets the width of both networks."
+    )
 
 
 def _print_plan(planned: "Plan") -> None:

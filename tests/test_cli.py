@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -255,6 +256,21 @@ def test_stopping_saves_and_the_same_command_goes_on(pack: Path, tmp_path: Path,
     assert "already trained" in again.stdout
 
 
+def test_an_import_shows_what_it_did_and_never_waits_for_an_answer(here: Run, tmp_path: Path) -> None:
+    (tmp_path / "sprites").mkdir()
+    for index, image in enumerate(blobs(4)):
+        to_pillow(image).save(tmp_path / "sprites" / f"{index}.png")
+    done = here("data", "import", tmp_path / "sprites", tmp_path / "pack", "--size", "16")
+    assert f"contact sheet: {tmp_path / 'pack' / 'sheet.png'}\n" in done.stdout
+    with Image.open(tmp_path / "pack" / "sheet.png") as sheet:
+        assert sheet.size[0] > 64
+    assert "\nwarning: 4 images are few" in done.stdout and "--licence NAME' notes it" in done.stdout
+    noted = here("data", "info", tmp_path / "pack", "--licence", "cc by 4", "--attribution", "Ann")
+    assert "--licence CC-BY-4.0' spells it so" in noted.stdout and "warning: no licence" not in noted.stdout
+    again = here("data", "info", tmp_path / "pack")
+    assert "cc by 4 " in again.stdout and "Ann" in again.stdout and "warning: 4 images are few" in again.stdout
+
+
 def test_relative_and_full_paths_mean_the_same(tmp_path: Path) -> None:
     (tmp_path / "sprites").mkdir()
     for index, image in enumerate(blobs(4)):
@@ -317,6 +333,17 @@ def test_a_run_and_its_bundle_are_judged_alike_and_in_one_line_where_they_cannot
         for word in ("KID-lite0", "precision", "recall", "Fréchet distance (lite0)"):
             assert word in done.stdout
         assert "FID" not in done.stdout
+        first, *_ = done.stdout.splitlines()
+        assert first.startswith("about ") and "20 images to make and judge, 40 real ones" in first
+        held = json.loads(results.read_text())
+        assert f"verdict: {held['verdict']['words']}" in done.stdout
+        assert "of 40 distinct images one in a hundred is no measure" in held["verdict"]["remarks"][-1]
+        assert held["KID-lite0_of_real_images_at_half_and_quarter_size_and_of_noise"].keys() == {
+            "half",
+            "quarter",
+            "noise",
+        }
+        assert (f" train {pack} --out {run} --kimg" in done.stdout) == (source is run)
         assert results.with_suffix(".png").is_file()
         figures.append(json.loads(results.read_text())["lite0"])
     assert figures[0]["kid"] > 0.1
@@ -364,6 +391,41 @@ def test_presets_are_listed_by_name(here: Run, known_speed: None) -> None:
     assert "Huang et al. 2024" in " ".join(done.stdout.split())
     assert re.search(r"dcgan-cpu +32x32 .* 14 +2400", done.stdout)  # seven minutes there
     assert done.stdout.index("dcgan-cpu") < done.stdout.index("stylegan-lite") < done.stdout.index("mlp-gan")
+
+
+def test_a_new_run_is_judged_by_default_and_no_other(
+    here: Run, pack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[float] = []
+
+    def chosen(planned: Any, seconds: float) -> tuple[Any, str]:
+        asked.append(seconds)
+        changed = replace(planned.config, metric_kimg=0.016, metric_samples=16)
+        return replace(planned, config=changed), "KID is taken"
+
+    monkeypatch.setattr("trainer.looks.by_default", chosen)
+    command = ("train", pack, "--out", tmp_path / "run", *TINY, "--kimg")
+    assert "KID is taken" in here(*command, 0.016, "--dry-run").stdout
+    assert "KID is taken" in here(*command, 0.016).stdout
+    assert asked == [0.0, 0.0]  # of a run that is over at once
+    went_on = here(*command, 0.032)
+    assert "KID-lite0" in went_on.stdout and "KID is taken" not in went_on.stdout
+    for number, given in enumerate((["--metric-every", 0], ["--set", "metric_samples=16"])):
+        assert here("train", pack, "--out", tmp_path / str(number), *TINY, "--kimg", 0.016, *given).returncode == 0
+    assert len(asked) == 2
+
+
+def test_settings_are_listed_for_a_preset_a_pack_and_a_run(here: Run, pack: Path, tmp_path: Path) -> None:
+    bare = here("train", "--list-settings")
+    assert bare.returncode == 0, bare.stderr
+    assert "settings of dcgan-cpu" in bare.stdout
+    for arguments, rate in (([], "0.0004"), (["--preset", "r3gan-cpu", "--set", "learning_rate_g=7e-4"], "0.0007")):
+        listed = here("train", pack, "--list-settings", *arguments).stdout
+        (line,) = [line for line in listed.splitlines() if line.split()[:1] == ["learning_rate_g"]]
+        assert line.split()[1:3] == ["*", rate]
+    assert_one_line(here("train", tmp_path / "none", "--list-settings"), "is not a pack")
+    assert_one_line(here("train", "--list-settings", "--preset", "dcgam"), "did you mean dcgan?")
+    assert not (tmp_path / "none").exists()
 
 
 def test_a_preset_is_shown_with_all_its_numbers_in_words(here: Run) -> None:

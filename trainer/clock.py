@@ -59,16 +59,6 @@ def slowness(preset: str, minutes: float) -> float:
     return seconds_left(config.settled(SMALL - 1), spec, torch.device("cpu")) / (60 * minutes)
 
 
-def in_words(seconds: float) -> str:
-    """A length of time as one says it: "40 seconds", "8 minutes", "2.5 hours", "3 days"."""
-    for unit, length, most in (("second", 1, 90), ("minute", 60, 90), ("hour", 3600, 36), ("day", 86400, math.inf)):
-        if seconds < most * length:
-            count = seconds / length
-            rounded = round(count * 2) / 2 if unit in ("hour", "day") and count < 10 else max(round(count), 1)
-            return f"{rounded:g} {unit}{'' if rounded == 1 else 's'}"
-    raise AssertionError("a length of time is finite")
-
-
 def _seconds_an_image(training: Training, moment: int) -> float:
     """The mean over a cycle of rounds at ``moment``, weighted by how often each kind of round comes.
 

@@ -88,6 +88,7 @@ class TrainConfig:
     previews: int = 64
     metric_kimg: float = 0.0  # how often KID is taken; 0: never
     metric_samples: int = 500
+    metric_reals: int = 0  # images of the pack that KID is taken by; 0: all, of large packs 10,000
     tensorboard: bool = False
     device: str = "auto"
     precision: str = "fp32"
@@ -120,6 +121,7 @@ class TrainConfig:
             _at_least(name, getattr(self, name), 0)
         _at_least("metric_kimg", self.metric_kimg, 0)
         _at_least("metric_samples", self.metric_samples, 16)
+        _at_least("metric_reals", self.metric_reals, 0)
         self._check_final()
         self._check_changed()
         for name, (system, settings_of) in OF_SYSTEMS.items():
@@ -228,7 +230,7 @@ class TrainConfig:
 # What may differ when a run is continued: how long and where it runs and what it shows, not what it learns.
 FREE_TO_CHANGE = frozenset(
     {"kimg", "log_kimg", "preview_kimg", "checkpoint_kimg", "previews", "device", "precision", "channels_last"}
-    | {"metric_kimg", "metric_samples", "tensorboard"}
+    | {"metric_kimg", "metric_samples", "metric_reals", "tensorboard"}
 )
 
 

@@ -41,6 +41,10 @@ class Growth:
             left -= stable + fade
         return doublings * LEVEL
 
+    def length(self, doublings: int) -> float:
+        """The thousand images after which a network of ``doublings`` has grown."""
+        return sum(_at(self.stable_kimg, level) + _at(self.fade_kimg, level + 1) for level in range(doublings))
+
     def factors(self, grown: int) -> tuple[float, float]:
         """What to multiply the batch and the learning rates by at that growth."""
         level = -(-grown // LEVEL)  # the level that fades in, or the finished one

@@ -12,6 +12,7 @@ from core.files import new_file
 from core.images import from_pillow, over_checkerboard
 from core.ours import may_write, software
 from core.places import why_not
+from trainer.losses import TOLD, WON
 from trainer.run import KID, Run
 
 Lines = Sequence[Mapping[str, Any]]  # of a log
@@ -21,30 +22,49 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 _DASHES = ("-", "--", ":")
 _WIDTH = 9.0  # inches
 _SMOOTHED = 30  # a smoothed curve is the mean over this part of its points
+# Of pairs of a real and a made image that are told apart, while KID falls: R3GAN plays around 0.5, others higher.
+# Karras et al. 2020 ("Limited Data", section 3) steer to 0.8 of the real images called real.
+HEALTHY = (0.4, 0.95)
+HEALTHY_ALPHA, WON_ALPHA = 0.12, 0.25
+OF_A_CRITIC = "A critic is meant to tell all pairs of a real and a made picture apart: its loss says how far they are"
+# What a panel is called, and what its axis is.
+TITLES = {
+    TOLD: ("Does the discriminator win? How many pairs of a real and a made picture it tells apart", "share of pairs"),
+    "loss": ("What each network still gets wrong (for itself: the two do not compare, and need not fall)", "loss"),
+    "others": ("Mean verdicts on real and made pictures, and penalties", "as logged"),
+    KID: (f"How far the pictures are from the real ones ({KID}): less is better", "distance"),
+}
 
 
-def plot_losses(log: Lines, path: Path) -> None:
-    """Losses above, every other statistic of the players below, then KID, against thousands of images seen."""
+def plot_losses(log: Lines, path: Path, contest: bool = True) -> None:
+    """How a run goes, for those who look rather than count: four questions, a panel each, over thousands of images.
+
+    Whether the discriminator wins, with bands that say what is healthy if the loss is a ``contest`` (a critic that
+    measures a distance is meant to tell all apart); the losses; all else that the players log; and KID.
+    """
     names = sorted({name for line in log for name in line if "/" in name})
-    losses = [name for name in names if name.endswith("/loss")]
-    others = [name for name in names if name not in losses]
-    panels = {"loss": losses, "mean logits and penalties": others}
+    told, losses = ([name for name in names if name.endswith(end)] for end in (f"/{TOLD}", "/loss"))
+    others = [name for name in names if name not in (*told, *losses)]
+    panels = {name: chosen for name, chosen in ((TOLD, told), ("loss", losses), ("others", others)) if chosen}
     if any(KID in line for line in log):
         panels[KID] = [KID]
     figure, axes = _figure(list(panels))
-    for row, chosen in zip(axes, panels.values(), strict=True):
+    for row, (panel, chosen) in zip(axes, panels.items(), strict=True):
         for name in chosen:
-            row.plot(*_points(log, name), label=name, linewidth=1, marker="o" if name == KID else None, markersize=3)
-        if chosen:
-            row.legend()
+            _draw(row, log, name)
+        if panel == TOLD:
+            _bands(row, contest)
+        if panel == KID:
+            _mark_best(row, log)
+        row.legend(loc="lower right" if panel == TOLD else "best")
     _save(figure, path)
 
 
 def plot_runs(runs: Sequence[Path], path: Path) -> None:
-    """KID and every loss of several runs, a panel each and a colour a run, against thousands of images seen.
+    """KID and every loss of several runs, a panel each and a colour a run, over thousands of images seen.
 
-    Losses are shown as they are, faintly, and smoothed; below, side by side, the newest samples of each run. Raises
-    TrainingError for a folder without a log.
+    Losses are shown as they are, faintly, and smoothed; below, side by side, the newest samples of
+    each run. Raises TrainingError for a folder without a log.
     """
     named = names_of(runs)
     logs = {name: _log(run) for name, run in named.items()}
@@ -70,6 +90,35 @@ def plot_runs(runs: Sequence[Path], path: Path) -> None:
     _save(figure, path)
 
 
+def _draw(row: Any, log: Lines, name: str) -> None:
+    """One curve: as it is, faintly, and smoothed; KID's few points as they are."""
+    moments, values = _points(log, name)
+    if name == KID:
+        row.plot(moments, values, label="each look", linewidth=1, marker="o", markersize=3)
+        return
+    (faint,) = row.plot(moments, values, alpha=0.25, linewidth=0.7)
+    row.plot(moments, smooth(values), label=name.replace("/", ": ").replace("_", " "), color=faint.get_color())
+
+
+def _bands(row: Any, contest: bool) -> None:
+    """What is healthy and what is lost, behind the curve of how well real and made images are told apart."""
+    row.set_ylim(0.3, 1.01)
+    row.axhline(0.5, color="grey", linestyle=":", linewidth=1, label="guessing")
+    if contest:
+        row.axhspan(*HEALTHY, color=COLOURS[2], alpha=HEALTHY_ALPHA, label="healthy", linewidth=0)
+        row.axhspan(WON, 1.01, color=COLOURS[1], alpha=WON_ALPHA, label="won by the discriminator", linewidth=0)
+    else:
+        row.set_title(OF_A_CRITIC, loc="left", fontsize="medium")
+
+
+def _mark_best(row: Any, log: Lines) -> None:
+    """A ring around the least KID, with its number."""
+    kimg, least = min(zip(*_points(log, KID), strict=True), key=lambda point: point[1])
+    row.plot([kimg], [least], "o", markersize=9, fillstyle="none", color=COLOURS[1], label=f"best: {least:.3f}")
+    row.margins(y=0.1)
+    row.set_ylim(bottom=min(0, row.get_ylim()[0]))
+
+
 def check_place(path: Path) -> None:
     """Raise TrainingError unless a plot may be written to ``path``."""
     if problem := why_not(path, whole=False):
@@ -79,7 +128,7 @@ def check_place(path: Path) -> None:
 
 
 def _figure(panels: Sequence[str], pictures: Sequence[str] = ()) -> tuple[Any, list[Any]]:
-    """A figure with a row of axes for each panel, named at its side; below them room for some ``pictures``."""
+    """A figure with a row of axes for each panel, with its title; below them room for some ``pictures``."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -92,9 +141,11 @@ def _figure(panels: Sequence[str], pictures: Sequence[str] = ()) -> tuple[Any, l
         upper = parts[0]
     axes = list(upper.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0])
     for row, name in zip(axes, panels, strict=True):
-        row.set_ylabel(name)
+        title, axis = TITLES.get(name, (f"Loss: {name.split('/')[0].replace('_', ' ')}", "loss"))
+        row.set_title(title, loc="left", fontsize="medium")
+        row.set_ylabel(axis)
         row.grid(alpha=0.3)
-    axes[-1].set_xlabel("thousands of images seen")
+    axes[-1].set_xlabel("thousands of images that the discriminator has seen (kimg)")
     return figure, axes
 
 

@@ -26,14 +26,14 @@ class Settled:
 
 
 def settings_for(
-    out: Path, preset: str | None, settings: Iterable[str] = (), *, usual: str = "dcgan-cpu", **changes: Any
+    out: Path | None, preset: str | None, settings: Iterable[str] = (), *, usual: str = "dcgan-cpu", **changes: Any
 ) -> TrainConfig:
     """What ``train`` is asked for: the run's own settings if ``out`` holds one of that ``preset``, else the preset's.
 
     Where there is no run and no ``preset``, it is the ``usual`` one. ``settings`` and ``changes`` go on top, as
     ``trainer.presets.resolve`` has them.
     """
-    own = own_settings(Run(out))
+    own = own_settings(Run(out)) if out else None
     if own is None or preset not in (None, own.preset):
         return resolve(preset or usual, settings, **changes)
     return set_all(own.adjusted(), settings, changes)

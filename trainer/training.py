@@ -30,7 +30,9 @@ from trainer.layers import Layer, layers
 from trainer.levels import Levels
 from trainer.log import Log, Report
 from trainer.loop import Hook, Training
+from trainer.losses import loss_of
 from trainer.mark import states
+from trainer.plateau import settling
 from trainer.plots import plot_losses
 from trainer.preview import write_animation, write_preview, write_strip
 from trainer.resuming import find_state
@@ -264,7 +266,16 @@ def hooks_of(planned: Plan, run: Run, images_seen: int, report: Report, tick: Ca
     """What is done besides training, in order: tick, keep levels, log, preview, judge, show, save."""
     config, judges, boards = planned.config, [], []
     if config.metric_kimg:  # made before the log, which is not to count the first look at the real images
-        judge = Judge(run, planned.spec, planned.pack, config.metric_samples, planned.device, report)
+        judge = Judge(
+            run,
+            planned.spec,
+            planned.pack,
+            config.metric_samples,
+            planned.device,
+            report,
+            reals=config.metric_reals,
+            settled_kimg=settling(config, planned.spec),
+        )
         judges = [Hook(config.metric_kimg * 1000, judge)]
     if config.tensorboard:
         boards = [Hook(config.log_kimg * 1000, Board(run, images_seen))]
@@ -289,7 +300,9 @@ def _save(training: Training, planned: Plan, run: Run, report: Report) -> None:
         write_animation(run)
         write_strip(run, planned.spec.height, planned.spec.width)
         if lines := run.read_log():
-            plot_losses(lines, run.root / "losses.png")
+            plot_losses(
+                lines, run.root / "losses.png", loss_of(planned.config.loss, planned.config.loss_options).contest
+            )
     except (OSError, SyntaxError, ValueError, TrainingError) as error:  # Pillow's for a damaged preview, and ours
         report({"note": f"the pictures of the run could not be drawn ({error}): training goes on"})
 

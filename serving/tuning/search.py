@@ -5,17 +5,20 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
+from time import perf_counter
 
+from core.clock import in_words
 from core.errors import ServingError
 from serving.load import Point, knee
 from serving.tuning.bench import Bench
-from serving.tuning.grid import Setting, batches, delays, placements
+from serving.tuning.grid import Setting, batches, delays, most_candidates, placements
 
 STEPS = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5)  # of the rate that saturates, until one breaks the limit
 HALVINGS = 3  # of what lies between the last that keeps the limit and the first that breaks it
 CLEAR = 0.03  # what one must be better by than another, whatever the noise
 WORTH_REFUSING = 0.1  # the same for one that refuses requests which the other takes, because its batches are smaller
 FINALISTS, REPEATS = 3, 3
+TURN = 0.4  # of the time of a curve, for one finalist in one turn
 LEAST_LIMIT_MS, TIMES_UNLOADED = 50.0, 10.0  # the limit unless told: whichever is larger
 
 Benches = Callable[[Setting], AbstractContextManager[Bench]]
@@ -82,12 +85,13 @@ def search(benches: Benches, present: Setting, cores: int, limit_ms: float | Non
             limit_ms = max(LEAST_LIMIT_MS, TIMES_UNLOADED * bench.unloaded())
     tell(f"limit: 99 of 100 requests answered within {limit_ms:.0f} ms")
     curves: dict[Setting, Curve] = {}
-    best = present
+    best, most, start = present, most_candidates(present, cores), perf_counter()
     for stage in (partial(placements, cores=cores), delays, batches):
         for setting in stage(best):
             if setting not in curves:
                 curves[setting] = measure(benches, setting, limit_ms)
-                tell(_said(curves[setting]))
+                left = _left(perf_counter() - start, len(curves), most)
+                tell(f"{_said(curves[setting])} ({len(curves)} of up to {most}; up to {in_words(left)} left)")
         best = ranked(curves.values())[0].setting
     if not any(curve.goodput for curve in curves.values()):
         raise ServingError(f"no setting keeps to {limit_ms:.0f} ms, however few ask: give a larger --p99-ms")
@@ -181,6 +185,11 @@ def winner(repeats: Iterable[Repeats], present: Setting) -> Setting:
 def _clearly(values: Sequence[float], others: Sequence[float], least: float) -> bool:
     """Whether every one of ``values`` is above all the ``others``, and their medians are apart by that share."""
     return min(values) > max(others) and statistics.median(values) > (1 + least) * statistics.median(others)
+
+
+def _left(elapsed: float, done: int, most: int) -> float:
+    """The seconds that are left at most, after so many curves: the other ones, and the finalists' turns."""
+    return elapsed / done * (most - done + TURN * FINALISTS * REPEATS)
 
 
 def _said(curve: Curve) -> str:

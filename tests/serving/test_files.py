@@ -60,7 +60,7 @@ def test_the_sheet_shows_them_in_order(tmp_path):
     save_samples(images(range(5)), tmp_path, SPEC, "tiny", "1", sheet=tmp_path / "sheets" / "all.png")
     with Image.open(tmp_path / "sheets" / "all.png") as picture:
         sheet = from_pillow(picture, 4)
-        assert picture.text["Model"] == "tiny"
+        assert (picture.text["Model"], picture.text["Truncation"]) == ("tiny", "1")
     assert sheet.shape == (16, 36, 4)
     for index, (_, image) in enumerate(images(range(5))):
         top, left = index // 3 * 8, index % 3 * 12
@@ -198,6 +198,7 @@ def test_a_picture_is_replaced_by_itself_or_where_it_is_said_and_once_a_command(
 
 
 def test_a_sheet_shows_the_first_and_every_file_is_named_once(tmp_path, monkeypatch):
+    assert files.MOST_ON_A_SHEET == 4096
     monkeypatch.setattr(files, "MOST_ON_A_SHEET", 2)
     paths = save_samples(images([3, 3, 4, 5]), tmp_path / "out", SPEC, "tiny", "1", sheet=tmp_path / "sheet.png")
     assert [path.name for path in paths] == ["0000000003.png", "0000000004.png", "0000000005.png"]

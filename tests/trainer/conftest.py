@@ -33,7 +33,7 @@ def blobs(count: int = 40, height: int = 16, width: int = 16, channels: int = 4,
 @pytest.fixture
 def no_curves(monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs leave an empty file where their curves would be. For those who train by the dozen: drawing takes longer."""
-    monkeypatch.setattr(training, "plot_losses", lambda lines, path: path.touch())
+    monkeypatch.setattr(training, "plot_losses", lambda lines, path, contest: path.touch())
 
 
 @pytest.fixture(scope="session")

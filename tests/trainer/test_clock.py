@@ -100,14 +100,3 @@ def test_an_estimate_leaves_the_run_as_it_was(pack: Pack) -> None:
     assert 0 < seconds_left(planned) < 600
     after = begin(planned).system.generator.state_dict()
     assert all(before[name].equal(after[name]) for name in before)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "said"),
-    [
-        (0.2, "1 second"), (40.4, "40 seconds"), (100, "2 minutes"), (425, "7 minutes"), (5399, "90 minutes"),
-        (5400, "1.5 hours"), (12 * 3600, "12 hours"), (86400, "24 hours"), (3.4 * 86400, "3.5 days"), (2e6, "23 days"),
-    ],
-)  # fmt: skip
-def test_times_are_said_as_people_say_them(seconds: float, said: str) -> None:
-    assert clock.in_words(seconds) == said

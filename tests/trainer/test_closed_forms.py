@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from tests.trainer.toys import LABELS, A, B, C, batch, score, slopes, system_of
 from trainer import losses
-from trainer.losses import Loss
+from trainer.losses import TOLD, Loss, told
 from trainer.systems.players import Batch
 
 WEIGHTS = {"r1_gamma": 0.5, "r2_gamma": 0.3, "gradient_penalty": 7.0, "drift": 0.11}
@@ -33,6 +33,7 @@ def test_every_term_of_the_discriminator_s_loss_with_its_weight(every: int) -> N
     assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
     found = {name: value.item() for name, value in stats.items()}
     means = {"real": score(real).mean(), "fake": score(fake).mean()}
+    means[TOLD] = told(score(real), score(fake))
     named = {**means, "r1": r1, "r2": r2, "penalty": penalty, "drift": drift}
     assert found == pytest.approx({name: value.item() for name, value in named.items()}, rel=1e-5)
 
@@ -77,7 +78,7 @@ def test_between_the_lazy_rounds_drift_alone_is_left() -> None:
             real, fake = system.discriminator.shown
             expected = score(fake).mean() - score(real).mean() + 0.11 * score(real).square().mean()
             assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
-            assert stats.keys() == {"real", "fake", "drift"}
+            assert stats.keys() == {"real", "fake", TOLD, "drift"}
 
 
 def test_the_round_s_images_stay_as_they_were_given() -> None:
@@ -91,7 +92,7 @@ def test_without_penalties_the_loss_is_the_game() -> None:
     loss, stats = system.discriminator_loss(batch())
     real, fake = system.discriminator.shown
     assert loss.item() == pytest.approx((score(fake) - score(real)).mean().item(), rel=1e-5)
-    assert stats.keys() == {"real", "fake"}
+    assert stats.keys() == {"real", "fake", TOLD}
     assert not fake.requires_grad  # the generator learns nothing from it
 
 
@@ -201,7 +202,8 @@ def test_noisy_targets_leave_the_logits_as_they_are() -> None:
     loss, stats = system.discriminator_loss(batch())
     real, fake = (score(shown) for shown in system.discriminator.shown)
     found = {name: value.item() for name, value in stats.items()}
-    assert found == pytest.approx({"real": real.mean().item(), "fake": fake.mean().item()}, rel=1e-5)
+    means = {"real": real.mean().item(), "fake": fake.mean().item(), TOLD: told(real, fake).item()}
+    assert found == pytest.approx(means, rel=1e-5)
     ends = [(real - target).square().mean() / 2 + fake.square().mean() / 2 for target in (0.8, 1.0)]
     assert min(ends) - 0.2 < loss < max(ends) + 0.2
 

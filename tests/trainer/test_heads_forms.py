@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tests.trainer.toys import LABELS, SPEC, Painter, batch, score, system_of
+from trainer.losses import TOLD, told
 from trainer.systems.adversarial import Adversarial
 
 FOUND = replace(SPEC, classes=("category 0", "category 1", "category 2"), codes=2)
@@ -52,8 +53,9 @@ def test_both_players_minimise_what_heads_read_wrong_of_the_codes_that_fakes_wer
     real, shown = system.discriminator.shown[:2]
     torch.testing.assert_close(shown, fake)
     real, fake = score(real, None), score(fake, None)
+    apart = told(real, fake).item()
     assert loss.item() == pytest.approx((fake.mean() - real.mean() + read).item(), rel=1e-5)
-    means = {"real": real.mean().item(), "fake": fake.mean().item()}
+    means = {"real": real.mean().item(), "fake": fake.mean().item(), TOLD: apart}
     assert {name: value.item() for name, value in stats.items()} == pytest.approx({**means, **errors}, rel=1e-4)
     assert generator_loss.item() == pytest.approx((read - fake.mean()).item(), rel=1e-5)
     assert {name: value.item() for name, value in said.items()} == pytest.approx(errors, rel=1e-5)
@@ -77,4 +79,4 @@ def test_classes_of_the_pack_are_read_off_real_images_and_off_a_share_of_the_fak
     assert said["class_error"].item() == pytest.approx(errors["fake"].item(), rel=1e-5)
     right = [int(seen.argmax()) == label for seen, label in zip(read["real"], LABELS, strict=True)]
     assert stats["accuracy"].item() == sum(right) / 4 != 0.5
-    assert stats.keys() == {"real", "fake", "class_error", "accuracy"}
+    assert stats.keys() == {"real", "fake", TOLD, "class_error", "accuracy"}

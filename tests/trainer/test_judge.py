@@ -16,7 +16,7 @@ from tests.trainer.metrics.conftest import thumbnails
 from trainer import judge, training
 from trainer.data.pack import Pack, PackInfo, write_pack
 from trainer.metrics.extractor import Extractor
-from trainer.metrics.features import inputs_like, maker, real_features
+from trainer.metrics.features import chosen_reals, inputs_like, maker, real_features
 from trainer.metrics.kid import kid
 from trainer.run import KID, Run
 from trainer.training import Outcome, plan, train
@@ -120,6 +120,44 @@ def test_a_run_may_begin_to_be_judged_and_starting_again_forgets(pack: Pack, out
     assert not Run(out).best.exists()
     with pytest.raises(ConfigError, match="metric_samples"):
         replace(tiny_config(), metric_samples=15)
+
+
+def test_it_says_once_that_kid_stopped_falling_and_at_the_end_what_it_came_to(pack: Pack, out: Path) -> None:
+    moving, notes = training.begin(plan(tiny_config(), pack)), []
+    run, spec = Run(out), moving.system.spec
+    out.mkdir()
+    run.append_log({"images": 40, KID: -0.5})  # better than any
+    watching = judge.Judge(run, spec, pack, 16, torch.device("cpu"), notes.append, settled_kimg=0.2)
+    for moving.images_seen in (80, 120, 160, 200, 240, 280, 320):
+        watching(moving)
+    told = [line["note"] for line in notes if "has not fallen" in line["note"]]
+    since = f"{KID} has not fallen for {{}} kimg: best at 0.04 kimg, -0.500; {{}}"
+    assert told == [
+        since.format("0.12", "what changes by plan until 0.2 kimg may still help"),
+        since.format("0.28", "longer will hardly help"),
+    ]
+    assert notes[-1]["note"] == told[-1]
+    again: list[dict[str, Any]] = []
+    moving.images_seen = 300
+    judge.Judge(run, spec, pack, 16, torch.device("cpu"), again.append)(moving)
+    assert not any("has not fallen" in line["note"] for line in again)  # it was said before the run was cut
+
+
+def test_kid_by_some_of_the_real_images_is_by_the_same_ones_again(tmp_path: Path, out: Path, cheap: Extractor) -> None:
+    own = write_pack(tmp_path / "own", blobs(40), None, PackInfo("own", 16, 16, 4))
+    some = {**JUDGED, "metric_reals": 20}
+    train(plan(tiny_config(**some), own), out)
+    generator = load_generator(Run(out).generator)
+    fakes = thumbnails(maker(generator)(inputs_like(own, generator.spec, range(16))))
+    reals = thumbnails(own.gather(chosen_reals(own)[:20]))
+    assert kids(out)[320] == pytest.approx(kid(fakes, reals), abs=2e-6)
+    assert torch.equal(real_features(own, cheap, most=20), reals)
+    assert torch.equal(real_features(own, cheap)[:20], reals)  # the first of all of them
+    (own.path / "features").joinpath("thumbnails-other.txt").write_text("mine")
+    cut = tmp_path / "cut"
+    for kimg in (0.16, 0.32):
+        train(plan(tiny_config(**{**some, "kimg": kimg}), own), cut)
+    assert kids(cut) == kids(out)
 
 
 class FakeWriter:

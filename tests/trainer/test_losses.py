@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import Tensor, nn
+from torchmetrics.functional.classification import binary_auroc
 
 from core.errors import ConfigError
 from trainer.losses import (
@@ -17,6 +18,7 @@ from trainer.losses import (
     non_saturating_generator,
     relativistic_discriminator,
     relativistic_generator,
+    told,
     wasserstein_discriminator,
     wasserstein_generator,
 )
@@ -322,3 +324,19 @@ def test_orthogonal_filters_of_any_length_cost_nothing() -> None:
     with torch.no_grad():
         layer.weight.mul_(torch.tensor([[1.0], [2.0], [3.0], [0.1]]))
     assert orthogonal(layer).item() == pytest.approx(0, abs=1e-9)
+
+
+def test_told_apart_is_the_area_under_the_curve() -> None:
+    """Torchmetrics' own, with logits that are equal now and then; and what no offset changes."""
+    generator = torch.Generator().manual_seed(3)
+    real, fake = (torch.randint(-5, 5, (60,), generator=generator) / 2 + shift for shift in (0.5, 0.0))
+    truth = torch.cat([torch.ones(60, dtype=torch.int), torch.zeros(60, dtype=torch.int)])
+    expected = binary_auroc(torch.cat([real, fake]).sigmoid(), truth)
+    assert told(real, fake).item() == pytest.approx(expected.item(), abs=1e-6)
+    assert 0.5 < told(real, fake) == told(real - 7, fake - 7) < 0.9
+    assert told(fake + 100, fake) == 1
+    assert told(fake, fake) == 0.5
+
+
+def test_only_a_critic_is_meant_to_tell_all_apart() -> None:
+    assert [name for name in LOSSES if not loss_of(name, {}).contest] == ["wasserstein"]

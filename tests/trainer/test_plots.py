@@ -5,11 +5,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
 from core.errors import TrainingError
-from trainer.plots import COLOURS, names_of, plot_losses, plot_runs, smooth
+from trainer.losses import WON
+from trainer.plots import COLOURS, HEALTHY, HEALTHY_ALPHA, WON_ALPHA, _bands, names_of, plot_losses, plot_runs, smooth
 from trainer.run import KID, Run
+
+BANDS = ((COLOURS[2], HEALTHY_ALPHA), (COLOURS[1], WON_ALPHA))
 
 
 def write_run(folder: Path, seed: int, kid: bool = True) -> Path:
@@ -79,6 +83,41 @@ def test_losses_of_a_judged_run_have_kid_below(tmp_path: Path) -> None:
     plot_losses(lines, tmp_path / "with.png")
     plot_losses([line for line in lines if KID not in line], tmp_path / "without.png")
     assert len(pixels(tmp_path / "with.png")) > 1.4 * len(pixels(tmp_path / "without.png"))
+
+
+def tint(colour: str, alpha: float) -> str:
+    """``colour`` over white."""
+    parts = (int(colour[i : i + 2], 16) * alpha + 255 * (1 - alpha) for i in (1, 3, 5))
+    return "#" + "".join(f"{round(part):02x}" for part in parts)
+
+
+def test_bands_say_what_is_healthy_where_winning_is_a_fault(tmp_path: Path) -> None:
+    told = [0.7 + 0.001 * n for n in range(100)]
+    lines = [{"images": n * 1000, "discriminator/told_apart": share} for n, share in enumerate(told)]
+    plot_losses(lines, tmp_path / "contest.png")
+    plot_losses(lines, tmp_path / "critic.png", contest=False)
+    contest, critic = pixels(tmp_path / "contest.png"), pixels(tmp_path / "critic.png")
+    assert all(near(contest, tint(*band)).any() for band in BANDS)
+    assert not any(near(critic, tint(*band)).any() for band in BANDS)
+    row = Figure().subplots()
+    _bands(row, contest=True)
+    spans = {band.get_label(): (band.get_y(), band.get_y() + band.get_height()) for band in row.patches}
+    assert spans["healthy"] == pytest.approx(HEALTHY)
+    assert spans["won by the discriminator"] == pytest.approx((WON, 1.01))
+
+
+def near(picture: np.ndarray, colour: str) -> np.ndarray:
+    """Where a row of the picture holds much of ``colour``, within a level of rounding, ``(h, w)``."""
+    wanted = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+    found = (np.abs(picture.astype(int) - wanted) <= 1).all(axis=-1)
+    return found & (found.sum(axis=1, keepdims=True) > picture.shape[1] // 4)
+
+
+def test_a_run_of_which_only_some_was_logged_has_only_those_panels(tmp_path: Path) -> None:
+    older = [{"images": n * 1000, "generator/loss": 1.0, "discriminator/real": 0.5} for n in range(9)]
+    plot_losses(older, tmp_path / "older.png")
+    plot_losses([{**line, "discriminator/told_apart": 0.8} for line in older], tmp_path / "newer.png")
+    assert len(pixels(tmp_path / "newer.png")) == pytest.approx(1.5 * len(pixels(tmp_path / "older.png")), rel=0.02)
 
 
 def test_runs_of_one_name_are_told_apart_by_their_folders(tmp_path: Path) -> None:

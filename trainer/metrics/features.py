@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -35,23 +36,56 @@ def chosen_reals(pack: Pack) -> NDArray[np.int64]:
     return np.random.RandomState(0).permutation(len(pack))[:MOST_REALS].astype(np.int64)
 
 
-def real_features(pack: Pack, extractor: Extractor, progress: Progress = lambda *_: None) -> Tensor:
-    """Features ``(n, d)`` of ``chosen_reals(pack)``: read from the pack if they are there, else computed and kept."""
-    facts = [pack.info.fingerprint, extractor.name, dict(extractor.protocol), MOST_REALS]
-    key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
-    path = pack.path / FOLDER / f"{extractor.name}-{key[:16]}.safetensors"
-    chosen = chosen_reals(pack)
+def real_features(
+    pack: Pack, extractor: Extractor, progress: Progress = lambda *_: None, most: int = MOST_REALS
+) -> Tensor:
+    """Features ``(n, d)`` of the first ``most`` of ``chosen_reals(pack)``: read from the pack if there, else kept."""
+    if (kept := kept_features(pack, extractor, most)) is not None:
+        return kept
+    chosen = chosen_reals(pack)[:most]
+    return keep(pack, extractor, most, len(chosen), lambda rows: pack.gather(chosen[rows]), progress)
+
+
+def kept_features(pack: Pack, extractor: Extractor, most: int = MOST_REALS) -> Tensor | None:
+    """What ``real_features`` need not compute, because an earlier look at as many or more is kept in the pack."""
+    count = len(chosen_reals(pack)[:most])
+    for counted in dict.fromkeys((MOST_REALS, most)):
+        if (kept := read_kept(pack, extractor, counted, len(chosen_reals(pack)[:counted]))) is not None:
+            return kept[:count]
+    return None
+
+
+def read_kept(pack: Pack, extractor: Extractor, what: int | str, count: int) -> Tensor | None:
+    """The ``count`` features that ``keep`` has kept under ``what``; None if they are not there, or damaged."""
     try:
-        with safe_open(path, "pt") as file:
+        with safe_open(_kept_path(pack, extractor, what)[0], "pt") as file:
             kept: Tensor = file.get_tensor("features")
-        if len(kept) == len(chosen) and kept.isfinite().all():
-            return kept
+        return kept if len(kept) == count and kept.isfinite().all() else None
     except (OSError, SafetensorError):
-        pass  # not there, or damaged: as good as not there
-    found = _in_batches(len(chosen), lambda rows: extractor.features(pack.gather(chosen[rows])), progress)
+        return None
+
+
+def keep(
+    pack: Pack,
+    extractor: Extractor,
+    what: int | str,
+    count: int,
+    images: Callable[[slice], Images],
+    progress: Progress = lambda *_: None,
+) -> Tensor:
+    """Features ``(count, d)`` of ``images``, a function of the pack alone; they are kept in it under ``what``."""
+    path, facts = _kept_path(pack, extractor, what)
+    found = _in_batches(count, lambda rows: extractor.features(images(rows)), progress)
     with suppress(OSError):  # a pack that may not be written to is still a pack
-        write_atomic(path, save({"features": found}, {"facts": json.dumps(facts)}))
+        write_atomic(path, save({"features": found}, {"facts": facts}))
     return found
+
+
+def _kept_path(pack: Pack, extractor: Extractor, what: int | str) -> tuple[Path, str]:
+    """Where features of the pack are kept, and what they depend on."""
+    facts = [pack.info.fingerprint, extractor.name, dict(extractor.protocol), what]
+    key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+    return pack.path / FOLDER / f"{extractor.name}-{key[:16]}.safetensors", json.dumps(facts)
 
 
 def fake_features(make: Make, inputs: Inputs, extractor: Extractor, progress: Progress = lambda *_: None) -> Tensor:

@@ -63,7 +63,7 @@ _Rows = Mapping[str, _Row]
 class _Mixed(nn.Module):
     """Branches side by side. What no other row reads is joined along the channels, in order, pooled images last."""
 
-    def __init__(self, before: int, rows: _Rows, maximum: bool = False) -> None:
+    def __init__(self, before: int, rows: _Rows, maximum: bool) -> None:
         super().__init__()
         self.rows, self.maximum = rows, maximum
         self.halves = any(row.halves for row in rows.values())

@@ -2,6 +2,9 @@
 
 from typing import NamedTuple
 
+from trainer.data.pack import PackInfo
+from trainer.presets.about import REFERENCE
+
 SMALL = 48  # pixels: up to this side two cores are done in minutes
 
 
@@ -10,6 +13,13 @@ class Choice(NamedTuple):
 
     preset: str
     why: str
+
+
+def choose_for(info: PackInfo | None, gpu: bool) -> Choice:
+    """The preset for a pack, or, where none is given, the one to look at first."""
+    if info is None:
+        return Choice(REFERENCE, "the one to begin with, where no pack says more")
+    return choose(info.height, info.width, info.channels, gpu)
 
 
 def choose(height: int, width: int, channels: int, gpu: bool) -> Choice:

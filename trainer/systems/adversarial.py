@@ -12,7 +12,7 @@ from core.spec import GeneratorSpec
 from trainer.augment import ADAPT_EVERY, AdaptiveShare, augment
 from trainer.config import TrainConfig
 from trainer.limits import limited
-from trainer.losses import loss_of
+from trainer.losses import TOLD, loss_of, told
 from trainer.optimisers import OPTIMISERS, set_rates
 from trainer.penalties import clip_weights, drift, gradient_penalty, interpolates, orthogonal, squared_gradient
 from trainer.systems.players import Batch, Player, Stats, frozen
@@ -95,7 +95,7 @@ class Adversarial:
         real, fake = self._judge(images, batch.labels), self._judge(shown, fakes.asked.labels)
         targets = _targets(real.logits, now.real_labels), _targets(fake.logits, now.fake_labels)
         loss = self.loss.discriminator(real.logits, fake.logits, *targets)
-        stats = {"real": real.logits.mean(), "fake": fake.logits.mean()}
+        stats = {"real": real.logits.mean(), "fake": fake.logits.mean(), TOLD: told(real.logits, fake.logits)}
         for name, gamma, judged, given in (("r1", now.r1_gamma, real, images), ("r2", now.r2_gamma, fake, shown)):
             if given.requires_grad:
                 stats[name] = squared_gradient(judged.logits, given)

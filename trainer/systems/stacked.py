@@ -14,7 +14,7 @@ from core.networks.stacked import Encoder, FeatureDiscriminator, StackedGenerato
 from core.spec import GeneratorSpec
 from trainer.augment import augment
 from trainer.config import TrainConfig
-from trainer.losses import code_distance, loss_of
+from trainer.losses import TOLD, code_distance, loss_of, told
 from trainer.optimisers import set_rates
 from trainer.stack import Stack
 from trainer.systems.adversarial import optimiser, placed
@@ -177,7 +177,7 @@ class Stacked:
         passed, failed = (judge.score(each, labels).float() for each in seen)
         loss = self.loss.discriminator(passed, failed, torch.ones_like(passed), torch.zeros_like(failed))
         loss = loss + self.stack.entropy * code_distance(reader(seen[1]), noise)
-        return loss, {"real": passed.mean(), "fake": failed.mean()}
+        return loss, {"real": passed.mean(), "fake": failed.mean(), TOLD: told(passed, failed)}
 
     def _convince(
         self, judge: Judge, fake: Tensor, reader: nn.Linear, noise: Tensor, labels: Tensor | None = None

@@ -8,6 +8,7 @@ from core.errors import DataError, MissingDependency
 from core.sizes import plan_size
 from trainer.data import openmoji
 from trainer.data.openmoji import import_openmoji
+from trainer.data.summary import warnings
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +19,8 @@ def pack(tmp_path_factory):
 def test_drawings_become_an_rgba_pack_with_attribution(pack):
     assert pack.images.shape == (12, 48, 32, 4)
     assert pack.labels is None
-    assert pack.info.licence == "CC BY-SA 4.0"
+    assert pack.info.licence == "CC-BY-SA-4.0"
+    assert warnings(pack) == []
     assert "OpenMoji" in pack.info.attribution and "creativecommons.org" in pack.info.attribution
 
 
