@@ -12,6 +12,7 @@ import psutil
 
 from core.errors import ServingError
 
+_STUB = "triton_python_backend_stub"
 DEAD = (psutil.STATUS_DEAD, psutil.STATUS_ZOMBIE)
 
 
@@ -58,6 +59,20 @@ def processor_seconds(process: psutil.Process) -> float:
     except psutil.Error:
         return 0.0
     return float(times.user + times.system)
+
+
+def stubs_among(processes: Iterable[psutil.Process]) -> dict[psutil.Process, tuple[str, str]]:
+    """Those of them that are stubs of Triton's Python backend, and which version of which model each runs."""
+    return {process: served_by(process) for process in processes if name_of(process).startswith(_STUB[:15])}
+
+
+def served_by(stub: psutil.Process) -> tuple[str, str]:
+    """The model and the version that a stub runs: its first argument is a file of theirs."""
+    try:
+        version = Path(stub.cmdline()[1]).parent
+    except (psutil.NoSuchProcess, IndexError):  # it has ended
+        return "", ""
+    return version.parent.name, version.name
 
 
 def name_of(process: psutil.Process) -> str:

@@ -21,6 +21,7 @@ from core.places import why_not
 from core.system import sync_directory
 from serving.config import ModelConfig, part_name, render
 from serving.fitting import check_fits
+from serving.locks import alone
 from serving.pieces import Piece, pieces_of
 from serving.release import Release, of_bundle, of_version
 from serving.repository import (
@@ -29,7 +30,6 @@ from serving.repository import (
     CONFIGS,
     STAGED,
     SUMS,
-    alone,
     check_name,
     delete,
     hashes,

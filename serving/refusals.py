@@ -6,6 +6,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 
 _ID = re.compile(r"(in ensemble '[^']*', )?(\[request id: [^\]]*\] )?")  # what may stand before all of them
+_UNREAD = ("Unable to parse", "failed to get request params")
 _WORDS: tuple[tuple[str, Callable[..., str]], ...] = (
     (
         r"unexpected inference input '(.*)' for model '(.*)'",
@@ -60,6 +61,10 @@ _WORDS: tuple[tuple[str, Callable[..., str]], ...] = (
         lambda name: f"an input has no {name}: send its name, datatype, shape and data",
     ),
     (
+        r"failed to get request params.*",
+        lambda: "the parameters of a request are no object: write them as {}",
+    ),
+    (
         r"Not Found",
         lambda: "there is nothing at this address: POST what a model is asked for to /v2/models/NAME/infer",
     ),
@@ -92,7 +97,7 @@ def answer_in_our_words(status: int, body: bytes) -> tuple[int, bytes]:
         words = in_our_words(said)
     except (ValueError, TypeError, KeyError):
         return status, body
-    if said.startswith("Unable to parse"):
+    if said.startswith(_UNREAD):
         status = HTTPStatus.BAD_REQUEST
     return status, body if words == said else json.dumps({"error": words}, ensure_ascii=False).encode()
 

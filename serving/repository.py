@@ -12,26 +12,24 @@ model_repository/.ganfoundry.lock
                     what publishers and servers lock; no model, for it is no directory
 """
 
-import fcntl
 import itertools
-import os
 import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import RepositoryError
 from core.files import sha256, write_atomic
 from serving.config import BUNDLE, PART, WHOLE, ModelConfig, glance, parse, part_name
+from serving.locks import alone
 from serving.release import PARTS
 from serving.thin import RETIRED, THIN
 
 CONFIG, CONFIGS = "config.pbtxt", "configs"
 SUMS = "SHA256SUMS"
 STAGED = ".ganfoundry"  # in a directory in which a publisher makes a version: the proof that all of it is ours
-LOCK = ".ganfoundry.lock"  # a file that nobody but us locks, open for writing, as NFS wants it
 BESIDE = (*PARTS, *THIN)  # which parts of a generator are models beside it
 _BEFORE = (*BESIDE, *RETIRED)  # those that appear before the whole
 CACHE = "__pycache__"  # which servers leave beside models in Python
@@ -275,37 +273,6 @@ def sweep(repository: Path, *more: Path) -> None:
     """Delete what publishers that were killed left. Only whoever holds the repository's lock may call it."""
     for path in list(staged(repository, *{repository, *more})):
         shutil.rmtree(path, ignore_errors=True)
-
-
-@contextmanager
-def alone(repository: Path) -> Iterator[None]:
-    """One publisher at a time: two would choose the same version. It waits for servers that load what is new."""
-    handle = os.open(repository / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
-
-
-@contextmanager
-def undisturbed(repository: Path) -> Iterator[None]:
-    """No publisher within the block; raises BlockingIOError if one is at work.
-
-    Where the lock can be neither found nor made, because the repository may only be read, there is none to wait for.
-    """
-    try:
-        handle = os.open(repository / LOCK, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    except OSError:
-        if not repository.is_dir():
-            raise
-        yield
-        return
-    try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        yield
-    finally:
-        os.close(handle)
 
 
 def retired(name: str, repository: Path) -> Iterator[Path]:

@@ -16,8 +16,9 @@ from pathlib import Path
 
 from core.errors import GanfoundryError, ServerBusy
 from serving.config import WHOLE, ModelConfig, glance
+from serving.locks import LOCK, undisturbed
 from serving.publishing import withdraw
-from serving.repository import CONFIG, LOCK, Model, asks_others, check_model, glance_at, list_models, undisturbed
+from serving.repository import CONFIG, Model, asks_others, check_model, glance_at, list_models
 from serving.server import Server, Stillborn
 from serving.shared_memory import check_shared_memory, needed_by
 

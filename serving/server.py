@@ -13,10 +13,10 @@ import psutil
 from tritonclient.utils import InferenceServerException
 
 from core.errors import ServerOverloaded, ServingError
+from serving import processes
 from serving.golden import Watched
 from serving.inventory import inventory
 from serving.launching import Access, Ports, launch
-from serving.processes import DEAD, could_run, kill_group, listening, name_of, processor_seconds, state_of, wait_for
 from serving.shared_memory import taken
 from serving.triton import Triton
 from serving.wire import CONTROL_SECONDS, connect, translated
@@ -25,7 +25,6 @@ from serving.workplace import Workplace, clean_shared_memory, note_group
 
 Finished = Mapping[tuple[str, str], int]  # runs, by model and version
 
-_STUB = "triton_python_backend_stub"
 _FROM_OUTSIDE = (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT)  # no line of the log is the reason of these
 _ZOMBIE_SECONDS = 0.5  # that a server may take to see that a process it started has died
 _LOOK_SECONDS = 0.1  # between two looks at what the server was asked to do
@@ -105,7 +104,7 @@ class Server:
         """Have the server forget a model, and wait for its last answers. Raises ServingError if it cannot."""
         self._change(name, self.client.unload_model)
         limit = time.monotonic() + _LOAD_SECONDS
-        while any(served == name for served, _ in self._all_stubs().values()) and time.monotonic() < limit:
+        while time.monotonic() < limit and name in dict(processes.stubs_among(self._children()).values()):
             time.sleep(0.05)
 
     def find_models(self) -> None:
@@ -115,7 +114,7 @@ class Server:
             self.models, self._found = list(served), True
         except (InferenceServerException, ValueError) as error:
             raise translated(error) from None
-        stubs = self._all_stubs()
+        stubs = processes.stubs_among(self._children())
         # What is loaded anew has its old stubs for a while too: they end when their last request has been answered.
         there = Counter(stubs.values())
         self._needed = {(m.name, m.version): min(m.instances, there[m.name, m.version]) for m in self.models}
@@ -139,7 +138,7 @@ class Server:
             return ended
         if not self._found and self._stillborn():
             return _because(STILLBORN, self._log.last_words())
-        states = {process: state_of(process) for process in self._processes()}
+        states = {process: processes.state_of(process) for process in self._processes()}
         if not self.changing and self._too_few(states):
             return "a backend stub died"
         # Stopped twice in a row is not a blink. A stub that is continued later aborts the whole server.
@@ -152,22 +151,24 @@ class Server:
         if time.monotonic() - self._looked < _ZOMBIE_SECONDS:
             return False
         known = self._buried | self.stubs.keys()
-        dead = {child for child in self._children() if child not in known and state_of(child) in DEAD}
+        dead = {
+            child for child in self._children() if child not in known and processes.state_of(child) in processes.DEAD
+        }
         still, self._zombies, self._looked = dead & self._zombies, dead, time.monotonic()
         self._buried |= still
         return bool(still)
 
     def _too_few(self, states: Mapping[psutil.Process, str]) -> bool:
-        alive = Counter(model for stub, model in self.stubs.items() if states.get(stub) not in DEAD)
+        alive = Counter(model for stub, model in self.stubs.items() if states.get(stub) not in processes.DEAD)
         return any(alive[model] < count for model, count in self._needed.items())
 
     def processor_seconds(self, model: Watched) -> float:
         """Processor time that whoever works for the model has used, in seconds."""
-        return sum(map(processor_seconds, self._working_for(model)))
+        return sum(map(processes.processor_seconds, self._working_for(model)))
 
     def could_run(self, model: Watched) -> bool:
         """Whether a thread of the server, or of who works for the model, runs or waits for nothing but a processor."""
-        return any(could_run(process) for process in {*self._itself(), *self._working_for(model)})
+        return any(processes.could_run(process) for process in {*self._itself(), *self._working_for(model)})
 
     def ask_finished(self) -> "Future[Finished]":
         """Ask how many runs of each model the server has finished; of none if it does not even say. Never waits."""
@@ -183,10 +184,10 @@ class Server:
             self._process.terminate()
             self._wait_until_idle(grace, asked_at)
         children = self._children() or list(self.stubs)
-        kill_group(self.pid)
+        processes.kill_group(self.pid)
         self._process.wait()
         note_group(self._workplace, 0)
-        wait_for(children, 5)
+        processes.wait_for(children, 5)
         clean_shared_memory(self._workplace.shm_prefix, keep="lock")
 
     def _wait_until_idle(self, grace: float, asked_at: int) -> None:
@@ -244,7 +245,7 @@ class Server:
             return False
         wanted = {self._ports.grpc, self._ports.http, self._ports.metrics}
         try:
-            return wanted <= set().union(*map(listening, [*self._processes(), *self._children()]))
+            return wanted <= set().union(*map(processes.listening, [*self._processes(), *self._children()]))
         except psutil.AccessDenied:  # a program with privileges: nobody may look
             return self._process.poll() is None
 
@@ -288,19 +289,6 @@ class Server:
             return psutil.Process(self.pid).children(recursive=True)
         except psutil.NoSuchProcess:
             return []
-
-    def _all_stubs(self) -> dict[psutil.Process, tuple[str, str]]:
-        """Every stub that runs, and of which model and version, served or not."""
-        return {child: _served_by(child) for child in self._children() if name_of(child).startswith(_STUB[:15])}
-
-
-def _served_by(stub: psutil.Process) -> tuple[str, str]:
-    """The model and the version that a stub runs: its first argument is a file of theirs."""
-    try:
-        version = Path(stub.cmdline()[1]).parent
-    except (psutil.NoSuchProcess, IndexError):  # it has ended
-        return "", ""
-    return version.parent.name, version.name
 
 
 def _because(what: str, why: str) -> str:

@@ -9,8 +9,9 @@ import types
 
 import pytest
 
-from serving import repository as module
-from serving.repository import LOCK, alone, list_models, undisturbed
+from serving import locks as module
+from serving.locks import LOCK, alone, undisturbed
+from serving.repository import list_models
 from tests.serving.conftest import publish
 
 

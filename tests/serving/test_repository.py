@@ -15,7 +15,8 @@ from core.files import sha256
 from core.latents import ALGORITHM
 from core.spec import GeneratorSpec
 from serving.config import BUNDLE, SPEC, Instances, Queue, Tensor
-from serving.repository import CONFIG, CONFIGS, LOCK, check_servable, list_models, read_config
+from serving.locks import LOCK
+from serving.repository import CONFIG, CONFIGS, check_servable, list_models, read_config
 from tests.serving import conftest
 from tests.serving.conftest import publish
 

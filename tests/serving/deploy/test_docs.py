@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from serving.deploy.plan import IMAGE, plan
-from serving.repository import LOCK, check_servable
+from serving.locks import LOCK
+from serving.repository import check_servable
 from tests.serving.conftest import publish
 from tests.test_cli import ROOT
 
