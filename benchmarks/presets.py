@@ -40,6 +40,7 @@ from trainer import ema, loop
 from trainer.data.openmoji import import_openmoji
 from trainer.data.pack import Pack
 from trainer.log import wait_for
+from trainer.pictures import Pictures
 from trainer.presets import resolve
 from trainer.run import Run
 from trainer.stream import Stream
@@ -167,7 +168,8 @@ def spend(planned: Plan, images: int, run: Run) -> Counter[str]:
     run.prepare()
     clock = Clock()
     with watched(clock, training):
-        hooks = hooks_of(planned, run, start, lambda _: None, lambda _: None)
+        pictures = Pictures(run, planned.config, planned.spec, lambda _: None)
+        hooks = hooks_of(planned, run, start, lambda _: None, lambda _: None, pictures)
         hooks = [loop.Hook(hook.every, clock.timed(HOOKS, hook.call)) for hook in hooks]
         clock.seconds.clear()
         clock.moment = perf_counter()

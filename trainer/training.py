@@ -30,11 +30,10 @@ from trainer.layers import Layer, layers
 from trainer.levels import Levels
 from trainer.log import Log, Report
 from trainer.loop import Hook, Training
-from trainer.losses import loss_of
 from trainer.mark import states
+from trainer.pictures import Pictures
 from trainer.plateau import settling
-from trainer.plots import plot_losses
-from trainer.preview import write_animation, write_preview, write_strip
+from trainer.preview import write_preview
 from trainer.resuming import find_state
 from trainer.run import Run
 from trainer.stream import Stream
@@ -197,12 +196,14 @@ def _until_stopped(
     """Train and save; whoever interrupts that twice is told what is lost."""
     try:
         stream = Stream(planned.pack, planned.spec, planned.config.seed, planned.device, planned.config.balance)
-        hooks = hooks_of(planned, run, training.images_seen, report, tick)
-        if loop.run(training, stream, hooks, stopping):
-            return Outcome.DONE
-        report({"note": f"saving after {training.images_seen:,} images: another Ctrl-C ends at once, without saving"})
-        _save(training, planned, run, report)
-        return Outcome.STOPPED
+        pictures = Pictures(run, planned.config, planned.spec, report)
+        hooks = hooks_of(planned, run, training.images_seen, report, tick, pictures)
+        if not (done := loop.run(training, stream, hooks, stopping)):
+            note = f"saving after {training.images_seen:,} images: another Ctrl-C ends at once, without saving"
+            report({"note": note})
+            _save(training, planned, run)
+        pictures.draw()
+        return Outcome.DONE if done else Outcome.STOPPED
     except KeyboardInterrupt:
         if last_saved(run) == training.images_seen:
             return Outcome.STOPPED
@@ -262,8 +263,10 @@ def _resumed(planned: Plan, run: Run, report: Report) -> tuple[Training, Plan]:
     return training, planned
 
 
-def hooks_of(planned: Plan, run: Run, images_seen: int, report: Report, tick: Callable[[int], None]) -> list[Hook]:
-    """What is done besides training, in order: tick, keep levels, log, preview, judge, show, save."""
+def hooks_of(
+    planned: Plan, run: Run, images_seen: int, report: Report, tick: Callable[[int], None], pictures: Pictures
+) -> list[Hook]:
+    """What is done besides training, in order: tick, keep levels, log, preview, judge, show, save, draw."""
     config, judges, boards = planned.config, [], []
     if config.metric_kimg:  # made before the log, which is not to count the first look at the real images
         judge = Judge(
@@ -287,24 +290,16 @@ def hooks_of(planned: Plan, run: Run, images_seen: int, report: Report, tick: Ca
     ]
     guard = Hook(config.log_kimg * 1000, CollapseGuard(log, planned.pack, config, report))
     preview = Hook(config.preview_kimg * 1000, lambda t: write_preview(run, t.average, config.previews, t.images_seen))
-    save = Hook(config.checkpoint_kimg * 1000, lambda t: _save(t, planned, run, report))
-    aside = [guard, preview, *judges, *boards, save]
+    save = Hook(config.checkpoint_kimg * 1000, lambda t: _save(t, planned, run))
+    draw = Hook(save.every, lambda _: pictures.update())
+    aside = [guard, preview, *judges, *boards, save, draw]
     return [*hooks, *(Hook(hook.every, log.aside(hook.call)) for hook in aside)]
 
 
-def _save(training: Training, planned: Plan, run: Run, report: Report) -> None:
-    """The full state, the generator on its own, and the pictures of the run so far."""
+def _save(training: Training, planned: Plan, run: Run) -> None:
+    """The full state, and the generator on its own."""
     state.save(run.checkpoints, training, planned.pack.info.fingerprint)
     save_generator(run.generator, training.average, planned.spec.with_provenance(images_seen=training.images_seen))
-    try:
-        write_animation(run, planned.spec)
-        write_strip(run, planned.spec)
-        if lines := run.read_log():
-            plot_losses(
-                lines, run.root / "losses.png", loss_of(planned.config.loss, planned.config.loss_options).contest
-            )
-    except (OSError, SyntaxError, ValueError, TrainingError) as error:  # Pillow's for a damaged preview, and ours
-        report({"note": f"the pictures of the run could not be drawn ({error}): training goes on"})
 
 
 def code_version() -> str:

@@ -135,11 +135,11 @@ def test_the_file_holds_the_image_of_the_seed(thin_server, command, tmp_path, mo
 @pytest.mark.parametrize(
     ("model", "how", "said"),
     [
-        ("nobody", {}, "unknown model: 'nobody_png'"),
+        ("nobody", {}, "the server has no model 'nobody_png'"),
         ("animals", {"label": "cow"}, "'animals' has no class 'cow': choose cat, dog, bird"),
         ("animals", {"label": 'a"\\b'}, r"""'animals' has no class 'a\\*"\\*b'"""),
         ("animals", {}, "'animals' has classes: give either 'label', a number, or 'class'"),
-        ("tiny", {"label": "cat"}, "unexpected inference input 'class'|got 2"),
+        ("tiny", {"label": "cat"}, "'tiny_png' takes no 'class': leave it out"),
     ],
 )
 def test_what_is_wrong_is_said_in_a_line(thin_server, command, tmp_path, model, how, said):

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trainer import training
+from trainer import pictures
 from trainer.config import TrainConfig
 from trainer.data.pack import Pack, PackInfo, write_pack
 from trainer.presets import resolve
@@ -33,7 +33,7 @@ def blobs(count: int = 40, height: int = 16, width: int = 16, channels: int = 4,
 @pytest.fixture
 def no_curves(monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs leave an empty file where their curves would be. For those who train by the dozen: drawing takes longer."""
-    monkeypatch.setattr(training, "plot_losses", lambda lines, path, contest: path.touch())
+    monkeypatch.setattr(pictures, "plot_losses", lambda lines, path, contest: path.touch())
 
 
 @pytest.fixture(scope="session")

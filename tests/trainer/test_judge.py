@@ -188,7 +188,7 @@ def test_tensorboard_hears_every_line_and_preview_once(pack: Pack, out: Path, mo
         assert told[0] == ("open", str(out / "tensorboard"), start + 1)
         assert [step for name, step, *_ in told if name == "generator/loss"] == list(range(start + 40, start + 161, 40))
         assert [step for name, step, *_ in told if name == KID] == [start + 80, start + 160]
-        assert [t for t in told if t[0] == "samples"] == [("samples", start + 160, (32, 32, 3), "HWC")]
+        assert [t for t in told if t[0] == "samples"] == [("samples", start + 160, (249, 156, 3), "HWC")]
 
 
 def test_without_tensorboard_it_says_so(pack: Pack, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:

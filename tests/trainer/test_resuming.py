@@ -13,7 +13,7 @@ from core.errors import ConfigError, TrainingError
 from tests.trainer.conftest import tiny_config
 from tests.trainer.test_training import assert_same, final_tensors
 from tests.trainer.toys import CPU, system_of
-from trainer import ema, state, training
+from trainer import ema, pictures, state, training
 from trainer.config import TrainConfig
 from trainer.data.pack import Pack
 from trainer.loop import Training
@@ -242,7 +242,7 @@ def test_ctrl_c_twice_says_that_nothing_was_saved_and_what_there_is(
 def test_ctrl_c_once_more_after_the_state_is_saved_loses_nothing(
     pack: Pack, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training, "write_strip", ctrl_c)
+    monkeypatch.setattr(pictures, "write_strip", ctrl_c)
     outcome, notes = stopped_at_200(pack, out)
     assert outcome is Outcome.STOPPED
     assert not any("without saving:" in note for note in notes)

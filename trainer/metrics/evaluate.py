@@ -141,11 +141,12 @@ def results_path(source: Path, asked: Path | None = None) -> Path:
 
     Raises ConfigError for a place inside a bundle, or one at which there is what we did not write.
     """
-    source, bundle = source.resolve(), (source / MANIFEST).is_file()
-    path = asked.resolve() if asked else source / "evaluation.json"
+    bundle = (source / MANIFEST).is_file()
+    path = asked or source / "evaluation.json"
     if not asked and (bundle or not source.is_dir()):
-        path = source.with_name(f"{source.name if bundle else source.stem}.evaluation.json")
-    if bundle and path.is_relative_to(source):
+        named = source.resolve() if source.name in ("", "..") else source
+        path = named.with_name(f"{named.name if bundle else named.stem}.evaluation.json")
+    if bundle and path.resolve().is_relative_to(source.resolve()):
         raise ConfigError(f"--json {asked} is inside the bundle, which is sealed: write beside it")
     for place in (path, path.with_suffix(".png")):
         if problem := why_not(place, whole=False):

@@ -291,7 +291,7 @@ def test_refuses_what_cannot_be_compared(own_pack: Pack, extractor: Extractor, t
         evaluate(make, SPEC, few, extractor, 40, 0, silent)
 
 
-def test_results_go_into_a_run_and_beside_a_bundle(tmp_path: Path) -> None:
+def test_results_go_into_a_run_and_beside_a_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run, bundle = tmp_path / "run", tmp_path / "v1.2"
     run.mkdir()
     bundle.mkdir()
@@ -302,5 +302,12 @@ def test_results_go_into_a_run_and_beside_a_bundle(tmp_path: Path) -> None:
     assert results_path(weights) == run / "generator.best.evaluation.json"
     assert results_path(bundle) == tmp_path / "v1.2.evaluation.json"
     assert results_path(bundle, tmp_path / "x.json") == tmp_path / "x.json"
+    monkeypatch.chdir(tmp_path)  # what is given as a part of a path is said so
+    assert results_path(run.relative_to(tmp_path)) == run.relative_to(tmp_path) / "evaluation.json"
+    assert results_path(Path(bundle.name)) == Path("v1.2.evaluation.json")
+    monkeypatch.chdir(bundle)
+    assert results_path(Path()) == tmp_path / "v1.2.evaluation.json"
+    with pytest.raises(ConfigError, match="sealed"):
+        results_path(Path(), Path("x.json"))
     with pytest.raises(ConfigError, match="sealed"):
         results_path(bundle, bundle / "x.json")
