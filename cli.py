@@ -1049,8 +1049,8 @@ def sample(
         bool,
         typer.Option(
             "--sheet-labels/--no-sheet-labels",
-            help="Write beside each picture on the sheet which it is. --no-sheet-labels makes a sheet for programs: the "
-            "pictures edge to edge, transparent where they are, and not enlarged unless --sheet-scale says so.",
+            help="Write beside each picture on the sheet which it is. --no-sheet-labels makes a sheet for programs: "
+            "the pictures edge to edge, transparent where they are, and not enlarged unless --sheet-scale says so.",
         ),
     ] = True,
     truncation: Annotated[
