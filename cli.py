@@ -392,7 +392,7 @@ def train(
     }
     changes |= {"loss": loss, "penalty": penalty, "optimiser": optimiser}
     use_threads(threads)
-    if not (list_settings or (data and out)):
+    if not (list_settings or (data and (out or dry_run))):
         missing = "option '--out'" if data else "argument 'PACK'"
         raise typer.BadParameter(f"Missing {missing}")
     pack = Pack.open(data) if data else None
@@ -404,8 +404,8 @@ def train(
     if list_settings:
         _print_listing(plan(config, pack).config if pack else config)
         return
-    assert pack and out
-    planned, done = plan(config, pack), (last_saved(Run(out)) or 0) if resume and not dry_run else 0
+    assert pack
+    planned, done = plan(config, pack), (last_saved(Run(out)) or 0) if out and resume and not dry_run else 0
     over = is_over_at_once(planned.config, done)
     seconds = 0.0 if over else seconds_left(planned.config, planned.spec, planned.device, done)
     judging = ""
@@ -417,6 +417,7 @@ def train(
         _say(judging)
     if dry_run:
         return
+    assert out
     with _training_bar(planned.config.images) as (report, tick):
         outcome = run(planned, out, resume, report, tick)
     if outcome is Outcome.STOPPED:
