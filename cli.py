@@ -521,7 +521,7 @@ def evaluate(
         evaluation, picture = judge(make, spec, pack, extractor, samples, seed, step, _say)
     evaluation = with_verdict(evaluation, source, data, Path(sys.argv[0]).name)
     save_results(evaluation, picture, results)
-    _print_evaluation(evaluation)
+    _print_evaluation(evaluation, pack.info.channels == 1)
     _say(f"figures: {results}")
     _say(f"samples beside the nearest real images: {results.with_suffix('.png')}")
 
@@ -1597,7 +1597,7 @@ def _judge(data: Path) -> "Judge":
     return judge
 
 
-def _print_evaluation(evaluation: "Evaluation") -> None:
+def _print_evaluation(evaluation: "Evaluation", grey: bool) -> None:
     from trainer.metrics.verdict import in_lines
     from trainer.presets.about import reached
 
@@ -1621,7 +1621,7 @@ def _print_evaluation(evaluation: "Evaluation") -> None:
     if distinct < looked_at:
         _say(f"of the {looked_at:,} real images {distinct:,} are distinct: the others look exactly like one of these")
     if extractor.name == "lite0":
-        _say(f"presets came to ({extractor.kid}, docs/gallery.md shows what that looks like): {reached()}")
+        _say(f"presets came to {reached(grey)} ({extractor.kid}; docs/gallery.md shows what that looks like)")
     assert evaluation.verdict
     for line in in_lines(evaluation.verdict, ours.kid, ground.kid, evaluation.scale):
         _say(line)

@@ -21,7 +21,7 @@ TWINS = 0.2  # of the median distance: that 1 % are nearer than this takes pairs
 WORDS = {
     "real": "as good as the real images: this measure cannot tell them apart",
     "fine": "good: nearer to the real images than these are to themselves at half their size",
-    "usable": "good enough to choose from: shapes and colours are right, and only some pictures show one clear thing",
+    "usable": "usable: colours and silhouettes are right, many pictures are muddled, and some show one clear thing",
     "rough": "rough: colours and outlines are there, hardly a picture that shows something",
     "nothing": "nothing to use: nearer to noise than to the real images",
 }

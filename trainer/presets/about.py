@@ -68,11 +68,9 @@ ABOUT: dict[str, About] = {
 }
 
 
-def reached() -> str:
-    """What the presets came to, best first, by the images they are sized for."""
-    told = []
-    for size, images in {"32x32": "OpenMoji at 32x32", "28x28": "digits"}.items():
-        found = {name: each.kid for name, each in ABOUT.items() if each.size == size and each.kid is not None}
-        names = sorted(found, key=lambda name: found[name])
-        told.append(f"{images}: {', '.join(f'{name} {found[name]:.3f}' for name in names)}")
-    return "; ".join(told)
+def reached(grey: bool) -> str:
+    """What the presets came to, best first: on digits, or on sprites in colour."""
+    size, images = ("28x28", "digits") if grey else ("32x32", "OpenMoji at 32x32")
+    found = {name: each.kid for name, each in ABOUT.items() if each.size == size and each.kid is not None}
+    named = [f"{name} {found[name]:.3f}" for name in sorted(found, key=lambda name: found[name])]
+    return f"{', '.join(named)} on {images}"
