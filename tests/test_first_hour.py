@@ -34,8 +34,8 @@ def in_process(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
 def test_the_walk_from_a_sheet_to_the_sprites_that_are_kept(
     in_process: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sprites, work, text = blobs(64, 16, 16), tmp_path / "work", tmp_path / "hour.txt"
-    sheet = np.concatenate([np.concatenate(list(sprites[row : row + 8]), 1) for row in range(0, 64, 8)])
+    sprites, work, text = blobs(36, 16, 16), tmp_path / "work", tmp_path / "hour.txt"
+    sheet = np.concatenate([np.concatenate(list(sprites[row : row + 6]), 1) for row in range(0, 36, 6)])
     Image.fromarray(sheet).save(tmp_path / "sheet.png")
     tiny = "--preset dcgan-cpu --kimg 0.2 --batch 8 --set width=4 --set latent_dim=8 --set log_kimg=0.008"
     begin = [
