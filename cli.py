@@ -396,7 +396,8 @@ def train(
         missing = "option '--out'" if data else "argument 'PACK'"
         raise typer.BadParameter(f"Missing {missing}")
     pack = Pack.open(data) if data else None
-    choice = choose_for(pack.info if pack else None, pick_device(device or "auto").type != "cpu")
+    on_gpu = pick_device(device or "auto").type != "cpu"
+    choice = choose_for(pack.info if pack else None, on_gpu, len(pack) if pack else 0)
     config = settings_for(out, preset, settings or (), usual=choice.preset, **changes)
     own = own_settings(Run(out)) if out else None
     if preset is None and own is None:

@@ -5,6 +5,8 @@ from typing import NamedTuple
 from trainer.data.pack import PackInfo
 from trainer.presets.about import REFERENCE
 
+CONDITIONAL = ("cgan",)  # of those that are chosen
+FEW = 200  # images
 SMALL = 48  # pixels: up to this side two cores are done in minutes
 
 
@@ -15,18 +17,28 @@ class Choice(NamedTuple):
     why: str
 
 
-def choose_for(info: PackInfo | None, gpu: bool) -> Choice:
-    """The preset for a pack, or, where none is given, the one to look at first."""
+def choose_for(info: PackInfo | None, gpu: bool, count: int = 0) -> Choice:
+    """The preset for a pack of ``count`` images, or, where none is given, the one to look at first."""
     if info is None:
         return Choice(REFERENCE, "the one to begin with, where no pack says more")
-    return choose(info.height, info.width, info.channels, gpu)
+    preset, why = choose(info.height, info.width, info.channels, gpu, count, len(info.classes))
+    if info.classes and preset not in CONDITIONAL:
+        why += f"; the pack's {len(info.classes)} classes are learned with --conditional"
+    return Choice(preset, why)
 
 
-def choose(height: int, width: int, channels: int, gpu: bool) -> Choice:
-    """The preset for images of this size on a machine with a GPU or without; figures are in benchmarks/RESULTS.md."""
+def choose(height: int, width: int, channels: int, gpu: bool, count: int, classes: int) -> Choice:
+    """The preset for ``count`` images of this size on a machine with a GPU or without.
+
+    The figures that it follows are in benchmarks/RESULTS.md.
+    """
     size, small = f"{width}x{height}", max(height, width) <= SMALL
     if (height, width, channels) == (28, 28, 1):
+        if classes:
+            return Choice("cgan", "it is made for 28x28 in grey, and learns the pack's classes")
         return Choice("dcgan-28", "it is made for 28x28 in grey")
+    if small and count < FEW:
+        return Choice("dcgan-cpu", f"of as few images of {size} as {count:,} it makes the most")
     if not gpu and small:
         return Choice("dcgan-cpu", f"for {size} without a GPU it gets furthest in a few minutes")
     if not gpu:
