@@ -53,7 +53,7 @@ def parse() -> argparse.Namespace:
 
 
 def set_up(source: Path | None, work: Path) -> str:
-    """From nothing to a program that runs."""
+    """From nothing to a program that runs. What pip says of its sources is of this machine, and left out."""
     if source is None:
         return ""
     cloned = run(["git", "clone", "--quiet", str(source.resolve()), "ganfoundry"], work, "git clone … ganfoundry")
@@ -97,7 +97,7 @@ def execute(command: list[str], work: Path) -> tuple[int, str]:
 
 def shortened(printed: str) -> str:
     """The lines of an output, without most of those that differ in figures alone."""
-    lines = printed.splitlines()
+    lines = [line for line in printed.splitlines() if not line.startswith("WARNING: Location")]
     alike = [index for index, line in enumerate(lines) if ALIKE.match(line)]
     dropped = alike[SHOWN:-SHOWN]
     if dropped:
