@@ -84,17 +84,19 @@ def save_pictures(
     held, it is looked at before anything is written. ``facts`` go into the text chunks of all. Raises as
     ``Keeper.save`` does.
     """
-    pictures, held = iter(pictures), []
+    pictures, held, made = iter(pictures), [], None
     if any(path.exists() for each in beside for path in each.paths):
         held = list(itertools.islice(pictures, MOST_HELD + 1))
-        for path, data in _made(beside, [picture.image for picture in held]) if len(held) <= MOST_HELD else ():
-            keeper.check(path, data)
+        if len(held) <= MOST_HELD:  # that is all of them
+            made = list(_made(beside, [picture.image for picture in held]))
+            for path, data in made:
+                keeper.check(path, data)
     paths = []
     for name, image, more in itertools.chain(held, pictures):
         path = out / f"{name}.png"
         keeper.save(path, encode_png(image, {**facts, **more}), out)
         paths.append(path)
-    for path, data in _made(beside, paths):
+    for path, data in _made(beside, paths) if made is None else made:
         keeper.save(path, data)
     return paths
 

@@ -6,7 +6,7 @@ import pytest
 
 from trainer.data.pack import PackInfo
 from trainer.presets import PRESETS, resolve
-from trainer.presets.choosing import CONDITIONAL, choose, choose_for
+from trainer.presets.choosing import choose, choose_for
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ def test_the_recipe_follows_from_the_images_and_the_machine(size, gpu, count, cl
     assert chosen == preset
     assert chosen in PRESETS
     assert f"{width}x{height}" in why
-    assert resolve(chosen).conditional == (chosen in CONDITIONAL)
+    assert resolve(chosen).conditional == (chosen == "cgan")
 
 
 def test_classes_that_a_recipe_leaves_out_are_said() -> None:

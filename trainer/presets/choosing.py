@@ -2,11 +2,11 @@
 
 from typing import NamedTuple
 
+from trainer.data.cautions import FEW
 from trainer.data.pack import PackInfo
+from trainer.presets import resolve
 from trainer.presets.about import REFERENCE
 
-CONDITIONAL = ("cgan",)  # of those that are chosen
-FEW = 200  # images
 SMALL = 48  # pixels: up to this side two cores are done in minutes
 
 
@@ -22,7 +22,7 @@ def choose_for(info: PackInfo | None, gpu: bool, count: int = 0) -> Choice:
     if info is None:
         return Choice(REFERENCE, "the one to begin with, where no pack says more")
     preset, why = choose(info.height, info.width, info.channels, gpu, count, len(info.classes))
-    if info.classes and preset not in CONDITIONAL:
+    if info.classes and not resolve(preset).conditional:
         why += f"; the pack's {len(info.classes)} classes are learned with --conditional"
     return Choice(preset, why)
 
