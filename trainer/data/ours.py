@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from core.bundle import MANIFEST, SUMS
-from trainer.data.pack import FEATURES, IMAGES, INFO, LABELS, SHEET
+from trainer.data.destination import FILES
+from trainer.data.info import IMAGES, INFO, SHEET
 from trainer.mark import LOCK, MARK
 
-_PACK = frozenset({INFO, IMAGES, LABELS, SHEET, FEATURES})
+_PACK = FILES | {SHEET}
 _RUN = frozenset(
     {
         MARK,
@@ -26,7 +27,8 @@ _RUN = frozenset(
         "evaluation.json",
         "evaluation.png",
     }
-    | {"generator.safetensors", "generator.best.safetensors", "checkpoints", "levels", "tensorboard"}
+    | {"generator.safetensors", "generator.b2a.safetensors", "generator.best.safetensors"}
+    | {"checkpoints", "levels", "tensorboard"}
 )
 _PREVIEW = re.compile(r"\d{9}\.png")
 _LARGEST = 1 << 24  # bytes of a description
