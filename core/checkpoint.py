@@ -8,14 +8,14 @@ from safetensors.torch import save
 
 from core.errors import CheckpointError, SpecError
 from core.files import write_atomic
-from core.networks import build_generator
-from core.networks.base import Generator
+from core.networks import build_maker
+from core.networks.base import Maker
 from core.spec import GeneratorSpec
 
 _SPEC_KEY = "ganfoundry_spec"
 
 
-def save_generator(path: Path, generator: Generator, spec: GeneratorSpec | None = None) -> None:
+def save_generator(path: Path, generator: Maker, spec: GeneratorSpec | None = None) -> None:
     """Write the weights and buffers of ``generator`` with its spec (or ``spec``, provenance fresher), atomically."""
     tensors = {name: value.contiguous() for name, value in generator.state_dict().items()}
     write_atomic(path, save(tensors, {_SPEC_KEY: (spec or generator.spec).to_json()}))
@@ -38,11 +38,11 @@ def read_spec(path: Path) -> GeneratorSpec:
         raise CheckpointError(f"{path}: {error}") from None
 
 
-def load_generator(path: Path, device: torch.device | str = "cpu") -> Generator:
+def load_generator(path: Path, device: torch.device | str = "cpu") -> Maker:
     """The generator in ``path``, in evaluation mode. Raises CheckpointError if weights and spec do not fit."""
     spec = read_spec(path)
     try:
-        generator = build_generator(spec)
+        generator = build_maker(spec)
         with safe_open(path, "pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
         generator.load_state_dict(tensors)

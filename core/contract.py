@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from core.examples import pictures
+from core.images import Images
 from core.latents import LAST_SEED, latents
 from core.spec import IGNORES_TRUNCATION, GeneratorSpec
 
@@ -18,8 +20,11 @@ OPSET = 18
 BATCH = "batch"  # the name of the first dimension, the only dynamic one
 ONE = "batch_of_one"  # its name where it may be nothing but 1 (Triton and TensorRT want it to be dynamic all the same)
 NOISE = "noise"  # the name of that input
+SOURCE = "source"  # and of a translator's
 
 Inputs = Mapping[str, NDArray[Any]]  # by name, each (n, …)
+
+_PIXELS = {1: "grey", 3: "RGB", 4: "RGBA, straight alpha"}
 
 # What the graph's own metadata says about it.
 SPEC_KEY = "ganfoundry_spec"
@@ -46,7 +51,10 @@ def batch_of(spec: GeneratorSpec) -> str:
 
 
 def input_ports(spec: GeneratorSpec) -> tuple[Port, ...]:
-    """The inputs of a noise generator's graph, in order."""
+    """The inputs of the graph, in order: a picture where the kind is ``image``, else a latent and what goes with it."""
+    if spec.source is not None:
+        shape = (spec.source.height, spec.source.width, spec.source.channels)
+        return (Port(SOURCE, "uint8", shape, f"{_PIXELS[spec.source.channels]}: the picture to translate"),)
     return (*mapping_ports(spec), *_noise_ports(spec))
 
 
@@ -78,8 +86,7 @@ def _noise_ports(spec: GeneratorSpec) -> tuple[Port, ...]:
 
 def output_port(spec: GeneratorSpec) -> Port:
     """The one output."""
-    meaning = {1: "grey", 3: "RGB", 4: "RGBA, straight alpha"}[spec.channels]
-    return Port("image", "uint8", (spec.height, spec.width, spec.channels), meaning)
+    return Port("image", "uint8", (spec.height, spec.width, spec.channels), _PIXELS[spec.channels])
 
 
 def style_port(layers: int, style_dim: int) -> Port:
@@ -99,8 +106,16 @@ def latent_inputs(spec: GeneratorSpec, seeds: Sequence[int]) -> dict[str, NDArra
     return inputs
 
 
-def sample_inputs(spec: GeneratorSpec, seeds: Sequence[int], truncation: float = 1.0) -> dict[str, NDArray[Any]]:
-    """Inputs by name for one image a seed. Labels and codes follow from the seed too, so that all of them vary."""
+def sample_inputs(
+    spec: GeneratorSpec, seeds: Sequence[int], truncation: float = 1.0, examples: Images | None = None
+) -> dict[str, NDArray[Any]]:
+    """Inputs by name for one image a seed. Labels and codes follow from the seed too, so that all of them vary.
+
+    Translators are given pictures: those of ``examples`` ``(m, h, w, c)`` in turn, moved and mirrored as the seed
+    says, or drawn ones where there are none (core/examples.py).
+    """
+    if spec.source is not None:
+        return {SOURCE: pictures(spec.source, seeds, examples)}
     count = len(seeds)
     inputs: dict[str, NDArray[Any]] = {
         **latent_inputs(spec, seeds),
@@ -113,11 +128,16 @@ def sample_inputs(spec: GeneratorSpec, seeds: Sequence[int], truncation: float =
     return inputs
 
 
-def sheet_inputs(spec: GeneratorSpec, count: int) -> tuple[dict[str, NDArray[Any]], int]:
+def sheet_inputs(
+    spec: GeneratorSpec, count: int, examples: Images | None = None
+) -> tuple[dict[str, NDArray[Any]], int]:
     """Inputs for a sheet of at most ``count`` images, and its columns: fixed seeds, and where there are classes, a row
-    for each, of the same seeds. Codes are 0, as clients leave them."""
+    for each, of the same seeds. Codes are 0, as clients leave them. Translators are shown ``examples`` as they are."""
     columns = math.ceil(math.sqrt(count))
-    if not spec.classes:
+    if spec.source is not None and examples is not None:
+        inputs: dict[str, NDArray[Any]] = {SOURCE: examples[:count]}
+        columns = math.ceil(math.sqrt(len(inputs[SOURCE])))
+    elif not spec.classes:
         inputs = sample_inputs(spec, range(count))
     else:
         shown = min(len(spec.classes), count)
@@ -129,7 +149,17 @@ def sheet_inputs(spec: GeneratorSpec, count: int) -> tuple[dict[str, NDArray[Any
     return inputs, columns
 
 
+def count_of(inputs: Inputs) -> int:
+    """How many rows the inputs have, whatever they are."""
+    return len(next(iter(inputs.values())))
+
+
 def rows(inputs: Inputs) -> list[dict[str, NDArray[Any]]]:
     """The inputs of a batch as batches of one."""
-    count = len(next(iter(inputs.values())))
-    return [{name: value[i : i + 1] for name, value in inputs.items()} for i in range(count)]
+    return batches(inputs, 1)
+
+
+def batches(inputs: Inputs, size: int) -> list[dict[str, NDArray[Any]]]:
+    """The inputs a few rows at a time, ``size`` or, at the end, fewer."""
+    starts = range(0, count_of(inputs), size)
+    return [{name: value[start : start + size] for name, value in inputs.items()} for start in starts]

@@ -11,8 +11,11 @@ _LEVELS = 255.0
 
 
 def to_values(images: Tensor, value_range: tuple[float, float]) -> Tensor:
-    """Straight-alpha uint8 ``(n, h, w, c)`` to premultiplied float32 ``(n, c, h, w)`` in ``value_range``."""
-    unit = images.permute(0, 3, 1, 2) / _LEVELS  # (n, c, h, w)
+    """Straight-alpha uint8 ``(n, h, w, c)`` to premultiplied float32 ``(n, c, h, w)`` in ``value_range``.
+
+    Traced into every translator's graph, which then begins with Cast, then Transpose: TensorRT has no uint8 transpose.
+    """
+    unit = images.to(torch.float32).permute(0, 3, 1, 2) / _LEVELS  # (n, c, h, w)
     if unit.shape[1] == 4:
         colour, alpha = unit[:, :3], unit[:, 3:]
         unit = torch.cat([colour * alpha, alpha], dim=1)

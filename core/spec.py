@@ -1,7 +1,8 @@
 """``GeneratorSpec``: everything a program must know about a generator in order to build, feed or serve it."""
 
 import json
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
+from types import NoneType
 from typing import Any
 
 from core.errors import SpecError
@@ -30,7 +31,27 @@ class Provenance:
     data_fingerprint: str = ""
     data_licence: str = ""
     data_attribution: str = ""
+    source_licence: str = ""  # of the pictures that a translator learned from, where they are not the data's
+    source_attribution: str = ""
     code_version: str = ""
+
+
+@dataclass(frozen=True)
+class SourceSpec:
+    """The pictures that a translator takes: their size in pixels, their channels, and how any picture is fitted to be
+    one (core/fitting.py)."""
+
+    height: int
+    width: int
+    channels: int
+    fit: str = "pad"
+    resample: str = "auto"
+
+    def __post_init__(self) -> None:
+        if self.channels not in CHANNELS:
+            raise SpecError(f"a source has 1, 3 or 4 channels, not {self.channels}")
+        if not (1 <= self.height <= LARGEST_SIDE and 1 <= self.width <= LARGEST_SIDE):
+            raise SpecError(f"sources have sides of 1 to {LARGEST_SIDE} pixels, not {self.width}x{self.height}")
 
 
 def categories(count: int) -> tuple[str, ...]:
@@ -46,6 +67,7 @@ class GeneratorSpec:
     that came as an ONNX file from elsewhere is of the family ``FOREIGN``, which has no network.
     ``value_range`` is what the network's float output means: its ends become 0 and 255. ``noise`` is how many noise
     values a row of the exported graph takes; 0, as in every checkpoint, where the noise is fixed or there is none.
+    ``source`` is what a generator of the kind ``image``, a translator, takes in place of a latent.
     RGBA networks work on premultiplied alpha; the exported graph gives straight alpha.
     """
 
@@ -58,6 +80,7 @@ class GeneratorSpec:
     classes: tuple[str, ...] = ()
     codes: int = 0
     noise: int = 0
+    source: SourceSpec | None = None
     options: dict[str, Any] = field(default_factory=dict)
     value_range: tuple[float, float] = (-1.0, 1.0)
     provenance: Provenance = field(default_factory=Provenance)
@@ -70,8 +93,7 @@ class GeneratorSpec:
             raise SpecError(f"the spec's kind is '{self.kind}': it must be one of {', '.join(KINDS)}")
         if self.channels not in CHANNELS:
             raise SpecError(f"a generator makes 1, 3 or 4 channels, not {self.channels}")
-        if not 1 <= self.latent_dim <= LARGEST_LATENT:
-            raise SpecError(f"latent_dim must be 1 to {LARGEST_LATENT}, not {self.latent_dim}")
+        self._check_kind()
         if not 0 <= self.codes <= LARGEST_LATENT:
             raise SpecError(f"codes must be 0 to {LARGEST_LATENT}, not {self.codes}")
         if not 0 <= self.noise <= LARGEST_NOISE:
@@ -81,6 +103,19 @@ class GeneratorSpec:
             raise SpecError(f"the value range {low} … {high} is empty or infinite")
         if not (1 <= self.height <= LARGEST_SIDE and 1 <= self.width <= LARGEST_SIDE):
             raise SpecError(f"images have sides of 1 to {LARGEST_SIDE} pixels, not {self.width}x{self.height}")
+
+    def _check_kind(self) -> None:
+        """Raise SpecError unless there is what the kind takes, a latent or a source, and not the other."""
+        if self.kind == "noise" and self.source is not None:
+            raise SpecError("a generator of kind 'noise' has no source: its kind must be 'image'")
+        if self.kind == "noise" and not 1 <= self.latent_dim <= LARGEST_LATENT:
+            raise SpecError(f"latent_dim must be 1 to {LARGEST_LATENT}, not {self.latent_dim}")
+        if self.kind == "image" and self.source is None:
+            raise SpecError("a generator of kind 'image' must say what its source is")
+        if self.kind == "image" and (self.latent_dim or self.classes or self.codes or self.noise):
+            raise SpecError(
+                "a generator of kind 'image' takes a source and nothing else: no latent, class, code or noise"
+            )
 
     @property
     def size(self) -> Size:
@@ -128,11 +163,13 @@ class GeneratorSpec:
         value_range = values.pop("value_range", (-1.0, 1.0))
         if len(value_range) != 2 or not all(isinstance(end, (int, float)) for end in value_range):
             raise SpecError(f"the spec's value_range must be two numbers, not {value_range!r}")
+        source = values.pop("source", None)
+        source = None if source is None else SourceSpec(**_checked(SourceSpec, source))
         classes = values.pop("classes", ())
         if not all(isinstance(name, str) for name in classes):
             raise SpecError("the spec's classes must be names")
         low, high = value_range
-        return cls(classes=tuple(classes), value_range=(low, high), provenance=provenance, **values)
+        return cls(classes=tuple(classes), value_range=(low, high), provenance=provenance, source=source, **values)
 
 
 # JSON types of every field, for reading text that nobody vouches for.
@@ -141,6 +178,7 @@ _JSON_TYPES: dict[str, type | tuple[type, ...]] = {
     "value_range": list,
     "options": dict,
     "provenance": dict,
+    "source": (dict, NoneType),
 }
 _INTEGERS = {"height", "width", "channels", "latent_dim", "codes", "noise", "format_version", "images_seen"}
 
@@ -157,7 +195,7 @@ def _checked(kind: type, values: Any) -> dict[str, Any]:
         expected = int if name in _INTEGERS else _JSON_TYPES.get(name, str)
         if not isinstance(value, expected) or isinstance(value, bool):
             raise SpecError(f"the spec's {name} is {value!r}, which is not what that field holds")
-    required = {"family", "height", "width", "channels", "latent_dim"} & set(known)
+    required = {name for name, f in known.items() if f.default is MISSING and f.default_factory is MISSING}
     if missing := sorted(required - set(values)):
         raise SpecError(f"the spec lacks {missing[0]}")
     return dict(values)

@@ -22,7 +22,7 @@ from core.checkpoint import load_generator, read_spec
 from core.contract import OPSET, sample_inputs
 from core.errors import BundleError, CheckpointError, ExportError
 from core.files import new_directory
-from core.networks.base import Generator
+from core.networks.base import Generator, Maker
 from core.networks.style_layers import settle
 from core.places import shown
 from core.spec import IGNORES_TRUNCATION, GeneratorSpec
@@ -30,7 +30,7 @@ from export.bundling import Progress, check_destination, golden_images, sample_s
 from export.card import render_card
 from export.convert import to_onnx
 from export.extras import PLAIN, Extras
-from export.graph import ExportGraph, Graph, MappingGraph, SynthesisGraph
+from export.graph import ExportGraph, Graph, Whole, part_graphs, whole_graph
 from export.provenance import Origin
 from export.rules import Contract
 from export.runtime import Chain, open_session
@@ -91,8 +91,10 @@ def export_run(
     return manifest
 
 
-def _truncation(generator: Generator) -> str | None:
-    """What truncation does not do for this generator; None where it does."""
+def _truncation(generator: Maker) -> str | None:
+    """What truncation does not do for this generator; None where it does, or where there is none."""
+    if not isinstance(generator, Generator):
+        return None
     graph = ExportGraph(generator)
     tried = [sample_inputs(generator.spec, range(4), at) for at in TRIED_TRUNCATIONS]
     return truncation_note([graph.values(inputs) for inputs in tried])
@@ -100,7 +102,7 @@ def _truncation(generator: Generator) -> str | None:
 
 def _fill(
     bundle: Path,
-    generator: Generator,
+    generator: Maker,
     name: str,
     origin: Origin,
     extras: Extras,
@@ -108,14 +110,15 @@ def _fill(
     notes: list[str],
 ) -> Manifest:
     """Write every file of the bundle, the manifest last."""
-    spec, graph = generator.spec, ExportGraph(generator)
+    spec, graph = generator.spec, whole_graph(generator)
     data = _converted(graph, "the generator", origin, tell)
     tell("comparing with PyTorch")
     verification = stand_trial(spec, open_session(data), graph.images)
     verification |= {"notes": notes} if notes else {}
-    styles = graph.styles if generator.style_layers else None
-    if styles:
-        verification["in_two_parts"] = _write_parts(bundle, graph, origin, tell)
+    parts = part_graphs(generator)
+    styles = parts[0].gives if parts else None
+    if parts:
+        verification["in_two_parts"] = _write_parts(bundle, graph, parts, origin, tell)
     tell("making golden images and the sheet")
     golden = golden_images(spec, graph.images)
     (bundle / GRAPH).write_bytes(data)
@@ -144,10 +147,13 @@ def _converted(graph: Graph, what: str, origin: Origin, tell: Progress) -> bytes
     return data
 
 
-def _write_parts(bundle: Path, whole: ExportGraph, origin: Origin, tell: Progress) -> dict[str, Any]:
+def _write_parts(
+    bundle: Path, whole: Whole, parts: tuple[Graph, Graph], origin: Origin, tell: Progress
+) -> dict[str, Any]:
     """Write the mapping and the synthesis graph; figures of the two, one after the other, against PyTorch's whole."""
-    mapping = _converted(MappingGraph(whole.generator), "the mapping", origin, tell)
-    synthesis = _converted(SynthesisGraph(whole.generator), "the synthesis", origin, tell)
+    mapping, synthesis = (
+        _converted(part, what, origin, tell) for part, what in zip(parts, ("the mapping", "the synthesis"), strict=True)
+    )
     tell("comparing both with PyTorch")
     chain = Chain(open_session(mapping), open_session(synthesis))
     figures = stand_trial(whole.generator.spec, chain, whole.images)
@@ -156,7 +162,7 @@ def _write_parts(bundle: Path, whole: ExportGraph, origin: Origin, tell: Progres
     return figures
 
 
-def _check_exportable(generator: Generator) -> None:
+def _check_exportable(generator: Maker) -> None:
     spec: GeneratorSpec = generator.spec
     if spec.kind != "noise":
         raise ExportError(f"generators of kind '{spec.kind}' cannot be exported yet, only those of kind 'noise'")
@@ -165,7 +171,7 @@ def _check_exportable(generator: Generator) -> None:
             raise ExportError(f"the weight {name} is infinite or not a number: export an earlier checkpoint")
 
 
-def _level(checkpoint: Path, generator: Generator, wanted: str) -> Path:
+def _level(checkpoint: Path, generator: Maker, wanted: str) -> Path:
     """The file of the level ``wanted``, 16x16 or 16, of the run that ``checkpoint`` lies in."""
     size = generator.spec.size
     if generator.grown_to is None:
@@ -192,7 +198,7 @@ def _level_name(path: Path) -> str:
         return path.stem
 
 
-def _noise(generator: Generator) -> int:
+def _noise(generator: Maker) -> int:
     if not generator.noise_dim:
         raise ExportError(f"the family '{generator.spec.family}' has no noise to make an input of: omit --noise input")
     return generator.noise_dim

@@ -8,9 +8,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from core.contract import Port, input_ports, mapping_ports, output_port, sample_inputs, style_port, synthesis_ports
+from core.contract import (
+    SOURCE,
+    Port,
+    input_ports,
+    mapping_ports,
+    output_port,
+    sample_inputs,
+    style_port,
+    synthesis_ports,
+)
 from core.images import Images
-from core.networks.base import Generator
+from core.networks.base import Generator, Maker
 from core.pixels import to_pixels
 from core.spec import IGNORES_TRUNCATION
 
@@ -18,7 +27,7 @@ from core.spec import IGNORES_TRUNCATION
 class Graph(nn.Module):
     """What is traced is the whole of what a runtime does: ``takes`` in, ``gives`` out."""
 
-    def __init__(self, generator: Generator) -> None:
+    def __init__(self, generator: Maker) -> None:
         super().__init__()
         self.generator = generator
         self.eval()
@@ -40,10 +49,35 @@ class Graph(nn.Module):
 
     def made_of(self, inputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
         """What PyTorch makes of rows of the inputs, by name, on whatever device the generator is."""
-        device = self.generator.latent_mean.device
+        device = self.generator.device
         given = {name: torch.from_numpy(np.ascontiguousarray(value)).to(device) for name, value in inputs.items()}
         with torch.inference_mode():
             return np.asarray(self(**given).cpu())
+
+
+class Whole(Graph):
+    """A graph from the contract's inputs to pixels: what every bundle holds."""
+
+    def images(self, inputs: Mapping[str, NDArray[Any]]) -> Images:
+        """The images (n, h, w, c) PyTorch makes of the contract's inputs by name."""
+        return self.made_of(inputs)
+
+
+class TranslatorGraph(Whole):
+    """A picture in, straight-alpha pixels out."""
+
+    def forward(self, source: Tensor) -> Tensor:
+        """UINT8 ``source`` (n, h, w, c) to uint8 images (n, h', w', c')."""
+        return self.generator.pixels({SOURCE: source})
+
+
+class LatentGraph(Graph):
+    """A graph of a generator that takes latents, or of a part of one."""
+
+    generator: Generator
+
+    def __init__(self, generator: Generator) -> None:
+        super().__init__(generator)
 
     def truncation(self, given: Tensor) -> Tensor:
         """What truncation is ``given`` becomes: 1 where it would break the images, or does nothing to them."""
@@ -55,7 +89,7 @@ class Graph(nn.Module):
         return style_port(self.generator.style_layers, len(self.generator.latent_mean))
 
 
-class ExportGraph(Graph):
+class ExportGraph(LatentGraph, Whole):
     """Latents in, straight-alpha pixels out."""
 
     def forward(
@@ -68,9 +102,9 @@ class ExportGraph(Graph):
     ) -> Tensor:
         """FP32 ``z`` (n, latent_dim), ``truncation`` (n, 1), ``codes`` (n, K) and ``noise`` (n, noise_dim), INT64
         ``label`` (n, 1), to uint8 images (n, h, w, c)."""
-        classes = None if label is None else label[:, 0]
-        values = self.generator(z, classes, codes, self.truncation(truncation), noise)  # (n, c, h, w)
-        return to_pixels(values, self.generator.spec.value_range)
+        others = {"label": label, "codes": codes, "noise": noise}
+        given = {name: value for name, value in others.items() if value is not None}
+        return self.generator.pixels({"z": z, "truncation": self.truncation(truncation), **given})
 
     def values(self, inputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
         """The values (n, c, h, w) that the generator makes of the contract's inputs by name, before they are pixels."""
@@ -80,12 +114,8 @@ class ExportGraph(Graph):
             made = self.generator(given["z"], label, given.get("codes"), given["truncation"], given.get("noise"))
         return np.asarray(made)
 
-    def images(self, inputs: Mapping[str, NDArray[Any]]) -> Images:
-        """The images (n, h, w, c) PyTorch makes of the contract's inputs by name."""
-        return self.made_of(inputs)
 
-
-class MappingGraph(Graph):
+class MappingGraph(LatentGraph):
     """The first part: latents in, truncated styles out."""
 
     @property
@@ -109,7 +139,7 @@ class MappingGraph(Graph):
         return w[:, None].repeat(1, self.generator.style_layers, 1)
 
 
-class SynthesisGraph(Graph):
+class SynthesisGraph(LatentGraph):
     """The second part: styles in, straight-alpha pixels out."""
 
     @property
@@ -121,3 +151,15 @@ class SynthesisGraph(Graph):
         """FP32 ``w`` (n, style_layers, style_dim) and ``noise`` (n, noise_dim) to uint8 images (n, h, w, c)."""
         given = {} if noise is None else {"noise": noise}
         return to_pixels(self.generator.synthesis(w, **given), self.generator.spec.value_range)
+
+
+def whole_graph(generator: Maker) -> Whole:
+    """What ships of a generator or a translator."""
+    return ExportGraph(generator) if isinstance(generator, Generator) else TranslatorGraph(generator)
+
+
+def part_graphs(generator: Maker) -> tuple[MappingGraph, SynthesisGraph] | None:
+    """What ships besides of a generator that has styles; None for the others."""
+    if not (isinstance(generator, Generator) and generator.style_layers):
+        return None
+    return MappingGraph(generator), SynthesisGraph(generator)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from core.bundle import GRAPH, MAPPING, SYNTHESIS
 from core.checkpoint import load_generator
 from core.files import sha256
-from export.graph import ExportGraph, Graph, MappingGraph, SynthesisGraph
+from export.graph import Graph, part_graphs, whole_graph
 
 MOST_AT_ONCE = 64  # images a run, as many as a bundle takes
 
@@ -25,11 +25,12 @@ class TorchGraphs:
     def __init__(self, path: Path, device: torch.device | str = "cpu") -> None:
         generator = load_generator(path, device)
         self.spec, self.sha256 = generator.spec, sha256(path)
-        self._graphs: dict[str, Graph] = {GRAPH: ExportGraph(generator)}
+        self._graphs: dict[str, Graph] = {GRAPH: whole_graph(generator)}
         self.style_shape = None
-        if generator.style_layers:
-            self._graphs |= {MAPPING: MappingGraph(generator), SYNTHESIS: SynthesisGraph(generator)}
-            self.style_shape = generator.style_layers, len(generator.latent_mean)
+        if parts := part_graphs(generator):
+            self._graphs |= dict(zip((MAPPING, SYNTHESIS), parts, strict=True))
+            layers, style_dim = parts[0].gives.shape
+            self.style_shape = layers, style_dim
 
     def run(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
         """The output of ``graph`` for rows of its inputs, by name."""

@@ -2,13 +2,16 @@
 
 import copy
 import math
+from typing import TypeVar
 
 import torch
 
-from core.networks.base import Generator
+from core.networks.base import Maker
+
+Network = TypeVar("Network", bound=Maker)
 
 
-def average_of(generator: Generator) -> Generator:
+def average_of(generator: Network) -> Network:
     """A copy to average into: evaluation mode, no gradients."""
     return copy.deepcopy(generator).eval().requires_grad_(False)
 
@@ -23,7 +26,7 @@ def decay(batch: int, images_seen: int, half_life: float, ramp: float) -> float:
     return math.pow(0.5, batch / max(memory, 1e-8))
 
 
-def update(average: Generator, generator: Generator, keep: float) -> None:
+def update(average: Maker, generator: Maker, keep: float) -> None:
     """average ← keep * average + (1 - keep) * generator, for weights and for batch norm's running statistics."""
     ours, theirs = average.state_dict(), generator.state_dict()
     moving = [name for name, value in ours.items() if value.is_floating_point()]

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from core.errors import SpecError
-from core.networks.base import Discriminator, Generator
+from core.networks.base import Discriminator, Generator, Maker, Translator
 from core.networks.biggan import BigGANDiscriminator, BigGANGenerator
 from core.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from core.networks.mlp import MLPDiscriminator, MLPGenerator
@@ -39,6 +39,19 @@ DISCRIMINATORS: dict[str, type[Discriminator]] = {
 }
 
 
+TRANSLATORS: dict[str, type[Translator]] = {}
+
+
+def build_maker(spec: GeneratorSpec) -> Maker:
+    """The generator or translator that ``spec`` describes, freshly initialised from torch's global random state."""
+    return build_translator(spec) if spec.kind == "image" else build_generator(spec)
+
+
+def build_translator(spec: GeneratorSpec) -> Translator:
+    """The translator that ``spec`` describes, freshly initialised from torch's global random state."""
+    return _build(TRANSLATORS, spec.family, spec, spec.options)
+
+
 def build_generator(spec: GeneratorSpec) -> Generator:
     """The generator that ``spec`` describes, freshly initialised from torch's global random state."""
     generator = _build(GENERATORS, spec.family, spec, spec.options)
@@ -52,7 +65,7 @@ def build_discriminator(family: str, spec: GeneratorSpec, options: Mapping[str, 
     return _build(DISCRIMINATORS, family, spec, options)
 
 
-Network = TypeVar("Network", Generator, Discriminator)
+Network = TypeVar("Network", Generator, Translator, Discriminator)
 
 
 def _build(table: Mapping[str, type[Network]], family: str, spec: GeneratorSpec, options: Mapping[str, Any]) -> Network:

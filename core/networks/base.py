@@ -1,23 +1,31 @@
-"""What every generator and discriminator can do, whatever its family."""
+"""What every generator, translator and discriminator can do, whatever its family."""
 
+from collections.abc import Mapping
+from itertools import chain
 from typing import ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from core.contract import SOURCE
+from core.errors import SpecError
+from core.images import Images
+from core.pixels import to_pixels, to_values
 from core.spec import GeneratorSpec
 
+EXAMPLES = 16  # sources that travel with a translator
 
-class Generator(nn.Module):
-    """A generator: latent → style → image.
 
-    A family writes ``synthesis`` and, if it has one, ``mapping``. Truncation acts between the two, so that it
-    means the same everywhere: w for style families, z for the others (whose mean latent is 0).
-    """
+class Maker(nn.Module):
+    """Makes images by a spec, whatever it makes them of: what is averaged, kept, judged and exported."""
 
-    latent_mean: Tensor
     learns_classes: ClassVar[bool] = False  # whether the label changes the image
     learns_codes: ClassVar[bool] = False  # and whether continuous codes do
+
+    def __init__(self, spec: GeneratorSpec) -> None:
+        super().__init__()
+        self.spec = spec
 
     @property
     def style_layers(self) -> int:
@@ -34,9 +42,32 @@ class Generator(nn.Module):
         """The height and width that a family which grows level by level has reached; None for the others."""
         return None
 
+    @property
+    def examples(self) -> Images | None:
+        """Sources ``(m, h, w, c)`` to try it with, which it has seen nothing of in training; None if it has none."""
+        return None
+
+    @property
+    def device(self) -> torch.device:
+        """Where its weights are."""
+        return next(chain(self.parameters(), self.buffers())).device
+
+    def pixels(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """Straight-alpha uint8 images ``(n, h, w, c)`` of the contract's inputs by name (core/contract.py)."""
+        raise NotImplementedError
+
+
+class Generator(Maker):
+    """A generator: latent → style → image.
+
+    A family writes ``synthesis`` and, if it has one, ``mapping``. Truncation acts between the two, so that it
+    means the same everywhere: w for style families, z for the others (whose mean latent is 0).
+    """
+
+    latent_mean: Tensor
+
     def __init__(self, spec: GeneratorSpec, style_dim: int | None = None) -> None:
-        super().__init__()
-        self.spec = spec
+        super().__init__(spec)
         self.register_buffer("latent_mean", torch.zeros(style_dim or spec.latent_dim))
 
     def mapping(self, z: Tensor, label: Tensor | None = None, codes: Tensor | None = None) -> Tensor:
@@ -70,6 +101,51 @@ class Generator(nn.Module):
     def truncated(self, style: Tensor, truncation: Tensor) -> Tensor:
         """Styles ``(n, style_dim)``, the distance of each to the mean scaled by ``truncation`` ``(n, 1)``."""
         return self.latent_mean + truncation * (style - self.latent_mean)
+
+    def pixels(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """Images of ``z``, and of whatever else the spec has: ``label`` is ``(n, 1)`` here."""
+        given = dict(inputs)
+        if "label" in given:
+            given["label"] = given["label"][:, 0]
+        return to_pixels(self(**given), self.spec.value_range)
+
+
+class Translator(Maker):
+    """A generator that makes an image of another one. A family writes ``forward``.
+
+    ``example_sources`` ``(EXAMPLES, h, w, c)`` travel with the weights: real pictures for previews, golden images and
+    trials, which drawn ones would not do for; all 0 until training chooses them.
+    """
+
+    example_sources: Tensor
+
+    def __init__(self, spec: GeneratorSpec) -> None:
+        super().__init__(spec)
+        if spec.source is None:
+            raise SpecError(f"{spec.family} translates images: its spec must say what its source is")
+        self.source = spec.source
+        shape = (EXAMPLES, self.source.height, self.source.width, self.source.channels)
+        self.register_buffer("example_sources", torch.zeros(shape, dtype=torch.uint8))
+
+    @property
+    def examples(self) -> Images | None:
+        """The sources that travel with it; None before training has chosen them."""
+        found: Images = np.ascontiguousarray(self.example_sources.cpu().numpy())
+        return found if found.any() else None
+
+    def show(self, sources: Images) -> None:
+        """Let the first of ``sources`` ``(m, h, w, c)`` travel with it, m at least 1; too few take turns."""
+        chosen = np.resize(sources, self.example_sources.shape)
+        self.example_sources.copy_(torch.from_numpy(chosen))
+
+    def forward(self, source: Tensor) -> Tensor:
+        """Images ``(n, c', h', w')`` of sources ``(n, c, h, w)``, both in the value range, premultiplied with alpha."""
+        raise NotImplementedError
+
+    def pixels(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """Images of ``source``, straight-alpha uint8 ``(n, h, w, c)``."""
+        values = to_values(inputs[SOURCE], self.spec.value_range)
+        return to_pixels(self(values), self.spec.value_range)
 
 
 class Discriminator(nn.Module):

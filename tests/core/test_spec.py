@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -17,6 +18,7 @@ from core.spec import (
     LARGEST_VALUE,
     GeneratorSpec,
     Provenance,
+    SourceSpec,
 )
 
 SPEC = GeneratorSpec(
@@ -117,6 +119,8 @@ def test_the_format_is_pinned() -> None:
         "data_fingerprint": "",
         "data_licence": "",
         "data_attribution": "",
+        "source_licence": "",
+        "source_attribution": "",
         "code_version": "",
     }
     values = {
@@ -129,6 +133,7 @@ def test_the_format_is_pinned() -> None:
         "classes": [],
         "codes": 0,
         "noise": 0,
+        "source": None,
         "options": {},
         "value_range": [-1.0, 1.0],
         "provenance": origin,
@@ -182,3 +187,37 @@ def test_categories_are_classes_that_it_found_itself() -> None:
     assert replace(SPEC, classes=("category-0", "category-1")).found_its_classes is True
     for others in (("category-0", "cat"), ("category-1", "category-2"), ("category-a",), ("category-00",), ()):
         assert replace(SPEC, classes=others).found_its_classes is False
+
+
+TRANSLATOR = GeneratorSpec("unet", 32, 48, 4, 0, kind="image", source=SourceSpec(16, 24, 3, "stretch", "nearest"))
+
+
+def test_a_translator_says_what_it_takes() -> None:
+    """And text of before there were any still means a generator of latents."""
+    assert GeneratorSpec.from_json(TRANSLATOR.to_json()) == TRANSLATOR
+    values = json.loads(GeneratorSpec("any", 16, 24, 3, 8).to_json())
+    del values["source"]
+    assert GeneratorSpec.from_dict(values).source is None
+
+
+@pytest.mark.parametrize(
+    "change, said",
+    [
+        ({"source": None}, "what its source is"),
+        ({"latent_dim": 8}, "no latent"),
+        ({"classes": ("a",)}, "no latent"),
+        ({"kind": "noise", "latent_dim": 8}, "has no source"),
+    ],
+)
+def test_a_generator_takes_a_latent_or_a_source(change: dict[str, Any], said: str) -> None:
+    with pytest.raises(SpecError, match=said):
+        replace(TRANSLATOR, **change)
+
+
+@pytest.mark.parametrize("source", [{"height": 0, "width": 8, "channels": 3}, {"height": 8, "width": 8, "channels": 2}])
+def test_a_source_is_a_picture(source: dict[str, int]) -> None:
+    values = json.loads(TRANSLATOR.to_json()) | {"source": source}
+    with pytest.raises(SpecError, match="source"):
+        GeneratorSpec.from_dict(values)
+    with pytest.raises(SpecError, match="lacks height"):
+        GeneratorSpec.from_dict(values | {"source": {"width": 8, "channels": 3}})

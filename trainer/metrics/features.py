@@ -13,12 +13,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from core.contract import Inputs, sample_inputs
+from core.contract import Inputs, count_of, sample_inputs
 from core.errors import DataError
 from core.files import write_atomic
 from core.images import Images
-from core.networks.base import Generator
-from core.pixels import to_pixels
+from core.networks.base import Maker
 from core.spec import GeneratorSpec
 from trainer.data.pack import Pack
 from trainer.metrics.extractor import Extractor
@@ -90,7 +89,7 @@ def _kept_path(pack: Pack, extractor: Extractor, what: int | str) -> tuple[Path,
 
 def fake_features(make: Make, inputs: Inputs, extractor: Extractor, progress: Progress = lambda *_: None) -> Tensor:
     """Features ``(n, d)`` of what ``make`` makes of ``inputs``, each ``(n, …)``."""
-    count = len(inputs["z"])
+    count = count_of(inputs)
     return _in_batches(count, lambda rows: extractor.features(make(take(inputs, rows))), progress)
 
 
@@ -124,16 +123,15 @@ def inputs_like(pack: Pack, spec: GeneratorSpec, seeds: Sequence[int]) -> Mappin
     return inputs
 
 
-def maker(generator: Generator) -> Make:
+def maker(generator: Maker) -> Make:
     """``generator``, on whatever device it is, as a function of the graph's inputs."""
 
     @torch.no_grad()
     def make(inputs: Inputs) -> Images:
-        device = generator.latent_mean.device
-        given = {name: torch.from_numpy(value).to(device) for name, value in inputs.items()}
-        if "label" in given:
-            given["label"] = given["label"][:, 0]  # (n, 1) in the graph, (n,) in the network
-        images: Images = to_pixels(generator(**given), generator.spec.value_range).cpu().numpy()
+        given = {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in inputs.items()}
+        images: Images = (
+            generator.pixels({name: value.to(generator.device) for name, value in given.items()}).cpu().numpy()
+        )
         return images
 
     return make
