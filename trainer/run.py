@@ -9,7 +9,7 @@ runs/NAME/
   checkpoints/           the full training state (trainer/state.py)
   generator.safetensors  the averaged generator, ready to export
   levels/16x16.safetensors  the averaged generator when it finished that level, of runs that grow
-  generator.best.safetensors  the one of the least KID, where KID was taken
+  generator.best.safetensors  the one of the least KID, or L1, where that was taken
   evaluation.json evaluation.png  what 'evaluate' found
 """
 
@@ -32,7 +32,8 @@ _FILES = (
     *("generator.safetensors", "generator.best.safetensors"),
 )
 _FOLDERS = ("samples", "checkpoints", "levels", "tensorboard")
-KID = "KID-lite0"  # under this name in the log
+KID, L1 = "KID-lite0", "L1-validation"  # what a run is judged by, under these names in the log: less is better
+METRICS = (KID, L1)
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class Run:
 
     @property
     def best(self) -> Path:
-        """The averaged generator as it was when its KID was least."""
+        """The averaged generator as it was when its KID, or L1, was least."""
         return self.root / "generator.best.safetensors"
 
     def check(self) -> None:
