@@ -9,6 +9,7 @@ from core.networks.base import Discriminator, Generator, Maker, Translator
 from core.networks.biggan import BigGANDiscriminator, BigGANGenerator
 from core.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from core.networks.mlp import MLPDiscriminator, MLPGenerator
+from core.networks.patch import PatchDiscriminator
 from core.networks.progressive import ProgressiveDiscriminator, ProgressiveGenerator
 from core.networks.r3gan import R3GANDiscriminator, R3GANGenerator
 from core.networks.stacked import StackedDiscriminator, StackedGenerator
@@ -36,6 +37,7 @@ DISCRIMINATORS: dict[str, type[Discriminator]] = {
     "r3gan": R3GANDiscriminator,
     "stacked": StackedDiscriminator,
     "style": StyleDiscriminator,
+    "unet": PatchDiscriminator,
     "upconv": UpConvDiscriminator,
 }
 
