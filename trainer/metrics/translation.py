@@ -29,7 +29,7 @@ from trainer.metrics.baselines import (
 )
 from trainer.metrics.evaluate import LEAST, Step
 from trainer.metrics.extractor import Extractor
-from trainer.metrics.features import Make, Progress, in_batches, keep, read_kept
+from trainer.metrics.features import Make, Progress, in_batches
 from trainer.metrics.held import Pairs
 from trainer.metrics.kid import kid
 from trainer.metrics.lines import LINE, Pen
@@ -130,7 +130,7 @@ def evaluate_pairs(
     results |= baselines(sources, known, pen, step("making what it must beat"))
 
     # What an extractor sees in all of it
-    reals = known_features(pack, known, extractor, step("looking at known targets"))
+    reals = known.wanted.features("train", extractor, step("looking at known targets"))
     progress, seen = step("looking at results"), dict[str, Tensor]()
     for before, (name, images) in enumerate({"": targets, **results}.items()):
         seen[name] = _seen(images, extractor, _shifted(progress, before * len(held), (len(results) + 1) * len(held)))
@@ -190,14 +190,6 @@ def filled_regions(sources: Images, targets: Images, pen: Pen | None) -> Mask:
     return where if pen is None else where & (pen.ink(_as_large(sources, targets)) < LINE)
 
 
-def known_features(pack: Pack, known: Pairs, extractor: Extractor, progress: Progress = lambda *_: None) -> Tensor:
-    """Features ``(n, d)`` of the known targets, kept in the pack."""
-    what = f"{len(known)} {known.wanted} to train on"
-    if (kept := read_kept(pack, extractor, what, len(known))) is not None:
-        return kept
-    return keep(pack, extractor, what, len(known), lambda rows: known.targets(known.rows[rows]), progress)
-
-
 def _seen(images: Images, extractor: Extractor, progress: Progress) -> Tensor:
     return torch.cat(in_batches(len(images), lambda rows: extractor.features(images[rows]), progress))
 
@@ -216,7 +208,7 @@ def _facts(
     spec: GeneratorSpec, pack: Pack, extractor: Extractor, counts: tuple[int, int], made: list[str], pen: Pen | None
 ) -> dict[str, Any]:
     """``counts`` are how many pairs were judged, and how many of those to train on were known."""
-    origin, (held, known) = spec.provenance, counts
+    held, known = counts
     of_lines = "and, as the sources are line art, no line lies" if pen else "(the sources are no line art)"
     return {
         "protocol": {
@@ -232,6 +224,14 @@ def _facts(
             "kid": "unbiased MMD², kernel (x·y/d + 1)³, against the targets to train on",
             "baselines": {name: MEANINGS[name] for name in made if name in MEANINGS},
         },
+        **data_facts(spec, pack),
+    }
+
+
+def data_facts(spec: GeneratorSpec, pack: Pack) -> dict[str, Any]:
+    """What was judged, and by what."""
+    origin = spec.provenance
+    return {
         "generator": {"preset": origin.preset, "images_seen": origin.images_seen, "trained_on": origin.data_name},
         "data": {
             "name": pack.info.name,

@@ -19,9 +19,9 @@ from trainer.metrics.beaten import beaten, compared, grade, leading, table
 from trainer.metrics.extractor import Extractor
 from trainer.metrics.held import pairs_of
 from trainer.metrics.kid import kid
-from trainer.metrics.pair_sheet import draw, shown
 from trainer.metrics.pairs import l1
 from trainer.metrics.translation import MODEL, PairEvaluation, PairFigures, Translations, evaluate_pairs
+from trainer.metrics.translation_sheet import draw, shown
 
 SPEC = GeneratorSpec("unet", 16, 16, 4, 0, kind="image", source=SourceSpec(16, 16, 4))
 

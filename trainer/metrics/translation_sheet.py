@@ -1,14 +1,19 @@
 """The picture of a translator's evaluation: source, result and target in a row, of the best results and the worst."""
 
+from collections.abc import Mapping
+
 import numpy as np
 from PIL import Image
 
+from core.images import Images
 from core.sheets import Pages, Sheet, small
 from trainer.metrics.baselines import FLOOD, identity
+from trainer.metrics.domains import Journey
 from trainer.metrics.pairs import Values
 from trainer.metrics.translation import MODEL, Translations
 
 SHOWN = 5  # of the best, of the median and of the worst
+EACH = 8  # of a direction
 
 
 def draw(made: Translations, errors: Values) -> Image.Image:
@@ -26,6 +31,22 @@ def draw(made: Translations, errors: Values) -> Image.Image:
     names = [f"{name}: {errors[row]:.1f}" for name, row in chosen.items()]
     title = [f"L1 of {len(errors)} held-out pairs: {errors.mean():.1f}"]
     drawn = Sheet(cells, columns=[*columns], rows=names, corner="L1", title=title)
+    (page,) = Pages(drawn, (height, width), small((height, width)), one=True)
+    return page.image()
+
+
+def draw_journeys(journeys: Mapping[str, Journey]) -> Image.Image:
+    """Rows of source | result | there and back, the first few of each direction."""
+    first, *_ = journeys.values()
+    height, width, channels = first.results.shape[1:]
+    cells, names = list[Images](), list[str]()
+    for way, journey in journeys.items():
+        columns = [journey.sources, journey.results, *([] if journey.back is None else [journey.back])]
+        alike = [identity(images[:EACH], (height, width, channels)) for images in columns]
+        cells += [images[row] for row in range(len(alike[0])) for images in alike]
+        names += [way] * len(alike[0])
+    heads = ["source", "result", "and back"][: len(columns)]
+    drawn = Sheet(cells, columns=heads, rows=names, title=["held-out pictures"])
     (page,) = Pages(drawn, (height, width), small((height, width)), one=True)
     return page.image()
 
