@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from core.errors import SpecError
+from core.fitting import scales
 from core.sizes import Size, nearest_sizes, parse_sides, parse_size, sizes_around
-from trainer.data.fitting import scales
 from trainer.data.grid import Pair
 
 FEW = 200  # images: below, a generator repeats them rather than making new ones

@@ -6,13 +6,13 @@ from tempfile import TemporaryFile
 from typing import IO, Any
 
 from core.errors import ConfigError, DataError
+from core.fitting import FITS, RESAMPLINGS, fit, is_cut, resampling_for
 from core.sizes import Size
 from core.spec import CHANNELS
 from trainer.data.alike import nearly_alike
 from trainer.data.cautions import Met, Way, cautions
 from trainer.data.cautions import alike as alike_warning
 from trainer.data.choosing import WAYS, Choice, choose, chosen, elsewhere
-from trainer.data.fitting import FITS, RESAMPLINGS, fit, is_cut, resampling_for
 from trainer.data.grid import MISFIT, Grid, Layout, Pair, is_empty, parse_grid
 from trainer.data.labels import check_labels
 from trainer.data.listing import printable

@@ -12,10 +12,10 @@ import numpy as np
 from PIL import Image
 
 from core.errors import DataError, MissingDependency
+from core.fitting import fit
 from core.images import Images
 from core.sizes import Size
 from trainer.data.choosing import choose, chosen, elsewhere
-from trainer.data.fitting import fit
 from trainer.data.licences import spelled
 from trainer.data.pack import Pack, PackInfo, check_destination, nearest_folder, write_pack, writing
 from trainer.data.sources import Progress

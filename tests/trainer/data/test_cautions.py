@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 from core.errors import SpecError
+from core.fitting import fit
 from core.sizes import parse_size
 from trainer.data.cautions import Met, Way, alike, cautions, size_of
-from trainer.data.fitting import fit
 
 
 def met(sides, count, name="a", **more):
