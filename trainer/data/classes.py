@@ -8,16 +8,17 @@ from trainer.data.sampler import Order
 UNEVEN = 10  # times as many images in the largest class as in the smallest: from here on it is said
 
 
-def members(pack: Pack) -> list[Order]:
-    """The rows of each class that has any, int64 each, in the order of the classes."""
-    labels = np.zeros(len(pack), np.int64) if pack.labels is None else pack.labels
-    return [np.flatnonzero(labels == label) for label in np.unique(labels)]
+def members(pack: Pack, rows: Order | None = None) -> list[Order]:
+    """The rows of each class that has any, int64 each, in the order of the classes; of some ``rows``, or of all."""
+    rows = np.arange(len(pack)) if rows is None else rows
+    labels = np.zeros(len(rows), np.int64) if pack.labels is None else pack.labels[rows]
+    return [rows[labels == label] for label in np.unique(labels)]
 
 
 def class_warning(pack: Pack, balance: bool) -> str | None:
-    """What speaks against learning the classes of a pack as they are, in a sentence."""
+    """What speaks against learning the classes of what a pack has to train on, in a sentence."""
     counts = (
-        {pack.info.classes[int(pack.labels[rows[0]])]: len(rows) for rows in members(pack)}
+        {pack.info.classes[int(pack.labels[rows[0]])]: len(rows) for rows in members(pack, pack.rows("train"))}
         if pack.labels is not None
         else {}
     )

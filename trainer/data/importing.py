@@ -13,11 +13,12 @@ from trainer.data.alike import nearly_alike
 from trainer.data.cautions import Met, Way, cautions
 from trainer.data.cautions import alike as alike_warning
 from trainer.data.choosing import WAYS, Choice, choose, chosen, elsewhere
+from trainer.data.destination import check_destination, nearest_folder, writing
 from trainer.data.grid import MISFIT, Grid, Layout, Pair, is_empty, parse_grid
 from trainer.data.labels import check_labels
 from trainer.data.listing import printable
 from trainer.data.notes import PIXEL_ART
-from trainer.data.pack import Pack, PackInfo, check_destination, nearest_folder, write_pack, writing
+from trainer.data.pack import Pack, PackInfo, write_pack
 from trainer.data.sources import Progress, Source
 from trainer.data.spool import Spool
 

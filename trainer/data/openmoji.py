@@ -16,8 +16,9 @@ from core.fitting import fit
 from core.images import Images
 from core.sizes import Size
 from trainer.data.choosing import choose, chosen, elsewhere
+from trainer.data.destination import check_destination, nearest_folder, writing
 from trainer.data.licences import spelled
-from trainer.data.pack import Pack, PackInfo, check_destination, nearest_folder, write_pack, writing
+from trainer.data.pack import Pack, PackInfo, write_pack
 from trainer.data.sources import Progress
 from trainer.data.spool import Spool
 

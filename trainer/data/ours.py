@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from core.bundle import MANIFEST, SUMS
-from trainer.data.pack import FEATURES, IMAGES, INFO, LABELS, SHEET
+from trainer.data.destination import FILES
+from trainer.data.info import IMAGES, INFO, SHEET
 from trainer.mark import LOCK, MARK
 
-_PACK = frozenset({INFO, IMAGES, LABELS, SHEET, FEATURES})
+_PACK = FILES | {SHEET}
 _RUN = frozenset(
     {
         MARK,

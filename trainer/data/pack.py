@@ -1,128 +1,80 @@
 """The pack: images ready for training, in a directory that describes itself.
 
 data/NAME/
-  images.npy    uint8 (count, height, width, channels), straight alpha, hidden colour 0; memory-mapped
-  labels.npy    int64 (count,), indices of classes; only where there are classes
-  dataset.json  PackInfo: size, classes, fingerprint, licence, skipped files
+  images.npy        uint8 (count, height, width, channels), straight alpha, hidden colour 0; memory-mapped
+  labels.npy        int64 (count,), indices of classes; only where there are classes
+  sources.npy       uint8 (count, height, width, channels) of their own, what the images are made from; only of pairs,
+                    row by row, and of two domains, whose counts differ
+  parts.npy         uint8 (count,), 0 to train on, 1 to choose the best generator by, 2 held out; absent: all is 0
+  source_parts.npy  the same for the sources of two domains
+  dataset.json      PackInfo: size, classes, fingerprint, licence, skipped files
 """
 
 import json
-import re
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, fields, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
-from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import DataError
-from core.files import new_directory, sweep_around, write_atomic
-from core.images import Images, clear_hidden_colour
-from core.ours import is_ours
-from core.places import LITTER, is_free, why_not
-from core.spec import CHANNELS
+from core.files import new_directory, write_atomic
+from core.images import Images
+from trainer.data.arrays import digest_of, load_array, save_pictures
+from trainer.data.destination import check_destination, writing
+from trainer.data.info import (
+    FEATURES,
+    FORMAT_VERSION,
+    IMAGES,
+    INFO,
+    LABELS,
+    PARTS,
+    PARTS_OF_IMAGES,
+    PARTS_OF_SOURCES,
+    SHEET,
+    SOURCES,
+    PackInfo,
+    SourcesInfo,
+)
 
 if TYPE_CHECKING:
     from hashlib import _Hash as Hash
 
-FORMAT_VERSION = 1
-INFO = "dataset.json"
-IMAGES = "images.npy"
-LABELS = "labels.npy"
-SHEET = "sheet.png"  # the contact sheet, if it was asked for
-FEATURES = "features"  # what judging a generator keeps
-_FEATURES = re.compile(rf"{FEATURES}/[\w-]+-[0-9a-f]{{16}}\.safetensors")
+__all__ = [
+    "FEATURES",
+    "FORMAT_VERSION",
+    "IMAGES",
+    "INFO",
+    "LABELS",
+    "PARTS",
+    "SHEET",
+    "Pack",
+    "PackInfo",
+    "SourcesInfo",
+    "write_pack",
+]
 
 Labels = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class PackInfo:
-    """What ``dataset.json`` says. Whoever writes a pack leaves ``count`` and ``fingerprint`` to ``write_pack``.
-
-    ``skipped`` pairs a path, relative to the source, with the reason; ``options`` are those of the import; ``notes``
-    are what it had to say, as (label, sentence), and ``warnings`` what speaks against training on it; ``alike`` pairs
-    a picture with an earlier one that it looks nearly like, by their names. ``empty`` and ``duplicates`` were found
-    among the source's pictures, and dropped unless the options say otherwise; ``distinct`` is how many of the pack's
-    images differ, 0 if nobody counted, as in older packs.
-    """
-
-    name: str
-    height: int
-    width: int
-    channels: int
-    classes: tuple[str, ...] = ()
-    source: str = ""
-    licence: str = ""
-    attribution: str = ""
-    skipped: tuple[tuple[str, str], ...] = ()
-    empty: int = 0
-    duplicates: int = 0
-    distinct: int = 0
-    notes: tuple[tuple[str, str], ...] = ()
-    warnings: tuple[str, ...] = ()
-    alike: tuple[tuple[str, str], ...] = ()
-    options: dict[str, Any] = field(default_factory=dict)
-    count: int = 0
-    fingerprint: str = ""
-    format_version: int = FORMAT_VERSION
-
-    @property
-    def shape(self) -> tuple[int, int, int, int]:
-        """The shape of ``images.npy``: (count, height, width, channels)."""
-        return self.count, self.height, self.width, self.channels
-
-    def to_json(self) -> str:
-        """JSON text from which ``from_json`` makes an equal info."""
-        return json.dumps(asdict(self), indent=2, sort_keys=True) + "\n"
-
-    @classmethod
-    def from_json(cls, text: str) -> "PackInfo":
-        """The info in ``text``. Raises DataError for another version or anything malformed."""
-        try:
-            values = json.loads(text)
-            if (version := values["format_version"]) != FORMAT_VERSION:
-                raise DataError(f"it has format version {version}, this code reads {FORMAT_VERSION}")
-            values["classes"] = tuple(values["classes"])
-            values["warnings"] = tuple(map(str, values.get("warnings", ())))
-            for name in ("skipped", "notes", "alike"):
-                values[name] = tuple((str(first), str(second)) for first, second in values.get(name, ()))
-            for old, new in _RENAMED.items():
-                if old in values:
-                    values[new] = values.pop(old)
-            info = cls(**values)
-        except (ValueError, KeyError, TypeError) as error:
-            raise DataError(f"its {INFO} is malformed ({type(error).__name__}: {error})") from None
-        info._check()
-        return info
-
-    def _check(self) -> None:
-        for name, kind in _KINDS.items():
-            value = getattr(self, name)
-            if type(value) is not kind:
-                raise DataError(f"its {INFO} is malformed ({name} is {value!r})")
-        texts = all(isinstance(name, str) for name in self.classes)
-        if not texts or min(self.shape) < 1 or self.channels not in CHANNELS:
-            raise DataError(f"its {INFO} is malformed (classes or shape)")
-
-
-_RENAMED = {"empty_cells": "empty", "duplicate_cells": "duplicates"}  # in older packs
-
-_KINDS = {f.name: f.type for f in fields(PackInfo) if f.type in (str, int)} | {"options": dict}
+Parts = NDArray[np.uint8]  # places in PARTS
 
 
 @dataclass(frozen=True, eq=False)
 class Pack:
-    """An open pack: ``images`` uint8 ``(n, h, w, c)``, memory-mapped, and ``labels`` int64 ``(n,)`` or None."""
+    """An open pack: ``images`` uint8 ``(n, h, w, c)``, memory-mapped, and ``labels`` int64 ``(n,)`` or None.
+
+    ``sources`` is uint8 ``(m, H, W, C)`` or None; ``parts`` and ``source_parts`` are None where nothing is held out.
+    """
 
     path: Path
     info: PackInfo
     images: Images
     labels: Labels | None
+    sources: Images | None = None
+    parts: Parts | None = None
+    source_parts: Parts | None = None
 
     @classmethod
     def open(cls, path: Path) -> "Pack":
@@ -132,11 +84,15 @@ class Pack:
             raise DataError(f"{path} is not a pack: it has no {INFO} (make one with 'data import')")
         try:
             info = PackInfo.from_json((path / INFO).read_text(encoding="utf-8"))
-            images = _load(path / IMAGES, np.dtype(np.uint8), info.shape)
-            labels = _load_labels(path / LABELS, info)
+            images = load_array(path / IMAGES, np.dtype(np.uint8), info.shape)
+            labels, parts = _load_labels(path / LABELS, info), _load_parts(path / PARTS_OF_IMAGES, info.parts)
+            sources = source_parts = None
+            if info.sources is not None:
+                sources = load_array(path / SOURCES, np.dtype(np.uint8), info.sources.shape)
+                source_parts = _load_parts(path / PARTS_OF_SOURCES, info.sources.parts)
         except (DataError, OSError, UnicodeDecodeError) as error:
             raise DataError(f"{path} cannot be used: {error}; import it again") from None
-        return cls(path, info, images, labels)
+        return cls(path, info, images, labels, sources, parts, source_parts)
 
     def __len__(self) -> int:
         return self.info.count
@@ -145,12 +101,27 @@ class Pack:
         """The images at ``indices``, in that order, as a contiguous uint8 ``(len(indices), h, w, c)`` array."""
         return np.ascontiguousarray(self.images[np.asarray(indices, np.int64)])
 
+    def gather_sources(self, indices: Sequence[int] | NDArray[np.int64]) -> Images:
+        """The sources at ``indices``, in that order. Raises DataError if the pack has none."""
+        if self.sources is None:
+            raise DataError(f"{self.path} has no sources: 'data import TARGETS PACK --sources FOLDER' makes pairs")
+        return np.ascontiguousarray(self.sources[np.asarray(indices, np.int64)])
+
+    def rows(self, part: str) -> NDArray[np.int64]:
+        """Which images are in a part, ``train``, ``validation`` or ``held``: ascending, int64. All are in ``train``
+        where nothing is held out."""
+        return _rows(self.parts, len(self), part)
+
+    def source_rows(self, part: str) -> NDArray[np.int64]:
+        """The same for the sources. Those of pairs are in the parts of their images."""
+        if self.info.sources is None or self.info.sources.paired:
+            return self.rows(part)
+        return _rows(self.source_parts, self.info.sources.count, part)
+
     def verify(self) -> None:
-        """Read every image. Raises DataError if they are not those that were imported."""
-        digest = sha256()
-        for start in range(0, len(self), 1024):
-            digest.update(self.images[start : start + 1024].data)
-        if _fingerprint(digest, self.info, self.labels) != self.info.fingerprint:
+        """Read every image and source. Raises DataError if they are not those that were imported."""
+        sources = None if self.sources is None else digest_of(self.sources)
+        if _fingerprint(digest_of(self.images), sources, self) != self.info.fingerprint:
             raise DataError(f"{self.path} was changed after the import: import it again")
 
 
@@ -160,99 +131,58 @@ def write_pack(
     labels: Sequence[int] | Labels | None,
     info: PackInfo,
     overwrite: bool = False,
+    *,
+    sources: Iterable[Images] | None = None,
+    parts: Sequence[int] | Parts | None = None,
+    source_parts: Sequence[int] | Parts | None = None,
 ) -> Pack:
     """Write ``(h, w, c)`` images one by one, so that memory holds a single one, and open the result.
 
+    ``sources`` are ``(H, W, C)`` pictures as ``info.sources`` says, one for each image where they are paired; ``parts``
+    are places in ``PARTS`` of the images, ``source_parts`` of the sources of two domains.
     The pack appears whole or not at all. An existing ``destination`` is a DataError unless ``overwrite``, which
     replaces packs only.
     """
     check = partial(check_destination, destination, overwrite)
     check()
+    if (sources is None) != (info.sources is None):
+        raise DataError("a pack has sources where its info says what they are, and there alone")
     with writing(destination), new_directory(destination, overwrite, check) as directory:
-        digest = sha256()
-        with (directory / IMAGES).open("wb") as file:
-            count = _write_images(file, _hashed(images, info, digest), info)
-        info = replace(info, count=count)
-        array = _label_array(labels, info)
-        if array is not None:
-            np.save(directory / LABELS, array, allow_pickle=False)
-        info = replace(info, fingerprint=_fingerprint(digest, info, array))
+        # Pictures
+        count, digest = save_pictures(directory / IMAGES, images, info.shape[1:])
+        info, sources_digest = replace(info, count=count), None
+        if sources is not None and info.sources is not None:
+            number, sources_digest = save_pictures(directory / SOURCES, sources, info.sources.shape[1:])
+            info = replace(info, sources=replace(info.sources, count=number))
+
+        # What is said of each
+        pack = _described(Pack(directory, info, np.empty(0, np.uint8), None), labels, parts, source_parts)
+        said = {LABELS: pack.labels, PARTS_OF_IMAGES: pack.parts, PARTS_OF_SOURCES: pack.source_parts}
+        for name, array in said.items():
+            if array is not None:
+                np.save(directory / name, array, allow_pickle=False)
+        info = replace(pack.info, fingerprint=_fingerprint(digest, sources_digest, pack))
         write_atomic(directory / INFO, info.to_json())
     return Pack.open(destination)
 
 
-def check_destination(destination: Path, overwrite: bool) -> None:
-    """Raise DataError if a pack may not be written there: found out before the work, not after it."""
-    if problem := why_not(destination):
-        raise DataError(f"cannot write {destination}: {problem}")
-    sweep_around(destination)
-    if is_free(destination):
-        return
-    if not overwrite:
-        raise DataError(f"{destination} exists: choose another name, or add --overwrite to replace that pack")
-    if not destination.is_dir() or not _is_a_pack(destination):
-        raise DataError(f"{destination} is not a pack and nothing else, so it is not overwritten: choose another name")
-    if foreign := _foreign(destination):
-        raise DataError(f"{destination} is a pack, but {foreign} in it is not of it: move that, or choose another name")
-
-
-def _is_a_pack(folder: Path) -> bool:
-    """Whether the folder says that it is a pack, whole or damaged."""
-    try:
-        PackInfo.from_json((folder / INFO).read_text(encoding="utf-8"))
-    except (DataError, OSError, UnicodeDecodeError):
-        return False
-    return True
-
-
-def _foreign(folder: Path) -> str:
-    """Something in a pack that we did not write; empty if deleting it loses nothing but a pack."""
-    names = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.name not in LITTER]
-    ours = {INFO, IMAGES, LABELS, FEATURES, *([SHEET] if is_ours(folder / SHEET) else [])}
-    return next((name for name in sorted(names) if name not in ours and not _FEATURES.fullmatch(name)), "")
-
-
-def nearest_folder(destination: Path) -> Path:
-    """The folder that exists nearest above the destination: temporary data belongs on the same disk."""
-    return next(path for path in destination.absolute().parents if path.is_dir())
-
-
-@contextmanager
-def writing(destination: Path) -> Iterator[None]:
-    """Turn a full disk, or a place that may not be written, into a DataError of one line."""
-    try:
-        yield
-    except OSError as error:
-        raise DataError(f"cannot write {destination}: {error.strerror or error}") from None
-
-
-def _hashed(images: Iterable[Images], info: PackInfo, digest: "Hash") -> Iterator[Images]:
-    for image in images:
-        if image.shape != info.shape[1:] or image.dtype != np.uint8:
-            raise DataError(f"an image is {image.dtype} {image.shape}, the pack holds uint8 {info.shape[1:]}")
-        clean = np.ascontiguousarray(clear_hidden_colour(image))
-        digest.update(clean.data)
-        yield clean
-
-
-def _write_images(file: BinaryIO, images: Iterable[Images], info: PackInfo) -> int:
-    """Write an npy file and return how many images came. Its header is written twice: first it cannot know."""
-    count = 0
-    start = _write_header(file, info, count)
-    for count, image in enumerate(images, 1):  # noqa: B007 (counted, not used here)
-        file.write(image.data)
-    if count == 0:
-        raise DataError("there are no images to write: a pack needs at least one")
-    file.seek(0)
-    # numpy leaves room for the longest count, so that the header's length does not depend on it.
-    assert _write_header(file, info, count) == start
-    return count
-
-
-def _write_header(file: BinaryIO, info: PackInfo, count: int) -> int:
-    header = {"descr": "|u1", "fortran_order": False, "shape": (count, *info.shape[1:])}
-    np.lib.format.write_array_header_1_0(file, header)  # type: ignore[no-untyped-call]
-    return file.tell()
+def _described(
+    pack: Pack,
+    labels: Sequence[int] | Labels | None,
+    parts: Sequence[int] | Parts | None,
+    source_parts: Sequence[int] | Parts | None,
+) -> Pack:
+    """The pack with labels and parts, counted. Raises DataError for those that do not fit its pictures."""
+    info, sources = pack.info, pack.info.sources
+    if sources is not None and sources.paired and sources.count != info.count:
+        raise DataError(f"{sources.count} sources are not one for each of {info.count} images")
+    if source_parts is not None and (sources is None or sources.paired):
+        raise DataError("paired sources are in the parts of their images: they have none of their own")
+    of_images = _part_array(parts, info.count)
+    of_sources = None if sources is None else _part_array(source_parts, sources.count)
+    sources = sources and replace(sources, parts=_counts(of_sources))
+    info = replace(info, parts=_counts(of_images), sources=sources)
+    return replace(pack, info=info, labels=_label_array(labels, info), parts=of_images, source_parts=of_sources)
 
 
 def _label_array(labels: Sequence[int] | Labels | None, info: PackInfo) -> Labels | None:
@@ -264,31 +194,57 @@ def _label_array(labels: Sequence[int] | Labels | None, info: PackInfo) -> Label
     return array
 
 
-def _fingerprint(digest: "Hash", info: PackInfo, labels: Labels | None) -> str:
-    """Completes a digest of all image bytes: the same images, labels and classes give the same fingerprint."""
-    if labels is not None:
-        digest.update(np.ascontiguousarray(labels, "<i8").data)
+def _part_array(parts: Sequence[int] | Parts | None, count: int) -> Parts | None:
+    """The parts, or None where all of them are to train on. Raises DataError if none is."""
+    if parts is None:
+        return None
+    array = np.asarray(parts, np.uint8)
+    if array.shape != (count,) or array.max() >= len(PARTS):
+        raise DataError(f"{len(array)} parts, each of {', '.join(PARTS)}, do not fit {count} pictures")
+    if array.min() > 0:
+        raise DataError("all pictures are held out, and none is left to train on: lower --held")
+    return array if array.any() else None
+
+
+def _counts(parts: Parts | None) -> tuple[int, ...]:
+    return () if parts is None else tuple(np.bincount(parts, minlength=len(PARTS)).tolist())
+
+
+def _rows(parts: Parts | None, count: int, part: str) -> NDArray[np.int64]:
+    place = PARTS.index(part)
+    if parts is None:
+        return np.arange(count if place == 0 else 0, dtype=np.int64)
+    return np.flatnonzero(parts == place).astype(np.int64)
+
+
+def _fingerprint(images: "Hash", sources: "Hash | None", pack: Pack) -> str:
+    """Completes a digest of all image bytes: the same images, labels and classes, sources and parts give the same
+    fingerprint, and where there are no sources or parts, that of packs from before there were any."""
+    info, digest = pack.info, images
+    if pack.labels is not None:
+        digest.update(np.ascontiguousarray(pack.labels, "<i8").data)
     digest.update(json.dumps([*info.shape, *info.classes]).encode())
+    if sources is not None and info.sources is not None:
+        digest.update(json.dumps(["sources", *info.sources.shape, info.sources.paired, sources.hexdigest()]).encode())
+    for name, parts in (("parts", pack.parts), ("source parts", pack.source_parts)):
+        if parts is not None:
+            digest.update(name.encode() + parts.tobytes())
     return digest.hexdigest()
 
 
 def _load_labels(path: Path, info: PackInfo) -> Labels | None:
     if not info.classes:
         return None
-    labels = np.array(_load(path, np.dtype(np.int64), (info.count,)))
+    labels = np.array(load_array(path, np.dtype(np.int64), (info.count,)))
     if labels.min() < 0 or labels.max() >= len(info.classes):
         raise DataError(f"{path.name} holds labels outside its {len(info.classes)} classes")
     return labels
 
 
-def _load(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:
-    try:
-        # Unlike np.load this opens nothing but plain arrays.
-        array: NDArray[Any] = np.lib.format.open_memmap(path, mode="r")  # type: ignore[no-untyped-call]
-    except FileNotFoundError:
-        raise DataError(f"it has no {path.name}") from None
-    except (ValueError, EOFError, OSError):
-        raise DataError(f"its {path.name} is truncated or damaged") from None
-    if array.dtype != dtype or array.shape != shape:
-        raise DataError(f"its {path.name} does not hold {dtype} {shape} as its {INFO} says")
-    return array
+def _load_parts(path: Path, counts: tuple[int, ...]) -> Parts | None:
+    if not counts:
+        return None
+    parts = np.array(load_array(path, np.dtype(np.uint8), (sum(counts),)))
+    if parts.max() >= len(PARTS) or _counts(parts) != counts:
+        raise DataError(f"{path.name} does not hold the parts that its {INFO} says")
+    return parts

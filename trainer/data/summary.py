@@ -15,8 +15,9 @@ from core.ours import may_write, signed_png
 from core.places import why_not
 from core.sheets import Pages, Sheet
 from trainer.data.classes import members
+from trainer.data.destination import writing
 from trainer.data.licences import remark
-from trainer.data.pack import Pack, PackInfo, writing
+from trainer.data.pack import Pack, PackInfo
 from trainer.data.sampler import Order
 
 _COLUMNS, _ROWS = 8, 32  # of a contact sheet with classes

@@ -49,3 +49,11 @@ def test_a_balanced_run_reads_every_class_equally_often_wherever_it_resumes(tmp_
 def test_balance_without_classes_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="--balance is of classes"):
         plan(tiny_config(balance=True), pack_of(tmp_path, 10, 10))
+
+
+def test_what_is_held_out_is_of_no_class_to_learn(tmp_path):
+    info = PackInfo("discs", 16, 16, 4, classes=("a", "b", "c"))
+    pack = write_pack(tmp_path / "pack", blobs(6), [0, 1, 1, 0, 2, 1], info, parts=[0, 0, 2, 1, 2, 0])
+    assert [rows.tolist() for rows in members(pack, pack.rows("train"))] == [[0], [1, 5]]
+    assert [rows.tolist() for rows in members(pack)] == [[0, 3], [1, 2, 5], [4]]
+    assert class_warning(pack, balance=False) is None

@@ -2,6 +2,7 @@ import json
 import shutil
 import time
 from dataclasses import replace
+from hashlib import sha256
 
 import numpy as np
 import pytest
@@ -9,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import DataError
-from trainer.data.pack import FORMAT_VERSION, IMAGES, INFO, LABELS, Pack, PackInfo, write_pack
+from tests.trainer.pairs import paired_pack, unpaired_pack
+from trainer.data.ours import ours
+from trainer.data.pack import FORMAT_VERSION, IMAGES, INFO, LABELS, PARTS, Pack, PackInfo, SourcesInfo, write_pack
 
 INFO_4 = PackInfo("some", 8, 12, 4)
 LABELLED = replace(INFO_4, classes=("cat", "dog"))
@@ -216,3 +219,134 @@ def test_a_pack_from_before_is_read_with_its_counts(pack):
     (pack.path / INFO).write_text(json.dumps({**values, "empty_cells": 3, "duplicate_cells": 4}))
     info = Pack.open(pack.path).info
     assert (info.empty, info.duplicates, info.distinct, info.notes) == (3, 4, 0, ())
+
+
+def test_pairs_are_read_as_they_were_written(tmp_path):
+    pack = paired_pack(tmp_path / "pairs", source_side=8, source_channels=1)
+    assert pack.sources.shape == (40, 8, 8, 1) and isinstance(pack.sources, np.memmap)
+    assert pack.info.sources.count == 40 and pack.info.paired
+    assert pack.info.parts == (28, 4, 8)
+    assert pack.rows("held").tolist() == pack.source_rows("held").tolist() == list(range(0, 40, 5))
+    assert np.array_equal(np.sort(np.concatenate([pack.rows(part) for part in PARTS])), np.arange(40))
+    gathered = pack.gather_sources([3, 0, 3])
+    assert gathered.flags.c_contiguous and np.array_equal(gathered, pack.sources[[3, 0, 3]])
+    pack.verify()
+
+
+def test_two_domains_have_parts_of_their_own(tmp_path):
+    pack = unpaired_pack(tmp_path / "domains", count=20, sources=11)
+    assert (len(pack), pack.info.sources.count, pack.info.paired) == (20, 11, False)
+    assert (pack.info.parts, pack.info.sources.parts) == ((14, 2, 4), (7, 1, 3))
+    assert pack.rows("held").tolist() == [0, 5, 10, 15] and pack.source_rows("held").tolist() == [0, 5, 10]
+    pack.verify()
+
+
+def test_without_parts_everything_is_to_train_on(tmp_path, pack):
+    nothing_held = write_pack(tmp_path / "zeros", random_images(), None, INFO_4, parts=[0] * 5)
+    for one in (pack, nothing_held):
+        assert one.rows("train").tolist() == one.source_rows("train").tolist() == [0, 1, 2, 3, 4]
+        assert len(one.rows("validation")) == len(one.rows("held")) == 0
+        assert one.rows("held").dtype == np.int64 and one.info.parts == () and one.sources is None
+    with pytest.raises(DataError, match=r"no sources.*--sources"):
+        pack.gather_sources([0])
+
+
+def test_the_fingerprint_of_packs_without_sources_is_what_it_was(tmp_path):
+    images = random_images(2)
+    digest = sha256(images.tobytes() + json.dumps([2, 8, 12, 4]).encode()).hexdigest()
+    assert write_pack(tmp_path / "pack", images, None, INFO_4).info.fingerprint == digest
+
+
+def test_the_fingerprint_follows_sources_and_parts(tmp_path):
+    def fingerprint(sources=random_images(seed=1), paired=True, **parts):  # noqa: B008 (never changed)
+        info = replace(INFO_4, sources=SourcesInfo(*sources.shape[1:], paired=paired))
+        path = tmp_path / "pack"
+        return write_pack(path, random_images(), None, info, True, sources=sources, **parts).info.fingerprint
+
+    found = [
+        write_pack(tmp_path / "plain", random_images(), None, INFO_4).info.fingerprint,
+        write_pack(tmp_path / "held", random_images(), None, INFO_4, parts=[0, 0, 0, 1, 2]).info.fingerprint,
+        fingerprint(),
+        fingerprint(random_images(seed=1)[::-1]),
+        fingerprint(random_images(seed=1).reshape(5, 12, 8, 4)),
+        fingerprint(parts=[0, 0, 0, 1, 2]),
+        fingerprint(parts=[0, 0, 0, 2, 1]),
+        fingerprint(paired=False),
+        fingerprint(paired=False, source_parts=[0, 0, 0, 1, 2]),
+        fingerprint(paired=False, parts=[0, 0, 0, 1, 2]),
+    ]
+    assert len(set(found)) == len(found)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"sources": random_images(4)}, "one for each"),
+        ({"sources": random_images(shape=(8, 8, 4))}, "holds uint8"),
+        ({"sources": random_images(), "source_parts": [0] * 5}, "parts of their images"),
+        ({"sources": random_images(), "parts": [0, 1]}, "do not fit"),
+        ({"sources": random_images(), "parts": [0, 1, 2, 3, 0]}, "do not fit"),
+        ({"sources": random_images(), "parts": [2, 1, 2, 2, 1]}, "none is left to train on"),
+        ({"sources": None}, "what they are"),
+    ],
+)
+def test_sources_and_parts_that_do_not_fit_are_not_written(tmp_path, changes, message):
+    with pytest.raises(DataError, match=message):
+        write_pack(tmp_path / "pack", random_images(), None, replace(INFO_4, sources=SourcesInfo(8, 12, 4)), **changes)
+    assert list(tmp_path.iterdir()) == []
+
+
+def change_sources(path, **changes):
+    values = json.loads((path / INFO).read_text())
+    change_info(path, sources=values["sources"] | changes)
+
+
+DAMAGE_OF_PAIRS = {
+    "no sources": lambda p: (p / "sources.npy").unlink(),
+    "cut sources": lambda p: (p / "sources.npy").write_bytes((p / "sources.npy").read_bytes()[:-1]),
+    "no parts": lambda p: (p / "parts.npy").unlink(),
+    "other parts": lambda p: np.save(p / "parts.npy", np.zeros(40, np.uint8)),
+    "unknown parts": lambda p: np.save(p / "parts.npy", np.full(40, 9, np.uint8)),
+    "fewer parts": lambda p: np.save(p / "parts.npy", np.load(p / "parts.npy")[1:]),
+    "counts of parts": lambda p: change_info(p, parts=[40]),
+    "text as parts": lambda p: change_info(p, parts="train"),
+    "fewer sources than images": lambda p: change_sources(p, count=39),
+    "five channels": lambda p: change_sources(p, channels=5),
+    "paired by a word": lambda p: change_sources(p, paired="yes"),
+    "unknown field of sources": lambda p: change_sources(p, colour="blue"),
+    "sources are a list": lambda p: change_info(p, sources=[1]),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE_OF_PAIRS.values(), ids=DAMAGE_OF_PAIRS)
+def test_damaged_pairs_are_refused_in_one_line(tmp_path, damage):
+    path = paired_pack(tmp_path / "pairs").path
+    damage(path)
+    with pytest.raises(DataError, match=r"cannot be used: .*import it again$") as caught:
+        Pack.open(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_changed_source_or_part_is_found(tmp_path):
+    path = paired_pack(tmp_path / "pairs").path
+    parts = np.load(path / "parts.npy")
+    np.save(path / "parts.npy", parts[::-1])
+    with pytest.raises(DataError, match="changed"):
+        Pack.open(path).verify()
+    np.save(path / "parts.npy", parts)
+    Pack.open(path).verify()
+    with (path / "sources.npy").open("r+b") as file:
+        file.seek(-1, 2)
+        file.write(b"\x01")
+    with pytest.raises(DataError, match="changed"):
+        Pack.open(path).verify()
+
+
+def test_pairs_are_replaced_as_a_pack_is_and_nothing_of_them_is_a_picture(tmp_path):
+    path = unpaired_pack(tmp_path / "in" / "domains").path
+    assert ours(path, {p.name for p in path.iterdir()} | {"mine.png"}) == {p.name for p in path.iterdir()}
+    assert len(write_pack(path, random_images(), None, INFO_4, overwrite=True)) == 5
+    unpaired_pack(tmp_path / "in" / "again")
+    (tmp_path / "in" / "again" / "mine.png").write_bytes(b"dear to someone")
+    with pytest.raises(DataError, match=r"mine\.png in it is not of it"):
+        write_pack(tmp_path / "in" / "again", random_images(), None, INFO_4, overwrite=True)
