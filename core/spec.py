@@ -39,13 +39,18 @@ class Provenance:
 @dataclass(frozen=True)
 class SourceSpec:
     """The pictures that a translator takes: their size in pixels, their channels, and how any picture is fitted to be
-    one (core/fitting.py)."""
+    one (core/fitting.py).
+
+    ``origin`` is where they came from in training: ``sources`` those of the pack, ``images`` its images (of the way
+    back, in a cycle), or how they were made of its images, such as ``noise 50`` (trainer/corruption.py).
+    """
 
     height: int
     width: int
     channels: int
     fit: str = "pad"
     resample: str = "auto"
+    origin: str = "sources"
 
     def __post_init__(self) -> None:
         if self.channels not in CHANNELS:

@@ -9,6 +9,7 @@ The share of images that is touched is fixed, follows a schedule, or adapts itse
 Generative Adversarial Networks with Limited Data", arXiv 2006.06676, section 3).
 """
 
+import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -46,14 +47,35 @@ def translation(images: Tensor) -> Tensor:
     What comes in is transparent where there is alpha, and the border's colour otherwise (a black edge would teach
     the generator black edges). ``(n, c, h, w)`` in, the same out.
     """
+    (shifted,) = translated(images)
+    return shifted
+
+
+def translated(*stacks: Tensor) -> list[Tensor]:
+    """``translation`` of stacks ``(n, c, h, w)`` of pictures that belong together, row by row alike.
+
+    Where they differ in size, the smallest moves by whole pixels and the others by as much of their sides.
+    """
+    n, device = len(stacks[0]), stacks[0].device
+    smallest = [min(stack.shape[axis] for stack in stacks) for axis in (2, 3)]
+    reach = [round(side * SHIFT) for side in smallest]
+    steps = [torch.randint(2 * most + 1, (n, 1, 1, 1), device=device) - most for most in reach]
+    return [_shifted(stack, *(_scaled(step, stack.shape[axis], side) for step, axis, side in zip(steps, (2, 3), smallest, strict=True))) for stack in stacks]
+
+
+def _scaled(steps: Tensor, side: int, smallest: int) -> Tensor:
+    """Steps over ``smallest`` pixels as steps over ``side`` of them, rounded."""
+    return steps * (side // smallest) if side % smallest == 0 else (steps * side / smallest).round().long()
+
+
+def _shifted(images: Tensor, down: Tensor, across: Tensor) -> Tensor:
+    """``images`` ``(n, c, h, w)``, each moved by its own whole pixels, ``(n, 1, 1, 1)``."""
     n, c, h, w = images.shape
-    reach_h, reach_w = round(h * SHIFT), round(w * SHIFT)
-    tops = torch.randint(2 * reach_h + 1, (n, 1, 1, 1), device=images.device)
-    lefts = torch.randint(2 * reach_w + 1, (n, 1, 1, 1), device=images.device)
+    reach_h, reach_w = math.ceil(h * SHIFT), math.ceil(w * SHIFT)
     pad = (reach_w, reach_w, reach_h, reach_h)
     padded = F.pad(images, pad, value=-1.0) if c == 4 else F.pad(images, pad, mode="replicate")
-    rows = (torch.arange(h, device=images.device)[:, None] + tops).expand(n, c, h, padded.shape[3])
-    columns = (torch.arange(w, device=images.device) + lefts).expand(n, c, h, w)
+    rows = (torch.arange(h, device=images.device)[:, None] + down + reach_h).expand(n, c, h, padded.shape[3])
+    columns = (torch.arange(w, device=images.device) + across + reach_w).expand(n, c, h, w)
     return padded.gather(2, rows).gather(3, columns)
 
 
@@ -84,8 +106,33 @@ def flip(images: Tensor) -> Tensor:
 
     Never on unless asked for: letters, and things that look one way, would come out mirrored.
     """
-    heads = torch.rand(len(images), 1, 1, 1, device=images.device) < 0.5
-    return torch.where(heads, images.flip(3), images)
+    (flipped,) = flipped_alike(images)
+    return flipped
+
+
+def flipped_alike(*stacks: Tensor) -> list[Tensor]:
+    """``flip`` of stacks ``(n, c, h, w)`` of pictures that belong together: both or neither."""
+    heads = torch.rand(len(stacks[0]), 1, 1, 1, device=stacks[0].device) < 0.5
+    return [torch.where(heads, stack.flip(3), stack) for stack in stacks]
+
+
+# What may be done to a source and its target alike without being learned as part of the translation.
+ALIKE: dict[str, Callable[..., list[Tensor]]] = {"translation": translated, "flip": flipped_alike}
+
+
+def augment_alike(names: Sequence[str], probability: float, *stacks: Tensor) -> list[Tensor]:
+    """Stacks ``(n, c, h, w)`` of pictures that belong together through each augmentation of ``ALIKE`` that is named.
+
+    Each touches a row of all stacks, or of none, with ``probability``.
+    """
+    together = [*stacks]
+    for name in names:
+        changed = ALIKE[name](*together)
+        if probability < 1:
+            chosen = torch.rand(len(stacks[0]), 1, 1, 1, device=stacks[0].device) < probability
+            changed = [torch.where(chosen, new, old) for new, old in zip(changed, together, strict=True)]
+        together = changed
+    return together
 
 
 AUGMENTATIONS: dict[str, Callable[[Tensor], Tensor]] = {

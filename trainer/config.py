@@ -9,27 +9,32 @@ from typing import Any
 
 from core.errors import ConfigError
 from core.latents import LAST_SEED
-from core.networks import GENERATORS
+from core.networks import GENERATORS, TRANSLATORS
 from trainer.augment import AUGMENTATIONS
+from trainer.corruption import Corruption
 from trainer.growth import Growth
 from trainer.heads import Heads
 from trainer.losses import LOSSES, loss_of
 from trainer.optimisers import OPTIMISERS
 from trainer.regularise import Regularisation
-from trainer.schedules import cosine
+from trainer.schedules import SCHEDULES
 from trainer.stack import Stack
+from trainer.translation import Cycling, Pairing
 
 MOST_BATCH = 65_536
 PRECISIONS = ("fp32", "bf16")
 AUTO = "auto"  # as the only augmentation: SMALL_DATA where the pack is small
 SMALL_DATA = ("translation",)  # what helped most in short runs; colour makes colours paler
 SMALL = 30_000  # images
-# The settings that one system alone has: by their name in a config, whose they are, and what checks them.
-OF_SYSTEMS: dict[str, tuple[str, Callable[[dict[str, Any]], object]]] = {
-    "growth": ("progressive", Growth.of),
-    "heads": ("heads", Heads.of),
-    "regularise": ("style", Regularisation.of),
-    "stack": ("stacked", Stack.of),
+# The settings that some systems alone have: by their name in a config, whose they are, and what checks them.
+OF_SYSTEMS: dict[str, tuple[tuple[str, ...], Callable[[dict[str, Any]], object]]] = {
+    "corruption": (("autoencoder",), Corruption.of),
+    "cycle": (("cycle",), Cycling.of),
+    "growth": (("progressive",), Growth.of),
+    "heads": (("heads",), Heads.of),
+    "pairing": (("paired", "autoencoder"), Pairing.of),
+    "regularise": (("style",), Regularisation.of),
+    "stack": (("stacked",), Stack.of),
 }
 # What a run may change on its way, by ``final`` or by hand: it is looked up in every round and shapes no network.
 SCHEDULED = ("learning_rate_g", "learning_rate_d", "beta2", "r1_gamma", "r2_gamma", "augment_p")
@@ -70,7 +75,9 @@ class TrainConfig:
     beta2: float = 0.999
     ema_kimg: float = 10.0  # half-life
     ema_ramp: float = 0.05
-    schedule_kimg: float = 0.0  # when the settings in ``final`` have their last values; 0: nothing moves
+    schedule: str = "cosine"  # the way there
+    schedule_from: float = 0.0  # kimg when the settings in ``final`` begin to move
+    schedule_kimg: float = 0.0  # when they have their last values; 0: nothing moves
     final: dict[str, float] = field(default_factory=dict)
     # By hand: {"25000": {"learning_rate_d": 1e-4}} since 25,000 images were seen; what is above is how it began.
     changed: dict[str, dict[str, float]] = field(default_factory=dict)
@@ -78,6 +85,9 @@ class TrainConfig:
     heads: dict[str, Any] = field(default_factory=dict)  # of the system with heads: trainer/heads.py
     regularise: dict[str, float] = field(default_factory=dict)  # of the style system: trainer/regularise.py
     stack: dict[str, float] = field(default_factory=dict)  # of the stacked system: trainer/stack.py
+    pairing: dict[str, float] = field(default_factory=dict)  # of systems with pairs: trainer/translation.py
+    cycle: dict[str, float] = field(default_factory=dict)  # of the cycle system: trainer/translation.py
+    corruption: dict[str, Any] = field(default_factory=dict)  # of the autoencoder system: trainer/corruption.py
     batch: int = 64
     kimg: float = 200.0
     seed: int = 0
@@ -95,11 +105,12 @@ class TrainConfig:
     channels_last: bool = True
 
     def __post_init__(self) -> None:
-        one_of("family", self.family, GENERATORS)
+        one_of("family", self.family, {**GENERATORS, **TRANSLATORS})
         one_of("loss", self.loss, LOSSES)
         loss_of(self.loss, self.loss_options)
         one_of("optimiser", self.optimiser, OPTIMISERS)
         one_of("precision", self.precision, PRECISIONS)
+        one_of("schedule", self.schedule, SCHEDULES)
         for name in self.augment if self.augment != (AUTO,) else ():
             one_of("augment", name, AUGMENTATIONS)
         for name in ("learning_rate_g", "learning_rate_d", "kimg", "log_kimg", "preview_kimg", "checkpoint_kimg"):
@@ -115,6 +126,7 @@ class TrainConfig:
             "orthogonal",
             "ema_kimg",
             "ema_ramp",
+            "schedule_from",
             "schedule_kimg",
             "seed",
         ):
@@ -124,10 +136,11 @@ class TrainConfig:
         _at_least("metric_reals", self.metric_reals, 0)
         self._check_final()
         self._check_changed()
-        for name, (system, settings_of) in OF_SYSTEMS.items():
+        for name, (systems, settings_of) in OF_SYSTEMS.items():
             settings_of(getattr(self, name))
-            if getattr(self, name) and self.system != system:
-                raise ConfigError(f"{name} is of the {system} system, and this run's is {self.system}: leave it out")
+            if getattr(self, name) and self.system not in systems:
+                owner = " or ".join(systems)
+                raise ConfigError(f"{name} is of the {owner} system, and this run's is {self.system}: leave it out")
         for name in ("augment_p", "augment_target"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}: it must be 0 to 1")
@@ -148,6 +161,10 @@ class TrainConfig:
             one_of("final", name, SCHEDULED)
             if not isinstance(value, int | float) or isinstance(value, bool):
                 raise ConfigError(f"final.{name} is {value!r}: it must be a number")
+        if 0 < self.schedule_kimg <= self.schedule_from:
+            raise ConfigError(
+                f"schedule_from is {self.schedule_from}: it must be less than schedule_kimg, {self.schedule_kimg}"
+            )
         if self.final:
             ends: dict[str, Any] = {**self.final}
             replace(self, final={}, **ends)
@@ -170,12 +187,13 @@ class TrainConfig:
         return round(self.kimg * 1000)
 
     def at(self, images_seen: int) -> "TrainConfig":
-        """The settings as they stand after ``images_seen`` images: those in ``final`` follow a cosine."""
+        """The settings as they stand after ``images_seen`` images: those in ``final`` follow the schedule."""
         now = self.adjusted(images_seen)
         if not (now.final and now.schedule_kimg):
             return now
-        done = images_seen / (now.schedule_kimg * 1000)
-        moved: dict[str, Any] = {name: cosine(getattr(now, name), end, done) for name, end in now.final.items()}
+        start, way = now.schedule_from * 1000, SCHEDULES[now.schedule]
+        done = (images_seen - start) / (now.schedule_kimg * 1000 - start)
+        moved: dict[str, Any] = {name: way(getattr(now, name), end, done) for name, end in now.final.items()}
         return replace(now, final={}, **moved)
 
     def adjusted(self, images_seen: float = math.inf) -> "TrainConfig":

@@ -2,6 +2,7 @@
 
 import copy
 import math
+from collections.abc import Mapping
 from typing import TypeVar
 
 import torch
@@ -14,6 +15,11 @@ Network = TypeVar("Network", bound=Maker)
 def average_of(generator: Network) -> Network:
     """A copy to average into: evaluation mode, no gradients."""
     return copy.deepcopy(generator).eval().requires_grad_(False)
+
+
+def averages_of(generators: Mapping[str, Maker]) -> dict[str, Maker]:
+    """A first average of each."""
+    return {name: average_of(generator) for name, generator in generators.items()}
 
 
 def decay(batch: int, images_seen: int, half_life: float, ramp: float) -> float:

@@ -17,7 +17,7 @@ class Layer:
     parameters: int
 
 
-def layers(network: nn.Module, example: Tensor) -> list[Layer]:
+def layers(network: nn.Module, *example: Tensor) -> list[Layer]:
     """The layers of ``network`` in the order a batch passes them, found by passing ``example`` through."""
     rows: list[Layer] = []
     names = {module: name for name, module in network.named_modules()}
@@ -32,7 +32,7 @@ def layers(network: nn.Module, example: Tensor) -> list[Layer]:
     was_training = network.training
     try:
         with torch.no_grad():
-            network.eval()(example)
+            network.eval()(*example)
     finally:
         network.train(was_training)
         for handle in handles:

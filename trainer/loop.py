@@ -1,17 +1,17 @@
-"""The order of things and nothing else: batch → players → average → whatever is due.
+"""The order of things and nothing else: batch → players → averages → whatever is due.
 
 Time is images seen. Every random draw of a round comes from torch's global generator, seeded afresh from
 (seed, images seen), so a run that was stopped and continued equals one that never stopped.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from core.networks.base import Generator
+from core.networks.base import Maker
 from trainer import ema
 from trainer.config import TrainConfig
 from trainer.stream import Stream
@@ -40,15 +40,20 @@ class Meter:
 
 @dataclass
 class Training:
-    """What moves while a run trains: the system, the averaged generator, and how far they have come."""
+    """What moves while a run trains: the system, its averaged generators by name, and how far they have come."""
 
     config: TrainConfig
     system: System
-    average: Generator
+    averages: Mapping[str, Maker]
     device: torch.device
     images_seen: int = 0
     rounds: int = 0
     meter: Meter = field(default_factory=Meter)
+
+    @property
+    def average(self) -> Maker:
+        """The first average: that of what the run is for."""
+        return next(iter(self.averages.values()))
 
 
 @dataclass(frozen=True)
@@ -82,7 +87,7 @@ def run(training: Training, stream: Stream, hooks: Sequence[Hook], stopping: Cal
 
 
 def play(training: Training, batch: Batch) -> None:
-    """One round: every player whose turn it is moves, then the average follows the generator."""
+    """One round: every player whose turn it is moves, then the averages follow their generators."""
     config, images = training.config, len(batch.images)
     torch.manual_seed(round_seed(config.seed, training.images_seen))
     for player in training.system.players:
@@ -91,7 +96,8 @@ def play(training: Training, batch: Batch) -> None:
     training.images_seen += images
     training.rounds += 1
     keep = ema.decay(images, training.images_seen, config.ema_kimg * 1000, config.ema_ramp)
-    ema.update(training.average, training.system.generator, keep)
+    for name, generator in training.system.generators.items():
+        ema.update(training.averages[name], generator, keep)
 
 
 def move(player: Player, batch: Batch, training: Training) -> None:

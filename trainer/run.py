@@ -15,7 +15,7 @@ runs/NAME/
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +29,7 @@ from trainer.mark import MARK, PREVIEW, check_out, delete_state, holds_a_state, 
 # What every run writes, or may, under names that do not change; and the folders for all else.
 _FILES = (
     *("config.json", "log.jsonl", "samples.gif", "progress.png", "losses.png"),
-    *("generator.safetensors", "generator.best.safetensors"),
+    *("generator.safetensors", "generator.b2a.safetensors", "generator.best.safetensors"),
 )
 _FOLDERS = ("samples", "checkpoints", "levels", "tensorboard")
 KID = "KID-lite0"  # under this name in the log
@@ -65,6 +65,11 @@ class Run:
     def generator(self) -> Path:
         """The averaged generator."""
         return self.root / "generator.safetensors"
+
+    def generators(self, names: Iterable[str]) -> list[Path]:
+        """The averaged generators of a run that has several, such as there and back: the first is ``generator``."""
+        _, *others = names
+        return [self.generator, *(self.root / f"generator.{name}.safetensors" for name in others)]
 
     @property
     def levels(self) -> Path:

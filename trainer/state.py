@@ -1,7 +1,7 @@
 """The full training state, on disk: everything needed to go on as if never stopped.
 
     checkpoints/000025000/
-      networks.safetensors    every network of the system, and the averaged generator
+      networks.safetensors    every network of the system, and the averaged generators
       optimisers.safetensors  every tensor of every player's optimiser
       state.json              images seen, config, data fingerprint, the optimisers' plain numbers, what computed them
       manifest.json           sha256 of the three, written last
@@ -21,7 +21,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from safetensors.torch import save as save_tensors
-from torch import Tensor
+from torch import Tensor, nn
 
 from core.errors import CheckpointError, ConfigError, DivergedError
 from core.files import new_directory, sha256
@@ -112,7 +112,7 @@ def load(path: Path) -> Saved:
 def restore(training: Training, saved: Saved) -> None:
     """Put ``saved`` into ``training``, whose networks and optimisers must have the same shapes."""
     try:
-        for name, network in (*training.system.networks.items(), ("average", training.average)):
+        for name, network in _networks(training).items():
             network.load_state_dict(_under(f"{name}.", saved.networks))
         for name, optimiser in _optimisers(training).items():
             state = _state(name, saved.optimisers)
@@ -124,13 +124,19 @@ def restore(training: Training, saved: Saved) -> None:
 
 
 def network_tensors(training: Training) -> dict[str, Tensor]:
-    """Every weight and buffer by ``network.name``, the averaged generator as ``average``, on the CPU."""
-    networks = (*training.system.networks.items(), ("average", training.average))
+    """Every weight and buffer by ``network.name``, on the CPU."""
     return {
         f"{network}.{name}": value.cpu().contiguous()
-        for network, module in networks
+        for network, module in _networks(training).items()
         for name, value in module.state_dict().items()
     }
+
+
+def _networks(training: Training) -> dict[str, nn.Module]:
+    """Every network by name: the system's, and the averages, the first as ``average``, others as ``average_NAME``."""
+    first, *others = training.averages
+    averages = {"average": training.averages[first]} | {f"average_{name}": training.averages[name] for name in others}
+    return {**training.system.networks, **averages}
 
 
 def optimiser_tensors(training: Training) -> dict[str, Tensor]:

@@ -14,14 +14,16 @@ from torch import Tensor, nn
 from core.checkpoint import save_generator
 from core.errors import ConfigError, DataError, TrainingError
 from core.files import write_atomic
-from core.networks import GENERATORS
-from core.networks.base import Discriminator, Generator
-from core.spec import GeneratorSpec, Provenance
+from core.networks import GENERATORS, TRANSLATORS
+from core.networks.base import EXAMPLES, Discriminator, Maker, Translator
+from core.networks.patch import PatchDiscriminator
+from core.spec import GeneratorSpec, Provenance, SourceSpec
 from trainer import ema, loop, state
 from trainer.arithmetic import arithmetic, changes
 from trainer.board import Board
 from trainer.collapse import CollapseGuard
 from trainer.config import TrainConfig
+from trainer.corruption import Corruption
 from trainer.data.pack import Pack, PackInfo
 from trainer.guard import only_one, stop_signals
 from trainer.heads import Heads
@@ -31,13 +33,14 @@ from trainer.levels import Levels
 from trainer.log import Log, Report
 from trainer.loop import Hook, Training
 from trainer.mark import states
+from trainer.pairs import sides
 from trainer.pictures import Pictures
 from trainer.plateau import settling
 from trainer.preview import write_preview
 from trainer.resuming import find_state
 from trainer.run import Run
 from trainer.stream import Stream
-from trainer.systems import build_system
+from trainer.systems import TRANSLATING, build_system
 from trainer.systems.players import System
 
 
@@ -62,8 +65,9 @@ class Plan:
 
 def plan(config: TrainConfig, pack: Pack) -> Plan:
     """Everything that follows from a config and a pack. Raises ConfigError or DataError if they do not fit."""
-    if len(pack) < 2:
-        raise DataError(f"the pack {pack.info.name} has {len(pack)} image: training needs at least 2")
+    seen = len(pack.rows("train"))
+    if seen < 2:
+        raise DataError(f"the pack {pack.info.name} has {seen} image to train on: training needs at least 2")
     info, config = pack.info, config.settled(pack.info.distinct or len(pack))
     _check_conditions(config, Heads.of(config.heads))
     if config.conditional and pack.labels is None:
@@ -83,13 +87,15 @@ def plan(config: TrainConfig, pack: Pack) -> Plan:
 
 def spec_of(config: TrainConfig, info: PackInfo) -> GeneratorSpec:
     """What a run of ``config`` on a pack makes: the pack's images, its classes or those of the heads, their codes."""
-    heads = Heads.of(config.heads)
+    heads, source = Heads.of(config.heads), source_of(config, info)
     return GeneratorSpec(
         family=config.family,
         height=info.height,
         width=info.width,
         channels=info.channels,
-        latent_dim=config.latent_dim,
+        latent_dim=0 if source else config.latent_dim,
+        kind="image" if source else "noise",
+        source=source,
         classes=info.classes if config.conditional else heads.names,
         codes=int(heads.codes),
         options=config.generator,
@@ -99,14 +105,41 @@ def spec_of(config: TrainConfig, info: PackInfo) -> GeneratorSpec:
             data_fingerprint=info.fingerprint,
             data_licence=info.licence,
             data_attribution=info.attribution,
+            source_licence=info.sources.licence if source and info.sources else "",
+            source_attribution=info.sources.attribution if source and info.sources else "",
             code_version=code_version(),
         ),
     )
 
 
+def source_of(config: TrainConfig, info: PackInfo) -> SourceSpec | None:
+    """What a translator of ``config`` takes: the pack's sources, or what its images are made to be; None for others.
+
+    Raises ConfigError where the pack has no such sources.
+    """
+    if config.system not in TRANSLATING:
+        return None
+    fit, resample = info.options.get("fit", "pad"), info.options.get("resample", "auto")
+    sources, corruption = info.sources, Corruption.of(config.corruption)
+    given = sources is not None and sources.paired and corruption.kind == "colourless"  # line art, say
+    if config.system == "autoencoder" and not given:
+        made = corruption.source_of(info.height, info.width, info.channels)
+        return replace(made, fit=fit, resample=resample)
+    if sources is None:
+        raise ConfigError(
+            f"the pack {info.name} holds no sources to translate: import it with --sources, --side-by-side or "
+            "--unpaired, or learn without any, such as with --preset denoise-cpu"
+        )
+    if config.system == "paired" and not sources.paired:
+        raise ConfigError(
+            f"the sources of the pack {info.name} belong to no image of it (--unpaired): use --preset cyclegan-cpu"
+        )
+    return SourceSpec(sources.height, sources.width, sources.channels, sources.fit, sources.resample)
+
+
 def _check_conditions(config: TrainConfig, heads: Heads) -> None:
     """Raise ConfigError for classes or codes that the generator cannot learn, or that exclude each other."""
-    kind = GENERATORS[config.family]
+    kind: type[Maker] = {**GENERATORS, **TRANSLATORS}[config.family]
     if (config.conditional or heads.categories) and not kind.learns_classes:
         able = ", ".join(name for name, network in GENERATORS.items() if network.learns_classes)
         raise ConfigError(f"{config.family} does not learn classes: omit --conditional, or use a preset of {able}")
@@ -140,20 +173,20 @@ def describe(planned: Plan) -> dict[str, list[Layer]]:
     """Every network of the run, layer by layer, for a batch of one."""
     system = build_system(planned.config, planned.spec, torch.device("cpu"))
     return {
-        name: layers(network, _example(network, planned.spec))
+        name: layers(network, *_example(network, planned.spec))
         for name, network in system.networks.items()
         if any(True for _ in network.parameters())  # others only keep averages
     }
 
 
-def _example(network: nn.Module, spec: GeneratorSpec) -> Tensor:
+def _example(network: nn.Module, spec: GeneratorSpec) -> tuple[Tensor, ...]:
     """What passes through ``network``, all zeros: a latent, an image, or what the first layer of a head takes."""
-    if isinstance(network, Generator):
-        return torch.zeros(1, spec.latent_dim)
+    if isinstance(network, Maker | PatchDiscriminator):
+        return network.example()
     if any(isinstance(layer, nn.Conv2d) for layer in network.modules()) or isinstance(network, Discriminator):
-        return torch.zeros(1, spec.channels, spec.height, spec.width)
+        return (torch.zeros(1, spec.channels, spec.height, spec.width),)
     first = next(layer for layer in network.modules() if isinstance(layer, nn.Linear))
-    return torch.zeros(1, first.in_features)
+    return (torch.zeros(1, first.in_features),)
 
 
 def train(
@@ -195,7 +228,7 @@ def _until_stopped(
 ) -> Outcome:
     """Train and save; whoever interrupts that twice is told what is lost."""
     try:
-        stream = Stream(planned.pack, planned.spec, planned.config.seed, planned.device, planned.config.balance)
+        stream = stream_of(planned)
         pictures = Pictures(run, planned.config, planned.spec, report)
         hooks = hooks_of(planned, run, training.images_seen, report, tick, pictures)
         if not (done := loop.run(training, stream, hooks, stopping)):
@@ -236,15 +269,29 @@ def _writing(run: Run) -> Iterator[None]:
         ) from None
 
 
+def stream_of(planned: Plan) -> Stream:
+    """The pack's images in the order of the run, and its sources beside them, or, in a cycle, in an order of theirs."""
+    config = planned.config
+    apart = config.system == "cycle"
+    return Stream(planned.pack, planned.spec, config.seed, planned.device, config.balance, apart)
+
+
 def begin(planned: Plan) -> Training:
-    """A run that has seen nothing: networks as the config's seed initialises them, and a first average of them."""
-    return fresh(planned.config, planned.spec, planned.device)
+    """A run that has seen nothing: networks as the config's seed initialises them, and a first average of them.
+
+    Translators are given held-out sources to carry with them.
+    """
+    training = fresh(planned.config, planned.spec, planned.device)
+    for maker in (*training.system.generators.values(), *training.averages.values()):
+        if isinstance(maker, Translator):
+            maker.show(sides(planned.pack, maker.spec, "held", EXAMPLES)[0])
+    return training
 
 
 def fresh(config: TrainConfig, spec: GeneratorSpec, device: torch.device) -> Training:
     """``begin`` without a pack."""
     system: System = build_system(config, spec, device)
-    return Training(config, system, ema.average_of(system.generator), device)
+    return Training(config, system, ema.averages_of(system.generators), device)
 
 
 def _resumed(planned: Plan, run: Run, report: Report) -> tuple[Training, Plan]:
@@ -297,9 +344,11 @@ def hooks_of(
 
 
 def _save(training: Training, planned: Plan, run: Run) -> None:
-    """The full state, and the generator on its own."""
+    """The full state, and every generator on its own."""
     state.save(run.checkpoints, training, planned.pack.info.fingerprint)
-    save_generator(run.generator, training.average, planned.spec.with_provenance(images_seen=training.images_seen))
+    for path, average in zip(run.generators(training.averages), training.averages.values(), strict=True):
+        run.claim(path)
+        save_generator(path, average, average.spec.with_provenance(images_seen=training.images_seen))
 
 
 def code_version() -> str:

@@ -13,6 +13,7 @@ from core.networks.progressive import ProgressiveDiscriminator, ProgressiveGener
 from core.networks.r3gan import R3GANDiscriminator, R3GANGenerator
 from core.networks.stacked import StackedDiscriminator, StackedGenerator
 from core.networks.style import StyleDiscriminator, StyleGenerator
+from core.networks.unet import UNet
 from core.networks.upconv import UpConvDiscriminator, UpConvGenerator
 from core.spec import GeneratorSpec
 
@@ -39,7 +40,9 @@ DISCRIMINATORS: dict[str, type[Discriminator]] = {
 }
 
 
-TRANSLATORS: dict[str, type[Translator]] = {}
+TRANSLATORS: dict[str, type[Translator]] = {
+    "unet": UNet,
+}
 
 
 def build_maker(spec: GeneratorSpec) -> Maker:

@@ -56,6 +56,10 @@ class Maker(nn.Module):
         """Straight-alpha uint8 images ``(n, h, w, c)`` of the contract's inputs by name (core/contract.py)."""
         raise NotImplementedError
 
+    def example(self) -> tuple[Tensor, ...]:
+        """What ``forward`` takes for one image, all zeros."""
+        raise NotImplementedError
+
 
 class Generator(Maker):
     """A generator: latent → style → image.
@@ -102,6 +106,10 @@ class Generator(Maker):
         """Styles ``(n, style_dim)``, the distance of each to the mean scaled by ``truncation`` ``(n, 1)``."""
         return self.latent_mean + truncation * (style - self.latent_mean)
 
+    def example(self) -> tuple[Tensor, ...]:
+        """A latent."""
+        return (torch.zeros(1, self.spec.latent_dim),)
+
     def pixels(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """Images of ``z``, and of whatever else the spec has: ``label`` is ``(n, 1)`` here."""
         given = dict(inputs)
@@ -141,6 +149,10 @@ class Translator(Maker):
     def forward(self, source: Tensor) -> Tensor:
         """Images ``(n, c', h', w')`` of sources ``(n, c, h, w)``, both in the value range, premultiplied with alpha."""
         raise NotImplementedError
+
+    def example(self) -> tuple[Tensor, ...]:
+        """A source."""
+        return (torch.zeros(1, self.source.channels, self.source.height, self.source.width),)
 
     def pixels(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """Images of ``source``, straight-alpha uint8 ``(n, h, w, c)``."""

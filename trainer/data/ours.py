@@ -27,7 +27,8 @@ _RUN = frozenset(
         "evaluation.json",
         "evaluation.png",
     }
-    | {"generator.safetensors", "generator.best.safetensors", "checkpoints", "levels", "tensorboard"}
+    | {"generator.safetensors", "generator.b2a.safetensors", "generator.best.safetensors"}
+    | {"checkpoints", "levels", "tensorboard"}
 )
 _PREVIEW = re.compile(r"\d{9}\.png")
 _LARGEST = 1 << 24  # bytes of a description

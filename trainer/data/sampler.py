@@ -9,13 +9,15 @@ from numpy.typing import NDArray
 from core.errors import DataError
 
 Order = NDArray[np.int64]
+OF_SOURCES = (1 << 32) + 1  # in the seed of the order of sources that are no pairs
 _CLASSES = 1 << 32  # in the seed of the order of classes, where others have the number of a class
 
 
-def indices(count: int, seed: int, start: int, length: int) -> Order:
+def indices(count: int, seed: int, start: int, length: int, *of: int) -> Order:
     """The images at positions ``start`` … ``start + length - 1`` of the training order, int64 ``(length,)``.
 
-    Position ``p`` lies in epoch ``p // count``, and every epoch is a fresh permutation of ``count`` images.
+    Position ``p`` lies in epoch ``p // count``, and every epoch is a fresh permutation of ``count`` images. ``of`` are
+    the numbers of another order of the same seed.
     """
     if count < 1:
         raise DataError("a pack without images has no training order: import at least one image")
@@ -23,7 +25,7 @@ def indices(count: int, seed: int, start: int, length: int) -> Order:
     done = 0
     while done < length:
         epoch, offset = divmod(start + done, count)
-        part = _permutation(count, seed, epoch)[offset : offset + length - done]
+        part = _permutation(count, seed, epoch, *of)[offset : offset + length - done]
         chosen[done : done + len(part)] = part
         done += len(part)
     return chosen
@@ -44,7 +46,7 @@ def balanced(members: Sequence[Order], seed: int, start: int, length: int) -> Or
     return chosen
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=4)
 def _permutation(count: int, seed: int, epoch: int, *of: int) -> Order:
     # NumPy guarantees the stream of the legacy RandomState (NEP 19): a run resumed next year goes on as it began.
     state = np.random.SeedSequence((seed, epoch, *of)).generate_state(4)

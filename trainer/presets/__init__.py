@@ -28,18 +28,33 @@ from trainer.presets.modern import (
     stylegan_lite_cpu,
 )
 from trainer.presets.settings import set_all
+from trainer.presets.translators import (
+    colourise_cpu,
+    cyclegan,
+    cyclegan_cpu,
+    denoise_cpu,
+    pix2pix,
+    pix2pix_cpu,
+    upscale_cpu,
+)
 
 PRESETS: dict[str, Callable[[], TrainConfig]] = {
     "acgan": acgan,
     "biggan-lite": biggan_lite,
     "cgan": cgan,
+    "colourise-cpu": colourise_cpu,
+    "cyclegan": cyclegan,
+    "cyclegan-cpu": cyclegan_cpu,
     "dcgan": dcgan,
     "dcgan-28": dcgan_28,
     "dcgan-cpu": dcgan_cpu,
     "dcgan-keras": dcgan_keras,
+    "denoise-cpu": denoise_cpu,
     "infogan": infogan,
     "lsgan": lsgan,
     "mlp-gan": mlp_gan,
+    "pix2pix": pix2pix,
+    "pix2pix-cpu": pix2pix_cpu,
     "progressive": progressive,
     "progressive-cpu": progressive_cpu,
     "r3gan": r3gan,
@@ -48,6 +63,7 @@ PRESETS: dict[str, Callable[[], TrainConfig]] = {
     "stylegan-lite": stylegan_lite,
     "stylegan-lite-cpu": stylegan_lite_cpu,
     "upconv-gan": upconv_gan,
+    "upscale-cpu": upscale_cpu,
     "wgan": wgan,
     "wgan-gp": wgan_gp,
 }

@@ -25,6 +25,10 @@ class About:
 JOBS: dict[str, tuple[str, ...]] = {
     "sprites, without a GPU": ("dcgan-cpu", "r3gan-cpu", "stylegan-lite-cpu", "progressive-cpu"),
     "larger images, on a GPU": ("stylegan-lite", "dcgan", "r3gan", "progressive"),
+    "images of images, without a GPU": (
+        *("pix2pix-cpu", "cyclegan-cpu", "colourise-cpu", "denoise-cpu", "upscale-cpu"),
+    ),
+    "images of images, on a GPU": ("pix2pix", "cyclegan"),
     "classes and codes, as in the papers": ("cgan", "acgan", "biggan-lite", "infogan", "stackedgan"),
     "classics to learn from": ("mlp-gan", "dcgan-28", "upconv-gan", "lsgan", "wgan", "wgan-gp", "dcgan-keras"),
 }
@@ -38,15 +42,21 @@ ABOUT: dict[str, About] = {
         "Brock et al. 2019", "28x28", "classes, with truncation for cleaner samples", minutes=10, kid=0.011
     ),
     "cgan": About("Mirza and Osindero 2014", "28x28", "classes, the simplest way", minutes=6, kid=0.009),
+    "colourise-cpu": About("Vincent et al. 2008", "64x64", "colours for line art, or for grey images"),
+    "cyclegan": About("Zhu et al. 2017", "256x256", "one style into another, without pairs; a GPU"),
+    "cyclegan-cpu": About("Zhu et al. 2017", "64x64", "one style into another, without pairs"),
     "dcgan": About("Radford et al. 2016", "64x64", "the reference; a GPU", gpu=5000),
     "dcgan-28": About("Radford et al. 2016", "28x28", "digits, and anything of that size", minutes=5, kid=0.023),
     "dcgan-cpu": About(
         "Radford et al. 2016", "32x32", "sprites in minutes without a GPU", minutes=7, gpu=2400, kid=0.080
     ),
     "dcgan-keras": About("Radford et al. 2016", "64x64", "faces as in the many programs in Keras"),
+    "denoise-cpu": About("Vincent et al. 2008", "64x64", "clean pictures from noisy ones"),
     "infogan": About("Chen et al. 2016", "28x28", "knobs that nobody had to label", minutes=10, kid=0.007),
     "lsgan": About("Mao et al. 2017", "28x28", "a steady loss where the logistic one saturates", minutes=5, kid=0.024),
     "mlp-gan": About("Goodfellow et al. 2014", "28x28", "to see what a GAN is, in minutes", minutes=3, kid=0.083),
+    "pix2pix": About("Isola et al. 2017", "256x256", "pictures from pairs, crisp; a GPU"),
+    "pix2pix-cpu": About("Isola et al. 2017", "64x64", "pictures from pairs, crisp"),
     "progressive": About("Karras et al. 2018", "64x64", "large images, grown; a GPU", gpu=760),
     "progressive-cpu": About("Karras et al. 2018", "32x32", "to see growing at work", minutes=19, gpu=590, kid=0.107),
     "r3gan": About("Huang et al. 2024", "64x64", "the cleanest images; a GPU", gpu=30),
@@ -61,6 +71,7 @@ ABOUT: dict[str, About] = {
     "upconv-gan": About(
         "Odena, Dumoulin and Olah 2016", "28x28", "images without checkerboards", minutes=10, kid=0.031
     ),
+    "upscale-cpu": About("Vincent et al. 2008", "64x64", "pictures twice as large"),
     "wgan": About("Arjovsky et al. 2017", "28x28", "a critic whose loss means something", minutes=11, kid=0.088),
     "wgan-gp": About(
         "Gulrajani et al. 2017", "28x28", "the same, without clipped weights", minutes=8, gpu=3100, kid=0.061

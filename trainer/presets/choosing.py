@@ -7,6 +7,7 @@ from trainer.data.pack import PackInfo
 from trainer.presets import resolve
 from trainer.presets.about import REFERENCE
 
+TRANSLATED = 128  # pixels: larger pictures are for the published networks, and a GPU
 SMALL = 48  # pixels: up to this side two cores are done in minutes
 
 
@@ -21,10 +22,20 @@ def choose_for(info: PackInfo | None, gpu: bool, count: int = 0) -> Choice:
     """The preset for a pack of ``count`` images, or, where none is given, the one to look at first."""
     if info is None:
         return Choice(REFERENCE, "the one to begin with, where no pack says more")
+    if info.sources is not None:
+        return for_sources(info.sources.paired, gpu and max(info.height, info.width) > TRANSLATED)
     preset, why = choose(info.height, info.width, info.channels, gpu, count, len(info.classes))
     if info.classes and not resolve(preset).conditional:
         why += f"; the pack's {len(info.classes)} classes are learned with --conditional"
     return Choice(preset, why)
+
+
+def for_sources(paired: bool, large: bool) -> Choice:
+    """The preset that translates a pack's sources."""
+    end = "" if large else "-cpu"
+    if paired:
+        return Choice(f"pix2pix{end}", "the pack has pairs of a source and an image")
+    return Choice(f"cyclegan{end}", "the pack has sources and images that are no pairs")
 
 
 def choose(height: int, width: int, channels: int, gpu: bool, count: int, classes: int) -> Choice:

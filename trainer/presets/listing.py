@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, fields
 from typing import Any, NamedTuple
 
-from core.networks import DISCRIMINATORS, GENERATORS
+from core.networks import DISCRIMINATORS, GENERATORS, TRANSLATORS
 from trainer.config import ADJUSTABLE, FREE_TO_CHANGE, OF_SYSTEMS, TrainConfig
 from trainer.losses import LOSSES
 from trainer.presets.words import OPTIONS, UNITS, WORDS, in_text
@@ -46,8 +46,8 @@ def _options(config: TrainConfig, section: str) -> Iterator[tuple[str, Any]]:
     """The options of a section of ``config`` and their values, those that it leaves as they come included."""
     given: Mapping[str, Any] = getattr(config, section)
     if section in OF_SYSTEMS:
-        system, settings_of = OF_SYSTEMS[section]
-        if config.system == system:
+        systems, settings_of = OF_SYSTEMS[section]
+        if config.system in systems:
             whole: Any = settings_of(dict(given))
             yield from asdict(whole).items()
     elif section == "final":
@@ -59,7 +59,7 @@ def _options(config: TrainConfig, section: str) -> Iterator[tuple[str, Any]]:
 def _defaults(config: TrainConfig, section: str) -> dict[str, Any]:
     if section == "loss_options":
         return {each.name: each.default for each in inspect.signature(LOSSES[config.loss]).parameters.values()}
-    table: Mapping[str, Any] = GENERATORS if section == "generator" else DISCRIMINATORS
+    table: Mapping[str, Any] = {**GENERATORS, **TRANSLATORS} if section == "generator" else DISCRIMINATORS
     known = list(inspect.signature(table[config.family]).parameters.values())[1:]  # the first is the spec
     return {each.name: each.default for each in known}
 

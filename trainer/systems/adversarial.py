@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from core.networks import build_discriminator, build_generator
-from core.networks.base import Generator
+from core.networks.base import Maker
 from core.spec import GeneratorSpec
 from trainer.augment import ADAPT_EVERY, AdaptiveShare, augment
 from trainer.config import TrainConfig
@@ -15,7 +15,7 @@ from trainer.limits import limited
 from trainer.losses import TOLD, loss_of, told
 from trainer.optimisers import OPTIMISERS, set_rates
 from trainer.penalties import clip_weights, drift, gradient_penalty, interpolates, orthogonal, squared_gradient
-from trainer.systems.players import Batch, Player, Stats, frozen
+from trainer.systems.players import GENERATOR, Batch, Player, Stats, frozen
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -55,7 +55,8 @@ class Adversarial:
         self.discriminator = placed(
             build_discriminator(config.family, self._seen(), config.discriminator), config, device
         )
-        self.networks: dict[str, nn.Module] = {"generator": self.generator, "discriminator": self.discriminator}
+        self.generators = {GENERATOR: self.generator}
+        self.networks: dict[str, nn.Module] = {GENERATOR: self.generator, "discriminator": self.discriminator}
         critic = optimiser(config, self.discriminator)
         if config.clip:
             critic.register_step_post_hook(lambda *_: clip_weights(self.discriminator, config.clip))
@@ -77,7 +78,7 @@ class Adversarial:
                 set_rates(player.optimiser, rates[player.name], self.now.beta1, self.now.beta2)
         return self.now.batch
 
-    def finished(self, average: Generator, images_seen: int) -> Mapping[str, Generator]:
+    def finished(self, average: Maker, images_seen: int) -> Mapping[str, Maker]:
         """Nothing: the whole is trained from the first round on."""
         return {}
 

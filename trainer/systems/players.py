@@ -8,7 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from core.networks.base import Generator
+from core.networks.base import Maker
 from core.spec import GeneratorSpec
 
 
@@ -16,14 +16,17 @@ from core.spec import GeneratorSpec
 class Batch:
     """One round's data: real images ``(n, c, h, w)`` in the spec's value range, labels int64 ``(n,)`` or None.
 
-    ``step`` counts the rounds of the run before this one.
+    ``step`` counts the rounds of the run before this one. ``sources`` ``(n, c', h', w')`` are what a translator makes
+    such images of, row by row where the pack has pairs; None where the pack has none, or nothing is translated.
     """
 
     images: Tensor
     labels: Tensor | None
     step: int
+    sources: Tensor | None = None
 
 
+GENERATOR = "generator"  # what a system's only generator is called
 Stats = Mapping[str, Tensor]
 
 
@@ -54,10 +57,13 @@ class Player:
 
 
 class System(Protocol):
-    """A way to play: networks by name (all that must be saved), and the players in the order they move."""
+    """A way to play: networks by name (all that must be saved), and the players in the order they move.
+
+    ``generators`` are those of which an average is kept, by name; the first is what ``spec`` describes.
+    """
 
     spec: GeneratorSpec
-    generator: Generator
+    generators: Mapping[str, Maker]
     networks: dict[str, nn.Module]
     players: list[Player]
     resting: frozenset[str]  # the names of players that do not move in this round
@@ -65,6 +71,6 @@ class System(Protocol):
     def begin(self, images_seen: int) -> int:
         """Set what changes with time; the size of the batch that the round after ``images_seen`` images takes."""
 
-    def finished(self, average: Generator, images_seen: int) -> Mapping[str, Generator]:
+    def finished(self, average: Maker, images_seen: int) -> Mapping[str, Maker]:
         """What the last round, which reached ``images_seen`` images, has finished on the way to the whole: generators
         of their own, by their image size as text, made of the ``average``. Must say the same of a resumed run."""

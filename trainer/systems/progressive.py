@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from core.errors import ConfigError
-from core.networks.base import Generator
+from core.networks.base import Maker
 from core.networks.progressive import LEVEL, Growing, ProgressiveGenerator, at_age
 from core.spec import GeneratorSpec
 from trainer.config import TrainConfig
@@ -37,7 +37,7 @@ class Progressive(Adversarial):
         self.judging.grow(grown)
         return super().begin(images_seen)
 
-    def finished(self, average: Generator, images_seen: int) -> Mapping[str, Generator]:
+    def finished(self, average: Maker, images_seen: int) -> Mapping[str, Maker]:
         """The level that the round before stood at and the next one leaves, by fading in a larger one.
 
         Rounds are whole, so the schedule may be past the level's end already: the networks are not. The base is left

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from core.errors import ConfigError
 from core.networks import build_discriminator, build_generator
-from core.networks.base import Discriminator, Generator
+from core.networks.base import Discriminator, Maker
 from core.networks.stacked import Encoder, FeatureDiscriminator, StackedGenerator
 from core.spec import GeneratorSpec
 from trainer.augment import augment
@@ -18,7 +18,7 @@ from trainer.losses import TOLD, code_distance, loss_of, told
 from trainer.optimisers import set_rates
 from trainer.stack import Stack
 from trainer.systems.adversarial import optimiser, placed
-from trainer.systems.players import Batch, Player, Stats, frozen
+from trainer.systems.players import GENERATOR, Batch, Player, Stats, frozen
 
 ENCODER, UPPER_D, UPPER_G, LOWER_D, LOWER_G = (
     "encoder",
@@ -51,7 +51,7 @@ class Stacked:
             raise ConfigError(f"networks of family {config.family} are no stack: --set family=stacked")
         if self.loss.pairs:
             raise ConfigError(f"the loss {config.loss} pairs images, and features have no pairs: choose another --loss")
-        self.generator: Generator = generator
+        self.generators = {GENERATOR: generator}
         self.whole = generator
         features, width = generator.upper.last.out_features, config.discriminator.get("width", 32)
         self.encoder = placed(Encoder(spec, width, features), config, device)
@@ -94,7 +94,7 @@ class Stacked:
             set_rates(player.optimiser, rate, now.beta1, now.beta2)
         return now.batch
 
-    def finished(self, average: Generator, images_seen: int) -> Mapping[str, Generator]:
+    def finished(self, average: Maker, images_seen: int) -> Mapping[str, Maker]:
         """Nothing: the stack is one generator."""
         return {}
 

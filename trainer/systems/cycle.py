@@ -1,0 +1,144 @@
+"""Two translators, there and back, that learn from two sets of images without pairs (Zhu et al. 2017)."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from core.errors import ConfigError
+from core.spec import GeneratorSpec, SourceSpec
+from trainer.augment import augment_alike
+from trainer.config import TrainConfig
+from trainer.corruption import IMAGES
+from trainer.systems.players import Batch, Player, Stats, frozen
+from trainer.systems.translating import Translating, sources_of
+from trainer.translation import Cycling
+
+THERE, BACK = "a2b", "b2a"
+
+
+class Pool(nn.Module):
+    """Earlier results, shown to a discriminator again (Shrivastava et al. 2017, section 2.3, as Zhu et al. have it).
+
+    Until it is full every result is kept and shown; from then on half of them are kept in the place of an earlier one,
+    which is shown in their stead. A network of its own, so that it is saved with the others.
+    """
+
+    images: Tensor
+    filled: Tensor
+
+    def __init__(self, size: int, spec: GeneratorSpec) -> None:
+        super().__init__()
+        self.register_buffer("images", torch.zeros(size, spec.channels, spec.height, spec.width))
+        self.register_buffer("filled", torch.zeros((), dtype=torch.int64))
+
+    @torch.no_grad()
+    def forward(self, fresh: Tensor) -> Tensor:
+        """What to show in the place of ``fresh`` results ``(n, c, h, w)``, one by one in order."""
+        size, shown = len(self.images), fresh.detach().to(self.images.dtype, copy=True)
+        draws = torch.rand(len(fresh), 2, device="cpu")  # on the CPU: they decide what is done, not what is computed
+        for row in range(len(fresh) if size else 0):
+            if (filled := int(self.filled)) < size:
+                self.images[filled] = shown[row]
+                self.filled += 1
+            elif draws[row, 0] < 0.5:
+                place = min(int(draws[row, 1] * size), size - 1)
+                shown[row], self.images[place] = self.images[place].clone(), shown[row].clone()
+        return shown
+
+
+class Turn(NamedTuple):
+    """One round: images of both domains, a ``(n, c, h, w)`` and b, and what each translator made of the other's."""
+
+    step: int
+    a: Tensor
+    b: Tensor
+    to_b: Tensor
+    to_a: Tensor
+
+
+class Cycle(Translating):
+    """Both translators move together, then both discriminators, which see some earlier results in place of new ones.
+
+    a are the pack's sources, b its images; the first translator makes b of a. The order is that of the authors: the
+    discriminators judge what the translators made before they moved.
+    """
+
+    def __init__(self, config: TrainConfig, spec: GeneratorSpec, device: torch.device) -> None:
+        super().__init__(config, spec, device)
+        self.cycling = Cycling.of(config.cycle)
+        back = reversed_spec(spec)
+        if self.cycling.identity and (spec.channels, spec.height, spec.width) != (back.channels, back.height, back.width):
+            raise ConfigError(
+                f"sources of {_said(back)} and images of {_said(spec)} cannot be compared: --set cycle.identity=0, or "
+                "import both alike"
+            )
+        self.there, self.back = self.translator(THERE, spec), self.translator(BACK, back)
+        self.generators = {THERE: self.there, BACK: self.back}
+        self.judge_a = self.judge("discriminator_a", back, given=False)
+        self.judge_b = self.judge("discriminator_b", spec, given=False)
+        size = int(self.cycling.pool)
+        self.pool_a, self.pool_b = Pool(size, back).to(device), Pool(size, spec).to(device)
+        self.networks |= {"pool_a": self.pool_a, "pool_b": self.pool_b}
+        self.players = [
+            Player("generators", self.player("generators", self.there, self.back), self.generators_loss),
+            Player("discriminator_a", self.player("discriminator_a", self.judge_a), self.discriminator_a_loss),
+            Player("discriminator_b", self.player("discriminator_b", self.judge_b), self.discriminator_b_loss),
+        ]
+        self._round: Turn | None = None
+
+    def generators_loss(self, batch: Batch) -> tuple[Tensor, Stats]:
+        """Pass for the other domain, lead back to where it came from, and leave alone what is there already.
+
+        Zhu et al. 2017, equations 1 to 3, and the identity loss of section 5.2.
+        """
+        turn = self._turn(batch)
+        with frozen(self.judge_a, self.judge_b):
+            fooled = self.convince(self.judge_b, turn.b, turn.to_b, None)
+            fooled = fooled + self.convince(self.judge_a, turn.a, turn.to_a, None)
+        cycle = _apart(self.back(turn.to_b), turn.a) + _apart(self.there(turn.to_a), turn.b)
+        loss = self.cycling.adversarial * fooled + self.cycling.cycle * cycle
+        low, high = self.spec.value_range
+        stats = {"fooled": fooled.detach(), "cycle": cycle.detach() / 2 * 255 / (high - low)}  # in levels of 255
+        if self.cycling.identity:
+            same = _apart(self.there(turn.b), turn.b) + _apart(self.back(turn.a), turn.a)
+            loss = loss + self.cycling.cycle * self.cycling.identity * same
+            stats["identity"] = same.detach() / 2 * 255 / (high - low)
+        return loss, stats
+
+    def discriminator_a_loss(self, batch: Batch) -> tuple[Tensor, Stats]:
+        """Tell sources from what is made of images."""
+        turn = self._turn(batch)
+        return self.tell(self.judge_a, turn.a, self.pool_a(turn.to_a), None, batch.step)
+
+    def discriminator_b_loss(self, batch: Batch) -> tuple[Tensor, Stats]:
+        """Tell images from what is made of sources."""
+        turn, self._round = self._turn(batch), None
+        return self.tell(self.judge_b, turn.b, self.pool_b(turn.to_b), None, batch.step)
+
+    def _turn(self, batch: Batch) -> Turn:
+        """What both made in this round, before anyone moved."""
+        if self._round is None or self._round.step != batch.step:
+            (a,) = augment_alike(self.now.augment, self.now.augment_p, sources_of(batch))
+            (b,) = augment_alike(self.now.augment, self.now.augment_p, batch.images)
+            self._round = Turn(batch.step, a, b, self.there(a), self.back(b))
+        return self._round
+
+
+def reversed_spec(spec: GeneratorSpec) -> GeneratorSpec:
+    """The spec of the way back: what was made is the source, and the source is made."""
+    assert spec.source is not None
+    source = replace(spec.source, height=spec.height, width=spec.width, channels=spec.channels, origin=IMAGES)
+    made = spec.source
+    return replace(spec, height=made.height, width=made.width, channels=made.channels, source=source)
+
+
+def _apart(made: Tensor, wanted: Tensor) -> Tensor:
+    """E ‖made - wanted‖₁."""
+    return (made.float() - wanted).abs().mean()
+
+
+def _said(spec: GeneratorSpec) -> str:
+    return f"{spec.width}x{spec.height} in {spec.channels} channels"

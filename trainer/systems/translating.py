@@ -1,0 +1,124 @@
+"""What systems that make images of images share: their networks, their augmentation, and one side of their game."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from core.errors import ConfigError
+from core.networks import TRANSLATORS, build_discriminator, build_translator
+from core.networks.base import Maker, Translator
+from core.networks.patch import PatchDiscriminator
+from core.spec import GeneratorSpec
+from trainer.augment import ALIKE
+from trainer.config import TrainConfig
+from trainer.losses import TOLD, loss_of, told
+from trainer.optimisers import set_rates
+from trainer.penalties import squared_gradient
+from trainer.systems.adversarial import optimiser, placed
+from trainer.systems.players import Batch, Player, Stats
+
+# What the other systems know and these do not, and what it must stay at.
+_UNKNOWN = {
+    "r2_gamma": 0.0,
+    "gradient_penalty": 0.0,
+    "drift": 0.0,
+    "clip": 0.0,
+    "orthogonal": 0.0,
+    "augment_target": 0.0,
+    "critic_steps": 1,
+    "real_labels": (1.0, 1.0),
+    "fake_labels": (0.0, 0.0),
+}
+
+
+class Translating:
+    """The settings of the moment, and how patches are told apart. A system adds its networks and players."""
+
+    resting: frozenset[str] = frozenset()
+    generators: dict[str, Maker]
+    players: list[Player]
+
+    def __init__(self, config: TrainConfig, spec: GeneratorSpec, device: torch.device) -> None:
+        check(config)
+        self.spec = spec
+        self.config = self.now = config
+        self.device = device
+        self.loss = loss_of(config.loss, config.loss_options)
+        self.networks: dict[str, nn.Module] = {}
+
+    def begin(self, images_seen: int) -> int:
+        """Move every setting that has a schedule; the batch stays as it is."""
+        now = self.now = self.config.at(images_seen)
+        for player in self.players:
+            rate = now.learning_rate_d if player.name.startswith("discriminator") else now.learning_rate_g
+            set_rates(player.optimiser, rate, now.beta1, now.beta2)
+        return now.batch
+
+    def finished(self, average: Maker, images_seen: int) -> Mapping[str, Maker]:
+        """Nothing: the whole is trained from the first round on."""
+        return {}
+
+    def translator(self, name: str, spec: GeneratorSpec) -> Translator:
+        """A fresh one of ``spec``, kept as ``name``."""
+        made = self.networks[name] = placed(build_translator(spec), self.config, self.device)
+        return made
+
+    def judge(self, name: str, spec: GeneratorSpec, given: bool) -> PatchDiscriminator:
+        """A fresh discriminator of patches of the images of ``spec``, which also sees the source where ``given``."""
+        options = {**self.config.discriminator, "given": given}
+        made = placed(build_discriminator(self.config.family, spec, options), self.config, self.device)
+        assert isinstance(made, PatchDiscriminator)
+        self.networks[name] = made
+        return made
+
+    def player(self, name: str, *networks: nn.Module) -> torch.optim.Optimizer:
+        """The config's optimiser over ``networks``."""
+        return optimiser(self.config, *networks)
+
+    def tell(
+        self, judge: PatchDiscriminator, real: Tensor, fake: Tensor, source: Tensor | None, step: int
+    ) -> tuple[Tensor, Stats]:
+        """The discriminator's side: real images ``(n, c, h, w)`` from fakes, both of ``source`` where it sees that.
+
+        Halved, so that it learns at the pace of the generator (Isola et al. 2017, section 3.3). Every
+        ``penalty_every``-th round it also stays flat around the real images, patches averaged.
+        """
+        penalise = self.now.r1_gamma > 0 and step % self.now.penalty_every == 0
+        shown = real.detach().requires_grad_(penalise)
+        passed, failed = (judge(images, source=source).float() for images in (shown, fake.detach()))  # (n, h', w')
+        loss = self.loss.discriminator(passed, failed, torch.ones_like(passed), torch.zeros_like(failed)) / 2
+        each = passed.mean(dim=(1, 2)), failed.mean(dim=(1, 2))
+        stats = {"real": each[0].mean(), "fake": each[1].mean(), TOLD: told(*each)}
+        if penalise:
+            stats["r1"] = squared_gradient(each[0], shown)
+            loss = loss + self.now.r1_gamma / 2 * self.now.penalty_every * stats["r1"]
+        return loss, stats
+
+    def convince(self, judge: PatchDiscriminator, real: Tensor, fake: Tensor, source: Tensor | None) -> Tensor:
+        """The generator's side: fakes ``(n, c, h, w)`` are to be called real."""
+        passed = judge(real, source=source).float() if self.loss.pairs else None
+        return self.loss.generator(judge(fake, source=source).float(), passed)
+
+
+def check(config: TrainConfig) -> None:
+    """Raise ConfigError for what systems that translate do not know."""
+    if config.family not in TRANSLATORS:
+        raise ConfigError(
+            f"networks of family {config.family} make images of latents, and the {config.system} system makes them of "
+            f"images: --set family={next(iter(TRANSLATORS))}"
+        )
+    for name, usual in _UNKNOWN.items():
+        if getattr(config, name) != usual:
+            raise ConfigError(f"the {config.system} system has no {name}: leave it at {usual}")
+    if strange := [name for name in config.augment if name not in ALIKE]:
+        raise ConfigError(
+            f"augmentation by {strange[0]} would be learned as part of the translation: "
+            f"--set augment={','.join(ALIKE)}, or one of them"
+        )
+
+
+def sources_of(batch: Batch) -> Tensor:
+    """The round's sources ``(n, c, h, w)``, which every batch of a translator has."""
+    assert batch.sources is not None
+    return batch.sources
