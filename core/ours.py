@@ -27,18 +27,15 @@ def software() -> str:
 def facts_of(spec: GeneratorSpec) -> dict[str, str]:
     """The texts that go into every picture a generator made: by what, and of whose data under which licence."""
     facts, origin = {"Software": software()}, spec.provenance
-    if origin.data_licence or origin.source_licence:
-        licences = [origin.data_licence or "no licence known", *_of_sources(origin.source_licence)]
-        facts["Source"] = f"trained on {origin.data_name}, {', '.join(licences)}"
-    if origin.data_attribution or origin.source_attribution:
-        whom = [origin.data_attribution, *_of_sources(origin.source_attribution)]
-        facts["Attribution"] = ", ".join(filter(None, whom))
+    if origin.data_licence:
+        facts["Source"] = f"trained on {origin.data_name}, {origin.data_licence}"
+    if origin.data_attribution:
+        facts["Attribution"] = origin.data_attribution
+    if origin.source_licence:
+        facts["Source of sources"] = f"learned to translate pictures under {origin.source_licence}"
+    if origin.source_attribution:
+        facts["Attribution of sources"] = origin.source_attribution
     return facts
-
-
-def _of_sources(said: str) -> list[str]:
-    """What is said of the pictures that a translator learned from, where that is something else."""
-    return [f"its sources {said}"] if said else []
 
 
 def signed_png(picture: Image.Image, text: Mapping[str, str] | None = None) -> bytes:

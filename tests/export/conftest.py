@@ -36,16 +36,17 @@ TINY = {
     "mlp": {"width": 8, "blocks": 2},
     "progressive": {"width": 8, "widest": 16},
     "r3gan": {"width": 8, "widest": 2, "blocks": 1, "group": 8},
+    "resnet": {"width": 4, "blocks": 2},
     "stacked": {"width": 4, "features": 16},
     "style": {"width": 4, "style_dim": 8, "mapping_layers": 2},
     "unet": {"width": 4},
     "upconv": {"width": 8},
 }
-# What translators make of what, and the norm that they have.
+# What translators make of what, and options that all of them have.
 TRANSLATIONS = {
-    "RGBA to RGBA": ((16, 24, 4), (16, 24, 4), "batch"),
-    "grey to larger RGB": ((10, 20, 1), (20, 40, 3), "instance"),
-    "RGB to smaller grey": ((28, 28, 3), (14, 14, 1), "none"),
+    "RGBA to RGBA": ((16, 24, 4), (16, 24, 4), {"norm": "batch"}),
+    "grey to larger RGB": ((10, 20, 1), (20, 40, 3), {"norm": "instance", "up": "transposed"}),
+    "RGB to smaller grey": ((28, 28, 3), (14, 14, 1), {"norm": "none"}),
 }
 LOUDER = {"r3gan": 1, "style": 1, "upconv": 1}  # else fresh weights are multiplied by ten
 PROVENANCE = Provenance("test", 1234, "sprites", "cafe" * 4, "CC0", "0")
@@ -65,9 +66,9 @@ def family_spec(family: str, size: str) -> GeneratorSpec:
 
 def translator_spec(family: str, what: str) -> GeneratorSpec:
     """The spec of ``shipped`` for a family that translates."""
-    (height, width, channels), made, norm = TRANSLATIONS[what]
+    (height, width, channels), made, options = TRANSLATIONS[what]
     spec = replace(tiny_spec(family, made), latent_dim=0, kind="image", source=SourceSpec(height, width, channels))
-    return replace(spec, options=spec.options | {"norm": norm}).with_provenance(source_licence="MIT")
+    return replace(spec, options=spec.options | options).with_provenance(source_licence="MIT")
 
 
 def lively_translator(spec: GeneratorSpec, seed: int = 0) -> Translator:
