@@ -26,6 +26,7 @@ from trainer.metrics.baselines import (
     identity,
     mean_image,
     nearest_targets,
+    resized,
 )
 from trainer.metrics.evaluate import LEAST, Step
 from trainer.metrics.extractor import Extractor
@@ -181,13 +182,13 @@ def baselines(
 def pen_of(known: Pairs) -> Pen | None:
     """What the sources are drawn with, if they are line art."""
     sources, targets = known.first(LOOKED_AT).all()
-    return Pen.of(_as_large(sources, targets), targets)
+    return Pen.of(resized(sources, *targets.shape[1:3]), targets)
 
 
 def filled_regions(sources: Images, targets: Images, pen: Pen | None) -> Mask:
     """Where a target is opaque, and no line of its source lies if that is line art."""
     where: Mask = np.ones(targets.shape[:3], bool) if targets.shape[3] < 4 else targets[..., 3] == 255
-    return where if pen is None else where & (pen.ink(_as_large(sources, targets)) < LINE)
+    return where if pen is None else where & (pen.ink(resized(sources, *targets.shape[1:3])) < LINE)
 
 
 def _seen(images: Images, extractor: Extractor, progress: Progress) -> Tensor:
@@ -197,11 +198,6 @@ def _seen(images: Images, extractor: Extractor, progress: Progress) -> Tensor:
 def _shifted(progress: Progress, before: int, total: int) -> Progress:
     """The progress of a part of some work, of which so much was done before."""
     return lambda done, _: progress(before + done, total)
-
-
-def _as_large(sources: Images, targets: Images) -> Images:
-    """``sources`` in their own channels, at the size of ``targets``."""
-    return identity(sources, (targets.shape[1], targets.shape[2], sources.shape[3]))
 
 
 def _facts(
