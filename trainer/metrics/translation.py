@@ -48,7 +48,7 @@ from trainer.metrics.pairs import (
     psnr,
     ssim,
 )
-from trainer.metrics.verdict import Verdict
+from trainer.metrics.verdict import UNJUDGED, Verdict
 
 MODEL = "model"
 LOOKED_AT = 256  # pairs, to see whether sources are line art
@@ -93,7 +93,7 @@ class PairEvaluation:
     targets_kid: float | None
     extractor: Extractor
     facts: dict[str, Any]
-    verdict: Verdict | None = None
+    verdict: Verdict = UNJUDGED
 
     def to_json(self) -> str:
         """All of it, the model's figures first."""
@@ -107,7 +107,7 @@ class PairEvaluation:
                 "figures": named.pop(MODEL),
                 "baselines": named,
                 f"{self.extractor.kid}_of_the_targets_themselves": self.targets_kid,
-                "verdict": asdict(self.verdict) if self.verdict else None,
+                "verdict": asdict(self.verdict),
                 **self.facts,
                 "software": software(),
             },
@@ -210,7 +210,7 @@ def _facts(
         "protocol": {
             **extractor.protocol,
             "pairs": held,
-            "known_pairs": known,
+            "known": known,
             "l1": "mean |x - y| of premultiplied values, alpha among them, in levels of 255",
             "filled": f"mean |x - y| of RGB over white, in levels of 255, where the target is opaque {of_lines}",
             "iou": f"of the pixels whose alpha is {ALPHA} and more",
@@ -222,6 +222,13 @@ def _facts(
         },
         **data_facts(spec, pack),
     }
+
+
+def unknown(facts: Mapping[str, Any]) -> tuple[str, ...]:
+    """What nobody knows of a translator that was trained on another pack than it is judged by."""
+    if facts["data"]["trained_on_these"]:
+        return ()
+    return ("it was trained on another pack: whether it has seen these pictures there is not known",)
 
 
 def data_facts(spec: GeneratorSpec, pack: Pack) -> dict[str, Any]:
