@@ -186,7 +186,59 @@ def data_import(
         Literal["drop", "keep"],
         typer.Option(help="What becomes of images that are wholly transparent or of a single colour."),
     ] = "drop",
-    strict: Annotated[bool, typer.Option("--strict", help="Make no pack if any file cannot be read.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Make no pack if any file cannot be read or, of pairs, has no partner.")
+    ] = False,
+    sources: Annotated[
+        Path | None,
+        typer.Option(
+            help="A folder, ZIP or sheet of sources, of which a translator learns to make the images: each belongs to "
+            "the image of its name, whatever the endings."
+        ),
+    ] = None,
+    side_by_side: Annotated[
+        bool,
+        typer.Option("--side-by-side", help="Every image is two beside each other, a source and what becomes of it."),
+    ] = False,
+    source_side: Annotated[
+        Literal["left", "right"] | None,
+        typer.Option(help="Which half is the source with --side-by-side: the left one, unless given."),
+    ] = None,
+    unpaired: Annotated[
+        bool,
+        typer.Option("--unpaired", help="The --sources belong to no image: both folders are examples of a style each."),
+    ] = False,
+    source_size: Annotated[
+        str | None,
+        typer.Option(metavar="WIDTHxHEIGHT", help="The size that all sources get: that of the images, unless given."),
+    ] = None,
+    source_channels: Annotated[
+        int | None, typer.Option(help="What a pixel of a source is: 1, 3 or 4 channels. Found unless given.")
+    ] = None,
+    source_grid: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WIDTHxHEIGHT",
+            help="The cells of sheets of sources, where they are not as large as --grid; --margin and --spacing are "
+            "in proportion.",
+        ),
+    ] = None,
+    held: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PERCENT",
+            help="How much is held out: never trained on, for judging the result. Half as much more is left to choose "
+            "the best generator by. It is 10% of pairs and of unpaired folders and 0% of other images, unless given.",
+        ),
+    ] = None,
+    group_by: Annotated[
+        str,
+        typer.Option(
+            metavar="TEXT",
+            help="What ends the part of a name that variants of one thing share: with _ hero_walk and hero_run are "
+            "both held out, or neither.",
+        ),
+    ] = "",
     name: Annotated[str, typer.Option(help="What the pack is called: as its source is, unless given.")] = "",
     licence: Annotated[
         str,
@@ -198,13 +250,20 @@ def data_import(
     attribution: Annotated[
         str, typer.Option(help="Whom to credit for the images. It travels with all that is made from them.")
     ] = "",
+    sources_licence: Annotated[
+        str, typer.Option(metavar="SPDX", help="The sources' licence: that of the images, unless given.")
+    ] = "",
+    sources_attribution: Annotated[
+        str, typer.Option(help="Whom to credit for the sources: as for the images, unless given.")
+    ] = "",
     overwrite: Overwrite = False,
 ) -> None:
-    """Turn images into a pack: of one size, ready to train on."""
+    """Turn images, or pairs of them, into a pack to train on."""
     from trainer.data.cautions import size_of
     from trainer.data.grid import parse_gap, parse_grid
     from trainer.data.importing import ImportOptions, import_images
     from trainer.data.pack import SHEET
+    from trainer.data.splitting import parse_share
 
     options = ImportOptions(
         size=size_of(size),
@@ -223,6 +282,17 @@ def data_import(
         licence=licence,
         attribution=attribution,
         overwrite=overwrite,
+        sources=sources,
+        side_by_side=side_by_side,
+        source_side=source_side,
+        unpaired=unpaired,
+        source_size=size_of(source_size, "--source-size") if source_size else None,
+        source_channels=source_channels,
+        source_grid=parse_grid(source_grid, "--source-grid") if source_grid else None,
+        sources_licence=sources_licence,
+        sources_attribution=sources_attribution,
+        held=parse_share(held) if held else None,
+        group_by=group_by,
     )
     with _bar("reading images") as progress:
         pack = import_images(source, destination, options, progress)

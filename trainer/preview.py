@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
-from core.contract import Inputs, count_of, sample_inputs, sheet_inputs
+from core.contract import Inputs, batches, sample_inputs, sheet_inputs
 from core.files import new_file, write_atomic
 from core.images import Images, over_checkerboard, sheet, to_pillow
 from core.lettering import font_for, legible
@@ -16,7 +16,7 @@ from core.ours import facts_of, signed_png, software
 from core.seed_sheets import cut, sheet_of_seeds
 from core.sheets import CAPTION, Pages, Sheet, small
 from core.spec import GeneratorSpec
-from trainer.metrics.features import maker, take
+from trainer.metrics.features import maker
 from trainer.run import Run
 from trainer.side_by_side import ACROSS, TARGET, strip
 
@@ -39,9 +39,8 @@ def render(generator: Maker, count: int) -> Images:
 
 def images_of(generator: Maker, inputs: Inputs) -> Images:
     """What ``generator`` makes of the graph's inputs, each ``(n, …)``: uint8 ``(n, h, w, c)``, straight alpha."""
-    make, count = maker(generator), count_of(inputs)
-    parts = [slice(start, start + RENDER_BATCH) for start in range(0, count, RENDER_BATCH)]
-    return np.concatenate([make(take(inputs, part)) for part in parts])
+    make = maker(generator)
+    return np.concatenate([make(part) for part in batches(inputs, RENDER_BATCH)])
 
 
 def write_preview(run: Run, generator: Maker, count: int, images_seen: int, drawn: Sheet | None = None) -> None:
@@ -52,7 +51,7 @@ def write_preview(run: Run, generator: Maker, count: int, images_seen: int, draw
     spec, size, moment = generator.spec, (generator.spec.height, generator.spec.width), _moment(images_seen)
     facts = facts_of(spec)
     if drawn is None:
-        inputs, columns = sheet_inputs(spec, count)
+        inputs, columns = sheet_inputs(spec, count, generator.examples)
         drawn = sheet_of_seeds([*images_of(generator, inputs)], columns, spec.classes, [moment])
     else:
         drawn, facts[COLUMNS] = replace(drawn, title=[moment, *drawn.title]), ", ".join(drawn.columns[:ACROSS])

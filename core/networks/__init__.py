@@ -12,6 +12,7 @@ from core.networks.mlp import MLPDiscriminator, MLPGenerator
 from core.networks.patch import PatchDiscriminator
 from core.networks.progressive import ProgressiveDiscriminator, ProgressiveGenerator
 from core.networks.r3gan import R3GANDiscriminator, R3GANGenerator
+from core.networks.resnet import ResNet
 from core.networks.stacked import StackedDiscriminator, StackedGenerator
 from core.networks.style import StyleDiscriminator, StyleGenerator
 from core.networks.unet import UNet
@@ -35,6 +36,7 @@ DISCRIMINATORS: dict[str, type[Discriminator]] = {
     "mlp": MLPDiscriminator,
     "progressive": ProgressiveDiscriminator,
     "r3gan": R3GANDiscriminator,
+    "resnet": PatchDiscriminator,
     "stacked": StackedDiscriminator,
     "style": StyleDiscriminator,
     "unet": PatchDiscriminator,
@@ -43,6 +45,7 @@ DISCRIMINATORS: dict[str, type[Discriminator]] = {
 
 
 TRANSLATORS: dict[str, type[Translator]] = {
+    "resnet": ResNet,
     "unet": UNet,
 }
 

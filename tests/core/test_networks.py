@@ -24,7 +24,7 @@ TINY = {
 }
 TINY_DISCRIMINATOR = {"dcgan": {"width": 4}, "progressive": {"width": 8, "widest": 16}, "style": {"width": 4}}
 TINY_DISCRIMINATOR["r3gan"] = TINY["r3gan"]
-TINY_DISCRIMINATOR["unet"] = {"width": 4, "field": 34}
+TINY_DISCRIMINATOR |= {"resnet": {"width": 4, "norm": "instance"}, "unet": {"width": 4, "field": 34}}
 BATCH = 3
 # What a spec that names no options was trained with: saved generators load with these, so they stay as they are.
 DEFAULTS = {

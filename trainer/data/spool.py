@@ -1,14 +1,11 @@
 """Pictures on their way into a pack, on disk: which channels they need is known only when the last has come."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import IO
 
 import numpy as np
 
-from core.images import Images, over_background
-
-# ITU-R BT.601 luma in 16-bit fixed point; the weights add up to 1, so grey stays exactly what it was.
-_LUMA = np.array([19_595, 38_470, 7_471], np.uint32)
+from core.images import Images, with_channels
 
 
 class Spool:
@@ -38,21 +35,11 @@ class Spool:
             return 4
         return 3 if self._coloured else 1
 
-    def pictures(self, channels: int) -> Iterator[Images]:
-        """The pictures in order, uint8 ``(height, width, channels)``; without alpha they lie on white."""
-        self._file.seek(0)
-        for opaque in self._opaque:
-            data = self._file.read(int(np.prod(self._shape)))
-            yield _with_channels(np.frombuffer(data, np.uint8).reshape(self._shape), opaque, channels)
-
-
-def _with_channels(picture: Images, opaque: bool, channels: int) -> Images:
-    if channels == 4:
-        return picture
-    colour = picture[..., :3] if opaque else over_background(picture)
-    return colour if channels == 3 else luma(colour)
-
-
-def luma(colour: Images) -> Images:
-    """RGB ``(h, w, 3)`` as grey ``(h, w, 1)``."""
-    return ((colour @ _LUMA + 32_768) >> 16).astype(np.uint8)[..., None]
+    def pictures(self, channels: int, rows: Sequence[int] | None = None) -> Iterator[Images]:
+        """The pictures of these rows, or all, in their order: uint8 ``(height, width, channels)``; without alpha they
+        lie on white."""
+        size = int(np.prod(self._shape))
+        for row in range(len(self)) if rows is None else rows:
+            self._file.seek(row * size)
+            data = self._file.read(size)
+            yield with_channels(np.frombuffer(data, np.uint8).reshape(self._shape), self._opaque[row], channels)
