@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from trainer.config import TrainConfig
     from trainer.data.pack import Pack
     from trainer.metrics.evaluate import Evaluation
+    from trainer.metrics.extractor import Extractor
     from trainer.metrics.features import Make
     from trainer.training import Plan
 
@@ -552,7 +553,8 @@ def evaluate(
         Path, typer.Argument(metavar="PACK", help="The pack it was trained on, or one to compare it with.")
     ],
     samples: Annotated[
-        int, typer.Option(help="How many images to make and judge. Figures compare only between equal numbers.")
+        int,
+        typer.Option(help="How many images to make and judge, of a translator at most. Compare only equal numbers."),
     ] = 2000,
     seed: Annotated[int, typer.Option(help="The first seed: the images are those of this one and the following.")] = 0,
     device: Annotated[
@@ -573,7 +575,8 @@ def evaluate(
 ) -> None:
     """Judge how good a generator is, by the images of a pack.
 
-    The figures are KID, Fréchet distance, precision and recall, and how many images look copied.
+    The figures are KID, Fréchet distance, precision and recall, and how many images look copied. A translator is judged
+    by pairs that were held out, beside what any result must beat, or, without pairs, by KID and by the way back.
     """
     from trainer.data.pack import Pack
     from trainer.metrics.advice import with_verdict
@@ -581,6 +584,7 @@ def evaluate(
     from trainer.metrics.evaluate import results_path, save_results
     from trainer.metrics.extractor import lite0
     from trainer.metrics.inception import inception as inception_of
+    from trainer.run import Run
     from trainer.training import pick_device, use_threads
 
     use_threads(threads)
@@ -588,6 +592,11 @@ def evaluate(
     make, spec = _maker(source, place)
     results = results_path(source, json)
     extractor = inception_of(inception, place) if inception else lite0(place)
+    if spec.kind == "image":
+        back = Run(source).back
+        ways = [(make, spec), *([_maker(back, place)] if back.is_file() else [])]
+        _evaluate_translator(ways, pack, extractor, samples, (source, data, results))
+        return
     with _bars() as step:
         evaluation, picture = judge(make, spec, pack, extractor, samples, seed, step, _say)
     evaluation = with_verdict(evaluation, source, data, Path(sys.argv[0]).name)
@@ -1666,6 +1675,35 @@ def _judge(data: Path) -> "Judge":
         return round(kid(fakes, real_features(pack, extractor)), 6)
 
     return judge
+
+
+def _evaluate_translator(
+    ways: "list[tuple[Make, GeneratorSpec]]",
+    pack: "Pack",
+    extractor: "Extractor",
+    samples: int,
+    places: tuple[Path, Path, Path],
+) -> None:
+    """Judge and print; ``places`` are those of what is judged, of the pack and of the figures."""
+    from trainer.metrics.advice import with_steps
+    from trainer.metrics.evaluate import save_results
+    from trainer.metrics.translators import judge
+    from trainer.metrics.verdict import words_of
+
+    source, data, results = places
+    with _bars() as step:
+        judged = judge(ways, pack, extractor, samples, step)
+    judged = with_steps(judged, source, data, Path(sys.argv[0]).name)
+    save_results(judged.evaluation, judged.picture, results)
+    heads, rows = judged.table
+    table = Table(*heads)
+    for row in rows:
+        table.add_row(*row)
+    _print_table(table)
+    for line in words_of(judged.evaluation.verdict):
+        _say(line)
+    _say(f"figures: {results}")
+    _say(f"held-out pictures and what was made of them: {results.with_suffix('.png')}")
 
 
 def _print_evaluation(evaluation: "Evaluation", grey: bool) -> None:

@@ -77,6 +77,7 @@ class PatchDiscriminator(Discriminator):
         if given and spec.source is None:
             raise SpecError("given shows the source to the discriminator: there is none, set given to false")
         self.given, self.layers = given, layers
+        self.source = spec.source if given else None
         inputs = spec.channels + (spec.source.channels if given and spec.source else 0)
         sides = spec.height, spec.width
         body: list[nn.Module] = []
@@ -107,6 +108,14 @@ class PatchDiscriminator(Discriminator):
     def forward(self, images: Tensor, label: Tensor | None = None, source: Tensor | None = None) -> Tensor:
         """Unbounded scores ``(n, h, w)``, higher for real."""
         return self.score(self.features(images, label, source), label)
+
+    def example(self) -> tuple[Tensor, ...]:
+        """What ``forward`` takes for one image, all zeros."""
+        image = torch.zeros(1, self.spec.channels, self.spec.height, self.spec.width)
+        if self.source is None:
+            return (image,)
+        label = torch.zeros(1, dtype=torch.int64)  # which it does not look at
+        return image, label, torch.zeros(1, self.source.channels, self.source.height, self.source.width)
 
 
 def layers_for(field: int, height: int, width: int) -> tuple[Layer, ...]:
