@@ -78,7 +78,7 @@ def test_without_a_stem_it_is_the_paper_s(up):
     for name in ("down.1", "down.2"):
         kept.append(F.leaky_relu(ref.normed(ref.convolution(kept[-1], f"{name}.0", 2, 1), f"{name}.1"), 0.2))
     x = F.relu(ref.convolution(kept[-1], "down.3.0", 2, 1))  # nor in the innermost
-    assert [map.shape[1:] for map in (*kept, x)] == [(3, 8, 8), (6, 4, 4), (12, 2, 2), (12, 1, 1)]
+    assert [each.shape[1:] for each in (*kept, x)] == [(3, 8, 8), (6, 4, 4), (12, 2, 2), (12, 1, 1)]
     for name in ("up.0", "up.1", "up.2"):
         x = F.relu(ref.normed(ref.doubled(x, f"{name}.0"), f"{name}.1"))
         x = torch.cat([x, kept.pop()], 1)
