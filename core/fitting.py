@@ -33,10 +33,21 @@ def fit(image: Image.Image, size: Size, mode: str, resample: str) -> Images:
     if mode == "keep":
         picture = from_pillow(image.crop(_middle(image, size)), 4)
     else:
-        across, down = scales(image.size, size, mode, resample)
-        inner = max(round(image.width * across), 1), max(round(image.height * down), 1)
-        picture = from_pillow(image.resize(inner, filtering), 4)
+        picture = from_pillow(image.resize(_inner(image.size, size, mode, resample), filtering), 4)
     return picture if picture.shape[:2] == (size.height, size.width) else _centred(picture, size, _margin(image))
+
+
+def place_of(sides: tuple[int, int], size: Size, mode: str, resample: str) -> tuple[int, int, int, int] | None:
+    """Where all of a picture of ``sides``, (width, height), lies in what ``fit`` makes of it: left, top, right, bottom.
+
+    None where something of it is cut off, or it lost its proportions.
+    """
+    across, down = scales(sides, size, mode, resample)
+    width, height = _inner(sides, size, mode, resample)
+    if across != down or width > size.width or height > size.height:
+        return None
+    left, top = (size.width - width) // 2, (size.height - height) // 2
+    return left, top, left + width, top + height
 
 
 def scales(sides: tuple[int, int], size: Size, mode: str, resample: str) -> tuple[float, float]:
@@ -53,6 +64,12 @@ def scales(sides: tuple[int, int], size: Size, mode: str, resample: str) -> tupl
         scale = min(across, down)
         across = down = int(scale) if resample == "nearest" and scale > 1 else scale
     return across, down
+
+
+def _inner(sides: tuple[int, int], size: Size, mode: str, resample: str) -> tuple[int, int]:
+    """The width and height that a picture of ``sides`` is resized to."""
+    across, down = scales(sides, size, mode, resample)
+    return max(round(sides[0] * across), 1), max(round(sides[1] * down), 1)
 
 
 def resampling_for(image: Image.Image, size: Size, mode: str) -> str:

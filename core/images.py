@@ -11,6 +11,8 @@ from PIL import Image, PngImagePlugin
 Images = NDArray[np.uint8]  # (n, height, width, channels), channels 1, 3 or 4
 
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+# ITU-R BT.601 luma in 16-bit fixed point; the weights add up to 1, so grey stays exactly what it was.
+_LUMA = np.array([19_595, 38_470, 7_471], np.uint32)
 
 
 def to_pillow(image: Images) -> Image.Image:
@@ -52,6 +54,20 @@ def over_background(images: Images, colour: Sequence[int] = (255, 255, 255)) -> 
     if images.shape[-1] == 3:
         return images
     return _over(images, colour)
+
+
+def with_channels(picture: Images, opaque: bool, channels: int) -> Images:
+    """An RGBA ``(h, w, 4)`` picture in 1, 3 or 4 channels: without alpha it lies on white, unless ``opaque``, where
+    what is transparent are margins with a colour behind them."""
+    if channels == 4:
+        return picture
+    colour = picture[..., :3] if opaque else over_background(picture)
+    return colour if channels == 3 else luma(colour)
+
+
+def luma(colour: Images) -> Images:
+    """RGB ``(h, w, 3)`` as grey ``(h, w, 1)``."""
+    return ((colour @ _LUMA + 32_768) >> 16).astype(np.uint8)[..., None]
 
 
 def sheet(images: Images, columns: int | None = None, gap: int = 0) -> Images:

@@ -31,6 +31,10 @@ def facts_of(spec: GeneratorSpec) -> dict[str, str]:
         facts["Source"] = f"trained on {origin.data_name}, {origin.data_licence}"
     if origin.data_attribution:
         facts["Attribution"] = origin.data_attribution
+    if origin.source_licence:
+        facts["Source of sources"] = f"learned to translate pictures under {origin.source_licence}"
+    if origin.source_attribution:
+        facts["Attribution of sources"] = origin.source_attribution
     return facts
 
 

@@ -1,12 +1,9 @@
-"""``Sampler``: seeds to images, through a served model over gRPC or straight from a bundle."""
+"""``Sampler``: seeds to images. Beside it ``Translator``: pictures to pictures. Both as serving/session.py has it."""
 
 import difflib
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
-from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,75 +12,16 @@ from core.contract import NOISE, latent_inputs
 from core.errors import RequestRefused
 from core.images import Images
 from core.latents import latents
-from serving.source import OUTPUT, Parts, Request, Source
+from serving.session import Inputs, Session, chunked
+from serving.source import Parts
 from serving.styles import as_float32, check_rows, refusal
-
-if TYPE_CHECKING:
-    from serving.tls import ClientTls
-
-Inputs = dict[str, NDArray[Any]]
-
-_MOST_BYTES = 32 << 20  # of images in one answer: what is in flight stays small, whatever the image size
+from serving.translator import Translator as Translator
 
 
-class Sampler:
-    """Asks one version of one served model for images, or a bundle (``local``). A context manager, or ``close`` it.
+class Sampler(Session):
+    """Seeds to images; what else it takes, and raises, is that of a ``Session``."""
 
-    ``spec`` says what the generator is, ``version`` which version was the newest when this was made: all images
-    come from that one, and ``bundle`` is the SHA-256 of the manifest of the bundle it was published from. The last
-    bit of a pixel may depend on which images are run together: ``alone`` asks for a run for each request, so that
-    the bytes are a function of the seeds in it, and with ``batch=1``, which is always alone, of each seed. A request
-    that meets an overloaded or restarting server is asked again, within ``seconds`` for each (serving/patience.py);
-    images come in order all the same. ``tls`` encrypts.
-
-    Raises ServerUnavailable, ModelNotFound, or ServingError for a model that is not one of ours.
-    """
-
-    def __init__(
-        self,
-        model: str,
-        url: str = "localhost:8001",
-        *,
-        batch: int | None = None,
-        alone: bool = False,
-        in_flight: int = 4,
-        seconds: float = 60.0,
-        tls: "ClientTls | None" = None,
-    ) -> None:
-        if in_flight < 1 or seconds <= 0:
-            raise RequestRefused("the batch, the requests in flight and the deadline must be above 0")
-        _check_batch(batch)
-        from serving.served import ServedModel  # here, so that a bundle needs no client of Triton's
-
-        self.url, self.in_flight = url, in_flight
-        self._draw_from(ServedModel(model, url, in_flight, seconds, tls), batch, alone)
-
-    @classmethod
-    def local(cls, bundle: Path | str, *, batch: int | None = None, threads: int = 0) -> Self:
-        """A sampler of the bundle in a folder, in ONNX Runtime on this machine's processor, without any server.
-
-        The images are those that the bundle makes when it is served. ``model`` is the folder's name and ``version``
-        the start of the manifest's SHA-256; ``threads`` 0 means all cores. Raises BundleError.
-        """
-        from serving.local import BundleGraphs, LocalModel
-
-        return cls.of(LocalModel(Path(bundle).absolute().name, BundleGraphs(Path(bundle), threads)), batch=batch)
-
-    @classmethod
-    def of(cls, source: Source, *, batch: int | None = None) -> Self:
-        """A sampler of whatever makes images in this process."""
-        _check_batch(batch)
-        sampler = cls.__new__(cls)
-        sampler.url, sampler.in_flight = "", 1  # there is nobody to ask
-        sampler._draw_from(source, batch, alone=True)
-        return sampler
-
-    def _draw_from(self, source: Source, batch: int | None, alone: bool) -> None:
-        self._source = source
-        self.model, self.version, self.spec, self.bundle = source.model, source.version, source.spec, source.bundle
-        image_bytes = self.spec.height * self.spec.width * self.spec.channels
-        self.batch = min(batch or source.max_batch, source.max_batch, max(_MOST_BYTES // image_bytes, 1))
-        self._alone = alone or batch == 1
+    kind = "noise"
 
     def sample(
         self,
@@ -144,18 +82,6 @@ class Sampler:
         most = min(self.batch, parts.max_batch)
         return self._stream(_in_chunks({"w": w} | self._noise(noise, len(w)), most, {}), parts.synthesis)
 
-    def close(self) -> None:
-        """Close the connection, or let go of the bundle's graphs."""
-        self._source.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
     @cached_property
     def _parts(self) -> Parts | None:
         return self._source.parts()
@@ -178,7 +104,7 @@ class Sampler:
         if isinstance(seeds, Sequence) and seeds:
             latents([min(seeds), max(seeds)], 1)  # refuses seeds out of range before anything is asked
         mine, theirs = itertools.tee(seeds)
-        chunks = _chunked(theirs, min(self.batch, most or self.batch))
+        chunks = chunked(theirs, min(self.batch, most or self.batch))
         return (_with(constant, latent_inputs(self.spec, chunk)) for chunk in chunks), mine
 
     def _noise(self, noise: NDArray[np.float32] | None, count: int) -> Inputs:
@@ -190,11 +116,6 @@ class Sampler:
         if not self.spec.noise or len(noise) != count:
             raise RequestRefused(f"the noise has {len(noise)} rows of {shape[0]} values for {count} images: give none")
         return {NOISE: noise}
-
-    def _stream(self, chunks: Iterator[Inputs], model: str, output: str = OUTPUT) -> Iterator[NDArray[Any]]:
-        """What ``model`` makes of every row of every chunk, in order."""
-        requests = (Request(model, inputs, output) for inputs in chunks)
-        return self._source.stream(requests, self._alone)
 
     def _constant_inputs(
         self, truncation: float, label: str | None, codes: NDArray[np.float32] | None = None
@@ -223,11 +144,6 @@ class Sampler:
         raise RequestRefused(f"'{self.model}' {asked}: choose {_choice(label or '', classes)}")
 
 
-def _check_batch(batch: int | None) -> None:
-    if batch is not None and batch < 1:
-        raise RequestRefused("the batch, the requests in flight and the deadline must be above 0")
-
-
 def _with(constant: Inputs, rows: Inputs) -> Inputs:
     """The inputs of a request: its rows, and for each of them what is the same for all."""
     count = len(next(iter(rows.values())))
@@ -249,8 +165,3 @@ def _choice(asked: str, names: Sequence[str]) -> str:
     rest = [name for name in names if name not in near][:12]
     meant = f"{near[0]} (is that the one?)" if near else ""
     return ", ".join(filter(None, [meant, *rest]))
-
-
-def _chunked(seeds: Iterator[int], size: int) -> Iterator[list[int]]:
-    while chunk := list(itertools.islice(seeds, size)):
-        yield chunk

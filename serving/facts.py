@@ -22,9 +22,11 @@ def describe(
     codes: Iterable[float] | None = None,
 ) -> dict[str, str]:
     """The texts that every picture of a command shares; ``truncation`` as text is taken as it is, ``codes`` are 0
-    unless given."""
+    unless given. A translator has neither."""
     origin = facts_of(spec)
     facts = {"Software": origin.pop("Software"), "Model": model, "Version": version}
+    if spec.source is not None:
+        return {**facts, **origin}
     facts["Truncation"] = truncation if isinstance(truncation, str) else f"{truncation:g}"
     if label is not None:
         facts["Label"] = label
@@ -38,12 +40,18 @@ def of_seed(facts: Mapping[str, str], seed: int | str) -> dict[str, str]:
     return {**facts, "Seed": str(seed)}
 
 
+def of_source(facts: Mapping[str, str], source: str) -> dict[str, str]:
+    """The texts of a picture that a translator made of the file ``source``."""
+    return {**facts, "Translated from": source}
+
+
 def to_fill_in(spec: GeneratorSpec, model: str) -> bytes:
     """The same texts for a served model that makes the files itself, as JSON: null is what it has to say of each.
 
     ``{"Software": "Ganfoundry 0.1", "Version": null, …}``
     """
-    facts = of_seed(describe(spec, model, "?", "?", "?" if spec.classes else None), "?")
+    facts = describe(spec, model, "?", "?", "?" if spec.classes else None)
+    facts = facts if spec.source else of_seed(facts, "?")
     values = {name: None if name in _OPEN else text for name, text in facts.items()}
     return json.dumps(values, indent=1).encode() + b"\n"
 

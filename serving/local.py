@@ -1,4 +1,4 @@
-"""What a ``Sampler`` draws from in this process, without a server: a generator's graphs, a bundle's in ONNX Runtime."""
+"""What a ``Session`` asks in this process, without a server: a generator's graphs, a bundle's in ONNX Runtime."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -9,7 +9,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from core.bundle import GRAPH, MANIFEST, MAPPING, SYNTHESIS, read_bundle
-from core.errors import BundleError, ServingError
+from core.errors import BundleError
 from core.files import sha256
 from core.spec import GeneratorSpec
 from serving.source import Parts, Request
@@ -42,8 +42,6 @@ class LocalModel:
     """
 
     def __init__(self, model: str, graphs: Graphs) -> None:
-        if graphs.spec.kind != "noise":
-            raise ServingError(f"{model} makes images from images, not from seeds")
         self._graphs = graphs
         self.model, self.spec, self.bundle = model, graphs.spec, graphs.sha256
         self.version, self.max_batch = self.bundle[:12], graphs.most(GRAPH)

@@ -1,4 +1,4 @@
-"""A served model as what a ``Sampler`` draws from: Triton over gRPC."""
+"""A served model as what a ``Session`` asks: Triton over gRPC."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -113,6 +113,4 @@ def _spec_of(model: str, config: ModelConfig) -> GeneratorSpec:
     if part := config.parameters.get(PART):
         whole = config.parameters.get(WHOLE, "")
         raise ServingError(f"'{model}' is the {part} of '{whole}': ask for '{whole}' itself")
-    if spec.kind != "noise":
-        raise ServingError(f"'{model}' makes images from images, not from seeds")
     return spec

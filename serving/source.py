@@ -1,4 +1,4 @@
-"""What a ``Sampler`` draws from, a served model or a bundle: the few things that the two have in common."""
+"""What a ``Session`` asks, a served model or a bundle: the few things that the two have in common."""
 
 import time
 from collections.abc import Iterable, Iterator, Mapping

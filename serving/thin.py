@@ -1,7 +1,8 @@
-"""Doors for thin clients: NAME_from_seed (a seed to an image) and NAME_png (a seed to a PNG file).
+"""Doors for thin clients: NAME_from_seed (a seed to an image) and NAME_png (a seed to a PNG file), or, of a translator,
+NAME_png (a PNG file to a PNG file).
 
-Each version is a Python model (``serving/models/seeds.py``) that any Triton with a Python backend runs. It asks the
-same version of the generator within the server, and so answers for as long as that is served.
+Each version is a Python model (``serving/models``) that any Triton with a Python backend runs. It asks the same version
+of the generator within the server, and so answers for as long as that is served.
 """
 
 from dataclasses import dataclass, replace
@@ -10,8 +11,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from core.contract import NOISE, latent_inputs
+from core.contract import NOISE, SOURCE, latent_inputs
 from core.errors import BundleError
+from core.images import encode_png
 from core.spec import GeneratorSpec
 from serving.config import NO_LIMITS, PART, PYTHON, WHOLE, Instances, ModelConfig, Tensor, Tensors, part_name
 from serving.facts import to_fill_in
@@ -20,10 +22,13 @@ from serving.release import Release
 
 THIN = ("from_seed", "png")  # parts of a generator on a server, beside those of a bundle
 RETIRED = ("latents", "encoder")  # those that were ensembles of the two above, once
-SCRIPT, SOURCE = "model.py", Path(__file__).parent / "models" / "seeds.py"
+SCRIPT = "model.py"
+_PROGRAMS = Path(__file__).parent / "models"
+_SHARED = ("door.py", "png.py")  # what lies beside each of them
 FACTS = "facts.json"  # of a version: the texts that go into its files (serving/facts.py)
 SEED, PNG_TENSOR, BASE64 = Tensor("seed", "INT64", (1,)), Tensor(PNG, "STRING", (1,)), Tensor("base64", "STRING", (1,))
 CLASS = Tensor("class", "STRING", (1,), optional=True)  # its name, in place of the label's number
+TAKEN_FILES = (Tensor(PNG, "STRING", (1,), optional=True), Tensor("base64", "STRING", (1,), optional=True))
 # Inputs of the generator that a thin client may leave out; a label, where it names the class.
 OPTIONAL = ("truncation", "codes", "label")
 FILES = (PNG_TENSOR, BASE64)  # a file, and the same as text for clients that speak JSON alone
@@ -39,20 +44,32 @@ class ThinModel:
 
 
 def thin_models(whole: ModelConfig, release: Release) -> list[ThinModel]:
-    """The two models beside ``whole``. Raises BundleError for golden images of no seed that is known."""
+    """The models beside ``whole``. Raises BundleError for golden images of no seed that is known."""
+    if release.spec.source is not None:
+        return [_of_pictures(whole, release)]
     seeds, rows = golden_seeds(release.spec, release.whole.golden)
     golden = {name: values[rows] for name, values in release.whole.golden.inputs.items()}
     asked = {"seed": seeds[:, None], **{name: golden[name] for name in golden if name not in ("z", NOISE)}}
     images = release.whole.golden.values[rows]
     given = {"from_seed": whole.outputs, "png": FILES}
     return [
-        ThinModel(_config(whole, part, given[part]), Reference(asked, given[part][0].name, images)) for part in THIN
+        ThinModel(_config(whole, part, _takes(whole), given[part]), Reference(asked, given[part][0].name, images))
+        for part in THIN
     ]
+
+
+def _of_pictures(whole: ModelConfig, release: Release) -> ThinModel:
+    """The door of a translator. NumPy keeps files as bytes of one length, with zeros behind: PNG files end in none."""
+    golden = release.whole.golden
+    files = np.array([encode_png(picture) for picture in golden.inputs[SOURCE]])[:, None]
+    return ThinModel(_config(whole, PNG, TAKEN_FILES, FILES), Reference({PNG: files}, PNG, golden.values))
 
 
 def own_files(spec: GeneratorSpec, name: str) -> dict[str, bytes]:
     """What runs a version beside the generator ``name``, by the names of the files."""
-    return {SCRIPT: SOURCE.read_bytes(), FACTS: to_fill_in(spec, name)}
+    program = "seeds.py" if spec.source is None else "pictures.py"
+    shared = {file: (_PROGRAMS / file).read_bytes() for file in _SHARED}
+    return {SCRIPT: (_PROGRAMS / program).read_bytes(), **shared, FACTS: to_fill_in(spec, name)}
 
 
 def golden_seeds(spec: GeneratorSpec, golden: Reference) -> tuple[NDArray[np.int64], list[int]]:
@@ -66,11 +83,11 @@ def golden_seeds(spec: GeneratorSpec, golden: Reference) -> tuple[NDArray[np.int
     return np.array([known[keys[row]] for row in rows], np.int64), rows
 
 
-def _config(whole: ModelConfig, part: str, gives: Tensors) -> ModelConfig:
+def _config(whole: ModelConfig, part: str, takes: Tensors, gives: Tensors) -> ModelConfig:
     """Two processes: one draws and packs while the other waits for the generator."""
     return ModelConfig(
         part_name(whole.name, part),
-        _takes(whole),
+        takes,
         gives,
         backend=PYTHON,
         max_batch_size=whole.max_batch_size,

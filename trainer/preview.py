@@ -7,16 +7,16 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
-from core.contract import Inputs, sample_inputs, sheet_inputs
+from core.contract import Inputs, batches, sample_inputs, sheet_inputs
 from core.files import new_file, write_atomic
 from core.images import Images, over_checkerboard, sheet, to_pillow
 from core.lettering import font_for, legible
-from core.networks.base import Generator
+from core.networks.base import Maker
 from core.ours import facts_of, signed_png, software
 from core.seed_sheets import cut, sheet_of_seeds
 from core.sheets import CAPTION, Pages, Sheet, small
 from core.spec import GeneratorSpec
-from trainer.metrics.features import maker, take
+from trainer.metrics.features import maker
 from trainer.run import Run
 
 RENDER_BATCH = 64
@@ -27,22 +27,21 @@ HEAD = 20  # pixels above its pictures, for when it was
 LONGEST_ANIMATION = 100  # frames
 
 
-def render(generator: Generator, count: int) -> Images:
+def render(generator: Maker, count: int) -> Images:
     """The images of seeds 0 … ``count`` - 1, uint8 ``(count, h, w, c)`` with straight alpha; classes take turns."""
-    return images_of(generator, sample_inputs(generator.spec, range(count)))
+    return images_of(generator, sample_inputs(generator.spec, range(count), examples=generator.examples))
 
 
-def images_of(generator: Generator, inputs: Inputs) -> Images:
+def images_of(generator: Maker, inputs: Inputs) -> Images:
     """What ``generator`` makes of the graph's inputs, each ``(n, …)``: uint8 ``(n, h, w, c)``, straight alpha."""
-    make, count = maker(generator), len(inputs["z"])
-    parts = [slice(start, start + RENDER_BATCH) for start in range(0, count, RENDER_BATCH)]
-    return np.concatenate([make(take(inputs, part)) for part in parts])
+    make = maker(generator)
+    return np.concatenate([make(part) for part in batches(inputs, RENDER_BATCH)])
 
 
-def write_preview(run: Run, generator: Generator, count: int, images_seen: int) -> None:
+def write_preview(run: Run, generator: Maker, count: int, images_seen: int) -> None:
     """The sheet of at most ``count`` images on fixed seeds after ``images_seen`` images, a row for each class."""
     spec, size = generator.spec, (generator.spec.height, generator.spec.width)
-    inputs, columns = sheet_inputs(spec, count)
+    inputs, columns = sheet_inputs(spec, count, generator.examples)
     run.claim(run.preview(images_seen))
     drawn = sheet_of_seeds([*images_of(generator, inputs)], columns, spec.classes, [_moment(images_seen)])
     (page,) = Pages(drawn, size, small(size), one=True)

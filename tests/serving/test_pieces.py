@@ -101,7 +101,7 @@ def test_doors_have_their_files_and_no_engines(bundle):
         assert piece.engines == {}
         assert piece.files[GOLDEN] == piece.golden.to_bytes()
         assert piece.files[MANIFEST] == bundle / MANIFEST
-        assert set(piece.files) == {GOLDEN, MANIFEST, "model.py", "facts.json"}
+        assert set(piece.files) == {GOLDEN, MANIFEST, "model.py", "door.py", "png.py", "facts.json"}
         assert piece.files["model.py"] == Path(models.__file__).with_name("seeds.py").read_bytes()
         assert piece.files["facts.json"] == to_fill_in(SPEC, "tiny")
         assert piece.config.warmup == ()  # they ask the generator, which may not be there yet

@@ -1,7 +1,7 @@
 """Doors for thin clients: a seed in, an image or a PNG file out, through a real Triton."""
 
 import base64
-import importlib.util
+import importlib
 import io
 import json
 import shutil
@@ -30,12 +30,13 @@ from serving.facts import describe, of_seed
 from serving.golden import Reference, images_in
 from serving.graph import tensors_from
 from serving.launching import free_ports
+from serving.models.png import write_png
 from serving.order import Order
 from serving.publishing import rollback
 from serving.release import Graph, Release, of_bundle
 from serving.repository import CONFIG, SUMS, check_servable, hashes, list_models, read_config, seal, versions_of
 from serving.supervisor import Supervisor
-from serving.thin import SOURCE, THIN, golden_seeds, thin_models
+from serving.thin import THIN, golden_seeds, own_files, thin_models
 from serving.wire import ask as wire_ask
 from serving.wire import connect, infer_inputs
 from tests.serving import conftest
@@ -167,7 +168,7 @@ def ensembles_of(before):
         as_one = {"backend": ENSEMBLE, "queue": None, "instances": None, "versions": 1}
         (model / CONFIG).write_text(render(replace(read_config(model), steps=taken, **as_one)))
         for version in versions_of(model):
-            for added in ("model.py", "facts.json"):
+            for added in own_files(SPEC, "tiny"):
                 (model / str(version) / added).unlink()
             seal(model / str(version))
 
@@ -185,7 +186,7 @@ def test_ensembles_of_before_are_taken_over(tmp_path):
         assert (config.backend, config.steps, config.versions) == ("python", (), 2)
         old, new = (repository / f"tiny_{part}" / version for version in ("1", "2"))
         assert hashes(old).keys() == hashes(new).keys()
-        for added in ("model.py", "facts.json"):
+        for added in own_files(SPEC, "tiny"):
             assert (old / added).read_bytes() == (new / added).read_bytes()
     check_servable(repository)
 
@@ -241,9 +242,8 @@ def test_a_png_file_holds_the_same_image(served):
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
 def test_every_kind_of_png_is_read_by_others(channels):
-    program = load_program()
     image = np.random.RandomState(0).randint(0, 256, (7, 5, channels), np.uint8)
-    file = np.array([[program.png(image, {})]], np.object_)
+    file = np.array([[write_png(image, {})]], np.object_)
     assert (images_in(file, channels)[0] == image).all()
 
 
@@ -277,10 +277,7 @@ def test_a_file_says_by_itself_what_is_usual(served, version):
 def load_program():
     """Triton's module is only there inside Triton."""
     sys.modules.setdefault("triton_python_backend_utils", types.ModuleType("triton_python_backend_utils"))
-    spec = importlib.util.spec_from_file_location("seeds", SOURCE)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return importlib.import_module("serving.models.seeds")
 
 
 @pytest.mark.parametrize("wrong", [{"seed": column([-1])}, {"seed": column([2**32])}, {"seed": column([-(2**63)])}])
@@ -455,10 +452,9 @@ def unpublished(spec, seeds=range(3)):
 def test_a_reference_of_files_is_of_the_images_in_them(bundle):
     golden = Golden.read(bundle / GOLDEN)
     reference = Reference({"seed": column(range(5))}, "png", golden.images)
-    program = load_program()
-    files = np.array([[program.png(image, {})] for image in golden.images], np.object_)
+    files = np.array([[write_png(image, {})] for image in golden.images], np.object_)
     assert reference.difference(files) == ""
-    files[3, 0] = program.png(golden.images[3] ^ 4, {})
+    files[3, 0] = write_png(golden.images[3] ^ 4, {})
     assert "levels off" in reference.difference(files)
     files[3, 0] = b"no file"
     assert "levels off" in reference.difference(files)
@@ -524,7 +520,7 @@ def keep(error, said, code):
 
 def answers(triton, *requests):
     program = load_program()
-    program.pb_utils = triton
+    program.pb_utils = sys.modules["serving.models.door"].pb_utils = triton
     model = program.TritonPythonModel()
     model.spec = {"latent_dim": 2, "noise": 0, "codes": 0, "classes": []}
     model.sides, model.generator, model.version = {"truncation": 1}, "g", 5

@@ -57,7 +57,7 @@ class Reading:
 
 def training_of(**changes: object) -> Training:
     system = Counting()
-    return Training(TrainConfig("x", **{**LENGTHS, **changes}), system, ema.average_of(system.generator), CPU)
+    return Training(TrainConfig("x", **{**LENGTHS, **changes}), system, ema.averages_of(system.generators), CPU)
 
 
 def test_players_move_in_order_each_in_its_rounds_unless_it_rests() -> None:

@@ -26,7 +26,7 @@ FILES = ["manifest.json", "networks.safetensors", "optimisers.safetensors", "sta
 def begun() -> Training:
     """A run of the toys that has seen nothing."""
     system = system_of(optimiser="adam", ema_kimg=0.004)
-    return Training(system.config, system, ema.average_of(system.generator), CPU)
+    return Training(system.config, system, ema.averages_of(system.generators), CPU)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from tests.resting import resting
 from tests.trainer.conftest import tiny_config
 from trainer.config import TrainConfig
 from trainer.data.pack import PackInfo
-from trainer.ema import average_of
+from trainer.ema import averages_of
 from trainer.loop import Training, move
 from trainer.losses import logistic_discriminator
 from trainer.presets import PRESETS, resolve
@@ -51,7 +51,7 @@ def test_every_preset_names_a_system_that_exists(preset: str) -> None:
 def test_every_player_moves_under_autocast(preset: str) -> None:
     config = resolve(preset, ["width=4", "latent_dim=8"], precision="bf16")
     system = build_system(config, spec_for(config), CPU)
-    training = Training(config, system, average_of(system.generator), CPU)
+    training = Training(config, system, averages_of(system.generators), CPU)
     for player in system.players:
         move(player, batch_for(config), training)
     assert all(math.isfinite(value) for value in training.meter.read().values())
@@ -166,7 +166,7 @@ def test_smoothed_labels_reach_the_discriminator() -> None:
 def test_a_clipped_critic_is_clipped_whenever_somebody_looks() -> None:
     config = tiny_config(loss="wasserstein", clip=0.01, optimiser="rmsprop", learning_rate_d=0.005)
     system = build_system(config, SPEC, CPU)
-    training = Training(config, system, average_of(system.generator), CPU)
+    training = Training(config, system, averages_of(system.generators), CPU)
     for player in system.players:
         move(player, batch(), training)
         assert all(p.abs().max() <= 0.01 for p in system.discriminator.parameters())

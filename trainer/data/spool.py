@@ -5,10 +5,7 @@ from typing import IO
 
 import numpy as np
 
-from core.images import Images, over_background
-
-# ITU-R BT.601 luma in 16-bit fixed point; the weights add up to 1, so grey stays exactly what it was.
-_LUMA = np.array([19_595, 38_470, 7_471], np.uint32)
+from core.images import Images, with_channels
 
 
 class Spool:
@@ -45,16 +42,4 @@ class Spool:
         for row in range(len(self)) if rows is None else rows:
             self._file.seek(row * size)
             data = self._file.read(size)
-            yield _with_channels(np.frombuffer(data, np.uint8).reshape(self._shape), self._opaque[row], channels)
-
-
-def _with_channels(picture: Images, opaque: bool, channels: int) -> Images:
-    if channels == 4:
-        return picture
-    colour = picture[..., :3] if opaque else over_background(picture)
-    return colour if channels == 3 else luma(colour)
-
-
-def luma(colour: Images) -> Images:
-    """RGB ``(h, w, 3)`` as grey ``(h, w, 1)``."""
-    return ((colour @ _LUMA + 32_768) >> 16).astype(np.uint8)[..., None]
+            yield with_channels(np.frombuffer(data, np.uint8).reshape(self._shape), self._opaque[row], channels)

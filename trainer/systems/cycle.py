@@ -1,6 +1,5 @@
 """Two translators, there and back, that learn from two sets of images without pairs (Zhu et al. 2017)."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -8,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from core.errors import ConfigError
-from core.spec import GeneratorSpec, SourceSpec
+from core.spec import GeneratorSpec
 from trainer.augment import augment_alike
 from trainer.config import TrainConfig
 from trainer.corruption import IMAGES
@@ -70,7 +69,11 @@ class Cycle(Translating):
         super().__init__(config, spec, device)
         self.cycling = Cycling.of(config.cycle)
         back = reversed_spec(spec)
-        if self.cycling.identity and (spec.channels, spec.height, spec.width) != (back.channels, back.height, back.width):
+        if self.cycling.identity and (spec.channels, spec.height, spec.width) != (
+            back.channels,
+            back.height,
+            back.width,
+        ):
             raise ConfigError(
                 f"sources of {_said(back)} and images of {_said(spec)} cannot be compared: --set cycle.identity=0, or "
                 "import both alike"
