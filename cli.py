@@ -341,12 +341,16 @@ def data_info(
     ] = None,
     licence: Annotated[str, typer.Option(help="Note this as the licence of the pack's images.")] = "",
     attribution: Annotated[str, typer.Option(help="Note in the pack whom to credit for its images.")] = "",
+    sources_licence: Annotated[
+        str, typer.Option(help="Note this as the licence of the sources of pairs, if it is not that of the images.")
+    ] = "",
+    sources_attribution: Annotated[str, typer.Option(help="Note in the pack whom to credit for its sources.")] = "",
 ) -> None:
     """Show what a pack holds, and write a contact sheet of it."""
     from trainer.data.licences import note
     from trainer.data.pack import SHEET, Pack
 
-    opened = note(Pack.open(pack), licence, attribution)
+    opened = note(Pack.open(pack), licence, attribution, sources_licence, sources_attribution)
     _print_pack(opened, pack, sheet or pack / SHEET)
 
 
@@ -1751,7 +1755,8 @@ def _print_pack(pack: "Pack", path: Path, sheet: Path, ask: bool = False) -> Non
     _print_table(table)
     _say(look)
     if ask and not pack.info.licence and licences.may_ask():
-        pack = licences.note(pack, *licences.ask(_answer, _say))
+        these = "these images" if pack.info.sources is None else "these images and their sources"
+        pack = licences.note(pack, *licences.ask(_answer, _say, these))
     for line in warnings(pack):
         _say(f"warning: {line}")
 
