@@ -637,6 +637,13 @@ def export(
         str | None,
         typer.Option(help="Export a smaller size that a progressive run has finished on its way, such as 16x16."),
     ] = None,
+    direction: Annotated[
+        Literal["a2b", "b2a"] | None,
+        typer.Option(
+            help="Export the generator of this direction of a run that learned two: a2b, from sources to images, "
+            "unless given; b2a goes back."
+        ),
+    ] = None,
     noise: Annotated[
         Literal["fixed", "input"],
         typer.Option(
@@ -739,7 +746,8 @@ def export(
     told |= {"--premultiplied": premultiplied or None, "--licence": licence, "--attribution": attribution}
     told |= {"--latent-kind": latent_kind, "--size": size, "--codes": codes, "--truncation-input": truncation_input}
     _check_only_with("--from-onnx", from_onnx, told)
-    _check_only_with("a run", run, {"--level": level, "--noise": None if noise == "fixed" else noise})
+    only_runs = {"--level": level, "--direction": direction, "--noise": None if noise == "fixed" else noise}
+    _check_only_with("a run", run, only_runs)
     if precision and "int8" in precision and data is None:
         raise typer.BadParameter("--precision int8 goes with --data PACK: it is judged by its KID")
     from export.extras import Extras
@@ -753,7 +761,7 @@ def export(
             from export.exporting import export_run
 
             assert run is not None
-            manifest = export_run(run, out, level=level, noise_input=noise == "input", **how)
+            manifest = export_run(run, out, level=level, direction=direction, noise_input=noise == "input", **how)
     _print_export(manifest, out)
 
 
