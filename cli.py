@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from trainer.config import TrainConfig
     from trainer.data.pack import Pack
     from trainer.metrics.evaluate import Evaluation
+    from trainer.metrics.extractor import Extractor
     from trainer.metrics.features import Make
     from trainer.training import Plan
 
@@ -187,7 +188,59 @@ def data_import(
         Literal["drop", "keep"],
         typer.Option(help="What becomes of images that are wholly transparent or of a single colour."),
     ] = "drop",
-    strict: Annotated[bool, typer.Option("--strict", help="Make no pack if any file cannot be read.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Make no pack if any file cannot be read or, of pairs, has no partner.")
+    ] = False,
+    sources: Annotated[
+        Path | None,
+        typer.Option(
+            help="A folder, ZIP or sheet of sources, of which a translator learns to make the images: each belongs to "
+            "the image of its name, whatever the endings."
+        ),
+    ] = None,
+    side_by_side: Annotated[
+        bool,
+        typer.Option("--side-by-side", help="Every image is two beside each other, a source and what becomes of it."),
+    ] = False,
+    source_side: Annotated[
+        Literal["left", "right"] | None,
+        typer.Option(help="Which half is the source with --side-by-side: the left one, unless given."),
+    ] = None,
+    unpaired: Annotated[
+        bool,
+        typer.Option("--unpaired", help="The --sources belong to no image: both folders are examples of a style each."),
+    ] = False,
+    source_size: Annotated[
+        str | None,
+        typer.Option(metavar="WIDTHxHEIGHT", help="The size that all sources get: that of the images, unless given."),
+    ] = None,
+    source_channels: Annotated[
+        int | None, typer.Option(help="What a pixel of a source is: 1, 3 or 4 channels. Found unless given.")
+    ] = None,
+    source_grid: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WIDTHxHEIGHT",
+            help="The cells of sheets of sources, where they are not as large as --grid; --margin and --spacing are "
+            "in proportion.",
+        ),
+    ] = None,
+    held: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PERCENT",
+            help="How much is held out: never trained on, for judging the result. Half as much more is left to choose "
+            "the best generator by. It is 10% of pairs and of unpaired folders and 0% of other images, unless given.",
+        ),
+    ] = None,
+    group_by: Annotated[
+        str,
+        typer.Option(
+            metavar="TEXT",
+            help="What ends the part of a name that variants of one thing share: with _ hero_walk and hero_run are "
+            "both held out, or neither.",
+        ),
+    ] = "",
     name: Annotated[str, typer.Option(help="What the pack is called: as its source is, unless given.")] = "",
     licence: Annotated[
         str,
@@ -199,13 +252,20 @@ def data_import(
     attribution: Annotated[
         str, typer.Option(help="Whom to credit for the images. It travels with all that is made from them.")
     ] = "",
+    sources_licence: Annotated[
+        str, typer.Option(metavar="SPDX", help="The sources' licence: that of the images, unless given.")
+    ] = "",
+    sources_attribution: Annotated[
+        str, typer.Option(help="Whom to credit for the sources: as for the images, unless given.")
+    ] = "",
     overwrite: Overwrite = False,
 ) -> None:
-    """Turn images into a pack: of one size, ready to train on."""
+    """Turn images, or pairs of them, into a pack to train on."""
     from trainer.data.cautions import size_of
     from trainer.data.grid import parse_gap, parse_grid
     from trainer.data.importing import ImportOptions, import_images
     from trainer.data.pack import SHEET
+    from trainer.data.splitting import parse_share
 
     options = ImportOptions(
         size=size_of(size),
@@ -224,6 +284,17 @@ def data_import(
         licence=licence,
         attribution=attribution,
         overwrite=overwrite,
+        sources=sources,
+        side_by_side=side_by_side,
+        source_side=source_side,
+        unpaired=unpaired,
+        source_size=size_of(source_size, "--source-size") if source_size else None,
+        source_channels=source_channels,
+        source_grid=parse_grid(source_grid, "--source-grid") if source_grid else None,
+        sources_licence=sources_licence,
+        sources_attribution=sources_attribution,
+        held=parse_share(held) if held else None,
+        group_by=group_by,
     )
     with _bar("reading images") as progress:
         pack = import_images(source, destination, options, progress)
@@ -484,7 +555,8 @@ def evaluate(
         Path, typer.Argument(metavar="PACK", help="The pack it was trained on, or one to compare it with.")
     ],
     samples: Annotated[
-        int, typer.Option(help="How many images to make and judge. Figures compare only between equal numbers.")
+        int,
+        typer.Option(help="How many images to make and judge, of a translator at most. Compare only equal numbers."),
     ] = 2000,
     seed: Annotated[int, typer.Option(help="The first seed: the images are those of this one and the following.")] = 0,
     device: Annotated[
@@ -505,7 +577,8 @@ def evaluate(
 ) -> None:
     """Judge how good a generator is, by the images of a pack.
 
-    The figures are KID, Fréchet distance, precision and recall, and how many images look copied.
+    The figures are KID, Fréchet distance, precision and recall, and how many images look copied. A translator is judged
+    by pairs that were held out, beside what any result must beat, or, without pairs, by KID and by the way back.
     """
     from trainer.data.pack import Pack
     from trainer.metrics.advice import with_verdict
@@ -513,6 +586,7 @@ def evaluate(
     from trainer.metrics.evaluate import results_path, save_results
     from trainer.metrics.extractor import lite0
     from trainer.metrics.inception import inception as inception_of
+    from trainer.run import Run
     from trainer.training import pick_device, use_threads
 
     use_threads(threads)
@@ -520,6 +594,11 @@ def evaluate(
     make, spec = _maker(source, place)
     results = results_path(source, json)
     extractor = inception_of(inception, place) if inception else lite0(place)
+    if spec.kind == "image":
+        back = Run(source).back
+        ways = [(make, spec), *([_maker(back, place)] if back.is_file() else [])]
+        _evaluate_translator(ways, pack, extractor, samples, (source, data, results))
+        return
     with _bars() as step:
         evaluation, picture = judge(make, spec, pack, extractor, samples, seed, step, _say)
     evaluation = with_verdict(evaluation, source, data, Path(sys.argv[0]).name)
@@ -1710,6 +1789,35 @@ def _judge(data: Path) -> "Judge":
         return round(kid(fakes, real_features(pack, extractor)), 6)
 
     return judge
+
+
+def _evaluate_translator(
+    ways: "list[tuple[Make, GeneratorSpec]]",
+    pack: "Pack",
+    extractor: "Extractor",
+    samples: int,
+    places: tuple[Path, Path, Path],
+) -> None:
+    """Judge and print; ``places`` are those of what is judged, of the pack and of the figures."""
+    from trainer.metrics.advice import with_steps
+    from trainer.metrics.evaluate import save_results
+    from trainer.metrics.translators import judge
+    from trainer.metrics.verdict import words_of
+
+    source, data, results = places
+    with _bars() as step:
+        judged = judge(ways, pack, extractor, samples, step)
+    judged = with_steps(judged, source, data, Path(sys.argv[0]).name)
+    save_results(judged.evaluation, judged.picture, results)
+    heads, rows = judged.table
+    table = Table(*heads)
+    for row in rows:
+        table.add_row(*row)
+    _print_table(table)
+    for line in words_of(judged.evaluation.verdict):
+        _say(line)
+    _say(f"figures: {results}")
+    _say(f"held-out pictures and what was made of them: {results.with_suffix('.png')}")
 
 
 def _print_evaluation(evaluation: "Evaluation", grey: bool) -> None:

@@ -109,7 +109,7 @@ def write_pngs(pack: Pack, folder: Path) -> Path:
 
 def new_training(planned: Plan) -> loop.Training:
     system = build_system(planned.config, planned.spec, planned.device)
-    return loop.Training(planned.config, system, ema.average_of(system.generator), planned.device)
+    return loop.Training(planned.config, system, ema.averages_of(system.generators), planned.device)
 
 
 def check_losses(planned: Plan, files: Path) -> None:

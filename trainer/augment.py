@@ -60,7 +60,13 @@ def translated(*stacks: Tensor) -> list[Tensor]:
     smallest = [min(stack.shape[axis] for stack in stacks) for axis in (2, 3)]
     reach = [round(side * SHIFT) for side in smallest]
     steps = [torch.randint(2 * most + 1, (n, 1, 1, 1), device=device) - most for most in reach]
-    return [_shifted(stack, *(_scaled(step, stack.shape[axis], side) for step, axis, side in zip(steps, (2, 3), smallest, strict=True))) for stack in stacks]
+    return [
+        _shifted(
+            stack,
+            *(_scaled(step, stack.shape[axis], side) for step, axis, side in zip(steps, (2, 3), smallest, strict=True)),
+        )
+        for stack in stacks
+    ]
 
 
 def _scaled(steps: Tensor, side: int, smallest: int) -> Tensor:

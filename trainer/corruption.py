@@ -139,10 +139,14 @@ class Corruption:
     def source_of(self, height: int, width: int, channels: int) -> SourceSpec:
         """What becomes of images of that size. Raises ConfigError where nothing can."""
         if self.kind == "smaller" and (height % self.strength or width % self.strength):
-            raise ConfigError(f"images of {width}x{height} cannot be made {self.strength:g} times smaller: "
-                              "--set corruption.strength=2, or import them in another size")
+            raise ConfigError(
+                f"images of {width}x{height} cannot be made {self.strength:g} times smaller: "
+                "--set corruption.strength=2, or import them in another size"
+            )
         if self.kind == "colourless" and channels == 1:
-            raise ConfigError("the pack's images are grey, so there is no colour to learn: import them with --channels 3")
+            raise ConfigError(
+                "the pack's images are grey, so there is no colour to learn: import them with --channels 3"
+            )
         factor = int(self.strength) if self.kind == "smaller" else 1
         of = {"colourless": {3: 1}, "jpeg": {4: 3}}.get(self.kind, {})
         return SourceSpec(height // factor, width // factor, of.get(channels, channels), origin=self.origin)

@@ -25,7 +25,8 @@ def sides(pack: Pack, spec: GeneratorSpec, part: str, most: int | None = None) -
         return _corrupted(corruption, targets), targets
     if pack.info.sources is None:
         raise DataError(
-            f"the pack {pack.info.name} has no sources to translate: import it with --sources, --side-by-side or --unpaired"
+            f"the pack {pack.info.name} has no sources to translate: import it with --sources, --side-by-side or "
+            "--unpaired"
         )
     paired = pack.info.sources.paired
     if spec.source.origin == IMAGES:

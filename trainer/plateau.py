@@ -1,4 +1,4 @@
-"""Whether KID still falls: what the looks at a run say of its length, while it trains and afterwards."""
+"""Whether KID still falls, or L1: what the looks at a run say of its length, while it trains and afterwards."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -6,10 +6,10 @@ from typing import Any
 from core.spec import GeneratorSpec
 from trainer.config import TrainConfig
 from trainer.growth import Growth
-from trainer.run import KID
+from trainer.run import KID, METRICS
 from trainer.stack import Stack
 
-Looks = Sequence[tuple[int, float]]  # images seen, KID: in order
+Looks = Sequence[tuple[int, float]]  # images seen, KID or L1: in order
 
 PATIENCE = 3  # looks without a better one: fewer are noise
 SHARE = 1 / 4  # of the images seen, too: late in a run one waits longer for the same gain
@@ -18,7 +18,14 @@ HOPELESS = "longer will hardly help"
 
 def looks_of(log: Iterable[Mapping[str, Any]]) -> list[tuple[int, float]]:
     """The looks that a log holds."""
-    return [(line["images"], line[KID]) for line in log if KID in line]
+    lines = list(log)
+    name = metric_of(lines)
+    return [(line["images"], line[name]) for line in lines if name in line]
+
+
+def metric_of(log: Iterable[Mapping[str, Any]]) -> str:
+    """What a run was judged by, of ``METRICS``: KID if nobody looked."""
+    return next((name for line in log for name in METRICS if name in line), KID)
 
 
 def stalled(looks: Looks) -> bool:
@@ -56,23 +63,23 @@ def settling(config: TrainConfig, spec: GeneratorSpec) -> float:
     return max(moments)
 
 
-def said_of(looks: Looks, settled_kimg: float) -> str:
-    """Since when KID has not fallen, and what that means for a run whose plan ends after ``settled_kimg``."""
-    (images, kid), now = looks[_best(looks)], looks[-1][0]
+def said_of(looks: Looks, settled_kimg: float, name: str = KID) -> str:
+    """Since when ``name`` has not fallen, and what that means for a run whose plan ends after ``settled_kimg``."""
+    (images, least), now = looks[_best(looks)], looks[-1][0]
     outlook = HOPELESS
     if now < settled_kimg * 1000:
         outlook = f"what changes by plan until {settled_kimg:g} kimg may still help"
-    return f"{KID} has not fallen for {_kimg(now - images)} kimg: best at {_kimg(images)} kimg, {kid:.3f}; {outlook}"
+    return f"{name} has not fallen for {_kimg(now - images)} kimg: best at {_kimg(images)} kimg, {least:.3f}; {outlook}"
 
 
-def conclusion(looks: Looks, settled_kimg: float) -> str:
+def conclusion(looks: Looks, settled_kimg: float, name: str = KID) -> str:
     """What the looks at a finished run come to, in a line; empty if there are none."""
     if not looks:
         return ""
-    images, kid = looks[_best(looks)]
+    images, least = looks[_best(looks)]
     if stalled(looks):
-        return said_of(looks, settled_kimg)
-    where = f"{KID} {kid:.3f} at {_kimg(images)} kimg is the best"
+        return said_of(looks, settled_kimg, name)
+    where = f"{name} {least:.3f} at {_kimg(images)} kimg is the best"
     if len(looks) <= PATIENCE:
         return f"{where} of {len(looks)} looks: too few to say whether it still falls"
     if images == looks[-1][0]:

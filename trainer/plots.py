@@ -13,7 +13,7 @@ from core.images import from_pillow, over_checkerboard
 from core.ours import may_write, software
 from core.places import why_not
 from trainer.losses import TOLD, WON
-from trainer.run import KID, Run
+from trainer.run import KID, L1, METRICS, Run
 
 Lines = Sequence[Mapping[str, Any]]  # of a log
 
@@ -33,6 +33,7 @@ TITLES = {
     "loss": ("What each network still gets wrong (for itself: the two do not compare, and need not fall)", "loss"),
     "others": ("Mean verdicts on real and made pictures, and penalties", "as logged"),
     KID: (f"How far the pictures are from the real ones ({KID}): less is better", "distance"),
+    L1: (f"How far the results are from their targets, in pairs never trained on ({L1}): less is better", "levels"),
 }
 
 
@@ -40,28 +41,27 @@ def plot_losses(log: Lines, path: Path, contest: bool = True) -> None:
     """How a run goes, for those who look rather than count: four questions, a panel each, over thousands of images.
 
     Whether the discriminator wins, with bands that say what is healthy if the loss is a ``contest`` (a critic that
-    measures a distance is meant to tell all apart); the losses; all else that the players log; and KID.
+    measures a distance is meant to tell all apart); the losses; all else that the players log; and KID or L1.
     """
     names = sorted({name for line in log for name in line if "/" in name})
     told, losses = ([name for name in names if name.endswith(end)] for end in (f"/{TOLD}", "/loss"))
     others = [name for name in names if name not in (*told, *losses)]
     panels = {name: chosen for name, chosen in ((TOLD, told), ("loss", losses), ("others", others)) if chosen}
-    if any(KID in line for line in log):
-        panels[KID] = [KID]
+    panels |= {name: [name] for name in METRICS if any(name in line for line in log)}
     figure, axes = _figure(list(panels))
     for row, (panel, chosen) in zip(axes, panels.items(), strict=True):
         for name in chosen:
             _draw(row, log, name)
         if panel == TOLD:
             _bands(row, contest)
-        if panel == KID:
-            _mark_best(row, log)
+        if panel in METRICS:
+            _mark_best(row, log, panel)
         row.legend(loc="lower right" if panel == TOLD else "best")
     _save(figure, path)
 
 
 def plot_runs(runs: Sequence[Path], path: Path) -> None:
-    """KID and every loss of several runs, a panel each and a colour a run, over thousands of images seen.
+    """KID or L1, and every loss of several runs, a panel each and a colour a run, over thousands of images seen.
 
     Losses are shown as they are, faintly, and smoothed; below, side by side, the newest samples of
     each run. Raises TrainingError for a folder without a log.
@@ -69,7 +69,7 @@ def plot_runs(runs: Sequence[Path], path: Path) -> None:
     named = names_of(runs)
     logs = {name: _log(run) for name, run in named.items()}
     scalars = {name for log in logs.values() for line in log for name in line}
-    panels = [KID] * (KID in scalars) + sorted(name for name in scalars if name.endswith("/loss"))
+    panels = [name for name in METRICS if name in scalars] + sorted(name for name in scalars if name.endswith("/loss"))
     if not panels:
         raise TrainingError("these runs have logged nothing yet: wait for the first lines, or raise --kimg")
     samples = {name: previews[-1] for name, run in named.items() if (previews := Run(run).previews())}
@@ -79,21 +79,21 @@ def plot_runs(runs: Sequence[Path], path: Path) -> None:
         for index, (run, log) in enumerate(logs.items()):
             style = {"color": COLOURS[index % len(COLOURS)], "linestyle": _DASHES[index // len(COLOURS) % 3]}
             moments, values = _points(log, name)
-            if name == KID:
+            if name in METRICS:
                 row.plot(moments, values, label=run, marker="o", markersize=3, linewidth=1.5, **style)
             else:
                 row.plot(moments, values, alpha=0.25, linewidth=0.7, **style)
                 row.plot(moments, smooth(values), label=run, linewidth=1.5, **style)
-        if name == KID:
+        if name in METRICS:
             row.set_ylim(bottom=min(0, row.get_ylim()[0]))
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=min(len(logs), 3))
     _save(figure, path)
 
 
 def _draw(row: Any, log: Lines, name: str) -> None:
-    """One curve: as it is, faintly, and smoothed; KID's few points as they are."""
+    """One curve: as it is, faintly, and smoothed; the few points of KID or L1 as they are."""
     moments, values = _points(log, name)
-    if name == KID:
+    if name in METRICS:
         row.plot(moments, values, label="each look", linewidth=1, marker="o", markersize=3)
         return
     (faint,) = row.plot(moments, values, alpha=0.25, linewidth=0.7)
@@ -111,9 +111,9 @@ def _bands(row: Any, contest: bool) -> None:
         row.set_title(OF_A_CRITIC, loc="left", fontsize="medium")
 
 
-def _mark_best(row: Any, log: Lines) -> None:
-    """A ring around the least KID, with its number."""
-    kimg, least = min(zip(*_points(log, KID), strict=True), key=lambda point: point[1])
+def _mark_best(row: Any, log: Lines, name: str) -> None:
+    """A ring around the least of KID or L1, with its number."""
+    kimg, least = min(zip(*_points(log, name), strict=True), key=lambda point: point[1])
     row.plot([kimg], [least], "o", markersize=9, fillstyle="none", color=COLOURS[1], label=f"best: {least:.3f}")
     row.margins(y=0.1)
     row.set_ylim(bottom=min(0, row.get_ylim()[0]))

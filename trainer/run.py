@@ -9,7 +9,7 @@ runs/NAME/
   checkpoints/           the full training state (trainer/state.py)
   generator.safetensors  the averaged generator, ready to export
   levels/16x16.safetensors  the averaged generator when it finished that level, of runs that grow
-  generator.best.safetensors  the one of the least KID, where KID was taken
+  generator.best.safetensors  the one of the least KID, or L1, where that was taken
   evaluation.json evaluation.png  what 'evaluate' found
 """
 
@@ -29,10 +29,12 @@ from trainer.mark import MARK, PREVIEW, check_out, delete_state, holds_a_state, 
 # What every run writes, or may, under names that do not change; and the folders for all else.
 _FILES = (
     *("config.json", "log.jsonl", "samples.gif", "progress.png", "losses.png"),
-    *("generator.safetensors", "generator.b2a.safetensors", "generator.best.safetensors"),
+    *("generator.safetensors", "generator.b2a.safetensors"),
+    *("generator.best.safetensors", "generator.best.b2a.safetensors"),
 )
 _FOLDERS = ("samples", "checkpoints", "levels", "tensorboard")
-KID = "KID-lite0"  # under this name in the log
+KID, L1 = "KID-lite0", "L1-validation"  # what a run is judged by, under these names in the log: less is better
+METRICS = (KID, L1)
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,11 @@ class Run:
         return [self.generator, *(self.root / f"generator.{name}.safetensors" for name in others)]
 
     @property
+    def back(self) -> Path:
+        """The averaged generator of the way back, of runs that learn both directions."""
+        return self.root / "generator.b2a.safetensors"
+
+    @property
     def levels(self) -> Path:
         """The folder of smaller generators, finished on the way."""
         return self.root / "levels"
@@ -83,8 +90,13 @@ class Run:
 
     @property
     def best(self) -> Path:
-        """The averaged generator as it was when its KID was least."""
+        """The averaged generator as it was when its KID, or L1, was least."""
         return self.root / "generator.best.safetensors"
+
+    def best_of(self, names: Iterable[str]) -> list[Path]:
+        """The same of each of several generators: the first is ``best``."""
+        _, *others = names
+        return [self.best, *(self.root / f"generator.best.{name}.safetensors" for name in others)]
 
     def check(self) -> None:
         """Raise TrainingError unless the folder is ours, or new, or empty."""

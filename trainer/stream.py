@@ -15,7 +15,15 @@ from trainer.systems.players import Batch
 class Stream:
     """Real images in training order, on the training device."""
 
-    def __init__(self, pack: Pack, spec: GeneratorSpec, seed: int, device: torch.device, balance: bool = False, apart: bool = False) -> None:
+    def __init__(
+        self,
+        pack: Pack,
+        spec: GeneratorSpec,
+        seed: int,
+        device: torch.device,
+        balance: bool = False,
+        apart: bool = False,
+    ) -> None:
         self.pack = pack
         self.spec = spec
         self.seed = seed

@@ -9,8 +9,10 @@ from core.networks.base import Discriminator, Generator, Maker, Translator
 from core.networks.biggan import BigGANDiscriminator, BigGANGenerator
 from core.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from core.networks.mlp import MLPDiscriminator, MLPGenerator
+from core.networks.patch import PatchDiscriminator
 from core.networks.progressive import ProgressiveDiscriminator, ProgressiveGenerator
 from core.networks.r3gan import R3GANDiscriminator, R3GANGenerator
+from core.networks.resnet import ResNet
 from core.networks.stacked import StackedDiscriminator, StackedGenerator
 from core.networks.style import StyleDiscriminator, StyleGenerator
 from core.networks.unet import UNet
@@ -34,13 +36,16 @@ DISCRIMINATORS: dict[str, type[Discriminator]] = {
     "mlp": MLPDiscriminator,
     "progressive": ProgressiveDiscriminator,
     "r3gan": R3GANDiscriminator,
+    "resnet": PatchDiscriminator,
     "stacked": StackedDiscriminator,
     "style": StyleDiscriminator,
+    "unet": PatchDiscriminator,
     "upconv": UpConvDiscriminator,
 }
 
 
 TRANSLATORS: dict[str, type[Translator]] = {
+    "resnet": ResNet,
     "unet": UNet,
 }
 

@@ -43,18 +43,20 @@ class Spectral(nn.Module):
 
 
 class SpectralConv2d(nn.Conv2d):
-    """A convolution with "same" padding whose weight has norm 1."""
+    """A convolution whose weight has norm 1, with "same" padding unless another is given."""
 
-    def __init__(self, inputs: int, outputs: int, kernel: int, bias: bool = True) -> None:
-        super().__init__(inputs, outputs, kernel, padding=kernel // 2, bias=bias)
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int, stride: int = 1, padding: int | None = None, bias: bool = True
+    ) -> None:
+        super().__init__(inputs, outputs, kernel, stride, kernel // 2 if padding is None else padding, bias=bias)
         nn.init.orthogonal_(self.weight)
         if self.bias is not None:
             nn.init.zeros_(self.bias)
         self.spectral = Spectral(self.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(n, inputs, h, w)`` to ``(n, outputs, h, w)``."""
-        return F.conv2d(x, self.spectral(self.weight), self.bias, padding=self.padding)
+        """``(n, inputs, h, w)`` to ``(n, outputs, h / stride, w / stride)``."""
+        return F.conv2d(x, self.spectral(self.weight), self.bias, self.stride, self.padding)
 
 
 class SpectralLinear(nn.Linear):

@@ -10,6 +10,7 @@ from core.checkpoint import load_generator, save_generator
 from core.errors import SpecError
 from core.networks import DISCRIMINATORS, GENERATORS, build_discriminator, build_generator
 from core.networks.layers import MinibatchStandardDeviation, projection
+from core.networks.patch import PatchDiscriminator
 from core.spec import GeneratorSpec
 from tests.resting import resting
 
@@ -23,6 +24,7 @@ TINY = {
 }
 TINY_DISCRIMINATOR = {"dcgan": {"width": 4}, "progressive": {"width": 8, "widest": 16}, "style": {"width": 4}}
 TINY_DISCRIMINATOR["r3gan"] = TINY["r3gan"]
+TINY_DISCRIMINATOR |= {"resnet": {"width": 4, "norm": "instance"}, "unet": {"width": 4, "field": 34}}
 BATCH = 3
 # What a spec that names no options was trained with: saved generators load with these, so they stay as they are.
 DEFAULTS = {
@@ -115,9 +117,10 @@ def without_gradient(network):
     ]
 
 
-def test_a_discriminator_gives_one_finite_score_an_image(discriminator):
+def test_a_discriminator_gives_finite_scores_for_every_image(discriminator):
     scores = discriminator(images_for(discriminator))
-    assert scores.shape == (BATCH,)
+    assert scores.shape[0] == BATCH
+    assert scores.ndim == (3 if isinstance(discriminator, PatchDiscriminator) else 1)
     assert torch.isfinite(scores).all()
 
 

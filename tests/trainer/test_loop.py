@@ -24,6 +24,7 @@ class Counting:
 
     def __init__(self) -> None:
         self.spec, self.generator = SPEC, build_generator(SPEC)
+        self.generators = {"generator": self.generator}
         self.networks = {"generator": self.generator}
         self.resting: frozenset[str] = frozenset()
         self.moves: list[tuple[str, int, float]] = []  # who, in which round, and the next random number
@@ -57,7 +58,7 @@ class Reading:
 
 def training_of(**changes: object) -> Training:
     system = Counting()
-    return Training(TrainConfig("x", **{**LENGTHS, **changes}), system, ema.average_of(system.generator), CPU)
+    return Training(TrainConfig("x", **{**LENGTHS, **changes}), system, ema.averages_of(system.generators), CPU)
 
 
 def test_players_move_in_order_each_in_its_rounds_unless_it_rests() -> None:

@@ -116,7 +116,7 @@ def test_changes_that_cannot_be_are_refused(changed: dict) -> None:
 def saved(tmp_path: Path) -> tuple[Run, Training]:
     """A run of the toys that was saved after 8,000 images of the pack "abcdefabcdefabcdef"."""
     system = system_of(learning_rate_d=4e-4)
-    training = Training(system.config, system, ema.average_of(system.generator), CPU, images_seen=8000)
+    training = Training(system.config, system, ema.averages_of(system.generators), CPU, images_seen=8000)
     run = Run(tmp_path / "run")
     run.prepare()
     state.save(run.checkpoints, training, "abcdef" * 3)

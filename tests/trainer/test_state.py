@@ -26,7 +26,7 @@ FILES = ["manifest.json", "networks.safetensors", "optimisers.safetensors", "sta
 def begun() -> Training:
     """A run of the toys that has seen nothing."""
     system = system_of(optimiser="adam", ema_kimg=0.004)
-    return Training(system.config, system, ema.average_of(system.generator), CPU)
+    return Training(system.config, system, ema.averages_of(system.generators), CPU)
 
 
 @pytest.fixture
@@ -209,7 +209,7 @@ def by_hand(player: str, network: nn.Module) -> Any:
     optimiser = torch.optim.Adam(network.parameters(), fused=True)
     players = [Player(player, optimiser, lambda _: None), Player("other", optimiser, lambda _: None)]
     system = SimpleNamespace(networks={"n": network}, players=players)
-    return SimpleNamespace(system=system, average=nn.Linear(1, 1), images_seen=0, rounds=0)
+    return SimpleNamespace(system=system, averages={"generator": nn.Linear(1, 1)}, images_seen=0, rounds=0)
 
 
 def test_moments_lie_in_memory_as_their_weights_do_and_shared_optimisers_are_saved_once() -> None:

@@ -30,11 +30,13 @@ class Met(NamedTuple):
 
 
 class Way(NamedTuple):
-    """How pictures became what they are, as ``ImportOptions`` has it; ``cells`` of sheets or pictures of their own."""
+    """How pictures became what they are, as ``ImportOptions`` has it; ``cells`` of sheets or pictures of their own;
+    ``paired`` if each is one of a pair."""
 
     size: Size
     fit: str = "pad"
     cells: bool = False
+    paired: bool = False
 
     @property
     def sides(self) -> Pair:
@@ -64,14 +66,15 @@ def alike(met: Sequence[Met], pairs: Sequence[tuple[str, str]]) -> list[str]:
     return [f"{some}{left}: {mend}"]
 
 
-def size_of(text: str) -> Size:
-    """``--size`` of an import. Raises SpecError, which says how images of a size that no network makes are kept."""
+def size_of(text: str, flag: str = "--size") -> Size:
+    """``--size`` of an import, or another ``flag``. Raises SpecError, which says how images of a size that no network
+    makes are kept."""
     try:
         return parse_size(text)
     except SpecError as error:
         height, width = parse_sides(text)
         if min(height, width) > 0 and max(height, width) <= _TRAINED:
-            kept = f"images of {width}x{height} keep every pixel with {_ways((width, height))}"
+            kept = f"images of {width}x{height} keep every pixel with {_ways((width, height))}".replace("--size", flag)
             raise SpecError(f"{error}; {kept}") from None
         raise
 
@@ -79,6 +82,9 @@ def size_of(text: str) -> Size:
 def _few(met: Sequence[Met], way: Way) -> str:
     if len(met) >= FEW:
         return ""
+    if way.paired:
+        have = "1 pair is" if len(met) == 1 else f"{len(met):,} pairs are"
+        return f"{have} few: below {FEW} a translator learns them by heart and fails on other sources; add more"
     have = "1 image is" if len(met) == 1 else f"{len(met):,} images are"
     sheet = len(met) == 1 and not way.cells and max(_scales(met[0], way)) <= 1 / 2
     cells = way.size if _divides(way, met[0].sides) else "WIDTHxHEIGHT"

@@ -22,9 +22,9 @@ _GOES_ON = 0.6  # of what lies across any other line: sprites that fill their ce
 _BACKGROUND = 0.05  # of a sheet: a tile set without any has no sprites to be cut through
 
 
-def parse_grid(text: str) -> Grid:
+def parse_grid(text: str, flag: str = "--grid") -> Grid:
     """``"32x24"`` (cells 32 pixels wide and 24 high) or ``"32"`` (square) as (width, height)."""
-    return _parse_pair("--grid", text, least=1)
+    return _parse_pair(flag, text, least=1)
 
 
 def parse_gap(flag: str, text: str) -> Pair:

@@ -15,7 +15,7 @@ from core.errors import DataError, MissingDependency
 from core.fitting import fit
 from core.images import Images
 from core.sizes import Size
-from trainer.data.choosing import choose, chosen, elsewhere
+from trainer.data.choosing import choose, elsewhere
 from trainer.data.destination import check_destination, nearest_folder, writing
 from trainer.data.licences import spelled
 from trainer.data.pack import Pack, PackInfo, write_pack
@@ -54,7 +54,7 @@ def import_openmoji(
         spool = Spool(file, size.height, size.width)
         for picture in _rendered(renderer, drawings, size, progress):
             spool.add(picture, opaque=False)
-        choice = choose(spool.pictures(4), spool.empty, found, "drop", "drop")
+        choice = choose(zip(spool.pictures(4)), [(empty,) for empty in spool.empty], found, "drop", "drop")
         classes = tuple(sorted({found[row] for row in choice.kept})) if found else ()
         info = PackInfo(
             name="openmoji",
@@ -72,7 +72,7 @@ def import_openmoji(
             notes=elsewhere(choice),
         )
         labels = [classes.index(found[row]) for row in choice.kept] if classes else None
-        return write_pack(Path(destination), chosen(spool, 4, choice.kept), labels, info, overwrite)
+        return write_pack(Path(destination), spool.pictures(4, choice.kept), labels, info, overwrite)
 
 
 def groups_of(path: Path) -> dict[str, str]:

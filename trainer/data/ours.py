@@ -27,7 +27,8 @@ _RUN = frozenset(
         "evaluation.json",
         "evaluation.png",
     }
-    | {"generator.safetensors", "generator.b2a.safetensors", "generator.best.safetensors"}
+    | {"generator.safetensors", "generator.b2a.safetensors"}
+    | {"generator.best.safetensors", "generator.best.b2a.safetensors"}
     | {"checkpoints", "levels", "tensorboard"}
 )
 _PREVIEW = re.compile(r"\d{9}\.png")

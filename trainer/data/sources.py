@@ -11,13 +11,14 @@ from PIL import Image
 from core.errors import ConfigError, DataError
 from core.images import to_pillow
 from trainer.data.atlas import Frame, cut_frames, frames_of
-from trainer.data.grid import Layout, doubts
+from trainer.data.grid import Layout, Pair, doubts
 from trainer.data.idx import IdxSet, find_idx, read_images, read_labels
 from trainer.data.labels import Labels, NoLabel, labels_by, no_labels
 from trainer.data.listing import File, Listing, file_of, list_folder, list_zip, printable
 from trainer.data.notes import ATLASES, OURS
 from trainer.data.other_grids import fitting
-from trainer.data.reading import MadeByUs, read_pictures
+from trainer.data.pairing import Key, stem_of
+from trainer.data.reading import MadeByUs, drop_idle_alpha, read_pictures
 
 Progress = Callable[[int, int], None]  # files (of an idx set: images) done, and in all
 _MENDED = 5  # sheets whose cells do not fit are looked at for those that would
@@ -26,16 +27,24 @@ _LARGEST_JSON = 1 << 26  # bytes of an atlas
 
 @dataclass
 class Source:
-    """The pictures of a folder, archive, file or idx set, and a record that grows while they are read."""
+    """The pictures of a folder, archive, file or idx set, and a record that grows while they are read.
+
+    ``half`` is ``left`` or ``right`` where every picture is two side by side, of which one is meant; ``without`` is a
+    folder whose files are none of these. A sheet of two is two sheets side by side.
+    """
 
     path: Path
     layout: Layout | None = None
     labelled: str | None = None  # the way, as --labels has it
     frames: str = "first"
     progress: Progress = lambda *_: None
+    half: str = ""
+    without: Path | None = None
     labels: list[str] = field(default_factory=list)  # the class of each picture so far, or empty
     listing: Listing = field(default_factory=Listing)
     names: list[str] = field(default_factory=list)  # of each picture so far: its file, and which of that
+    keys: list[Key] = field(default_factory=list)  # the same without endings, to find what belongs to it
+    cells: dict[tuple[str, ...], Pair] = field(default_factory=dict)  # of each sheet, columns and rows
     classes_said: str = ""
     misfits: int = 0  # sheets that the layout does not fit
     doubted: list[tuple[str, str]] = field(default_factory=list)  # sheets that may be cut in the wrong places
@@ -57,13 +66,16 @@ class Source:
         return tuple(sorted(set(labels), key=_rank))
 
     def _from_idx(self, idx: IdxSet) -> Iterator[Image.Image]:
-        if self.layout or self.labelled:
-            raise ConfigError(f"{idx.images} is an idx file: leave out --grid and --labels, it has its own labels")
+        if self.layout or self.labelled or self.half:
+            raise ConfigError(
+                f"{idx.images} is an idx file: leave out --grid, --labels and --side-by-side, it has its own labels"
+            )
         total, images = read_images(idx.images)
         if idx.labels:
             self.labels = [str(label) for label in read_labels(idx.labels, total)]
         for done, image in enumerate(images, 1):
             self.names.append(f"no. {done}")
+            self.keys.append(Key((), done))
             yield to_pillow(image)
             self.progress(done, total)
 
@@ -80,15 +92,23 @@ class Source:
 
     def _listed(self) -> Listing:
         if self.path.is_dir():
-            return list_folder(self.path)
+            listing, apart = list_folder(self.path), self._apart()
+            listing.files = [file for file in listing.files if not apart or file.parts[: len(apart)] != apart]
+            return listing
         if zipfile.is_zipfile(self.path):
             return list_zip(self.path)
         if self.labelled == "folders":
             raise ConfigError(f"--labels folders needs a folder of class folders, and {self.path} is a file")
         return Listing([file_of(self.path)])
 
+    def _apart(self) -> tuple[str, ...]:
+        """The folders that lead to what is left out, if it lies in this one."""
+        here, there = self.path.resolve(), self.without and self.without.resolve()
+        return there.relative_to(here).parts if there and there.is_relative_to(here) else ()
+
     def _from_file(self, file: File) -> Iterator[Image.Image]:
         """The pictures of one file that have the class they need. What is wrong with the file alone is recorded."""
+        several = self.layout is not None or self.frames == "all"
         for number, (name, picture) in enumerate(self._safely(file), 1):
             parts = (*file.parts[:-1], *name.split("/")) if name else file.parts
             try:
@@ -99,6 +119,9 @@ class Source:
             if label is not None:
                 self.labels.append(label)
             self.names.append(printable("/".join(parts)) + (f" no. {number}" if number > 1 and not name else ""))
+            stem = stem_of(parts[-1], any_ending=not name)
+            key = tuple(printable(part) for part in (*parts[:-1], stem))
+            self.keys.append(Key(key, number if several and not name else 0))
             yield picture
 
     def _safely(self, file: File) -> Iterator[tuple[str, Image.Image]]:
@@ -115,16 +138,28 @@ class Source:
         """The sprites of a sheet, with their names where they have any; else the picture itself."""
         frames = self._atlases.get(file.parts)
         if self.layout is not None:
+            image = self._meant(image)
             self._check_cells(image, self.layout)
+            columns, rows = self.layout.starts(image)
+            self.cells[tuple(map(printable, (*file.parts[:-1], stem_of(file.parts[-1]))))] = len(columns), len(rows)
             for cell in self.layout.cells(image):
                 yield "", cell
             if doubt := doubts(image, self.layout):
                 self.doubted.append((file.name, doubt))
         elif frames:
             self.listing.notes[ATLASES] += 1
-            yield from cut_frames(image, frames)
+            yield from ((name, self._meant(sprite)) for name, sprite in cut_frames(image, frames))
         else:
-            yield "", image
+            yield "", self._meant(image)
+
+    def _meant(self, image: Image.Image) -> Image.Image:
+        """The half of a picture that is meant, or all of it. Raises DataError if it cannot be halved."""
+        if not self.half:
+            return image
+        if image.width % 2:
+            raise DataError(f"its width is odd ({image.width} pixels), so it has no middle to be split at")
+        left = 0 if self.half == "left" else image.width // 2
+        return drop_idle_alpha(image.crop((left, 0, left + image.width // 2, image.height)))
 
     def _check_cells(self, sheet: Image.Image, layout: Layout) -> None:
         """Raise DataError, with the grids that would fit, if the layout does not fit the sheet."""

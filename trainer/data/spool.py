@@ -1,6 +1,6 @@
 """Pictures on their way into a pack, on disk: which channels they need is known only when the last has come."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import IO
 
 import numpy as np
@@ -35,9 +35,11 @@ class Spool:
             return 4
         return 3 if self._coloured else 1
 
-    def pictures(self, channels: int) -> Iterator[Images]:
-        """The pictures in order, uint8 ``(height, width, channels)``; without alpha they lie on white."""
-        self._file.seek(0)
-        for opaque in self._opaque:
-            data = self._file.read(int(np.prod(self._shape)))
-            yield with_channels(np.frombuffer(data, np.uint8).reshape(self._shape), opaque, channels)
+    def pictures(self, channels: int, rows: Sequence[int] | None = None) -> Iterator[Images]:
+        """The pictures of these rows, or all, in their order: uint8 ``(height, width, channels)``; without alpha they
+        lie on white."""
+        size = int(np.prod(self._shape))
+        for row in range(len(self)) if rows is None else rows:
+            self._file.seek(row * size)
+            data = self._file.read(size)
+            yield with_channels(np.frombuffer(data, np.uint8).reshape(self._shape), self._opaque[row], channels)

@@ -12,8 +12,9 @@ from core.errors import TrainingError
 from trainer.config import TrainConfig
 from trainer.losses import TOLD, WON, loss_of
 from trainer.metrics.evaluate import Evaluation
+from trainer.metrics.translators import Judged
 from trainer.metrics.verdict import COPIES, GOOD, SURE, WORDS, Step, Verdict, blind_spot, grade, remarks
-from trainer.plateau import looks_of, stalled
+from trainer.plateau import looks_of, metric_of, stalled
 from trainer.presets import PRESETS
 from trainer.presets.about import ABOUT, JOBS
 from trainer.resuming import own_settings
@@ -80,6 +81,13 @@ def with_verdict(evaluation: Evaluation, judged: Path, pack: Path, program: str)
     return replace(evaluation, verdict=Verdict(found, WORDS[found], told, steps))
 
 
+def with_steps(judged: Judged, source: Path, pack: Path, program: str) -> Judged:
+    """``judged`` of the translator at ``source`` by the pack at ``pack``, with what to do next."""
+    known = judged.evaluation.facts["protocol"]["known"]
+    at = replace(situation(source, pack, known), program=program)
+    return judged.then(advise(at, judged.good, 0.0))
+
+
 def advise(at: Situation, good: bool, suspicious: float) -> tuple[Step, ...]:
     """What to do next, the likeliest first. ``good``: it may be used; ``suspicious`` is the share of copies."""
     steps = list(islice(_steps(at, suspicious), MOST))
@@ -127,16 +135,18 @@ def _longer(at: Situation, run: Path, config: TrainConfig, stuck: bool) -> Itera
         what = f"train on: it has seen {seen:.3g} of the {usual:g} thousand images that {config.preset} is meant for"
         yield Step(what, _on(at, run, max(usual, config.kimg)))
     elif not stuck:
-        falls = "KID was still falling" if looks_of(at.log) else "nobody has seen yet whether KID still falls"
+        name = metric_of(at.log).split("-")[0]
+        falls = f"{name} was still falling" if looks_of(at.log) else f"nobody has seen yet whether {name} still falls"
         yield Step(f"train on: {falls}", _on(at, run, 1.5 * seen))
 
 
 def _the_best(at: Situation, run: Path) -> Iterator[Step]:
-    """The generator of the least KID, where the last is worse and that one is not what was judged."""
+    """The generator of the least KID or L1, where the last is worse and that one is not what was judged."""
     looks, best = looks_of(at.log), Run(run).best
     images, least = min(looks, key=lambda look: look[1])
     if looks[-1][1] > WORSE * least and best.is_file() and at.judged.name != best.name:
-        what = f"take the generator of {images / 1000:g} kimg, whose KID was {least:.3f} and not {looks[-1][1]:.3f}"
+        name = metric_of(at.log).split("-")[0]
+        what = f"take the generator of {images / 1000:g} kimg, whose {name} was {least:.3f} and not {looks[-1][1]:.3f}"
         yield Step(what, _command(at, "export", best, "--out", _beside("exports", run)))
 
 

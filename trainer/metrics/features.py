@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -28,6 +29,7 @@ FOLDER = "features"  # in the pack
 
 Make = Callable[[Inputs], Images]  # the graph's inputs to images (n, h, w, c): a network, a session, anything
 Progress = Callable[[int, int], None]
+Made = TypeVar("Made")
 
 
 def chosen_reals(pack: Pack) -> NDArray[np.int64]:
@@ -74,7 +76,7 @@ def keep(
 ) -> Tensor:
     """Features ``(count, d)`` of ``images``, a function of the pack alone; they are kept in it under ``what``."""
     path, facts = _kept_path(pack, extractor, what)
-    found = _in_batches(count, lambda rows: extractor.features(images(rows)), progress)
+    found = torch.cat(in_batches(count, lambda rows: extractor.features(images(rows)), progress))
     with suppress(OSError):  # a pack that may not be written to is still a pack
         write_atomic(path, save({"features": found}, {"facts": facts}))
     return found
@@ -90,7 +92,7 @@ def _kept_path(pack: Pack, extractor: Extractor, what: int | str) -> tuple[Path,
 def fake_features(make: Make, inputs: Inputs, extractor: Extractor, progress: Progress = lambda *_: None) -> Tensor:
     """Features ``(n, d)`` of what ``make`` makes of ``inputs``, each ``(n, …)``."""
     count = count_of(inputs)
-    return _in_batches(count, lambda rows: extractor.features(make(take(inputs, rows))), progress)
+    return torch.cat(in_batches(count, lambda rows: extractor.features(make(take(inputs, rows))), progress))
 
 
 def take(inputs: Inputs, rows: slice | Sequence[int]) -> dict[str, NDArray[np.generic]]:
@@ -137,10 +139,10 @@ def maker(generator: Maker) -> Make:
     return make
 
 
-def _in_batches(count: int, features: Callable[[slice], Tensor], progress: Progress) -> Tensor:
-    """``features`` of 0 … ``count``, a few at a time."""
+def in_batches(count: int, made: Callable[[slice], Made], progress: Progress = lambda *_: None) -> list[Made]:
+    """What ``made`` makes of 0 … ``count``, a few at a time."""
     parts = []
     for start in range(0, count, BATCH):
-        parts.append(features(slice(start, start + BATCH)))
+        parts.append(made(slice(start, start + BATCH)))
         progress(min(start + BATCH, count), count)
-    return torch.cat(parts)
+    return parts

@@ -1,6 +1,5 @@
 """Two translators, there and back, that learn from two sets of images without pairs (Zhu et al. 2017)."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -8,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from core.errors import ConfigError
-from core.spec import GeneratorSpec, SourceSpec
+from core.spec import GeneratorSpec
 from trainer.augment import augment_alike
 from trainer.config import TrainConfig
 from trainer.corruption import IMAGES
@@ -69,16 +68,24 @@ class Cycle(Translating):
     def __init__(self, config: TrainConfig, spec: GeneratorSpec, device: torch.device) -> None:
         super().__init__(config, spec, device)
         self.cycling = Cycling.of(config.cycle)
+        if config.discriminator.get("given"):
+            raise ConfigError(
+                "without pairs there is no source to show beside a real image: --set discriminator.given=false"
+            )
         back = reversed_spec(spec)
-        if self.cycling.identity and (spec.channels, spec.height, spec.width) != (back.channels, back.height, back.width):
+        if self.cycling.identity and (spec.channels, spec.height, spec.width) != (
+            back.channels,
+            back.height,
+            back.width,
+        ):
             raise ConfigError(
                 f"sources of {_said(back)} and images of {_said(spec)} cannot be compared: --set cycle.identity=0, or "
                 "import both alike"
             )
         self.there, self.back = self.translator(THERE, spec), self.translator(BACK, back)
         self.generators = {THERE: self.there, BACK: self.back}
-        self.judge_a = self.judge("discriminator_a", back, given=False)
-        self.judge_b = self.judge("discriminator_b", spec, given=False)
+        self.judge_a = self.judge("discriminator_a", back)
+        self.judge_b = self.judge("discriminator_b", spec)
         size = int(self.cycling.pool)
         self.pool_a, self.pool_b = Pool(size, back).to(device), Pool(size, spec).to(device)
         self.networks |= {"pool_a": self.pool_a, "pool_b": self.pool_b}

@@ -63,10 +63,13 @@ class System(Protocol):
     """
 
     spec: GeneratorSpec
-    generators: Mapping[str, Maker]
     networks: dict[str, nn.Module]
     players: list[Player]
     resting: frozenset[str]  # the names of players that do not move in this round
+
+    @property
+    def generators(self) -> Mapping[str, Maker]:
+        """Those of which an average is kept."""
 
     def begin(self, images_seen: int) -> int:
         """Set what changes with time; the size of the batch that the round after ``images_seen`` images takes."""

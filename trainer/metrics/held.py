@@ -1,0 +1,167 @@
+"""Pictures of one part of a pack, and pairs of them: what translators are judged and chosen by."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from core.errors import DataError
+from core.images import Images
+from core.spec import GeneratorSpec
+from trainer.corruption import IMAGES, SOURCES, Corruption
+from trainer.data.pack import Pack
+from trainer.metrics.extractor import Extractor
+from trainer.metrics.features import MOST_REALS, Progress, keep, read_kept
+
+Rows = NDArray[np.int64]
+Shape = tuple[int, int, int]  # height, width, channels
+
+_AT_ONCE = 64
+
+
+@dataclass(frozen=True)
+class Domain:
+    """One side of a pack, its images or its sources, which is its ``name``."""
+
+    pack: Pack
+    name: str
+
+    def rows(self, part: str, most: int = MOST_REALS) -> Rows:
+        """At most ``most`` of a part, in random order, so that the first of them are a fair sample, always the same."""
+        rows = self.pack.rows(part) if self.name == IMAGES else self.pack.source_rows(part)
+        some: Rows = rows[np.random.RandomState(0).permutation(len(rows))[:most]]
+        return some
+
+    def gather(self, rows: Rows) -> Images:
+        """The pictures at ``rows``, ``(n, h, w, c)``."""
+        return self.pack.gather(rows) if self.name == IMAGES else self.pack.gather_sources(rows)
+
+    def features(self, part: str, extractor: Extractor, progress: Progress = lambda *_: None) -> Tensor:
+        """Features ``(n, d)`` of a part, kept in the pack."""
+        rows = self.rows(part)
+        what = f"{len(rows)} {self.name} of {part}"
+        if (kept := read_kept(self.pack, extractor, what, len(rows))) is not None:
+            return kept
+        return keep(self.pack, extractor, what, len(rows), lambda some: self.gather(rows[some]), progress)
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """The pairs of some ``rows`` of a pack, read when they are asked for.
+
+    ``sources`` gives those of rows, ``(n, H, W, C)``, and of the same row always the same; the targets are of
+    ``wanted``, and of the ``shape`` ``(h, w, c)``.
+    """
+
+    rows: Rows
+    sources: Callable[[Rows], Images]
+    wanted: Domain
+    shape: Shape
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[tuple[Images, Images]]:
+        for start in range(0, len(self), _AT_ONCE):
+            rows = self.rows[start : start + _AT_ONCE]
+            yield self.sources(rows), self.wanted.gather(rows)
+
+    def all(self) -> tuple[Images, Images]:
+        """Sources and targets of all of them at once."""
+        return self.sources(self.rows), self.wanted.gather(self.rows)
+
+    def first(self, most: int) -> "Pairs":
+        """The first ``most`` of them, or all."""
+        return replace(self, rows=self.rows[:most])
+
+
+def has_pairs(pack: Pack, spec: GeneratorSpec) -> bool:
+    """Whether it is known what each source of the translator is to become: the pack says so, or it is made of that."""
+    return pack.info.paired or _corruption(spec) is not None
+
+
+def pairs_of(pack: Pack, spec: GeneratorSpec, part: str, most: int = MOST_REALS) -> Pairs:
+    """At most ``most`` pairs of a ``part`` of the pack, as the translator of ``spec`` takes and makes them.
+
+    They are in random order, so that the first of them are a fair sample. Raises DataError where the pack has no pairs,
+    or pictures of other sizes.
+    """
+    corruption = _corruption(spec)
+    if corruption is None and not pack.info.paired:
+        raise DataError(
+            f"the pack {pack.info.name} holds no pairs: 'data import TARGETS PACK --sources FOLDER' makes some"
+        )
+    takes, makes = domains_of(pack, spec)
+    sources = takes.gather if corruption is None else partial(_corrupted, corruption, pack)
+    return Pairs(makes.rows(part, most), sources, makes, shape_made(spec))
+
+
+def domains_of(pack: Pack, spec: GeneratorSpec) -> tuple[Domain, Domain]:
+    """What the translator of ``spec`` takes, and what it makes. Raises DataError where they do not fit the pack."""
+    _check_sides(pack, spec)
+    sources, images = Domain(pack, SOURCES), Domain(pack, IMAGES)
+    if _corruption(spec) is not None:
+        return images, images
+    return (images, sources) if is_back(spec) else (sources, images)
+
+
+def _check_sides(pack: Pack, spec: GeneratorSpec) -> None:
+    """Raise DataError unless the pictures of the pack are of the sizes that the translator takes and makes."""
+    info, corruption = pack.info, _corruption(spec)
+    images = info.height, info.width, info.channels
+    if corruption is not None:
+        pairs = {"makes": (shape_made(spec), images, "images")}
+    elif info.sources is None:
+        raise DataError(
+            f"the pack {info.name} has no sources to translate: 'data import TARGETS PACK --sources FOLDER' makes pairs"
+        )
+    else:
+        sources = info.sources.height, info.sources.width, info.sources.channels
+        given, wanted = ((images, "images"), (sources, "sources"))[:: 1 if is_back(spec) else -1]
+        pairs = {"takes": (shape_taken(spec), *given), "makes": (shape_made(spec), *wanted)}
+    for verb, (own, there, what) in pairs.items():
+        if own != there:
+            raise DataError(
+                f"the translator {verb} pictures of {_said(own)}, the pack {info.name} holds {what} of {_said(there)}: "
+                "import the data again in the sizes and channels that it was trained with"
+            )
+
+
+def shape_taken(spec: GeneratorSpec) -> Shape:
+    """Of the pictures that a translator takes."""
+    assert spec.source is not None
+    return spec.source.height, spec.source.width, spec.source.channels
+
+
+def shape_made(spec: GeneratorSpec) -> Shape:
+    """Of those that it makes."""
+    return spec.height, spec.width, spec.channels
+
+
+def _corruption(spec: GeneratorSpec) -> Corruption | None:
+    assert spec.source is not None
+    return Corruption.parse(spec.source.origin)
+
+
+def is_back(spec: GeneratorSpec) -> bool:
+    """Whether it makes sources of the pack's images."""
+    return spec.source is not None and spec.source.origin == IMAGES
+
+
+def _corrupted(corruption: Corruption, pack: Pack, rows: Rows) -> Images:
+    """What becomes of images of the pack, of each by its own row alone."""
+    return np.stack(
+        [
+            corruption.corrupt(torch.from_numpy(pack.gather([row])), torch.Generator().manual_seed(int(row)))[0].numpy()
+            for row in rows
+        ]
+    )
+
+
+def _said(shape: Shape) -> str:
+    height, width, channels = shape
+    return f"{width}x{height} in {channels} channels"
