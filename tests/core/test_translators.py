@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from core.checkpoint import load_generator, save_generator
 from core.errors import SpecError
@@ -149,6 +150,29 @@ def test_options_have_the_defaults_that_saved_networks_were_trained_with(family)
 
 def test_activations_work_in_place(optional):
     assert all(m.inplace for m in optional.modules() if isinstance(m, nn.ReLU | nn.LeakyReLU))
+
+
+@pytest.mark.parametrize(
+    ("family", "side", "millions", "gflop"),
+    [("unet", 64, 0.78, 0.18), ("unet", 128, 1.34, 0.78), ("resnet", 64, 11.38, 6.48), ("resnet", 128, 11.38, 25.92)],
+)
+def test_a_network_costs_what_its_docstring_says(family, side, millions, gflop):
+    spec = replace(spec_of(family), height=side, width=side, source=SourceSpec(side, side, 4), options={})
+    with torch.device("meta"), FlopCounterMode(display=False) as counter:
+        network = build_translator(spec)
+        network(torch.empty(1, 4, side, side))
+    assert sum(p.numel() for p in network.parameters()) / 1e6 == pytest.approx(millions, abs=0.005)
+    assert counter.get_total_flops() / 1e9 == pytest.approx(gflop, abs=0.005)
+
+
+def test_patches_cost_what_their_docstring_says():
+    for side, gflop in ((64, 0.36), (128, 1.55)):
+        spec = replace(spec_of("unet"), height=side, width=side, source=SourceSpec(side, side, 4))
+        with torch.device("meta"), FlopCounterMode(display=False) as counter:
+            network = build_discriminator("unet", spec, {"given": True})
+            network(torch.empty(1, 4, side, side), source=torch.empty(1, 4, side, side))
+        assert sum(p.numel() for p in network.parameters()) / 1e6 == pytest.approx(2.77, abs=0.005)
+        assert counter.get_total_flops() / 1e9 == pytest.approx(gflop, abs=0.005)
 
 
 @pytest.mark.parametrize("family", TRANSLATORS)
