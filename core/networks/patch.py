@@ -148,4 +148,4 @@ def _padding(layer: Layer) -> int:
 def _convolution(inputs: int, outputs: int, layer: Layer, norm: str, bias: bool = True) -> nn.Conv2d:
     """With spectral norm where that is asked for."""
     shape = (inputs, outputs, layer.kernel, layer.stride, _padding(layer))
-    return SpectralConv2d(*shape, bias=bias) if norm == "spectral" else nn.Conv2d(*shape, bias=bias)
+    return SpectralConv2d(*shape) if norm == "spectral" else nn.Conv2d(*shape, bias=bias)

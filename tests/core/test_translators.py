@@ -12,6 +12,7 @@ from core.checkpoint import load_generator, save_generator
 from core.errors import SpecError
 from core.networks import DISCRIMINATORS, TRANSLATORS, build_discriminator, build_maker, build_translator
 from core.networks.patch import PatchDiscriminator
+from core.networks.translating import InstanceNorm
 from core.spec import GeneratorSpec, SourceSpec
 
 # Height, width and channels of the source, and of the target.
@@ -110,6 +111,22 @@ def test_a_picture_alone_is_translated_as_in_a_batch(optional):
         x = sources(optional, 5)
         together, alone = optional(x), torch.cat([optional(row[None]) for row in x])
     torch.testing.assert_close(together, alone, atol=1e-5, rtol=0)
+
+
+def test_what_is_normed_has_no_bias(optional):
+    """A norm takes it away, and its gradient is 0."""
+    convolutions = [m for m in optional.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)]
+    norms = [m for m in optional.modules() if isinstance(m, nn.BatchNorm2d | InstanceNorm)]
+    assert sum(m.bias is None for m in convolutions) == len(norms)
+
+
+@pytest.mark.parametrize("family", TRANSLATORS)
+def test_fresh_weights_have_a_deviation_of_a_fiftieth(family):
+    """Section 6.2 of Isola et al. 2017, and of Zhu et al."""
+    for norm in ("batch", "instance"):
+        network = build(family, norm=norm, width=16)
+        weights = [m.weight.detach() for m in network.modules() if isinstance(m, nn.Conv2d)]
+        assert float(torch.cat([each.flatten() for each in weights]).std()) == pytest.approx(0.02, rel=0.02)
 
 
 @pytest.mark.parametrize("family", TRANSLATORS)
