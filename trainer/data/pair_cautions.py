@@ -25,7 +25,15 @@ def of_sources(met: Sequence[Met], way: Way, channels: int, said: Sequence[str])
 
 def of_pairs(images: Sequence[Met], sources: Sequence[Met], ways: tuple[Way, Way], looks: Sequence[Looks]) -> list[str]:
     """A line for each thing that speaks against these pairs; ``looks`` tells equal pictures, of image and source."""
-    return [line for line in (_apart(images, sources, ways), _same(images, looks), _torn(sources, looks)) if line]
+    return [
+        line
+        for line in (
+            _apart(images, sources, ways),
+            _same(images, looks),
+            torn([source.name for source in sources], looks),
+        )
+        if line
+    ]
 
 
 def of_parts(names: Sequence[str], parts: Parts | None, share: float, alike: Sequence[tuple[int, int]]) -> list[str]:
@@ -88,15 +96,15 @@ def _same(images: Sequence[Met], looks: Sequence[Looks]) -> str:
     return f"{some} exactly like their images (such as {same[0].name}): nothing is to be learned from these"
 
 
-def _torn(sources: Sequence[Met], looks: Sequence[Looks]) -> str:
+def torn(names: Sequence[str], looks: Sequence[Looks]) -> str:
     """On sources that are the same, and what should be made of them is not."""
     first: dict[bytes, int] = {}
-    torn = [(row, first[look[1]]) for row, look in enumerate(looks) if first.setdefault(look[1], row) != row]
-    if not torn:
+    found = [(row, first[look[1]]) for row, look in enumerate(looks) if first.setdefault(look[1], row) != row]
+    if not found:
         return ""
-    example = f"{sources[torn[0][0]].name} and {sources[torn[0][1]].name}"
+    example = f"{names[found[0][0]]} and {names[found[0][1]]}"
     return (
-        f"{len(torn):,} of {len(sources):,} sources look{'s' * (len(torn) == 1)} exactly like an earlier one "
+        f"{len(found):,} of {len(names):,} sources look{'s' * (len(found) == 1)} exactly like an earlier one "
         f"and should become something else (such as {example}): a translator makes one picture of each source, "
         "so a mixture of these; keep one of each"
     )
