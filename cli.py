@@ -13,7 +13,7 @@ from enum import StrEnum
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 from rich.box import SIMPLE
@@ -31,15 +31,18 @@ if TYPE_CHECKING:
     from core.spec import GeneratorSpec
     from export.gates import Judge
     from export.inspection import Inspection
-    from serving.client import Sampler
     from serving.local import Graphs
     from serving.publishing import Published
+    from serving.session import Session
     from serving.tls import ClientTls
     from trainer.config import TrainConfig
     from trainer.data.pack import Pack
     from trainer.metrics.evaluate import Evaluation
+    from trainer.metrics.extractor import Extractor
     from trainer.metrics.features import Make
     from trainer.training import Plan
+
+S = TypeVar("S", bound="Session")
 
 STOPPED = 3
 _WIDE = 10_000  # characters, of what is written into a pipe
@@ -567,7 +570,8 @@ def evaluate(
         Path, typer.Argument(metavar="PACK", help="The pack it was trained on, or one to compare it with.")
     ],
     samples: Annotated[
-        int, typer.Option(help="How many images to make and judge. Figures compare only between equal numbers.")
+        int,
+        typer.Option(help="How many images to make and judge, of a translator at most. Compare only equal numbers."),
     ] = 2000,
     seed: Annotated[int, typer.Option(help="The first seed: the images are those of this one and the following.")] = 0,
     device: Annotated[
@@ -588,7 +592,8 @@ def evaluate(
 ) -> None:
     """Judge how good a generator is, by the images of a pack.
 
-    The figures are KID, Fréchet distance, precision and recall, and how many images look copied.
+    The figures are KID, Fréchet distance, precision and recall, and how many images look copied. A translator is judged
+    by pairs that were held out, beside what any result must beat, or, without pairs, by KID and by the way back.
     """
     from trainer.data.pack import Pack
     from trainer.metrics.advice import with_verdict
@@ -596,6 +601,7 @@ def evaluate(
     from trainer.metrics.evaluate import results_path, save_results
     from trainer.metrics.extractor import lite0
     from trainer.metrics.inception import inception as inception_of
+    from trainer.run import Run
     from trainer.training import pick_device, use_threads
 
     use_threads(threads)
@@ -603,6 +609,11 @@ def evaluate(
     make, spec = _maker(source, place)
     results = results_path(source, json)
     extractor = inception_of(inception, place) if inception else lite0(place)
+    if spec.kind == "image":
+        back = Run(source).back
+        ways = [(make, spec), *([_maker(back, place)] if back.is_file() else [])]
+        _evaluate_translator(ways, pack, extractor, samples, (source, data, results))
+        return
     with _bars() as step:
         evaluation, picture = judge(make, spec, pack, extractor, samples, seed, step, _say)
     evaluation = with_verdict(evaluation, source, data, Path(sys.argv[0]).name)
@@ -638,6 +649,13 @@ def export(
     level: Annotated[
         str | None,
         typer.Option(help="Export a smaller size that a progressive run has finished on its way, such as 16x16."),
+    ] = None,
+    direction: Annotated[
+        Literal["a2b", "b2a"] | None,
+        typer.Option(
+            help="Export the generator of this direction of a run that learned two: a2b, from sources to images, "
+            "unless given; b2a goes back."
+        ),
     ] = None,
     noise: Annotated[
         Literal["fixed", "input"],
@@ -741,7 +759,8 @@ def export(
     told |= {"--premultiplied": premultiplied or None, "--licence": licence, "--attribution": attribution}
     told |= {"--latent-kind": latent_kind, "--size": size, "--codes": codes, "--truncation-input": truncation_input}
     _check_only_with("--from-onnx", from_onnx, told)
-    _check_only_with("a run", run, {"--level": level, "--noise": None if noise == "fixed" else noise})
+    only_runs = {"--level": level, "--direction": direction, "--noise": None if noise == "fixed" else noise}
+    _check_only_with("a run", run, only_runs)
     if precision and "int8" in precision and data is None:
         raise typer.BadParameter("--precision int8 goes with --data PACK: it is judged by its KID")
     from export.extras import Extras
@@ -755,7 +774,7 @@ def export(
             from export.exporting import export_run
 
             assert run is not None
-            manifest = export_run(run, out, level=level, noise_input=noise == "input", **how)
+            manifest = export_run(run, out, level=level, direction=direction, noise_input=noise == "input", **how)
     _print_export(manifest, out)
 
 
@@ -1268,6 +1287,7 @@ def sample(
         _sample_shards(model, out, seeds or "", shard, truncation, label, address, batch, ray)
         return
     from core.latents import parse_seeds
+    from serving.client import Sampler
     from serving.codes import parse_codes
     from serving.order import ALL, Order
     from serving.sampling import draw, draw_interpolation, draw_mixes, parse_truncations
@@ -1276,7 +1296,7 @@ def sample(
     if len(truncations) > 1 and not seeds:
         raise typer.BadParameter("several truncations go with --seeds only: give one")
     address = url, _client_tls(tls_ca, tls_cert, tls_key)
-    with _sampler(model, batch, address) as sampler, _bar("sampling") as progress:
+    with _session(Sampler, model, batch, address) as sampler, _bar("sampling") as progress:
         codes = parse_codes(code or (), sampler.spec.codes, model)
         order = Order(sampler, out, sheet, label, progress, codes.values, names, overwrite, every_class, look)
         if interpolate:
@@ -1289,6 +1309,118 @@ def sample(
             if label == ALL and not order.every_class:
                 said += f" (of the class '{ALL}'; --every-class makes each in turn)"
     _say(said)
+
+
+@app.command()
+def translate(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL|BUNDLE|RUN",
+            help="The name of a served translator, or the folder of a bundle or run of one, which needs no server.",
+        ),
+    ],
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="IN…",
+            help="The pictures to translate: files, folders with all that is in them, or patterns like 'lines/*.png'. "
+            "Whatever 'data import' reads is read.",
+        ),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="The folder for the PNG files, which are called as the pictures are; the folders in a folder stay as "
+            "they are."
+        ),
+    ],
+    sheet: Annotated[
+        Path | None,
+        typer.Option(help="Also write a sheet with each picture and its translation beside each other, as a PNG file."),
+    ] = None,
+    sheet_scale: Annotated[
+        str | None,
+        typer.Option(
+            metavar="auto|1|2|…",
+            help="How many times as large the sheet shows the pictures; auto, unless given, is what fits on a page.",
+        ),
+    ] = None,
+    sheet_labels: Annotated[
+        bool,
+        typer.Option(
+            "--sheet-labels/--no-sheet-labels",
+            help="Write below each picture on the sheet which it is. --no-sheet-labels makes a sheet for programs: "
+            "edge to edge, transparent where they are.",
+        ),
+    ] = True,
+    tile: Annotated[
+        bool,
+        typer.Option(
+            "--tile",
+            help="Resize no picture: cut larger ones into tiles of the size that the translator takes, which overlap "
+            "and are blended into one again.",
+        ),
+    ] = False,
+    overlap: Annotated[
+        int | None,
+        typer.Option(
+            min=0, help="How many pixels tiles overlap by: a quarter of a tile unless given. More hides seams better."
+        ),
+    ] = None,
+    margins: Annotated[
+        bool,
+        typer.Option(
+            "--margins",
+            help="Keep the whole of what the translator makes. Unless given, a picture of other proportions, which "
+            "was fitted between margins, comes back without them, where its edges lie between no pixels.",
+        ),
+    ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="End before anything is written where a file is no picture.")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace pictures that are there by others of the same names.")
+    ] = False,
+    url: Annotated[str, typer.Option(help="The address of the server, over gRPC.")] = "localhost:8001",
+    batch: Annotated[
+        int | None,
+        typer.Option(help="How many pictures to ask for at once. 1 gives the same bytes always, on one machine."),
+    ] = None,
+    tls_ca: Annotated[
+        Path | None, typer.Option(help="Encrypt, and trust servers whose certificates this CA signed.")
+    ] = None,
+    tls_cert: Annotated[
+        Path | None, typer.Option(help="The client's certificate, for servers that ask for one.")
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="The key of that certificate, a PEM file.")] = None,
+) -> None:
+    """Make pictures of pictures with a translator.
+
+    Each is fitted as the pictures were that the translator was trained on; one of that very size is taken as it is. A
+    file that is no picture is left out and listed.
+    """
+    _check_only_with("--tile", tile or None, {"--overlap": overlap})
+    if tile and margins:
+        raise typer.BadParameter("--tile leaves no margins: leave --margins out")
+    of_sheets = {"--sheet-scale": sheet_scale, "--no-sheet-labels": None if sheet_labels else True}
+    _check_only_with("--sheet", sheet, of_sheets)
+    _check_only_with("--tls-ca", tls_ca, {"--tls-cert": tls_cert, "--tls-key": tls_key})
+    look = _look_of_sheets(sheet_scale, sheet_labels)
+    from serving.client import Translator
+    from serving.translating import Translation
+    from serving.translating import translate as of_files
+    from trainer.data.reading import read_image
+
+    address = url, _client_tls(tls_ca, tls_cert, tls_key)
+    how: dict[str, Any] = {"tile": tile, "overlap": overlap, "margins": margins, "strict": strict}
+    with _session(Translator, model, batch, address) as translator, _bar("translating") as progress:
+        read = partial(read_image, ours=True)
+        order = Translation(translator, out, read, sheet, look, overwrite=overwrite, progress=progress, **how)
+        outcome = of_files(order, inputs)
+    _say(outcome.said)
+    for path, why in outcome.skipped:
+        _say(f"skipped {path}: {why}")
 
 
 def _look_of_sheets(scale: str | None, labels: bool) -> "Look":
@@ -1332,20 +1464,19 @@ def _graphs(model: str) -> "Graphs | None":
     return None
 
 
-def _sampler(model: str, batch: int | None, address: "tuple[str, ClientTls | None]") -> "Sampler":
-    from serving.client import Sampler
-
+def _session(kind: "type[S]", model: str, batch: int | None, address: "tuple[str, ClientTls | None]") -> "S":
+    """Whoever asks the bundle or run at the path ``model``, or the served model of that name."""
     if (graphs := _graphs(model)) is not None:
         from serving.local import LocalModel
 
-        return Sampler.of(LocalModel(Path(model).absolute().name.removesuffix(".safetensors"), graphs), batch=batch)
+        return kind.of(LocalModel(Path(model).absolute().name.removesuffix(".safetensors"), graphs), batch=batch)
     if find_spec("tritonclient") is None:
         raise MissingDependency(
             f"there is no bundle or run {model} here, and to ask a server for the model {model}, the Python package "
             "tritonclient is needed: 'doctor' says what brings it"
         )
     url, tls = address
-    return Sampler(model, url, batch=batch, tls=tls)
+    return kind(model, url, batch=batch, tls=tls)
 
 
 def _sample_shards(
@@ -1681,6 +1812,35 @@ def _judge(data: Path) -> "Judge":
         return round(kid(fakes, real_features(pack, extractor)), 6)
 
     return judge
+
+
+def _evaluate_translator(
+    ways: "list[tuple[Make, GeneratorSpec]]",
+    pack: "Pack",
+    extractor: "Extractor",
+    samples: int,
+    places: tuple[Path, Path, Path],
+) -> None:
+    """Judge and print; ``places`` are those of what is judged, of the pack and of the figures."""
+    from trainer.metrics.advice import with_steps
+    from trainer.metrics.evaluate import save_results
+    from trainer.metrics.translators import judge
+    from trainer.metrics.verdict import words_of
+
+    source, data, results = places
+    with _bars() as step:
+        judged = judge(ways, pack, extractor, samples, step)
+    judged = with_steps(judged, source, data, Path(sys.argv[0]).name)
+    save_results(judged.evaluation, judged.picture, results)
+    heads, rows = judged.table
+    table = Table(*heads)
+    for row in rows:
+        table.add_row(*row)
+    _print_table(table)
+    for line in words_of(judged.evaluation.verdict):
+        _say(line)
+    _say(f"figures: {results}")
+    _say(f"held-out pictures and what was made of them: {results.with_suffix('.png')}")
 
 
 def _print_evaluation(evaluation: "Evaluation", grey: bool) -> None:
