@@ -151,6 +151,24 @@ def test_folders_without_a_pair_say_what_pairs_are(tmp_path):
         load(tmp_path)
 
 
+def test_a_few_pairs_among_many_is_said(folders):
+    for row in range(3, COUNT):
+        (folders / "lines" / f"{name_of(row)}.png").rename(folders / "lines" / f"{name_of(row)}x.png")
+    pack = load(folders)
+    assert pack.info.warnings[0].startswith(f"only 3 of {COUNT} images and {COUNT} sources are paired: both of a pair")
+
+
+def test_frames_of_an_animation_pair_one_by_one_if_there_are_as_many(tmp_path):
+    for name, count in (("a", 3), ("b", 2)):
+        for side, pictures, more in (("colour", discs(), 0), ("lines", lines(), name == "b")):
+            frames = [Image.fromarray(picture) for picture in pictures[: count + more]]
+            (tmp_path / side).mkdir(exist_ok=True)
+            frames[0].save(tmp_path / side / f"{name}.webp", save_all=True, append_images=frames[1:], lossless=True)
+    pack = load(tmp_path, frames="all")
+    assert np.array_equal(pack.images, discs()[:3]) and np.array_equal(pack.sources, lines()[:3])
+    assert pack.info.skipped == (("b.webp", "it has 2 frames, and its source 3"),)
+
+
 def test_sources_may_be_of_another_size_and_other_channels(folders):
     for path in (folders / "lines").iterdir():
         Image.open(path).resize((8, 8), Image.Resampling.NEAREST).save(path)
