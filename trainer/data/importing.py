@@ -28,11 +28,12 @@ def import_images(source: Path, destination: Path, options: ImportOptions, progr
     place = nearest_folder(destination)
     with writing(destination), TemporaryFile(dir=place) as one, TemporaryFile(dir=place) as other:
         # Pictures
-        images, sources = read_side(source, options, one, progress), None
+        images, sources = read_side(source, options, one, progress, without=options.sources), None
         skipped, aligned = list(images.found.skipped), Aligned([], [], [])
         _check_found(images, options)
         if options.has_sources:
-            sources = read_side(options.sources or source, options, other, progress, of_sources=True)
+            path, apart = options.sources or source, source if options.sources else None
+            sources = read_side(path, options, other, progress, of_sources=True, without=apart)
             skipped += sources.skipped_beside
             _check_found(sources, options)
         if sources is not None and not options.unpaired:

@@ -12,7 +12,8 @@ Names = tuple[str, str]
 
 _OFF = 1.5  # pixels that a pair may lie apart from one another: rounding is less
 _WORDS = {"--size": "--source-size", "--channels": "--source-channels", "--grid": "--source-grid", "image": "source"}
-_HELD = PARTS.index("held")
+_TRAIN, _HELD = PARTS.index("train"), PARTS.index("held")
+_LESS = 0.15  # of all that may be left out of training because groups are large
 
 
 def of_sources(met: Sequence[Met], way: Way, channels: int, said: Sequence[str]) -> list[str]:
@@ -45,6 +46,17 @@ def of_parts(names: Sequence[str], parts: Parts | None, share: float, alike: Seq
             "nothing is held out, as there are too few different names to do so: nothing will say how good the result "
             "is on pictures that were not trained on; add more, or see --held and --group-by"
         ]
+    lines, left = [], float((parts == _TRAIN).mean())
+    if left < 1 - 1.5 * share - _LESS:
+        lines.append(
+            f"{left:.0%} are left to train on, as the names are of so few groups that each is a large part of all: "
+            "see --group-by and --held"
+        )
+    return lines + _crossing(names, parts, alike)
+
+
+def _crossing(names: Sequence[str], parts: Parts, alike: Sequence[tuple[int, int]]) -> list[str]:
+    """On pictures held out that look nearly like one that is trained on."""
     crossing = [(row, other) for row, other in alike if (parts[row] == _HELD) != (parts[other] == _HELD)]
     if not crossing:
         return []

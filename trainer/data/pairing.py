@@ -56,7 +56,8 @@ def pair_up(targets: Sequence[Key], sources: Sequence[Key]) -> Pairing:
     exactly = len(found)
     found = _matched(names, found, _caseless)
     if exactly < len(found):
-        said = f"{len(found) - exactly:,} by names that are the same but for capitals"
+        capitals = f"{len(found) - exactly:,} by names that are the same but for capitals"
+        said = f"{said}, {capitals}" if said else capitals
 
     order = sorted(found.items(), key=lambda pair: (names[0][pair[0]], pair))
     taken = [set(found), set(found.values())]

@@ -79,9 +79,14 @@ class Side:
 
 
 def read_side(
-    path: Path, options: ImportOptions, file: IO[bytes], progress: Progress | None, of_sources: bool = False
+    path: Path,
+    options: ImportOptions,
+    file: IO[bytes],
+    progress: Progress | None,
+    of_sources: bool = False,
+    without: Path | None = None,
 ) -> Side:
-    """Every picture of the images, or of the sources, at its size, in ``file``."""
+    """Every picture of the images, or of the sources, at its size, in ``file``; those in ``without`` are none."""
     found = Source(
         path,
         options.layout_of_sources if of_sources else options.layout,
@@ -89,7 +94,7 @@ def read_side(
         options.frames,
         progress or _silent,
         half=options.half_of(of_sources),
-        without=None if of_sources else options.sources,
+        without=without,
     )
     size = options.size_of_sources if of_sources else options.size
     spool, met = Spool(file, size.height, size.width), list[Met]()

@@ -292,6 +292,21 @@ def test_sources_inside_the_folder_of_the_images_are_no_images(folders):
     assert pack.info.fingerprint == expected and pack.info.skipped == ()
 
 
+def test_images_inside_the_folder_of_the_sources_are_no_sources(folders):
+    expected = load(folders).info.fingerprint
+    (folders / "colour").rename(folders / "lines" / "colour")
+    pack = load(folders, "lines/colour")
+    assert pack.info.fingerprint == expected and pack.info.skipped == ()
+
+
+def test_few_large_groups_leave_little_to_train_on_and_it_is_said(folders):
+    for path in [*(folders / "colour").iterdir(), *(folders / "lines").iterdir()]:
+        path.rename(path.with_name(f"{int(path.name[5]) % 3}-{path.name}"))
+    pack = load(folders, group_by="-")
+    assert pack.info.parts == (8, 8, 8)
+    assert any(line.startswith("33% are left to train on") for line in pack.info.warnings)
+
+
 def test_two_domains_have_counts_and_parts_of_their_own(folders):
     for row in range(6):
         (folders / "lines" / f"{name_of(row)}.png").unlink()
