@@ -78,6 +78,14 @@ def ganfoundry(
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace what an earlier run of this command wrote there.")
 ]
+Held = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PERCENT",
+        help="How much is held out: never trained on, for judging the result. Half as much more is left to choose the "
+        "best generator by. It is 10% of pairs and of unpaired folders and 0% of other images, unless given.",
+    ),
+]
 Threads = Annotated[
     int | None,
     typer.Option(
@@ -225,14 +233,7 @@ def data_import(
             "in proportion.",
         ),
     ] = None,
-    held: Annotated[
-        str | None,
-        typer.Option(
-            metavar="PERCENT",
-            help="How much is held out: never trained on, for judging the result. Half as much more is left to choose "
-            "the best generator by. It is 10% of pairs and of unpaired folders and 0% of other images, unless given.",
-        ),
-    ] = None,
+    held: Held = None,
     group_by: Annotated[
         str,
         typer.Option(
@@ -310,9 +311,16 @@ def data_openmoji(
             metavar="WIDTHxHEIGHT", help="The size that all images get: 64, or 64x96 for 64 wide and 96 high."
         ),
     ] = "64",
+    lines: Annotated[
+        bool, typer.Option("--lines", help="Make pairs: the lines of each drawing alone, and the drawing in colour.")
+    ] = False,
     skin_tones: Annotated[
         bool, typer.Option("--skin-tones", help="Also take the variants of skin tone, which are left out otherwise.")
     ] = False,
+    flags: Annotated[
+        bool, typer.Option("--flags", help="Make pairs of flags too, whose lines do not say which colours they have.")
+    ] = False,
+    held: Held = None,
     groups: Annotated[
         Path | None, typer.Option(help="Unicode's file emoji-test.txt, whose groups become the classes.")
     ] = None,
@@ -320,18 +328,21 @@ def data_openmoji(
 ) -> None:
     """Make a pack of OpenMoji: some 2,500 pictures, CC BY-SA 4.0."""
     from core.sizes import parse_size
-    from trainer.data.openmoji import import_openmoji
+    from trainer.data.openmoji import OpenmojiOptions, import_openmoji
     from trainer.data.pack import SHEET
+    from trainer.data.splitting import parse_share
 
+    options = OpenmojiOptions(
+        size=parse_size(size),
+        lines=lines,
+        skin_tones=skin_tones,
+        flags=flags,
+        groups=groups,
+        held=parse_share(held) if held else None,
+        overwrite=overwrite,
+    )
     with _bar("rendering OpenMoji") as progress:
-        pack = import_openmoji(
-            destination,
-            parse_size(size),
-            skin_tones=skin_tones,
-            groups=groups,
-            overwrite=overwrite,
-            progress=progress,
-        )
+        pack = import_openmoji(destination, options, progress)
     _print_pack(pack, destination, destination / SHEET)
 
 
