@@ -13,7 +13,7 @@ from enum import StrEnum
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 from rich.box import SIMPLE
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from core.spec import GeneratorSpec
     from export.gates import Judge
     from export.inspection import Inspection
-    from serving.client import Sampler
     from serving.local import Graphs
     from serving.publishing import Published
+    from serving.session import Session
     from serving.tls import ClientTls
     from trainer.config import TrainConfig
     from trainer.data.pack import Pack
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from trainer.metrics.extractor import Extractor
     from trainer.metrics.features import Make
     from trainer.training import Plan
+
+S = TypeVar("S", bound="Session")
 
 STOPPED = 3
 _WIDE = 10_000  # characters, of what is written into a pipe
@@ -341,12 +343,16 @@ def data_info(
     ] = None,
     licence: Annotated[str, typer.Option(help="Note this as the licence of the pack's images.")] = "",
     attribution: Annotated[str, typer.Option(help="Note in the pack whom to credit for its images.")] = "",
+    sources_licence: Annotated[
+        str, typer.Option(help="Note this as the licence of the sources of pairs, if it is not that of the images.")
+    ] = "",
+    sources_attribution: Annotated[str, typer.Option(help="Note in the pack whom to credit for its sources.")] = "",
 ) -> None:
     """Show what a pack holds, and write a contact sheet of it."""
     from trainer.data.licences import note
     from trainer.data.pack import SHEET, Pack
 
-    opened = note(Pack.open(pack), licence, attribution)
+    opened = note(Pack.open(pack), licence, attribution, sources_licence, sources_attribution)
     _print_pack(opened, pack, sheet or pack / SHEET)
 
 
@@ -633,6 +639,13 @@ def export(
         str | None,
         typer.Option(help="Export a smaller size that a progressive run has finished on its way, such as 16x16."),
     ] = None,
+    direction: Annotated[
+        Literal["a2b", "b2a"] | None,
+        typer.Option(
+            help="Export the generator of this direction of a run that learned two: a2b, from sources to images, "
+            "unless given; b2a goes back."
+        ),
+    ] = None,
     noise: Annotated[
         Literal["fixed", "input"],
         typer.Option(
@@ -735,7 +748,8 @@ def export(
     told |= {"--premultiplied": premultiplied or None, "--licence": licence, "--attribution": attribution}
     told |= {"--latent-kind": latent_kind, "--size": size, "--codes": codes, "--truncation-input": truncation_input}
     _check_only_with("--from-onnx", from_onnx, told)
-    _check_only_with("a run", run, {"--level": level, "--noise": None if noise == "fixed" else noise})
+    only_runs = {"--level": level, "--direction": direction, "--noise": None if noise == "fixed" else noise}
+    _check_only_with("a run", run, only_runs)
     if precision and "int8" in precision and data is None:
         raise typer.BadParameter("--precision int8 goes with --data PACK: it is judged by its KID")
     from export.extras import Extras
@@ -749,7 +763,7 @@ def export(
             from export.exporting import export_run
 
             assert run is not None
-            manifest = export_run(run, out, level=level, noise_input=noise == "input", **how)
+            manifest = export_run(run, out, level=level, direction=direction, noise_input=noise == "input", **how)
     _print_export(manifest, out)
 
 
@@ -1262,6 +1276,7 @@ def sample(
         _sample_shards(model, out, seeds or "", shard, truncation, label, address, batch, ray)
         return
     from core.latents import parse_seeds
+    from serving.client import Sampler
     from serving.codes import parse_codes
     from serving.order import ALL, Order
     from serving.sampling import draw, draw_interpolation, draw_mixes, parse_truncations
@@ -1270,7 +1285,7 @@ def sample(
     if len(truncations) > 1 and not seeds:
         raise typer.BadParameter("several truncations go with --seeds only: give one")
     address = url, _client_tls(tls_ca, tls_cert, tls_key)
-    with _sampler(model, batch, address) as sampler, _bar("sampling") as progress:
+    with _session(Sampler, model, batch, address) as sampler, _bar("sampling") as progress:
         codes = parse_codes(code or (), sampler.spec.codes, model)
         order = Order(sampler, out, sheet, label, progress, codes.values, names, overwrite, every_class, look)
         if interpolate:
@@ -1283,6 +1298,118 @@ def sample(
             if label == ALL and not order.every_class:
                 said += f" (of the class '{ALL}'; --every-class makes each in turn)"
     _say(said)
+
+
+@app.command()
+def translate(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL|BUNDLE|RUN",
+            help="The name of a served translator, or the folder of a bundle or run of one, which needs no server.",
+        ),
+    ],
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="IN…",
+            help="The pictures to translate: files, folders with all that is in them, or patterns like 'lines/*.png'. "
+            "Whatever 'data import' reads is read.",
+        ),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="The folder for the PNG files, which are called as the pictures are; the folders in a folder stay as "
+            "they are."
+        ),
+    ],
+    sheet: Annotated[
+        Path | None,
+        typer.Option(help="Also write a sheet with each picture and its translation beside each other, as a PNG file."),
+    ] = None,
+    sheet_scale: Annotated[
+        str | None,
+        typer.Option(
+            metavar="auto|1|2|…",
+            help="How many times as large the sheet shows the pictures; auto, unless given, is what fits on a page.",
+        ),
+    ] = None,
+    sheet_labels: Annotated[
+        bool,
+        typer.Option(
+            "--sheet-labels/--no-sheet-labels",
+            help="Write below each picture on the sheet which it is. --no-sheet-labels makes a sheet for programs: "
+            "edge to edge, transparent where they are.",
+        ),
+    ] = True,
+    tile: Annotated[
+        bool,
+        typer.Option(
+            "--tile",
+            help="Resize no picture: cut larger ones into tiles of the size that the translator takes, which overlap "
+            "and are blended into one again.",
+        ),
+    ] = False,
+    overlap: Annotated[
+        int | None,
+        typer.Option(
+            min=0, help="How many pixels tiles overlap by: a quarter of a tile unless given. More hides seams better."
+        ),
+    ] = None,
+    margins: Annotated[
+        bool,
+        typer.Option(
+            "--margins",
+            help="Keep the whole of what the translator makes. Unless given, a picture of other proportions, which "
+            "was fitted between margins, comes back without them, where its edges lie between no pixels.",
+        ),
+    ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="End before anything is written where a file is no picture.")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace pictures that are there by others of the same names.")
+    ] = False,
+    url: Annotated[str, typer.Option(help="The address of the server, over gRPC.")] = "localhost:8001",
+    batch: Annotated[
+        int | None,
+        typer.Option(help="How many pictures to ask for at once. 1 gives the same bytes always, on one machine."),
+    ] = None,
+    tls_ca: Annotated[
+        Path | None, typer.Option(help="Encrypt, and trust servers whose certificates this CA signed.")
+    ] = None,
+    tls_cert: Annotated[
+        Path | None, typer.Option(help="The client's certificate, for servers that ask for one.")
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="The key of that certificate, a PEM file.")] = None,
+) -> None:
+    """Make pictures of pictures with a translator.
+
+    Each is fitted as the pictures were that the translator was trained on; one of that very size is taken as it is. A
+    file that is no picture is left out and listed.
+    """
+    _check_only_with("--tile", tile or None, {"--overlap": overlap})
+    if tile and margins:
+        raise typer.BadParameter("--tile leaves no margins: leave --margins out")
+    of_sheets = {"--sheet-scale": sheet_scale, "--no-sheet-labels": None if sheet_labels else True}
+    _check_only_with("--sheet", sheet, of_sheets)
+    _check_only_with("--tls-ca", tls_ca, {"--tls-cert": tls_cert, "--tls-key": tls_key})
+    look = _look_of_sheets(sheet_scale, sheet_labels)
+    from serving.client import Translator
+    from serving.translating import Translation
+    from serving.translating import translate as of_files
+    from trainer.data.reading import read_image
+
+    address = url, _client_tls(tls_ca, tls_cert, tls_key)
+    how: dict[str, Any] = {"tile": tile, "overlap": overlap, "margins": margins, "strict": strict}
+    with _session(Translator, model, batch, address) as translator, _bar("translating") as progress:
+        read = partial(read_image, ours=True)
+        order = Translation(translator, out, read, sheet, look, overwrite=overwrite, progress=progress, **how)
+        outcome = of_files(order, inputs)
+    _say(outcome.said)
+    for path, why in outcome.skipped:
+        _say(f"skipped {path}: {why}")
 
 
 def _look_of_sheets(scale: str | None, labels: bool) -> "Look":
@@ -1326,20 +1453,19 @@ def _graphs(model: str) -> "Graphs | None":
     return None
 
 
-def _sampler(model: str, batch: int | None, address: "tuple[str, ClientTls | None]") -> "Sampler":
-    from serving.client import Sampler
-
+def _session(kind: "type[S]", model: str, batch: int | None, address: "tuple[str, ClientTls | None]") -> "S":
+    """Whoever asks the bundle or run at the path ``model``, or the served model of that name."""
     if (graphs := _graphs(model)) is not None:
         from serving.local import LocalModel
 
-        return Sampler.of(LocalModel(Path(model).absolute().name.removesuffix(".safetensors"), graphs), batch=batch)
+        return kind.of(LocalModel(Path(model).absolute().name.removesuffix(".safetensors"), graphs), batch=batch)
     if find_spec("tritonclient") is None:
         raise MissingDependency(
             f"there is no bundle or run {model} here, and to ask a server for the model {model}, the Python package "
             "tritonclient is needed: 'doctor' says what brings it"
         )
     url, tls = address
-    return Sampler(model, url, batch=batch, tls=tls)
+    return kind(model, url, batch=batch, tls=tls)
 
 
 def _sample_shards(
@@ -1751,7 +1877,8 @@ def _print_pack(pack: "Pack", path: Path, sheet: Path, ask: bool = False) -> Non
     _print_table(table)
     _say(look)
     if ask and not pack.info.licence and licences.may_ask():
-        pack = licences.note(pack, *licences.ask(_answer, _say))
+        these = "these images" if pack.info.sources is None else "these images and their sources"
+        pack = licences.note(pack, *licences.ask(_answer, _say, these))
     for line in warnings(pack):
         _say(f"warning: {line}")
 

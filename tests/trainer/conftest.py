@@ -7,6 +7,7 @@ import pytest
 
 from trainer import pictures
 from trainer.config import TrainConfig
+from trainer.data.info import SourcesInfo
 from trainer.data.pack import Pack, PackInfo, write_pack
 from trainer.presets import resolve
 from trainer.training import Plan, plan
@@ -41,6 +42,24 @@ def pack(tmp_path_factory: pytest.TempPathFactory) -> Pack:
     """Forty RGBA discs of 16x16, in two classes."""
     info = PackInfo("discs", 16, 16, 4, classes=("a", "b"), licence="CC0-1.0")
     return write_pack(tmp_path_factory.mktemp("pack") / "discs", blobs(), np.arange(40) % 2, info)
+
+
+def outlines(images: np.ndarray) -> np.ndarray:
+    """The edges of discs in black, RGBA: a source for each that says nothing of its colour."""
+    alpha = images[..., -1] > 0
+    inner = alpha & np.roll(alpha, 1, 1) & np.roll(alpha, -1, 1) & np.roll(alpha, 1, 2) & np.roll(alpha, -1, 2)
+    lines = np.zeros((*images.shape[:3], 4), np.uint8)
+    lines[..., 3] = np.where(alpha & ~inner, 255, 0)
+    return lines
+
+
+@pytest.fixture(scope="session")
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> Pack:
+    """Forty RGBA discs of 16x16 in two classes, and their outlines; eight pairs are held out, four to validate."""
+    sources = SourcesInfo(16, 16, 4, licence="CC0-1.0")
+    info = PackInfo("discs", 16, 16, 4, classes=("a", "b"), licence="CC-BY-4.0", sources=sources)
+    place, parts = tmp_path_factory.mktemp("pairs") / "discs", [0] * 28 + [1] * 4 + [2] * 8
+    return write_pack(place, blobs(), np.arange(40) % 2, info, sources=outlines(blobs()), parts=parts)
 
 
 @pytest.fixture

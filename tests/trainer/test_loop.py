@@ -24,6 +24,7 @@ class Counting:
 
     def __init__(self) -> None:
         self.spec, self.generator = SPEC, build_generator(SPEC)
+        self.generators = {"generator": self.generator}
         self.networks = {"generator": self.generator}
         self.resting: frozenset[str] = frozenset()
         self.moves: list[tuple[str, int, float]] = []  # who, in which round, and the next random number

@@ -209,7 +209,7 @@ def by_hand(player: str, network: nn.Module) -> Any:
     optimiser = torch.optim.Adam(network.parameters(), fused=True)
     players = [Player(player, optimiser, lambda _: None), Player("other", optimiser, lambda _: None)]
     system = SimpleNamespace(networks={"n": network}, players=players)
-    return SimpleNamespace(system=system, average=nn.Linear(1, 1), images_seen=0, rounds=0)
+    return SimpleNamespace(system=system, averages={"generator": nn.Linear(1, 1)}, images_seen=0, rounds=0)
 
 
 def test_moments_lie_in_memory_as_their_weights_do_and_shared_optimisers_are_saved_once() -> None:

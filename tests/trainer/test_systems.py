@@ -10,7 +10,7 @@ from core.spec import GeneratorSpec
 from tests.resting import resting
 from tests.trainer.conftest import tiny_config
 from trainer.config import TrainConfig
-from trainer.data.pack import PackInfo
+from trainer.data.info import PackInfo, SourcesInfo
 from trainer.ema import averages_of
 from trainer.loop import Training, move
 from trainer.losses import logistic_discriminator
@@ -23,13 +23,20 @@ CPU = torch.device("cpu")
 SPEC = GeneratorSpec("dcgan", 16, 16, 4, 8, options={"width": 4})
 
 
+def tiny(preset: str, **changes: object) -> TrainConfig:
+    """The preset for images of 16x16, which are smaller than the papers' patches."""
+    small = ["discriminator.field=16"] if PRESETS[preset]().system in ("paired", "cycle") else []
+    return resolve(preset, ["width=4", "latent_dim=8", *small], **changes)
+
+
 def batch(step: int = 0, labels: torch.Tensor | None = None) -> Batch:
-    images = torch.rand(8, 4, 16, 16, generator=torch.Generator().manual_seed(step)) * 2 - 1
-    return Batch(images, labels, step)
+    images, sources = torch.rand(2, 8, 4, 16, 16, generator=torch.Generator().manual_seed(step)) * 2 - 1
+    return Batch(images, labels, step, sources)
 
 
 def spec_for(config: TrainConfig) -> GeneratorSpec:
-    return spec_of(config, PackInfo("discs", 16, 16, 4, classes=("a", "b", "c")))
+    sources = SourcesInfo(16, 16, 4)
+    return spec_of(config, PackInfo("discs", 16, 16, 4, classes=("a", "b", "c"), sources=sources))
 
 
 def batch_for(config: TrainConfig) -> Batch:
@@ -38,7 +45,7 @@ def batch_for(config: TrainConfig) -> Batch:
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_preset_names_a_system_that_exists(preset: str) -> None:
-    config = resolve(preset, ["width=4", "latent_dim=8"])
+    config = tiny(preset)
     assert config.system in SYSTEMS
     system = build_system(config, spec_for(config), CPU)
     for player in system.players:
@@ -49,7 +56,7 @@ def test_every_preset_names_a_system_that_exists(preset: str) -> None:
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_player_moves_under_autocast(preset: str) -> None:
-    config = resolve(preset, ["width=4", "latent_dim=8"], precision="bf16")
+    config = tiny(preset, precision="bf16")
     system = build_system(config, spec_for(config), CPU)
     training = Training(config, system, averages_of(system.generators), CPU)
     for player in system.players:
@@ -60,7 +67,7 @@ def test_every_player_moves_under_autocast(preset: str) -> None:
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_each_player_gives_gradients_to_all_of_its_own_and_to_nobody_else(preset: str) -> None:
-    config = resolve(preset, ["width=4", "latent_dim=8"])
+    config = tiny(preset)
     system = build_system(config, spec_for(config), CPU)
     everything = {p for network in system.networks.values() for p in network.parameters()}
     idle = {p for network in system.networks.values() for p in resting(network)}
@@ -83,7 +90,7 @@ def test_the_seed_decides_the_networks() -> None:
 @pytest.mark.parametrize("channels_last", [True, False])
 @pytest.mark.parametrize("preset", ["acgan", "dcgan", "stackedgan"])
 def test_networks_are_laid_out_in_memory_as_asked(preset: str, channels_last: bool) -> None:
-    config = resolve(preset, ["width=4", "latent_dim=8"], channels_last=channels_last)
+    config = tiny(preset, channels_last=channels_last)
     system = build_system(config, spec_for(config), CPU)
     for name, network in system.networks.items():
         filters = [p for p in network.parameters() if p.ndim == 4 and min(p.shape) > 1]
@@ -95,7 +102,7 @@ def test_networks_are_laid_out_in_memory_as_asked(preset: str, channels_last: bo
 def test_networks_and_players_are_saved_and_logged_by_these_names() -> None:
     found = {}
     for preset in ("acgan", "dcgan", "infogan", "progressive", "stackedgan", "stylegan-lite"):
-        config = resolve(preset, ["width=4", "latent_dim=8"])
+        config = tiny(preset)
         system = build_system(config, spec_for(config), CPU)
         found[preset] = [*system.networks], [player.name for player in system.players]
     game = ["discriminator", "generator"]

@@ -100,6 +100,7 @@ OPTIONS: dict[str, str] = {
     "mapping_layers": "layers that turn random numbers into a style",
     "noise_rate": "how fast the strength of the noise is learned; less keeps grain out of short runs",
     "dense": "neurons of the layer before the verdict",
+    "given": "whether the discriminator sees the source beside the image",
     # Of losses.
     "a": "what made images are to score",
     "b": "what real images are to score",

@@ -68,6 +68,10 @@ class Cycle(Translating):
     def __init__(self, config: TrainConfig, spec: GeneratorSpec, device: torch.device) -> None:
         super().__init__(config, spec, device)
         self.cycling = Cycling.of(config.cycle)
+        if config.discriminator.get("given"):
+            raise ConfigError(
+                "without pairs there is no source to show beside a real image: --set discriminator.given=false"
+            )
         back = reversed_spec(spec)
         if self.cycling.identity and (spec.channels, spec.height, spec.width) != (
             back.channels,
@@ -80,8 +84,8 @@ class Cycle(Translating):
             )
         self.there, self.back = self.translator(THERE, spec), self.translator(BACK, back)
         self.generators = {THERE: self.there, BACK: self.back}
-        self.judge_a = self.judge("discriminator_a", back, given=False)
-        self.judge_b = self.judge("discriminator_b", spec, given=False)
+        self.judge_a = self.judge("discriminator_a", back)
+        self.judge_b = self.judge("discriminator_b", spec)
         size = int(self.cycling.pool)
         self.pool_a, self.pool_b = Pool(size, back).to(device), Pool(size, spec).to(device)
         self.networks |= {"pool_a": self.pool_a, "pool_b": self.pool_b}

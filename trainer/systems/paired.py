@@ -35,7 +35,7 @@ class Paired(Translating):
         self.generators = {"generator": self.generator}
         self.players = [Player("generator", self.player("generator", self.generator), self.generator_loss)]
         if self.pairing.adversarial:
-            self.discriminator = self.judge("discriminator", spec, given=True)
+            self.discriminator = self.judge("discriminator", spec)
             mover = self.player("discriminator", self.discriminator)
             self.players.insert(0, Player("discriminator", mover, self.discriminator_loss))
         self._round: Pair | None = None

@@ -64,10 +64,10 @@ class Translating:
         made = self.networks[name] = placed(build_translator(spec), self.config, self.device)
         return made
 
-    def judge(self, name: str, spec: GeneratorSpec, given: bool) -> PatchDiscriminator:
-        """A fresh discriminator of patches of the images of ``spec``, which also sees the source where ``given``."""
-        options = {**self.config.discriminator, "given": given}
-        made = placed(build_discriminator(self.config.family, spec, options), self.config, self.device)
+    def judge(self, name: str, spec: GeneratorSpec) -> PatchDiscriminator:
+        """A fresh discriminator of patches of the images of ``spec``, kept as ``name``."""
+        made = build_discriminator(self.config.family, spec, self.config.discriminator)
+        made = placed(made, self.config, self.device)
         assert isinstance(made, PatchDiscriminator)
         self.networks[name] = made
         return made
@@ -106,7 +106,7 @@ def check(config: TrainConfig) -> None:
     if config.family not in TRANSLATORS:
         raise ConfigError(
             f"networks of family {config.family} make images of latents, and the {config.system} system makes them of "
-            f"images: --set family={next(iter(TRANSLATORS))}"
+            f"images: --set family=unet"
         )
     for name, usual in _UNKNOWN.items():
         if getattr(config, name) != usual:
