@@ -691,8 +691,9 @@ def export(
         list[Path] | None,
         typer.Option(
             metavar="MODEL.ONNX",
-            help="Take an ONNX generator from elsewhere instead of a run. Give it twice where it came in two files: "
-            "the mapping first, then the synthesis. 'inspect' prints the likely command.",
+            help="Take an ONNX generator from elsewhere instead of a run, or a network that translates images. Give it "
+            "twice where it came in two files: the mapping first, then the synthesis. 'inspect' prints the likely "
+            "command.",
         ),
     ] = None,
     value_range: Annotated[
@@ -704,6 +705,26 @@ def export(
     ] = None,
     image: Annotated[
         str | None, typer.Option(help="The name of the output that is the image: the only output unless given.")
+    ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(help="The name of the input that takes the picture to translate: the only input unless given."),
+    ] = None,
+    source_range: Annotated[
+        str | None,
+        typer.Option(
+            "--source-range",
+            metavar="LOW,HIGH",
+            help="What that picture's values go from and to. Found by looking unless given, else as --range.",
+        ),
+    ] = None,
+    source_layout: Annotated[
+        Literal["NCHW", "NHWC"] | None,
+        typer.Option(help="Whether that picture has the channels before or after height and width."),
+    ] = None,
+    source_size: Annotated[
+        str | None,
+        typer.Option(metavar="WIDTHxHEIGHT", help="The size of that picture, where the graph takes any."),
     ] = None,
     layout: Annotated[
         Literal["NCHW", "NHWC"] | None,
@@ -758,6 +779,8 @@ def export(
     told |= {"--latent-dim": latent_dim, "--label": label, "--classes": classes, "--fix": fix or None}
     told |= {"--premultiplied": premultiplied or None, "--licence": licence, "--attribution": attribution}
     told |= {"--latent-kind": latent_kind, "--size": size, "--codes": codes, "--truncation-input": truncation_input}
+    told |= {"--source": source, "--source-range": source_range}
+    told |= {"--source-layout": source_layout, "--source-size": source_size}
     _check_only_with("--from-onnx", from_onnx, told)
     only_runs = {"--level": level, "--direction": direction, "--noise": None if noise == "fixed" else noise}
     _check_only_with("a run", run, only_runs)
@@ -1668,6 +1691,10 @@ def _export_foreign(paths: list[Path], out: Path, options: dict[str, Any], how: 
         codes=options["--codes"],
         truncation=options["--truncation-input"],
         latent_kind=options["--latent-kind"] or "normal",
+        source=options["--source"],
+        source_range=parse_range(options["--source-range"], "--source-range") if options["--source-range"] else None,
+        source_layout=options["--source-layout"],
+        source_size=parse_sides(options["--source-size"]) if options["--source-size"] else None,
     )
     how |= {"licence": options["--licence"] or "", "attribution": options["--attribution"] or ""}
     return export_foreign(paths[0], out, told, synthesis=paths[1] if len(paths) > 1 else None, **how)
