@@ -343,12 +343,16 @@ def data_info(
     ] = None,
     licence: Annotated[str, typer.Option(help="Note this as the licence of the pack's images.")] = "",
     attribution: Annotated[str, typer.Option(help="Note in the pack whom to credit for its images.")] = "",
+    sources_licence: Annotated[
+        str, typer.Option(help="Note this as the licence of the sources of pairs, if it is not that of the images.")
+    ] = "",
+    sources_attribution: Annotated[str, typer.Option(help="Note in the pack whom to credit for its sources.")] = "",
 ) -> None:
     """Show what a pack holds, and write a contact sheet of it."""
     from trainer.data.licences import note
     from trainer.data.pack import SHEET, Pack
 
-    opened = note(Pack.open(pack), licence, attribution)
+    opened = note(Pack.open(pack), licence, attribution, sources_licence, sources_attribution)
     _print_pack(opened, pack, sheet or pack / SHEET)
 
 
@@ -635,6 +639,13 @@ def export(
         str | None,
         typer.Option(help="Export a smaller size that a progressive run has finished on its way, such as 16x16."),
     ] = None,
+    direction: Annotated[
+        Literal["a2b", "b2a"] | None,
+        typer.Option(
+            help="Export the generator of this direction of a run that learned two: a2b, from sources to images, "
+            "unless given; b2a goes back."
+        ),
+    ] = None,
     noise: Annotated[
         Literal["fixed", "input"],
         typer.Option(
@@ -737,7 +748,8 @@ def export(
     told |= {"--premultiplied": premultiplied or None, "--licence": licence, "--attribution": attribution}
     told |= {"--latent-kind": latent_kind, "--size": size, "--codes": codes, "--truncation-input": truncation_input}
     _check_only_with("--from-onnx", from_onnx, told)
-    _check_only_with("a run", run, {"--level": level, "--noise": None if noise == "fixed" else noise})
+    only_runs = {"--level": level, "--direction": direction, "--noise": None if noise == "fixed" else noise}
+    _check_only_with("a run", run, only_runs)
     if precision and "int8" in precision and data is None:
         raise typer.BadParameter("--precision int8 goes with --data PACK: it is judged by its KID")
     from export.extras import Extras
@@ -751,7 +763,7 @@ def export(
             from export.exporting import export_run
 
             assert run is not None
-            manifest = export_run(run, out, level=level, noise_input=noise == "input", **how)
+            manifest = export_run(run, out, level=level, direction=direction, noise_input=noise == "input", **how)
     _print_export(manifest, out)
 
 
@@ -1865,7 +1877,8 @@ def _print_pack(pack: "Pack", path: Path, sheet: Path, ask: bool = False) -> Non
     _print_table(table)
     _say(look)
     if ask and not pack.info.licence and licences.may_ask():
-        pack = licences.note(pack, *licences.ask(_answer, _say))
+        these = "these images" if pack.info.sources is None else "these images and their sources"
+        pack = licences.note(pack, *licences.ask(_answer, _say, these))
     for line in warnings(pack):
         _say(f"warning: {line}")
 

@@ -21,6 +21,22 @@ def pictures(source: SourceSpec, seeds: Sequence[int], examples: Images | None =
     return np.stack([_varied(examples[seed % len(examples)], seed // len(examples)) for seed in seeds])
 
 
+def extremes(source: SourceSpec, count: int) -> Images:
+    """``count`` pictures ``(h, w, c)`` of nothing but levels 0 and 255: empty, full, then chequers of two colours and
+    chance in turn, in blocks that grow from a pixel to 8."""
+    down, across = np.mgrid[0 : source.height, 0 : source.width]
+    made = [np.zeros((source.height, source.width, source.channels)), np.ones(source.channels)]
+    for step in range(count - len(made)):
+        stream, block = np.random.RandomState(step), 2 ** (step // 2 % 4)
+        rows, columns = down // block, across // block
+        if step % 2:
+            made.append(stream.randint(2, size=(2, source.channels))[(rows + columns) % 2])
+        else:
+            made.append(stream.randint(2, size=(source.height, source.width, source.channels))[rows, columns])
+    levels = [np.broadcast_to(255 * values, made[0].shape).astype(np.uint8) for values in made[:count]]
+    return np.stack([clear_hidden_colour(picture) for picture in levels])
+
+
 def _varied(picture: Images, turn: int) -> Images:
     """The picture ``(h, w, c)`` itself in turn 0; later mirrored, and moved by up to a quarter of its sides."""
     if turn == 0:

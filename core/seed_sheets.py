@@ -1,13 +1,47 @@
-"""Sheets of seeds and of classes, which every room makes, and the pictures on a page, found again."""
+"""Sheets of seeds, of classes and of translations, which every room makes, and the pictures on a page, found again."""
 
 import json
 from collections.abc import Sequence
 
+import numpy as np
 from PIL import Image
 
-from core.images import Images, from_pillow
+from core.contract import SOURCE, Inputs
+from core.images import Images, from_pillow, to_pillow
 from core.lettering import legible
 from core.sheets import CAPTION, Cell, Sheet
+from core.spec import GeneratorSpec
+
+_PAIRS = 4  # of a source and its result, in a row
+
+
+def sheet_of_inputs(
+    spec: GeneratorSpec, inputs: Inputs, columns: int, images: Sequence[Images], title: Sequence[str]
+) -> Sheet:
+    """What ``images`` became of ``inputs``, both as ``core.contract.sheet_inputs`` has them."""
+    if SOURCE in inputs:
+        return sheet_of_translations(inputs[SOURCE], images, title)
+    return sheet_of_seeds(images, columns, spec.classes, [*title, "truncation 1"])
+
+
+def sheet_of_translations(sources: Images, images: Sequence[Images], title: Sequence[str]) -> Sheet:
+    """Each source beside what it became, ``_PAIRS`` in a row."""
+    cells = [cell for pair in zip(sources, images, strict=True) for cell in (fitted(pair[0], pair[1]), pair[1])]
+    return Sheet(cells, 2 * min(_PAIRS, len(images)), title=[*title, "each source, and its result to the right"])
+
+
+def fitted(picture: Images, like: Images) -> Images:
+    """``picture`` ``(h, w, c)`` to be shown beside ``like``: as large as that, its pixels kept sharp, its sides' ratio
+    too, on nothing."""
+    height, width = like.shape[:2]
+    if picture.shape[:2] == (height, width):
+        return picture
+    scale = min(height / picture.shape[0], width / picture.shape[1])
+    size = max(round(picture.shape[1] * scale), 1), max(round(picture.shape[0] * scale), 1)
+    how = Image.Resampling.NEAREST if scale >= 1 else Image.Resampling.BOX
+    shown = from_pillow(to_pillow(picture).resize(size, how), 4)
+    top, left = (height - size[1]) // 2, (width - size[0]) // 2
+    return np.pad(shown, ((top, height - size[1] - top), (left, width - size[0] - left), (0, 0)))
 
 
 def sheet_of_seeds(cells: Sequence[Cell], columns: int, classes: Sequence[str], title: Sequence[str]) -> Sheet:

@@ -2,25 +2,22 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 from onnx import ModelProto
 
 from core.bundle import CARD, MANIFEST, SUMS, Golden, Manifest, read_manifest
-from core.contract import Inputs, sample_inputs, sheet_inputs
+from core.contract import Inputs, batches, sheet_inputs
 from core.errors import BundleError, ExportError
 from core.files import sha256, sweep_around
 from core.images import Images, encode_png
 from core.ours import facts_of
 from core.places import LITTER, is_free, why_not
-from core.seed_sheets import sheet_of_seeds
+from core.seed_sheets import sheet_of_inputs
 from core.sheets import Pages
 from core.spec import GeneratorSpec
-from export.card import SHEET_SEEDS
-from export.trial import TRUNCATIONS
+from core.trials import golden_inputs
+from export.usage import SHEET_SEEDS
 
-GOLDEN_SEEDS = range(8)
 LARGEST_FILE = 2**31 - 1  # what protobuf can hold; larger graphs would need files beside them
 
 _SHEET_BATCH = 16
@@ -69,22 +66,20 @@ def serialised(model: ModelProto) -> bytes:
     return bytes(model.SerializeToString(deterministic=True))
 
 
-def golden_images(spec: GeneratorSpec, make: Make) -> Golden:
-    """Every golden seed at every truncation."""
-    parts = [sample_inputs(spec, GOLDEN_SEEDS, truncation) for truncation in TRUNCATIONS]
-    inputs: dict[str, Any] = {port: np.concatenate([part[port] for part in parts]) for port in parts[0]}
+def golden_images(spec: GeneratorSpec, make: Make, examples: Images | None = None) -> Golden:
+    """Golden inputs (core/trials.py) and the images of them."""
+    inputs = golden_inputs(spec, examples)
     return Golden(inputs, make(inputs))
 
 
-def sample_sheet(spec: GeneratorSpec, make: Make) -> bytes:
-    """The PNG file of a sheet of the first seeds, or of a row of them for each class."""
-    inputs, columns = sheet_inputs(spec, len(SHEET_SEEDS))
-    starts = range(0, len(inputs["z"]), _SHEET_BATCH)
-    batches = ({name: rows[start : start + _SHEET_BATCH] for name, rows in inputs.items()} for start in starts)
-    images = [image for batch in batches for image in make(batch)]
+def sample_sheet(spec: GeneratorSpec, make: Make, examples: Images | None = None) -> bytes:
+    """The PNG file of a sheet of the first seeds, or of a row of them for each class, or of ``examples`` and what a
+    translator makes of them."""
+    inputs, columns = sheet_inputs(spec, len(SHEET_SEEDS), examples)
+    images = [image for batch in batches(inputs, _SHEET_BATCH) for image in make(batch)]
     origin = spec.provenance
     seen = f"after {origin.images_seen:,} images" if origin.images_seen else ""
-    title = [part for part in (origin.data_name, seen, "truncation 1") if part]
-    drawn = sheet_of_seeds(images, columns, spec.classes, title)
+    title = [part for part in (origin.data_name, seen) if part]
+    drawn = sheet_of_inputs(spec, inputs, columns, images, title)
     (page,) = Pages(drawn, (spec.height, spec.width), one=True)
     return encode_png(page.picture, {**facts_of(spec), **page.facts})

@@ -3,14 +3,12 @@
 from dataclasses import asdict
 from typing import Any
 
-from core.bundle import GOLDEN, GRAPH, MANIFEST, MAPPING, SHEET, SYNTHESIS
-from core.contract import NOISE, OPSET, Port, input_ports, mapping_ports, output_port, synthesis_ports
-from core.latents import ALGORITHM
+from core.bundle import GOLDEN, MANIFEST, MAPPING, SHEET, SYNTHESIS
+from core.contract import OPSET, Port, input_ports, mapping_ports, output_port, synthesis_ports
 from core.spec import GeneratorSpec
 from export.precision import FILES
 from export.provenance import KIDS
-
-SHEET_SEEDS = range(64)
+from export.usage import usage_of
 
 _ONNX_TYPES = {"float32": "FP32", "int64": "INT64", "uint8": "UINT8"}
 
@@ -27,10 +25,11 @@ def render_card(
 
     ``styles`` is what lies between the two parts of a bundle that has them, ``judged`` its KID where that is known.
     """
+    usage = usage_of(spec)
     paragraphs = [
         f"# {name}",
-        f"An ONNX graph, family {spec.family}: {_colour(spec)} images {spec.height} pixels high, {spec.width} wide.",
-        f"![{_shown(spec)}, truncation 1]({SHEET})",
+        f"An ONNX graph, family {spec.family}: {usage.makes}.",
+        f"![{usage.shown}]({SHEET})",
         "## Trained on",
         _training(spec),
         _judged(judged or {}),
@@ -39,13 +38,13 @@ def render_card(
         f"Every dimension is fixed but the first: {_batches(spec)}. Opset {opset}, standard operators only.",
         *verification.get("notes", []),
         *(_parts(spec, styles) if styles else []),
-        *(_precisions(verification["precisions"]) if "precisions" in verification else []),
-        "## Sampling",
-        _sampling(spec),
+        *(_precisions(verification["precisions"], usage.probed) if "precisions" in verification else []),
+        f"## {usage.heading}",
+        usage.how,
         "## How far it was checked",
-        _checks(verification),
+        _checks(verification, usage.tried),
         "## Limits",
-        _limits(spec),
+        _limits(spec, usage.limits),
     ]
     return "\n\n".join(paragraphs) + "\n"
 
@@ -54,16 +53,14 @@ def _batches(spec: GeneratorSpec) -> str:
     return "any batch works" if spec.most_at_once(2) > 1 else "it is 1, for the graph takes one image at a time"
 
 
-def _shown(spec: GeneratorSpec) -> str:
-    """What the sheet shows."""
-    if spec.classes:
-        return f"A row for each class: {', '.join(spec.classes[: len(SHEET_SEEDS)])}"
-    return f"The images of seeds {SHEET_SEEDS[0]} to {SHEET_SEEDS[-1]}"
-
-
 def _training(spec: GeneratorSpec) -> str:
     facts: dict[str, Any] = asdict(spec.provenance)
     facts["images_seen"] = f"{spec.provenance.images_seen:,}" if spec.provenance.images_seen else ""
+    for name in ("licence", "attribution"):  # of both sides, or of one that there is
+        if spec.source is None:
+            del facts[f"source_{name}"]
+        elif not facts[f"source_{name}"]:
+            facts[f"source_{name}"] = facts[f"data_{name}"]
     if spec.classes:
         facts["classes"] = ", ".join(spec.classes)
     lines = [f"| {name.replace('_', ' ')} | {_cell(str(fact)) or 'not recorded'} |" for name, fact in facts.items()]
@@ -90,13 +87,13 @@ def _parts(spec: GeneratorSpec, styles: Port) -> list[str]:
     ]
 
 
-def _precisions(figures: dict[str, Any]) -> list[str]:
+def _precisions(figures: dict[str, Any], probed: str) -> list[str]:
     lines = [_precision_row(name, found) for name, found in figures.items()]
     heads = ["| precision | file | mean, most levels of 255 apart | PSNR | KID-lite0 (fp32) |", "| - | - | - | - | - |"]
     return [
         "## Other precisions",
-        "The whole generator with the same inputs and output, against the fp32 graph over 256 seeds (in 32 of them a "
-        "component at 4 σ). A part of a generator, where there is one, is fp32 only.",
+        f"The whole generator with the same inputs and output, against the fp32 graph over {probed}. A part of a "
+        "generator, where there is one, is fp32 only.",
         "\n".join([*heads, *lines]),
     ]
 
@@ -119,32 +116,7 @@ def _port_row(direction: str, port: Port) -> str:
     return f"| {direction} | `{port.name}` | {_ONNX_TYPES[port.dtype]} | [{shape}] | {port.meaning} |"
 
 
-def _sampling(spec: GeneratorSpec) -> str:
-    label = '    "label": np.zeros((1, 1), np.int64),\n' if spec.classes else ""
-    codes = f'    "codes": np.zeros((1, {spec.codes}), np.float32),\n' if spec.codes else ""
-    noise = f'    "{NOISE}": values[:, {spec.latent_dim}:],\n' if spec.noise else ""
-    beside = ", with the noise after the latent in one stream" if spec.noise else ""
-    return f"""A seed always means the same latent: `{ALGORITHM}`{beside}.
-
-```python
-import os
-
-os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before the import: some versions of ONNX Runtime report to Microsoft
-import numpy as np, onnxruntime
-from PIL import Image
-
-seed = 7
-values = np.random.RandomState(seed).standard_normal((1, {spec.latent_dim + spec.noise})).astype(np.float32)
-session = onnxruntime.InferenceSession("{GRAPH}", providers=["CPUExecutionProvider"])
-(images,) = session.run(["image"], {{
-    "z": values[:, :{spec.latent_dim}],
-    "truncation": np.ones((1, 1), np.float32),
-{label}{codes}{noise}}})
-Image.fromarray(images[0]{"[:, :, 0]" if spec.channels == 1 else ""}).save("seed7.png")
-```"""
-
-
-def _checks(verification: dict[str, Any]) -> str:
+def _checks(verification: dict[str, Any], tried: str) -> str:
     """Against whom, how far apart, and what could not be checked: of a graph from elsewhere, the most of it."""
     foreign = "onnxruntime_against_original_by_batch" in verification
     against = "the file as it came, its values made pixels in NumPy" if foreign else "PyTorch"
@@ -154,7 +126,7 @@ def _checks(verification: dict[str, Any]) -> str:
     lines = [f"| {batch} | {d['levels']} | {d['pixels']:.3%} |" for batch, d in batches.items()]
     return "\n".join(
         [
-            f"ONNX Runtime (CPU) against {against}, truncation 1 and 0.5:\n",
+            f"ONNX Runtime (CPU) against {against}, {tried}:\n",
             "| batch | most levels of 255 apart | pixels that differ at all |",
             "| --- | --- | --- |",
             *lines,
@@ -168,9 +140,9 @@ def _checks(verification: dict[str, Any]) -> str:
     )
 
 
-def _limits(spec: GeneratorSpec) -> str:
+def _limits(spec: GeneratorSpec, limits: tuple[str, ...]) -> str:
     lines = [
-        "It makes images like those it was trained on, at this size, and inherits what they get wrong or leave out.",
+        *limits,
         "Images resembling single training images are possible: check before publishing them as new work.",
         "Another runtime or batch size adds up in another order: a pixel may differ by 1 level of 255.",
         "Whether and how its images may be used depends on the licence of the training data.",
@@ -178,10 +150,6 @@ def _limits(spec: GeneratorSpec) -> str:
     if spec.channels == 4:
         lines.append("Alpha is straight, not premultiplied; the colour under alpha 0 means nothing.")
     return "\n".join(f"- {line}" for line in lines)
-
-
-def _colour(spec: GeneratorSpec) -> str:
-    return {1: "grey", 3: "RGB", 4: "RGBA"}[spec.channels]
 
 
 def _cell(text: str) -> str:

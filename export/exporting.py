@@ -25,7 +25,8 @@ from core.files import new_directory
 from core.networks.base import Generator, Maker
 from core.networks.style_layers import settle
 from core.places import shown
-from core.spec import IGNORES_TRUNCATION, GeneratorSpec
+from core.spec import IGNORES_TRUNCATION
+from core.trials import examples_in
 from export.bundling import Progress, check_destination, golden_images, sample_sheet, serialised
 from export.card import render_card
 from export.convert import to_onnx
@@ -38,6 +39,7 @@ from export.trial import TRIED_TRUNCATIONS, stand_trial, truncation_note
 from export.verify import check_graph
 
 CHECKPOINT = "generator.safetensors"
+DIRECTIONS = {"a2b": CHECKPOINT, "b2a": "generator.b2a.safetensors"}  # of a run that learns two, a file for each
 LEVELS = "levels"  # in a run that grows, a generator file for each that it has finished
 
 
@@ -47,6 +49,7 @@ def export_run(
     *,
     name: str | None = None,
     level: str | None = None,
+    direction: str | None = None,
     noise_input: bool = False,
     extras: Extras = PLAIN,
     overwrite: bool = False,
@@ -55,13 +58,14 @@ def export_run(
     """Export the averaged generator of ``source``, a run or its ``generator.safetensors``, to ``destination``.
 
     The bundle appears whole and verified, or not at all. ``name`` is for the model card, the destination's unless
-    given; ``level`` takes a level that the run finished on its way instead, such as 16x16; ``noise_input`` makes the
-    noise of a family that has any an input of the graph, else it is fixed; ``extras`` go into the bundle too, of the
-    whole generator: one that fails its gate is left out, with its figures in the manifest's verification;
-    ``progress`` hears what is being done, a few words at a time.
+    given; ``level`` takes a level that the run finished on its way instead, such as 16x16; ``direction`` one of
+    ``DIRECTIONS``, of a run that learned two (a2b unless given); ``noise_input`` makes the noise of a family that has
+    any an input of the graph, else it is fixed; ``extras`` go into the bundle too, of the whole generator: one that
+    fails its gate is left out, with its figures in the manifest's verification; ``progress`` hears what is being done,
+    a few words at a time.
 
     Raises CheckpointError if the source is not a generator, and ExportError if the destination exists (unless
-    ``overwrite``), the run has no such level or noise, or a check fails, with its figure.
+    ``overwrite``), the run has no such level, direction or noise, or a check fails, with its figure.
     """
     tell = progress or (lambda _: None)
     check = partial(check_destination, destination, overwrite)
@@ -69,6 +73,8 @@ def export_run(
     extras.check()
     checkpoint = source / CHECKPOINT if source.is_dir() else source
     tell("loading the generator")
+    if direction is not None:
+        checkpoint = _directed(checkpoint, direction)
     generator = load_generator(checkpoint)
     if level is not None:
         checkpoint = _level(checkpoint, generator, level)
@@ -110,20 +116,20 @@ def _fill(
     notes: list[str],
 ) -> Manifest:
     """Write every file of the bundle, the manifest last."""
-    spec, graph = generator.spec, whole_graph(generator)
+    spec, graph, examples = generator.spec, whole_graph(generator), generator.examples
     data = _converted(graph, "the generator", origin, tell)
     tell("comparing with PyTorch")
-    verification = stand_trial(spec, open_session(data), graph.images)
+    verification = stand_trial(spec, open_session(data), graph.images, examples=examples)
     verification |= {"notes": notes} if notes else {}
     parts = part_graphs(generator)
     styles = parts[0].gives if parts else None
     if parts:
         verification["in_two_parts"] = _write_parts(bundle, graph, parts, origin, tell)
     tell("making golden images and the sheet")
-    golden = golden_images(spec, graph.images)
+    golden = golden_images(spec, graph.images, examples)
     (bundle / GRAPH).write_bytes(data)
     (bundle / GOLDEN).write_bytes(golden.to_bytes())
-    (bundle / SHEET).write_bytes(sample_sheet(spec, graph.images))
+    (bundle / SHEET).write_bytes(sample_sheet(spec, graph.images, examples_in(golden.inputs)))
     verification |= extras.write(bundle, load_model_from_string(data), spec, golden, tell)
     card = render_card(name, spec, verification, styles, origin.judged)
     (bundle / CARD).write_text(card, "utf-8", "backslashreplace", newline="\n")
@@ -163,12 +169,22 @@ def _write_parts(
 
 
 def _check_exportable(generator: Maker) -> None:
-    spec: GeneratorSpec = generator.spec
-    if spec.kind != "noise":
-        raise ExportError(f"generators of kind '{spec.kind}' cannot be exported yet, only those of kind 'noise'")
     for name, value in generator.state_dict().items():
         if value.is_floating_point() and not bool(torch.isfinite(value).all()):
             raise ExportError(f"the weight {name} is infinite or not a number: export an earlier checkpoint")
+
+
+def _directed(checkpoint: Path, wanted: str) -> Path:
+    """The file of the direction ``wanted`` of the run that ``checkpoint`` lies in."""
+    if wanted not in DIRECTIONS:
+        raise ExportError(f"there is no direction '{wanted}': choose from {', '.join(DIRECTIONS)}")
+    if checkpoint.name != CHECKPOINT:
+        raise ExportError(f"{checkpoint} is one generator, of one direction: name its run, or omit --direction")
+    if read_spec(checkpoint).source is None:
+        raise ExportError(f"{checkpoint.parent} makes images of latents, in no direction: omit --direction")
+    if not (path := checkpoint.with_name(DIRECTIONS[wanted])).is_file():
+        raise ExportError(f"{checkpoint.parent} learned one direction, a2b, from sources to images: omit --direction")
+    return path
 
 
 def _level(checkpoint: Path, generator: Maker, wanted: str) -> Path:

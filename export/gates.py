@@ -19,10 +19,11 @@ import numpy as np
 from onnx import ModelProto
 
 from core.bundle import Golden
-from core.contract import Inputs
+from core.contract import Inputs, batches
 from core.errors import BundleError, ExportError
 from core.images import Images
 from core.spec import GeneratorSpec
+from core.trials import examples_in, probe, stretched
 from export.half import emulate, to_half
 from export.precision import (
     EXPERIMENTAL,
@@ -32,8 +33,6 @@ from export.precision import (
     Distance,
     holds,
     kid_complaint,
-    probe,
-    stretched,
 )
 from export.quantise import to_int8
 from export.runtime import open_session, run
@@ -53,7 +52,7 @@ def write_precisions(
     for precision in wanted:
         found: dict[str, Any] = {"written": False, "failed": None, "experimental": precision in EXPERIMENTAL}
         try:
-            typed = to_half(model) if precision == "fp16" else to_int8(model, spec)
+            typed = to_half(model) if precision == "fp16" else to_int8(model, spec, examples_in(golden.inputs))
             gate = _half_gate if precision == "fp16" else partial(_int8_gate, judge=judge)
             found |= {"limits": asdict(LIMITS[precision])}
             found["failed"] = _empty(typed, precision) or gate(model, typed, spec, golden, found)
@@ -81,7 +80,7 @@ def _half_gate(
 ) -> str | None:
     """What is wrong with ``half``; its figures go into ``found``."""
     make, reference = _maker(half), _maker(model)
-    sets = {"probe": probe(spec), "stretched": stretched(spec)}
+    sets = {"probe": probe(spec, examples_in(golden.inputs)), "stretched": stretched(spec)}
     expected = {name: reference(inputs) for name, inputs in sets.items()} | {"golden": golden.images}
     sets["golden"] = golden.inputs
     complaints: list[str | None] = []
@@ -109,7 +108,7 @@ def _int8_gate(
     """What is wrong with ``typed``; its figures go into ``found``. On ``stretched`` it is only measured."""
     assert judge is not None
     make, reference = _maker(typed), _maker(model)
-    near, far = probe(spec), stretched(spec)
+    near, far = probe(spec, examples_in(golden.inputs)), stretched(spec)
     distances = {
         "probe": Distance.between(make(near), reference(near)),
         "golden": Distance.between(make(golden.inputs), golden.images),
@@ -126,8 +125,7 @@ def _maker(model: ModelProto) -> Make:
     session = open_session(model.SerializeToString())
 
     def make(inputs: Inputs) -> Images:
-        starts = range(0, len(inputs["z"]), _BATCH)
-        return np.concatenate([run(session, {n: v[s : s + _BATCH] for n, v in inputs.items()}) for s in starts])
+        return np.concatenate([run(session, batch) for batch in batches(inputs, _BATCH)])
 
     return make
 

@@ -44,7 +44,7 @@ class Graph(nn.Module):
 
     def samples(self, count: int) -> dict[str, NDArray[Any]]:
         """``count`` rows of every input, to trace with."""
-        known = sample_inputs(self.generator.spec, range(count))
+        known = sample_inputs(self.generator.spec, range(count))  # drawn pictures do, for tracing
         return {port.name: known.get(port.name, np.ones((count, *port.shape), np.float32)) for port in self.takes}
 
     def made_of(self, inputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:

@@ -5,7 +5,8 @@ Weights and arithmetic become FLOAT16; inputs stay FP32 (and are cast), pixels s
 * **norms**: squares, their sums, and what becomes of these up to the product with the reciprocal root (pixel norm,
   demodulation). A sum of squares leaves half precision's range (65,504, and 0.00006 below) where nothing else does,
   and a rounded root would be wrong for every channel alike.
-* **pixels**: everything behind the last weights, which is clamping, dividing by alpha and rounding to levels.
+* **pixels**: everything behind the last weights, which is clamping, dividing by alpha and rounding to levels, and what
+  is done to pixels that are given before the first weights: levels are whole numbers there, and rounded once.
 """
 
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ import numpy as np
 import onnx
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
-from core.contract import ONE, Inputs
+from core.contract import ONE, Inputs, batches
 from core.errors import ExportError
 from core.images import Images
 from export.precision import batch_name, tidied
@@ -37,7 +38,7 @@ def to_half(model: ModelProto) -> ModelProto:
     Raises ExportError if a weight is beyond ``LARGEST``, or the graph has something whose type cannot be told.
     """
     floats = _float_tensors(model)
-    full = _norms(model) | _pixels(model)
+    full = _norms(model) | _pixels(model) | _given_pixels(model)
     half = onnx.ModelProto()
     half.CopyFrom(model)
     writer = _Writer(half, floats)
@@ -158,6 +159,18 @@ def _pixels(model: ModelProto) -> set[int]:
     return behind
 
 
+def _given_pixels(model: ModelProto) -> set[int]:
+    """The nodes that are given pixels, or what was made of these without weights, by their place in the graph."""
+    pixels = {value.name for value in model.graph.input if value.type.tensor_type.elem_type == TensorProto.UINT8}
+    found, constants = set(), {tensor.name for tensor in model.graph.initializer} | {""}
+    for index, node in enumerate(model.graph.node):
+        made_of = pixels.intersection(node.input)
+        if made_of and node.op_type not in _WEIGHTED and (pixels | constants).issuperset(node.input):
+            pixels.update(node.output)
+            found.add(index)
+    return found
+
+
 @dataclass(frozen=True)
 class Emulated:
     """What a machine makes that computes in halves, and the largest value on the way, with its tensor's name."""
@@ -180,11 +193,9 @@ def emulate(model: ModelProto, inputs: Inputs) -> Emulated:
     """
     rounding, halves = _rounding(model)
     session = open_session(rounding.SerializeToString(), optimise=False)
-    count = len(inputs["z"])
     images, peaks = [], np.zeros(len(halves))
     size = 1 if batch_name(model) == ONE else _BATCH  # of each run there is a peak
-    for start in range(0, count, size):
-        batch = {name: value[start : start + size] for name, value in inputs.items()}
+    for batch in batches(inputs, size):
         image, *found = session.run([PIXELS, *(f"{name}_peak" for name in halves)], batch)
         images.append(image)
         peaks = np.maximum(peaks, np.nan_to_num(np.array(found), nan=np.inf, posinf=np.inf))

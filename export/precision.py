@@ -1,12 +1,11 @@
 """The precisions a generator ships in beside fp32, and the gate each must pass to be written. Torch-free.
 
-Every gate is against the fp32 graph, over the 256 rows of ``probe``, and against the golden images. RGBA is compared
-premultiplied, as it is seen: straight colour under nearly no alpha is a quotient of two small numbers, and differs
-where nobody could tell.
+Every gate is against the fp32 graph, over the 256 rows of ``core.trials.probe``, and against the golden images. RGBA is
+compared premultiplied, as it is seen: straight colour under nearly no alpha is a quotient of two small numbers, and
+differs where nobody could tell.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import onnx
@@ -14,17 +13,10 @@ from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto
 
 from core.bundle import FP16, INT8
-from core.contract import sample_inputs
 from core.images import Images
-from core.spec import GeneratorSpec
 
 FILES = {"fp16": FP16, "int8": INT8}
 EXPERIMENTAL = {"int8"}
-
-PROBED = 256
-FAR = 32  # of them, the last, with a component at 4 standard deviations
-DEVIATIONS = 4.0
-_FIRST_SEED = 20_000
 
 MOST_KID_CHANGE = 0.10  # of fp32's
 LEAST_KID_CHANGE = 0.001  # what so few samples cannot tell apart, however small the KID
@@ -75,26 +67,6 @@ class Distance:
         if limits.psnr is not None and self.psnr < limits.psnr:
             return f"its PSNR is {self.psnr:.1f} dB, {limits.psnr:g} is the least"
         return None
-
-
-def probe(spec: GeneratorSpec) -> dict[str, NDArray[Any]]:
-    """``PROBED`` rows of every input at truncation 1; in the last ``FAR`` one component each, in turn, is at ±4 σ.
-
-    Chance puts one component in 16,000 there, so about one latent of 128 components in 125.
-    """
-    inputs = sample_inputs(spec, range(_FIRST_SEED, _FIRST_SEED + PROBED))
-    for step in range(FAR):
-        component = step * spec.latent_dim // FAR if spec.latent_dim > FAR else step % spec.latent_dim
-        inputs["z"][step - FAR, component] = DEVIATIONS * (-1) ** step
-    return inputs
-
-
-def stretched(spec: GeneratorSpec) -> dict[str, NDArray[Any]]:
-    """``FAR`` rows with every component of the latent (and noise) four times as far out: no seed comes near it."""
-    inputs = sample_inputs(spec, range(_FIRST_SEED + PROBED, _FIRST_SEED + PROBED + FAR))
-    for name in {"z", "noise"} & set(inputs):
-        inputs[name] *= DEVIATIONS
-    return inputs
 
 
 def kid_complaint(kid: float, reference: float) -> str | None:

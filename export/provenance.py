@@ -100,11 +100,14 @@ def _evaluations(checkpoint: Path) -> list[Path]:
 
 def _logged(checkpoint: Path, spec: GeneratorSpec) -> dict[str, Any]:
     """The last entry counts: a run that went on from an earlier state took the same moment's again."""
-    seen, found = spec.provenance.images_seen, {}
+    found: dict[str, Any] = {}
+    if checkpoint.stem.endswith(".b2a"):  # of a run that learns two directions the log judges the first
+        return found
     for line in _objects(checkpoint.with_name("log.jsonl")):
         kids = {name: line[name] for name in KIDS if _is_number(line.get(name))}
-        if kids and line.get("images") == seen:
+        if kids and line.get("images") == spec.provenance.images_seen:
             samples = _number(line, "metric_samples")
+            seen = line["images"]
             found = {**kids, "taken_by": "train", "images_seen": seen, "samples": samples, "on_the_training_data": True}
     return found
 

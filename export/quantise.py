@@ -23,8 +23,9 @@ from onnxruntime.quantization import (
     quantize_static,
 )
 
-from core.contract import sample_inputs
+from core.contract import batches, sample_inputs
 from core.errors import ExportError
+from core.images import Images
 from core.spec import GeneratorSpec
 from export.precision import tidied
 
@@ -37,18 +38,18 @@ _LAYERS = ["Conv", "ConvTranspose"]
 class _Seeds(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime has no types
     """What ONNX Runtime's calibration asks for its batches."""
 
-    def __init__(self, spec: GeneratorSpec) -> None:
-        size = spec.most_at_once(_BATCH)
-        starts = range(0, len(SEEDS), size)
-        self.batches = iter([sample_inputs(spec, SEEDS[start : start + size]) for start in starts])
+    def __init__(self, spec: GeneratorSpec, examples: Images | None) -> None:
+        self.batches = iter(batches(sample_inputs(spec, SEEDS, examples=examples), spec.most_at_once(_BATCH)))
 
     def get_next(self) -> dict[str, NDArray[Any]] | None:
         """The next batch, None after the last."""
         return next(self.batches, None)
 
 
-def to_int8(model: ModelProto, spec: GeneratorSpec) -> ModelProto:
+def to_int8(model: ModelProto, spec: GeneratorSpec, examples: Images | None = None) -> ModelProto:
     """The QDQ graph of the fp32 ``model``, calibrated on ``SEEDS``, with its inputs, output and metadata.
+
+    Those of a translator are its ``examples``, mirrored and moved.
 
     A tensor's scale is its largest magnitude over these seeds. Raises ExportError if ONNX Runtime cannot.
     """
@@ -59,7 +60,7 @@ def to_int8(model: ModelProto, spec: GeneratorSpec) -> ModelProto:
             quantize_static(
                 source,
                 path,
-                _Seeds(spec),
+                _Seeds(spec, examples),
                 quant_format=QuantFormat.QDQ,
                 op_types_to_quantize=_LAYERS,
                 per_channel=True,

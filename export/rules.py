@@ -19,6 +19,7 @@ from core.spec import TOLD_OPTIONS, GeneratorSpec
 
 STANDARD = ("", "ai.onnx")
 RANDOM = ("RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial")
+FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16)
 CONTROL_FLOW = ("If", "Loop", "Scan", "SequenceMap")
 
 # How many values a graph may make on its way to one image: some ten times what the widest of our networks do at their
@@ -28,6 +29,10 @@ ALWAYS_ALLOWED = 1 << 28
 
 # An absolute path of two parts or more, on Unix or Windows, or a Python source file. Web addresses pass.
 _PATH = re.compile(r"""(?:^|[\s"'=(:,])/[\w.-]+/[\w.-]|\b[A-Za-z]:\\|\bFile "|[\w-]\.py\b""")
+
+
+# Of a spec's provenance, what people wrote.
+_SAID = ("data_name", "data_licence", "data_attribution", "source_licence", "source_attribution")
 
 
 @dataclass(frozen=True)
@@ -120,6 +125,35 @@ def _pixels_last(model: ModelProto, contract: Contract) -> str | None:
     return None if ending == "Transpose then Cast" else f"it ends with {ending}"
 
 
+def _pixels_first(model: ModelProto, _: Contract) -> str | None:
+    """TensorRT builds Cast from uint8 then Transpose, and refuses Transpose then Cast: it casts such inputs only."""
+    given = {value.name for value in model.graph.input if value.type.tensor_type.elem_type == TensorProto.UINT8}
+    for node in model.graph.node:
+        if (taken := sorted(given.intersection(node.input))) and _cast_to(node) not in FLOATS:
+            return f"{taken[0]!r} goes into {node.op_type} node {node.name!r}, not into a Cast to floats"
+    return None
+
+
+def _cast_to(node: NodeProto) -> int | None:
+    return next((a.i for a in node.attribute if a.name == "to"), None) if node.op_type == "Cast" else None
+
+
+def _evaluation_mode(model: ModelProto, _: Contract) -> str | None:
+    """A picture becomes the same alone and in any batch: nothing drops by chance, no norm looks at its batch."""
+    for node in model.graph.node:
+        if node.op_type == "Dropout":
+            return f"it holds the Dropout node {node.name!r}"
+        if node.op_type == "BatchNormalization" and in_training(node):
+            return f"BatchNormalization node {node.name!r} is in training mode"
+    return None
+
+
+def in_training(norm: NodeProto) -> bool:
+    """Whether a BatchNormalization takes mean and variance of its batch, or gives them away, as only training does."""
+    told = any(a.name == "training_mode" and a.i for a in norm.attribute)
+    return told or len(list(filter(None, norm.output))) > 1
+
+
 def _nothing_of_the_machine(model: ModelProto, _: Contract) -> str | None:
     graph = model.graph
     for part in (graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
@@ -139,7 +173,7 @@ def _not_of_the_user(spec: str) -> str:
     except SpecError:
         return spec  # none, as the next rule says
     options = {key: value for key, value in said.options.items() if key not in TOLD_OPTIONS}
-    facts = said.with_provenance(data_name="", data_licence="", data_attribution="")
+    facts = said.with_provenance(**dict.fromkeys(_SAID, ""))
     return replace(facts, classes=(), options=options).to_json()
 
 
@@ -200,7 +234,9 @@ RULES: dict[str, Rule] = {
     "no scalar input": _no_scalar_input,
     "inputs": _inputs,
     "output": _output,
+    "pixels first": _pixels_first,
     "pixels last": _pixels_last,
+    "evaluation mode": _evaluation_mode,
     "nothing of the machine": _nothing_of_the_machine,
     "spec": _spec_inside,
     "provenance": _provenance,

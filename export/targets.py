@@ -155,7 +155,13 @@ def _unity_output_shape(model: ModelProto, target: Target) -> Complaint:
 
 
 def _tensorrt_bytes(model: ModelProto, target: Target) -> Complaint:
-    """UINT8 is for inputs and outputs of the network, so Cast to it comes last."""
+    """UINT8 is for inputs and outputs of the network, so Cast from it comes first and Cast to it last."""
+    taken = {value.name for value in model.graph.input if value.type.tensor_type.elem_type == TensorProto.UINT8}
+    for node in model.graph.node:
+        if node.op_type != "Cast" and (names := sorted(taken.intersection(node.input))):
+            return (
+                f"{_name(node)} takes the UINT8 input {names[0]!r}, of which {target.runtime} takes casts: cast first"
+            )
     outputs = {value.name for value in model.graph.output}
     for node in _of(model, "Cast"):
         if _attribute(node, "to", 0) == TensorProto.UINT8 and not set(node.output) <= outputs:

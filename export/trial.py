@@ -1,6 +1,6 @@
 """The trial of every export: ONNX Runtime against PyTorch, row against batch, run against run."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.bundle import MOST_LEVELS, levels_apart
-from core.contract import Inputs, rows, sample_inputs
+from core.contract import Inputs, count_of, rows
 from core.errors import ExportError
 from core.images import Images
 from core.spec import GeneratorSpec
+from core.trials import mixed_inputs, tried_inputs
 from export.runtime import Session, run
 
 BATCHES = (1, 2, 3, 8, 17)
-TRUNCATIONS = (1.0, 0.5)
 TRIED_TRUNCATIONS = (0.0, 0.5, 1.0)
 DEPENDS = "an image depends on those beside it, as in training mode: export after .eval()"
 UNKNOWN = "install the versions in constraints.txt, and if it stays, report it"
@@ -58,14 +58,20 @@ def stand_trial(
     reference: Callable[[Inputs], Images],
     named: str = "PyTorch",
     advice: str = UNKNOWN,
+    examples: Images | None = None,
 ) -> dict[str, Any]:
     """Figures for the manifest, of ``session`` against the ``reference``, which is ``named`` so in them.
+
+    A translator is tried with its ``examples``, mirrored and moved.
 
     Raises ExportError, with the figure and the ``advice``, at the first that is out of bounds.
     """
     compare = partial(_within, advice)
-    against = {str(batch): _against(spec, session, reference, named, batch, compare) for batch in BATCHES}
-    inputs = _mixed(spec, BATCHES[-1], first_seed=5000)
+    against = {}
+    for batch in BATCHES:  # every comparison sees seeds of its own
+        tried = tried_inputs(spec, range(100 * batch, 101 * batch), examples)
+        against[str(batch)] = _against(session, reference, named, tried, compare)
+    inputs = mixed_inputs(spec, range(5000, 5000 + BATCHES[-1]), examples)
     together = run(session, inputs)
     if not np.array_equal(together, run(session, inputs)):
         raise ExportError("two runs of the exported graph on the same inputs differ: it draws random numbers")
@@ -81,27 +87,17 @@ def stand_trial(
 
 
 def _against(
-    spec: GeneratorSpec,
     session: Session,
     reference: Callable[[Inputs], Images],
     named: str,
-    batch: int,
+    tried: Mapping[str, Inputs],
     compare: Callable[[str, Images, Images], Difference],
 ) -> Difference:
     found = []
-    for step, truncation in enumerate(TRUNCATIONS):
-        first = 100 * batch + 50 * step  # every comparison sees seeds of its own
-        inputs = sample_inputs(spec, range(first, first + batch), truncation)
-        what = f"ONNX Runtime against {named} at batch {batch}, truncation {truncation}"
+    for way, inputs in tried.items():
+        what = f"ONNX Runtime against {named} at batch {count_of(inputs)}{way}"
         found.append(compare(what, run(session, inputs), reference(inputs)))
     return Difference(max(d.levels for d in found), sum(d.pixels for d in found) / len(found))
-
-
-def _mixed(spec: GeneratorSpec, count: int, first_seed: int) -> dict[str, NDArray[Any]]:
-    """A batch in which every row has its own truncation."""
-    inputs = sample_inputs(spec, range(first_seed, first_seed + count))
-    inputs["truncation"] = np.linspace(0, 1, count, dtype=np.float32).reshape(count, 1)
-    return inputs
 
 
 def _within(advice: str, what: str, images: Images, expected: Images) -> Difference:

@@ -1,7 +1,8 @@
 """What a target is given: the bundle's own graph where that fits, else a variant of it. Torch-free.
 
 Unity has no bytes and wants channels first: its variants end where the levels are still floats, and give them as
-0 to 1, straight alpha, channels before rows, as Unity's TextureConverter takes them.
+0 to 1, straight alpha, channels before rows, as Unity's TextureConverter takes them; pictures that they translate they
+take as it gives them, the same.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,10 +12,10 @@ from typing import Any
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from core.bundle import GRAPH, MOST_LEVELS, Golden, levels_apart
-from core.contract import batch_of, output_port
+from core.contract import Port, batch_of, input_ports, output_port
 from core.errors import BundleError, ExportError
 from core.images import Images
 from core.spec import GeneratorSpec
@@ -23,18 +24,21 @@ from export.runtime import CPU, Session, open_session
 from export.targets import TARGETS, Target, misfit
 
 LEGACY_OPSET, LEGACY_IR = 15, 8  # as ONNX 1.10 paired them
-_VALUES = "image FP32 [N, C, H, W], 0 to 1, straight alpha"
+_VALUES = "FP32 [N, C, H, W], 0 to 1, straight alpha"
 
 Variant = Callable[[ModelProto, GeneratorSpec], ModelProto]
 
 
 def float_variant(model: ModelProto, spec: GeneratorSpec) -> ModelProto:
-    """``model`` with the output FP32 ``(n, c, h, w)``, whole levels divided by 255, instead of UINT8 ``(n, h, w, c)``.
+    """``model`` with the output FP32 ``(n, c, h, w)``, whole levels divided by 255, instead of UINT8 ``(n, h, w, c)``,
+    and a source likewise.
 
-    Raises BundleError unless it ends as every graph of ours does, with Transpose then Cast.
+    Raises BundleError unless it ends as every graph of ours does, with Transpose then Cast, and begins with Cast.
     """
     variant = ModelProto()
     variant.CopyFrom(model)
+    for port in pixel_ports(spec):
+        _take_floats(variant.graph, port, batch_of(spec))
     graph, image = variant.graph, output_port(spec).name
     transpose, cast = _ending(variant, image)
     levels = transpose.input[0]
@@ -47,6 +51,40 @@ def float_variant(model: ModelProto, spec: GeneratorSpec) -> ModelProto:
     sides = [batch_of(spec), spec.channels, spec.height, spec.width]
     graph.output.append(helper.make_tensor_value_info(image, TensorProto.FLOAT, sides))
     return variant
+
+
+def pixel_ports(spec: GeneratorSpec) -> list[Port]:
+    """The inputs that take pictures."""
+    return [port for port in input_ports(spec) if port.dtype == "uint8"]
+
+
+def _take_floats(graph: GraphProto, port: Port, batch: str) -> None:
+    """The input ``port`` becomes FP32 ``(n, c, h, w)`` of 0 to 1; what took its levels takes the same as before."""
+    height, width, channels = port.shape
+    sides = [batch, channels, height, width]
+    value = next(value for value in graph.input if value.name == port.name)
+    value.CopyFrom(helper.make_tensor_value_info(port.name, TensorProto.FLOAT, sides))
+    takers = [node for node in graph.node if port.name in node.input]
+    if [node.op_type for node in takers] != ["Cast"]:
+        raise BundleError(f"it does not begin with a Cast of {port.name!r}: export again")
+    cast, full = takers[0], f"{port.name}_full"
+    graph.initializer.append(numpy_helper.from_array(np.array(255, np.float32), full))
+
+    # As a rule the levels are transposed next, which is done already
+    after = [node for node in graph.node if cast.output[0] in node.input]
+    made = helper.make_node("Mul", [port.name, full], [f"{port.name}_levels"], name="to_levels")
+    new = [made, helper.make_node("Transpose", made.output, cast.output, name="to_rows", perm=[0, 2, 3, 1])]
+    if len(after) == 1 and _channels_first(after[0]):
+        new = [helper.make_node("Mul", [port.name, full], after[0].output, name="to_levels")]
+        graph.node.remove(after[0])
+    place = list(graph.node).index(cast)
+    graph.node.remove(cast)
+    for step, node in enumerate(new):
+        graph.node.insert(place + step, node)
+
+
+def _channels_first(node: NodeProto) -> bool:
+    return node.op_type == "Transpose" and any(list(a.ints) == [0, 3, 1, 2] for a in node.attribute)
 
 
 def legacy_variant(model: ModelProto, spec: GeneratorSpec) -> ModelProto:
@@ -83,7 +121,7 @@ def write_targets(
 
 
 def _write(bundle: Path, model: ModelProto, spec: GeneratorSpec, golden: Golden, target: Target) -> dict[str, Any]:
-    facts = {"file": GRAPH, "runtime": target.runtime, "source": target.source}
+    facts: dict[str, Any] = {"file": GRAPH, "runtime": target.runtime, "source": target.source}
     if target.name not in VARIANTS:
         _check(model, bundle / GRAPH, target)
         return facts
@@ -93,7 +131,9 @@ def _write(bundle: Path, model: ModelProto, spec: GeneratorSpec, golden: Golden,
     path.parent.mkdir(parents=True)
     path.write_bytes(made.SerializeToString(deterministic=True))
     _check(made, path, target)
-    return facts | {"file": name, "gives": _VALUES, "levels_from_golden": _replayed(path.read_bytes(), golden)}
+    facts |= {"file": name, "gives": f"image {_VALUES}", "levels_from_golden": _replayed(path.read_bytes(), golden)}
+    taken = [f"{port.name} {_VALUES}" for port in pixel_ports(spec)]
+    return facts | ({"takes": ", ".join(taken)} if taken else {})
 
 
 def verify_targets(
@@ -145,11 +185,16 @@ def _replayed(data: bytes, golden: Golden, provider: str = CPU) -> int:
 def pixels(session: Session, inputs: Mapping[str, NDArray[Any]]) -> Images:
     """The uint8 images ``(n, h, w, c)`` of a float variant: what a texture of 8 bits holds of it."""
     try:
-        (values,) = session.run(["image"], dict(inputs))
+        (values,) = session.run(["image"], {name: _as_floats(value) for name, value in inputs.items()})
     except Exception as error:  # ONNX Runtime has a kind for each of its status codes
         raise BundleError(f"ONNX Runtime cannot run it ({_first_line(error)})") from None
     levels = np.rint(np.nan_to_num(np.asarray(values, np.float32)) * 255).clip(0, 255)
     return np.asarray(levels.transpose(0, 2, 3, 1), np.uint8)
+
+
+def _as_floats(value: NDArray[Any]) -> NDArray[Any]:
+    """Pictures as a float variant takes them; other inputs as they are."""
+    return value.transpose(0, 3, 1, 2).astype(np.float32) / 255 if value.dtype == np.uint8 else value
 
 
 def _ending(model: ModelProto, image: str) -> tuple[NodeProto, NodeProto]:

@@ -16,7 +16,7 @@ from export.foreign.batches import Freeing
 from export.foreign.opsets import opset_of
 from export.foreign.ports import Ports, Rows
 from export.foreign.told import Layout
-from export.rules import CONTROL_FLOW, RANDOM, STANDARD, values_for_one_image
+from export.rules import CONTROL_FLOW, RANDOM, STANDARD, in_training, values_for_one_image
 
 PREFIX = "foreign_"  # of every name of theirs, so that none of ours is among them
 MOST_VALUES = 1 << 31  # on the way to one image, in graphs that are run before their image's size is known
@@ -69,9 +69,7 @@ def check_nodes(model: ModelProto) -> None:
 def _trains(node: NodeProto, model: ModelProto) -> bool:
     """BatchNormalization that looks at its batch, or Dropout that drops: what .eval() turns off."""
     if node.op_type == "BatchNormalization":
-        return (
-            any(a.name == "training_mode" and a.i for a in node.attribute) or len(list(filter(None, node.output))) > 1
-        )
+        return in_training(node)
     if node.op_type != "Dropout" or len(node.input) < 3:
         return False
     held = {w.name: w for w in model.graph.initializer}

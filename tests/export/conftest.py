@@ -15,14 +15,16 @@ from onnx import ModelProto
 
 from core.bundle import GRAPH, MANIFEST, SUMS, _digest, read_manifest, write_manifest
 from core.checkpoint import save_generator
+from core.contract import SOURCE, sample_inputs
 from core.files import write_atomic
-from core.networks import build_generator
-from core.networks.base import Generator
-from core.spec import GeneratorSpec, Provenance
+from core.networks import TRANSLATORS, build_generator, build_translator
+from core.networks.base import Generator, Translator
+from core.pixels import to_values
+from core.spec import GeneratorSpec, Provenance, SourceSpec
 from export import exporting
 from export.convert import to_onnx
 from export.exporting import export_run
-from export.graph import ExportGraph
+from export.graph import Whole, whole_graph
 from export.runtime import Session, open_session
 
 # What every family is exported as, once a session; one of them with labels and codes.
@@ -34,9 +36,17 @@ TINY = {
     "mlp": {"width": 8, "blocks": 2},
     "progressive": {"width": 8, "widest": 16},
     "r3gan": {"width": 8, "widest": 2, "blocks": 1, "group": 8},
+    "resnet": {"width": 4, "blocks": 2},
     "stacked": {"width": 4, "features": 16},
     "style": {"width": 4, "style_dim": 8, "mapping_layers": 2},
+    "unet": {"width": 4},
     "upconv": {"width": 8},
+}
+# What translators make of what, and options that all of them have.
+TRANSLATIONS = {
+    "RGBA to RGBA": ((16, 24, 4), (16, 24, 4), {"norm": "batch"}),
+    "grey to larger RGB": ((10, 20, 1), (20, 40, 3), {"norm": "instance", "up": "transposed"}),
+    "RGB to smaller grey": ((28, 28, 3), (14, 14, 1), {"norm": "none"}),
 }
 LOUDER = {"r3gan": 1, "style": 1, "upconv": 1}  # else fresh weights are multiplied by ten
 PROVENANCE = Provenance("test", 1234, "sprites", "cafe" * 4, "CC0", "0")
@@ -52,6 +62,28 @@ def family_spec(family: str, size: str) -> GeneratorSpec:
     """The spec of ``shipped``: images that are tall have classes and codes beside the latent."""
     extra = {"classes": ("cat", "dog", "newt"), "codes": 2} if size == "tall RGB" else {}
     return tiny_spec(family, SIZES[size], **extra)
+
+
+def translator_spec(family: str, what: str) -> GeneratorSpec:
+    """The spec of ``shipped`` for a family that translates."""
+    (height, width, channels), made, options = TRANSLATIONS[what]
+    spec = replace(tiny_spec(family, made), latent_dim=0, kind="image", source=SourceSpec(height, width, channels))
+    return replace(spec, options=spec.options | options).with_provenance(source_licence="MIT")
+
+
+def lively_translator(spec: GeneratorSpec, seed: int = 0) -> Translator:
+    """A translator whose images vary from 0 to 255, its norms used to them, with the sources that travel with it."""
+    torch.manual_seed(seed)
+    translator = build_translator(spec)
+    sources = torch.from_numpy(sample_inputs(spec, range(500, 532))[SOURCE])
+    with torch.no_grad():
+        for parameter in translator.parameters():
+            if parameter.ndim > 1:
+                parameter.mul_(2 / parameter.flatten(1).norm(dim=1).mean())
+        for _ in range(20):
+            translator.train()(to_values(sources, spec.value_range))
+    translator.show(sources.numpy())
+    return translator.eval()
 
 
 def lively(spec: GeneratorSpec, seed: int = 0) -> Generator:
@@ -92,7 +124,7 @@ def exported(run, tmp_path_factory) -> Path:
 class Shipped(NamedTuple):
     """A generator as it ships: what is traced, the ONNX model, and a session with it."""
 
-    graph: ExportGraph
+    graph: Whole
     model: ModelProto
     session: Session
 
@@ -110,13 +142,23 @@ def shared_by_workers(tmp_path_factory):
 @cache
 def ship(family: str, size: str) -> Shipped:
     """Exported once a session, because exporting is what takes the time. Not to be changed."""
-    graph = ExportGraph(lively(family_spec(family, size)))
+    translates = family in TRANSLATORS
+    generator = lively_translator(translator_spec(family, size)) if translates else lively(family_spec(family, size))
+    graph = whole_graph(generator)
     kept = KEPT[0] / f"{family} {size}.onnx"
     if not kept.exists():
         kept.parent.mkdir(exist_ok=True)
         write_atomic(kept, to_onnx(graph).SerializeToString())
     data = kept.read_bytes()
     return Shipped(graph, ModelProto.FromString(data), open_session(data))
+
+
+@pytest.fixture(scope="session")
+def translating(tmp_path_factory) -> Path:
+    """A run directory with a translator in it, 16x24 RGBA."""
+    path = tmp_path_factory.mktemp("translating")
+    save_generator(path / "generator.safetensors", lively_translator(translator_spec("unet", "RGBA to RGBA")))
+    return path
 
 
 @pytest.fixture

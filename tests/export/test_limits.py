@@ -1,6 +1,4 @@
-"""The probe, the distance and what is allowed of it, and what makes a file one of a precision: by hand."""
-
-from dataclasses import replace
+"""The distance and what is allowed of it, and what makes a file one of a precision: by hand."""
 
 import numpy as np
 import onnx
@@ -8,38 +6,20 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from core.bundle import FP16, INT8
-from core.contract import OPSET, sample_inputs
+from core.contract import OPSET
 from export.precision import (
-    DEVIATIONS,
     EXPERIMENTAL,
-    FAR,
     FILES,
     LIMITS,
-    PROBED,
     TRUE_HALVES,
     Distance,
     Limits,
     holds,
     kid_complaint,
-    probe,
-    stretched,
     tidied,
 )
-from tests.export.conftest import family_spec
 
 FLOAT = TensorProto.FLOAT
-
-
-def test_the_probe_holds_256_seeds_and_4_sigma_among_them():
-    spec = family_spec("dcgan", "tall RGB")
-    z = probe(spec)["z"]
-    assert len(z) == 256
-    assert [list(np.flatnonzero(np.abs(row) == DEVIATIONS)) for row in z[-FAR:]] == [[i % 8] for i in range(FAR)]
-    assert np.abs(z[:-FAR]).max() < DEVIATIONS
-    assert {name: len(value) for name, value in probe(spec).items()} == dict.fromkeys(probe(spec), 256)
-    wide = probe(replace(spec, latent_dim=128))["z"][-FAR:]
-    assert len({int(np.abs(row).argmax()) for row in wide}) == FAR
-    assert stretched(spec)["z"].std() == pytest.approx(4, rel=0.15)
 
 
 def test_distance_is_that_of_what_is_seen():
@@ -56,38 +36,11 @@ def test_distance_is_that_of_what_is_seen():
     assert Distance.between(grey[:, :1], grey).complaint(Limits(most=4))
 
 
-def test_the_probe_by_hand():
-    spec = family_spec("dcgan", "tall RGB")
-    plain = sample_inputs(spec, range(20_000, 20_256))
-    found = probe(spec)
-    expected = plain["z"].copy()
-    for step in range(32):
-        expected[224 + step, step % 8] = 4.0 if step % 2 == 0 else -4.0
-    assert np.array_equal(found["z"], expected)
-    assert all(np.array_equal(found[name], plain[name]) for name in plain if name != "z")
-    for wide in (32, 128, 33):
-        z = probe(replace(spec, latent_dim=wide))["z"]
-        assert [int(np.abs(row).argmax()) for row in z[-32:]] == [step * wide // 32 for step in range(32)]
-
-
-def test_the_stretched_rows_by_hand():
-    spec = replace(family_spec("dcgan", "tall RGB"), noise=5)
-    plain, found = sample_inputs(spec, range(20_256, 20_288)), stretched(spec)
-    assert set(found) == {"z", "truncation", "label", "codes", "noise"}
-    for name in ("z", "noise"):
-        assert found[name].dtype == np.float32
-        assert np.array_equal(found[name], plain[name] * 4)
-    for name in ("truncation", "label", "codes"):
-        assert np.array_equal(found[name], plain[name])
-    assert "noise" not in stretched(family_spec("dcgan", "tall RGB"))
-
-
 def test_what_is_allowed():
     assert {"fp16": Limits(mean=0.25, most=4), "int8": Limits(psnr=35.0)} == LIMITS
     assert Limits(mean=0.25, most=8) == TRUE_HALVES
     assert Limits() == Limits(None, None, None)
     assert ({"fp16": FP16, "int8": INT8}, {"int8"}) == (FILES, EXPERIMENTAL)
-    assert (PROBED, FAR, DEVIATIONS) == (256, 32, 4.0)
     edge, beyond = Distance(0.25, 8, 35.0), Distance(0.26, 9, 34.0)
     assert [edge.complaint(limits) is None for limits in (TRUE_HALVES, LIMITS["int8"])] == [True, True]
     assert [beyond.complaint(limits) is None for limits in (TRUE_HALVES, LIMITS["int8"])] == [False, False]

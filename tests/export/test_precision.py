@@ -17,12 +17,13 @@ from core.contract import OPSET
 from core.errors import BundleError, ExportError
 from core.networks import GENERATORS
 from core.networks.style_layers import settle
+from core.trials import FAR, probe
 from export import gates
 from export.exporting import export_run
 from export.extras import Extras
 from export.graph import ExportGraph
 from export.half import LARGEST, emulate, to_half
-from export.precision import FAR, Distance, Limits, holds, probe
+from export.precision import Distance, Limits, holds
 from export.quantise import to_int8
 from export.rules import Contract, broken_rules
 from export.runtime import open_session, run

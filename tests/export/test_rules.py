@@ -85,6 +85,22 @@ def cast_before_transpose(model):
     transpose.op_type, cast.op_type = cast.op_type, transpose.op_type
 
 
+def take_bytes(model):
+    model.graph.input[0].type.tensor_type.elem_type = TensorProto.UINT8
+
+
+def drop_some(model):
+    model.graph.node[2].op_type = "Dropout"
+
+
+def norm_by_the_batch(model):
+    model.graph.node[2].CopyFrom(helper.make_node("BatchNormalization", ["sum"], ["levels"], training_mode=1))
+
+
+def give_the_norm_away(model):
+    model.graph.node[2].CopyFrom(helper.make_node("BatchNormalization", ["sum"], ["levels", "mean", "variance"]))
+
+
 def drop_everything(model):
     model.ClearField("graph")
 
@@ -158,7 +174,9 @@ BREAKS = {
     "no scalar input": [add_scalar_input],
     "inputs": [freeze_batch, swap_inputs, take_doubles, drop_everything],
     "output": [rename_batch, give_floats, give_nonsense],
+    "pixels first": [take_bytes],
     "pixels last": [cast_before_transpose],
+    "evaluation mode": [drop_some, norm_by_the_batch, give_the_norm_away],
     "nothing of the machine": [leave_trace, leave_doc, leave_path, leave_windows_path],
     "spec": [change_spec, break_spec, lose_spec],
     "provenance": [change_origin, lose_origin],

@@ -109,6 +109,32 @@ def test_what_a_graph_ends_with_is_said(spoil, ending):
     assert only("pixels last", model) == f"it ends with {ending}"
 
 
+@pytest.mark.parametrize(
+    ("first", "says"),
+    [
+        (("Cast", TensorProto.FLOAT), None),
+        (("Cast", TensorProto.FLOAT16), None),
+        (("Cast", TensorProto.INT32), "'source' goes into Cast node 'first', not into a Cast to floats"),
+        (("Transpose", None), "'source' goes into Transpose node 'first', not into a Cast to floats"),
+    ],
+)
+def test_what_takes_pixels_makes_floats_of_them(first, says):
+    """TensorRT for RTX 1.7 was given both orders: tests/export/test_tensorrt.py."""
+    operator, kind = first
+    node = helper.make_node(operator, ["source"], ["x"], "first", **({"to": kind} if kind else {}))
+    source = helper.make_tensor_value_info("source", TensorProto.UINT8, ["batch", 4, 4, 3])
+    graph = helper.make_graph([helper.make_node("Abs", ["other"], ["y"]), node], "g", [source], [])
+    assert only("pixels first", helper.make_model(graph)) == says
+
+
+def test_norms_that_look_at_one_image_or_at_what_they_learned_are_kept():
+    for node in (
+        helper.make_node("BatchNormalization", ["x"], ["y"]),
+        helper.make_node("InstanceNormalization", ["x"], ["y"]),
+    ):
+        assert only("evaluation mode", helper.make_model(helper.make_graph([node], "g", [], []))) is None
+
+
 def test_a_part_that_gives_no_pixels_may_end_as_it_likes():
     styles = Port("w", "float32", (2, 3), "")
     assert Contract(SPEC, OPSET, gives=styles).output == styles

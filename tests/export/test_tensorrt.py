@@ -18,13 +18,15 @@ from onnx import TensorProto, helper
 from core.bundle import FP16, GRAPH, read_bundle
 from core.errors import BundleError, ExportError, MissingDependency
 from core.files import sha256
+from core.networks import TRANSLATORS
 from export.exporting import export_run
 from export.extras import Extras
+from export.half import to_half
 from export.runtime import open_session
 from export.tensorrt import gate, writing
 from export.tensorrt.profiles import plan, render_trtexec
 from export.verify import verify_bundle
-from tests.export.conftest import family_spec, graph_of
+from tests.export.conftest import TRANSLATIONS, family_spec, graph_of, ship, translator_spec
 
 GPU = {"gpu": "NVIDIA Fake 9000", "compute_capability": "8.9", "cuda_driver": "12080"}
 THERE = find_spec(gate.PACKAGE) is not None
@@ -66,6 +68,40 @@ def test_every_input_has_every_shape():
     for profile in plan(family_spec("style", "tall RGB"), {})["profiles"]:
         assert set(profile["shapes"]) == {"z", "truncation", "label", "codes"}
         assert all(s["min"][0] <= s["opt"][0] <= s["max"][0] for s in profile["shapes"].values())
+
+
+def test_a_translator_has_its_source_in_every_shape():
+    values = plan(translator_spec("unet", "grey to larger RGB"), {"fp32": ("../generator.onnx", "")})
+    one, batch = (found["shapes"] for found in values["profiles"])
+    assert one == {"source": {"min": [1, 10, 20, 1], "opt": [1, 10, 20, 1], "max": [4, 10, 20, 1]}}
+    assert batch["source"]["max"] == [64, 10, 20, 1]
+    assert "--optShapes=source:16x10x20x1" in render_trtexec(values)
+
+
+@GATE
+@pytest.mark.parametrize("what", TRANSLATIONS)
+@pytest.mark.parametrize("family", TRANSLATORS)
+def test_translators_build_in_both_precisions(family, what):
+    model, spec = ship(family, what).model, translator_spec(family, what)
+    for made in (model, to_half(model)):
+        found = gate.try_build(GRAPH, made.SerializeToString(), plan(spec, {})["profiles"])
+        assert found["inputs"][0].startswith("source UINT8 [N, ")
+
+
+@GATE
+def test_pixels_that_are_transposed_before_they_are_cast_are_refused():
+    """What the rule of pixels first is for. The other order builds, as the test above says."""
+    model = onnx.ModelProto.FromString(ship("unet", "RGBA to RGBA").model.SerializeToString())
+    cast, transpose = model.graph.node[:2]
+    cast.op_type, transpose.op_type = transpose.op_type, cast.op_type
+    attributes = [cast.attribute.pop(), transpose.attribute.pop()]
+    cast.attribute.append(attributes[1])
+    transpose.attribute.append(attributes[0])
+    del model.graph.value_info[:]
+    onnx.checker.check_model(model, full_check=True)
+    profiles = plan(translator_spec("unet", "RGBA to RGBA"), {})["profiles"]
+    with pytest.raises(ExportError, match=r"cannot parse generator\.onnx: Transpose node .*UInt8"):
+        gate.try_build(GRAPH, model.SerializeToString(), profiles)
 
 
 @pytest.mark.parametrize("name", ["build_engine.py", "profiles.json", "trtexec.sh"])

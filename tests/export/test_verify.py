@@ -6,7 +6,6 @@ import shutil
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -232,11 +231,6 @@ def test_manifests_that_are_none(bundle, text):
 def test_a_folder_that_is_no_bundle(tmp_path):
     assert "is not a bundle" in refusal(tmp_path)
     assert "is not a bundle" in refusal(tmp_path / "nowhere")
-
-
-def test_an_image_generator_is_refused_politely(bundle):
-    reseal(bundle, spec=replace(read_manifest(bundle).spec, kind="image"))
-    assert "image" in refusal(bundle)
 
 
 def test_external_weights_are_refused_before_anything_is_opened(bundle):

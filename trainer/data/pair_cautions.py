@@ -11,15 +11,15 @@ from trainer.data.pack import Parts
 Names = tuple[str, str]
 
 _OFF = 1.5  # pixels that a pair may lie apart from one another: rounding is less
+_WORDS = {"--size": "--source-size", "--channels": "--source-channels", "--grid": "--source-grid", "image": "source"}
 _HELD = PARTS.index("held")
 
 
 def of_sources(met: Sequence[Met], way: Way, channels: int, said: Sequence[str]) -> list[str]:
     """What speaks against the sources as they are, but for what is ``said`` of the images already."""
     lines = [line for line in cautions(met, way, channels) if line not in said]
-    flags = (("--size", "--source-size"), ("--channels", "--source-channels"))
-    for flag, own in flags:
-        lines = [line.replace(flag, own) for line in lines]
+    for word, own in _WORDS.items():
+        lines = [line.replace(word, own) for line in lines]
     return [f"of the sources: {line}" for line in lines]
 
 
