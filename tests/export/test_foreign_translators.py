@@ -1,4 +1,4 @@
-"""Translators from elsewhere, in every form that a picture in and one out may have, against what their formula gives."""
+"""Translators from elsewhere, in every form that a picture in and one out may have: against their formulas."""
 
 import shlex
 from dataclasses import dataclass, replace
