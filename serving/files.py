@@ -41,11 +41,11 @@ class Keeper:
     """Writes pictures so that none is lost.
 
     What is there is replaced by the same picture only, or, where ``overwrite`` and if Ganfoundry made it, by another;
-    what was written here by no other at all.
+    what was written here by no other at all. ``instead`` is what those may choose whose picture would be replaced.
     """
 
-    def __init__(self, overwrite: bool = False) -> None:
-        self.overwrite = overwrite
+    def __init__(self, overwrite: bool = False, instead: str = "another --out or --names") -> None:
+        self.overwrite, self._instead = overwrite, instead
         self._written: set[str] = set()
 
     def save(self, path: Path, data: bytes, named: Path | None = None) -> None:
@@ -62,9 +62,7 @@ class Keeper:
         if folded(str(path)) in self._written and not same_picture(path, data):
             raise RequestRefused(f"{path} would be two pictures of this command: give one of them another name")
         if not self.overwrite and not same_picture(path, data):
-            raise RequestRefused(
-                f"{path} is there and is another picture: choose another --out or --names, or give --overwrite"
-            )
+            raise RequestRefused(f"{path} is there and is another picture: choose {self._instead}, or give --overwrite")
 
 
 @dataclass(frozen=True)

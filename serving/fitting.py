@@ -41,8 +41,11 @@ def _facts(config: ModelConfig) -> list[str]:
         spec = GeneratorSpec.from_json(config.parameters[SPEC])
     except (KeyError, SpecError):
         return []
+    made = f"makes {_CHANNELS[spec.channels]} images of {spec.width}x{spec.height}"
+    if (taken := spec.source) is not None:
+        return [made, f"translates {_CHANNELS[taken.channels]} pictures of {taken.width}x{taken.height}"]
     return [
-        f"makes {_CHANNELS[spec.channels]} images of {spec.width}x{spec.height}",
+        made,
         f"takes {spec.latent_dim} latent values",
         "has classes" if spec.classes else "has no classes",
         f"takes {spec.codes} codes",

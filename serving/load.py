@@ -165,9 +165,16 @@ def _message(model: str, inputs: dict[str, NDArray[Any]], output: str, version: 
     request = service_pb2.ModelInferRequest(model_name=model, model_version=version)
     for name, values in inputs.items():
         request.inputs.add(name=name, datatype=np_to_triton_dtype(values.dtype), shape=values.shape)
-        request.raw_input_contents.append(np.ascontiguousarray(values).tobytes())
+        request.raw_input_contents.append(_bytes_of(values))
     request.outputs.add(name=output)
     return bytes(request.SerializeToString())
+
+
+def _bytes_of(values: NDArray[Any]) -> bytes:
+    """A tensor as Triton reads it: numbers one after the other, files each behind its length."""
+    if values.dtype.kind == "S":
+        return b"".join(len(file).to_bytes(4, "little") + file for file in values.ravel().tolist())
+    return np.ascontiguousarray(values).tobytes()
 
 
 class Generator:

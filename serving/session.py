@@ -86,10 +86,10 @@ class Session:
         if self.spec.kind != self.kind:
             self.close()
             raise RequestRefused(_INSTEAD[self.spec.kind].format(self.model))
-        spec, source = self.spec, self.spec.source
+        spec, taken = self.spec, self.spec.source
         largest = spec.height * spec.width * spec.channels
-        if source is not None:
-            largest = max(largest, source.height * source.width * source.channels)
+        if taken is not None:
+            largest = max(largest, taken.height * taken.width * taken.channels)
         self.batch = min(batch or source.max_batch, source.max_batch, max(_MOST_BYTES // largest, 1))
         self._alone = alone or batch == 1
 

@@ -9,10 +9,14 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+import numpy as np
+
+from core.contract import input_ports
 from core.errors import ServingError
 from core.spec import GeneratorSpec
 from serving.config import ENSEMBLE, ONNXRUNTIME, PYTHON, SPEC, ModelConfig, Tensor
 from serving.repository import CONFIG, Model, asks_others, glance_at
+from serving.thin import TAKEN_FILES
 
 PLACE = Path("/dev/shm")  # noqa: S108 (where Linux keeps it; Triton's Python backend uses nothing else)
 
@@ -98,18 +102,21 @@ def _batch_bytes(config: ModelConfig) -> int:
 
     Files are given when the images that they were made of, and that others gave, are there no longer.
     """
-    own, others = sum(map(_bytes_of, config.inputs)), _bytes_asked_for(config)
-    sizes = [_bytes_of(tensor) for tensor in config.outputs]
-    given = sum(size or (own + others) * 4 // 3 for size in sizes)
+    asked, image = _bytes_asked_for(config)
+    taken_files = any(tensor in TAKEN_FILES for tensor in config.inputs)
+    own = sum(map(_bytes_of, config.inputs)) + (asked * 4 // 3 if taken_files else 0)
+    others, sizes = asked + image, [_bytes_of(tensor) for tensor in config.outputs]
+    given = sum(size or (image or own) * 4 // 3 for size in sizes)
     return max(config.max_batch_size, 1) * (own + (others + given if all(sizes) else max(others, given)))
 
 
-def _bytes_asked_for(config: ModelConfig) -> int:
+def _bytes_asked_for(config: ModelConfig) -> tuple[int, int]:
     """The bytes of one row of what a door asks a generator with, and of the image that it gets."""
     if not asks_others(config) or SPEC not in config.parameters:
-        return 0
+        return 0, 0
     spec = GeneratorSpec.from_json(config.parameters[SPEC])
-    return spec.height * spec.width * spec.channels + 4 * (spec.latent_dim + spec.noise)
+    asked = sum(math.prod(port.shape) * np.dtype(port.dtype).itemsize for port in input_ports(spec))
+    return asked, spec.height * spec.width * spec.channels
 
 
 def _bytes_of(tensor: Tensor) -> int:

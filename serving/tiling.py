@@ -76,8 +76,9 @@ def usual_overlap(spec: GeneratorSpec) -> int:
 def check_overlap(overlap: int, spec: GeneratorSpec) -> None:
     """Raise RequestRefused unless tiles can overlap so far."""
     source = source_of(spec)
-    if not 0 <= overlap < (most := min(source.height, source.width)):
-        raise RequestRefused(f"an overlap of {overlap} pixels: it must be 0 to {most - 1}, less than a tile's side")
+    side = min(source.height, source.width)
+    if not 0 <= overlap < side:
+        raise RequestRefused(f"an overlap of {overlap} pixels: it must be 0 to {side - 1}, less than a tile's side")
 
 
 def whole_factors(spec: GeneratorSpec) -> tuple[int, int]:

@@ -18,7 +18,7 @@ settings.load_profile("default")
 GROUPS = {
     "shipped": re.compile(r"export/test_(families|translators|targets|optimise|rewrites|precision|inspection|web)\.py"),
     "served": re.compile(
-        r"serving/test_(asking|client|examples|hostile|launching|load|metrics|monitoring|thin|top)\.py"
+        r"serving/test_(asking|client|examples|hostile|launching|load|metrics|monitoring|thin|top|translating)\.py"
     ),
     "styled": re.compile(r"serving/test_(local|sampling|styles)\.py"),
 }

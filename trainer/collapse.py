@@ -34,7 +34,8 @@ class CollapseGuard:
         self.lines: deque[Mapping[str, float]] = deque(maxlen=PATIENCE)
         self.shares: deque[float] = deque(maxlen=PATIENCE)
         now = config.adjusted()
-        self.remedy = f"stop and go on, or begin again in another --out, with --set r1_gamma={10 * now.r1_gamma or 1:g}"
+        self.firmer = f"stop and go on, or begin again in another --out, with --set r1_gamma={10 * now.r1_gamma or 1:g}"
+        self.slower = f"stop, and begin again in another --out with --set learning_rate_g={now.learning_rate_g / 4:g}"
         self.said: set[str] = set()
 
     def __call__(self, training: Training) -> None:
@@ -43,17 +44,19 @@ class CollapseGuard:
         if saturated(self.lines):
             gap = self.lines[-1]["discriminator/real"] - self.lines[-1]["discriminator/fake"]
             seen = f"it tells real from fake by {gap:.0f} logits, and the generator only loses"
-            self._say("the discriminator is saturated", seen, "or a lower learning_rate_d")
-        if self.natural > 0:
+            self._say("the discriminator is saturated", seen, f"{self.firmer} or a lower learning_rate_d")
+        examples = training.average.examples
+        if self.natural > 0 and (examples is None or spread(examples) > 0):  # of one source there is one result
             self.shares.append(spread(render(training.average, SAMPLES)) / self.natural)
         if identical(self.shares):
             seen = f"they differ by {self.shares[-1]:.1%} of what the images do"
-            self._say("the samples are nearly one picture", seen, "or on more images")
+            remedy = self.firmer if examples is None else self.slower
+            self._say("the samples are nearly one picture", seen, f"{remedy} or on more images")
 
-    def _say(self, sign: str, seen: str, otherwise: str) -> None:
+    def _say(self, sign: str, seen: str, remedy: str) -> None:
         if sign not in self.said:
             self.said.add(sign)
-            self.report({"note": f"{sign} ({seen}): {self.remedy} {otherwise}"})
+            self.report({"note": f"{sign} ({seen}): {remedy}"})
 
 
 def saturated(lines: Sequence[Mapping[str, float]]) -> bool:

@@ -186,6 +186,11 @@ class TrainConfig:
         """The length of the run in images."""
         return round(self.kimg * 1000)
 
+    @property
+    def apart(self) -> bool:
+        """Whether sources and images are shown in orders of their own, so that no answer is told, pairs or not."""
+        return self.system == "cycle"
+
     def at(self, images_seen: int) -> "TrainConfig":
         """The settings as they stand after ``images_seen`` images: those in ``final`` follow the schedule."""
         now = self.adjusted(images_seen)

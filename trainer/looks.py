@@ -1,29 +1,74 @@
-"""How often KID is taken where nobody said: so that it costs little, by what a picture costs to judge here and now."""
+"""How often a run is judged where nobody said: so that it costs little, by what a picture costs here and now."""
 
 import math
 from dataclasses import replace
 from time import perf_counter
 
-from core.errors import MissingDependency
+from core.errors import DataError, MissingDependency
+from trainer.measures import PART, measure_of
 from trainer.metrics.evaluate import LEAST
 from trainer.metrics.extractor import lite0
 from trainer.metrics.features import fake_features, inputs_like, kept_features, maker
+from trainer.run import L1
 from trainer.training import Plan, begin
 
 SHARE = 0.03  # of the time that training takes
 REALS = 128  # of the pack: the same ones at each look, so that looks compare
 SAMPLES = (256, 128, 64)  # for each look: KID is steadier by more
 LOOKS = (20, 5)  # the most there are, and the fewest that show whether it falls
+LOOKS_AT_PAIRS = 50  # the most, where a look costs next to nothing
+PICTURES = 256  # of the validation part, for each look
 _QUICKEST = 1e-4  # seconds a picture, on whatever there is
 _TRIED = 16  # pictures
 
 
 def by_default(planned: Plan, seconds: float) -> tuple[Plan, str]:
-    """``planned`` with looks at KID that cost at most ``SHARE`` of ``seconds``, and a line that says so.
+    """``planned`` with looks that cost at most ``SHARE`` of ``seconds``, and a line that says so.
 
     Nothing, and no line, where that is not enough for ``LOOKS[1]``, for packs of too few images, and without the
     network that judges.
     """
+    return (_at_seeds if planned.spec.kind == "noise" else _at_pictures)(planned, seconds)
+
+
+def _at_pictures(planned: Plan, seconds: float) -> tuple[Plan, str]:
+    """``by_default`` of translators: by what they make of the validation part of the pack."""
+    config, pack = planned.config, planned.pack
+    if not len(pack.rows(PART)):
+        return planned, (
+            "the pack holds nothing out, so nobody can say while it trains whether results get better: import it again "
+            "with --held 10%"
+        )
+    most, fewest = LOOKS
+    if SHARE * seconds < fewest * _QUICKEST:
+        return planned, ""
+
+    # What a look costs
+    try:
+        measure = measure_of(planned.spec, pack, PICTURES, lambda: lite0(planned.device), apart=config.apart)
+    except (DataError, MissingDependency):
+        return planned, ""
+    averages = begin(planned).averages
+    measure.takes(averages)  # the first of a shape chooses its kernels
+    start = perf_counter()
+    measure.takes(averages)
+    price = perf_counter() - start
+
+    # As many as may be
+    of_pairs = measure.name == L1
+    looks = min(int(SHARE * seconds / max(price, _QUICKEST)), LOOKS_AT_PAIRS if of_pairs else most)
+    if looks < fewest:
+        return planned, ""
+    every = _round(config.kimg / looks)
+    share, what = price * config.kimg / every / seconds, "validation pairs" if of_pairs else "validation pictures"
+    return replace(planned, config=replace(config, metric_kimg=every, metric_samples=PICTURES)), (
+        f"{measure.name.split('-')[0]} of {measure.samples} {what} is taken every {every:g} kimg (about {share:.1%} of "
+        "the time), and the best generator is kept; --metric-every 0 leaves it out"
+    )
+
+
+def _at_seeds(planned: Plan, seconds: float) -> tuple[Plan, str]:
+    """``by_default`` of noise generators: KID."""
     fewest = REALS + LOOKS[1] * SAMPLES[-1]
     distinct = planned.pack.info.distinct or len(planned.pack)
     if distinct < 2 * LEAST or SHARE * seconds < fewest * _QUICKEST:

@@ -18,6 +18,7 @@ from core.sheets import CAPTION, Pages, Sheet, small
 from core.spec import GeneratorSpec
 from trainer.metrics.features import maker
 from trainer.run import Run
+from trainer.side_by_side import ACROSS, TARGET, strip
 
 RENDER_BATCH = 64
 STRIP_SEEDS = 8
@@ -25,10 +26,14 @@ STRIP_MOMENTS = 8
 SMALLEST_PAGE = 256  # pixels that an animation is wide at least, as far as whole factors lead
 HEAD = 20  # pixels above its pictures, for when it was
 LONGEST_ANIMATION = 100  # frames
+COLUMNS = "Columns"  # the text of a preview that says what each source is shown with
 
 
 def render(generator: Maker, count: int) -> Images:
-    """The images of seeds 0 … ``count`` - 1, uint8 ``(count, h, w, c)`` with straight alpha; classes take turns."""
+    """The images of seeds 0 … ``count`` - 1, uint8 ``(count, h, w, c)`` with straight alpha; classes take turns.
+
+    Those of a translator are of the sources that travel with it.
+    """
     return images_of(generator, sample_inputs(generator.spec, range(count), examples=generator.examples))
 
 
@@ -38,14 +43,21 @@ def images_of(generator: Maker, inputs: Inputs) -> Images:
     return np.concatenate([make(part) for part in batches(inputs, RENDER_BATCH)])
 
 
-def write_preview(run: Run, generator: Maker, count: int, images_seen: int) -> None:
-    """The sheet of at most ``count`` images on fixed seeds after ``images_seen`` images, a row for each class."""
-    spec, size = generator.spec, (generator.spec.height, generator.spec.width)
-    inputs, columns = sheet_inputs(spec, count, generator.examples)
+def write_preview(run: Run, generator: Maker, count: int, images_seen: int, drawn: Sheet | None = None) -> None:
+    """The sheet of at most ``count`` images on fixed seeds after ``images_seen`` images, a row for each class.
+
+    ``drawn`` is shown in its place, such as what a translator makes of pictures (trainer/side_by_side.py).
+    """
+    spec, size, moment = generator.spec, (generator.spec.height, generator.spec.width), _moment(images_seen)
+    facts = facts_of(spec)
+    if drawn is None:
+        inputs, columns = sheet_inputs(spec, count, generator.examples)
+        drawn = sheet_of_seeds([*images_of(generator, inputs)], columns, spec.classes, [moment])
+    else:
+        drawn, facts[COLUMNS] = replace(drawn, title=[moment, *drawn.title]), ", ".join(drawn.columns[:ACROSS])
     run.claim(run.preview(images_seen))
-    drawn = sheet_of_seeds([*images_of(generator, inputs)], columns, spec.classes, [_moment(images_seen)])
     (page,) = Pages(drawn, size, small(size), one=True)
-    write_atomic(run.preview(images_seen), signed_png(page.image(), facts_of(spec)))
+    write_atomic(run.preview(images_seen), signed_png(page.image(), facts))
 
 
 def write_animation(run: Run, spec: GeneratorSpec) -> None:
@@ -62,20 +74,32 @@ def write_animation(run: Run, spec: GeneratorSpec) -> None:
 
 
 def write_strip(run: Run, spec: GeneratorSpec) -> None:
-    """``progress.png``: the first few pictures of the previews, a row for each of up to eight moments."""
+    """``progress.png``: the first few pictures of the previews, a row for each of up to eight moments.
+
+    Of a translator, what it makes of the first few sources, between these and what they are to become.
+    """
     previews = run.previews()
     if not previews:
         return
     chosen = np.unique(np.linspace(0, len(previews) - 1, STRIP_MOMENTS).round().astype(int))
     pages = [_cells(previews[index][1], spec) for index in chosen]
-    shown = min(STRIP_SEEDS, *(across for _, across in pages))
-    cells = [over_checkerboard(cell, 2) for page, _ in pages for cell in page[:shown]]
-    rows, size = [_moment(previews[index][0]) for index in chosen], (cells[0].shape[0], cells[0].shape[1])
-    (page,) = Pages(
-        replace(_columns(spec, shown, len(pages[0][0])), cells=cells, rows=rows), size, small(size), one=True
-    )
+    rows = [_moment(previews[index][0]) for index in chosen]
+    if spec.kind == "image":
+        drawn = strip([cells for cells, _ in pages], rows, _last_column(previews[-1][1]))
+    else:
+        shown = min(STRIP_SEEDS, *(across for _, across in pages))
+        cells = [over_checkerboard(cell, 2) for page, _ in pages for cell in page[:shown]]
+        drawn = replace(_columns(spec, shown, len(pages[0][0])), cells=cells, rows=rows)
+    height, width = pages[0][0][0].shape[:2]
+    (page,) = Pages(drawn, (height, width), small((height, width)), one=True)
     run.claim(run.root / "progress.png")
     write_atomic(run.root / "progress.png", signed_png(page.image(), facts_of(spec)))
+
+
+def _last_column(path: Path) -> str:
+    """What a preview of a translator shows last of each source."""
+    with Image.open(path) as picture:
+        return str(picture.info.get(COLUMNS, TARGET[-1])).rpartition(", ")[2]
 
 
 def _columns(spec: GeneratorSpec, shown: int, pictures: int) -> Sheet:

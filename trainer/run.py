@@ -74,6 +74,11 @@ class Run:
         return [self.generator, *(self.root / f"generator.{name}.safetensors" for name in others)]
 
     @property
+    def back(self) -> Path:
+        """The averaged generator of the way back, of runs that learn both directions."""
+        return self.root / "generator.b2a.safetensors"
+
+    @property
     def levels(self) -> Path:
         """The folder of smaller generators, finished on the way."""
         return self.root / "levels"

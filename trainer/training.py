@@ -39,6 +39,7 @@ from trainer.plateau import settling
 from trainer.preview import write_preview
 from trainer.resuming import find_state
 from trainer.run import Run
+from trainer.side_by_side import SideBySide
 from trainer.stream import Stream
 from trainer.systems import TRANSLATING, build_system
 from trainer.systems.players import System
@@ -272,8 +273,7 @@ def _writing(run: Run) -> Iterator[None]:
 def stream_of(planned: Plan) -> Stream:
     """The pack's images in the order of the run, and its sources beside them, or, in a cycle, in an order of theirs."""
     config = planned.config
-    apart = config.system == "cycle"
-    return Stream(planned.pack, planned.spec, config.seed, planned.device, config.balance, apart)
+    return Stream(planned.pack, planned.spec, config.seed, planned.device, config.balance, config.apart)
 
 
 def begin(planned: Plan) -> Training:
@@ -325,6 +325,7 @@ def hooks_of(
             report,
             reals=config.metric_reals,
             settled_kimg=settling(config, planned.spec),
+            apart=config.apart,
         )
         judges = [Hook(config.metric_kimg * 1000, judge)]
     if config.tensorboard:
@@ -336,7 +337,13 @@ def hooks_of(
         Hook(config.log_kimg * 1000, log),
     ]
     guard = Hook(config.log_kimg * 1000, CollapseGuard(log, planned.pack, config, report))
-    preview = Hook(config.preview_kimg * 1000, lambda t: write_preview(run, t.average, config.previews, t.images_seen))
+    pairs = SideBySide(planned.pack, config.previews) if planned.spec.kind == "image" else None
+
+    def show(now: Training) -> None:
+        drawn = pairs.sheet(now.averages) if pairs else None
+        write_preview(run, now.average, config.previews, now.images_seen, drawn)
+
+    preview = Hook(config.preview_kimg * 1000, show)
     save = Hook(config.checkpoint_kimg * 1000, lambda t: _save(t, planned, run))
     draw = Hook(save.every, lambda _: pictures.update())
     aside = [guard, preview, *judges, *boards, save, draw]

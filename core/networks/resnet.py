@@ -30,6 +30,8 @@ class ResNet(Translator):
     how often the target's size is halved on the way: a smaller source is halved less often, a larger one more;
     ``blocks`` (the paper: 9, or 6 at 128 pixels); ``norm``, "instance" (the paper), "batch" or "none"; ``up``, "resize"
     or "transposed" (the paper, but 4x4 in place of 3x3, which a stride of 2 does not divide).
+
+    RGBA to RGBA by default: 11.4 M parameters, 6.5 GFLOP an image at 64x64 and 25.9 at 128x128.
     """
 
     def __init__(
@@ -67,10 +69,10 @@ class ResNet(Translator):
         layers += [nn.ReflectionPad2d(3), nn.Conv2d(channels(0), spec.channels, 7)]
         self.layers = nn.Sequential(*layers)
         initialise(self, norm)
-        if norm == "none":  # else each would double the variance: begin as Fixup does (Zhang et al. 2019)
+        if norm == "none":
             for block in self.layers:
                 if isinstance(block, Residual):
-                    nn.init.zeros_(block.last.weight)
+                    block.begin_with_nothing()
 
     def forward(self, source: Tensor) -> Tensor:
         """Sources ``(n, c, h, w)`` to images ``(n, c', h', w')``, both in the value range."""
@@ -83,11 +85,16 @@ class Residual(nn.Module):
 
     def __init__(self, channels: int, norm: Norm, height: int, width: int) -> None:
         super().__init__()
-        first, self.last = (nn.Conv2d(channels, channels, 3, bias=norm == "none") for _ in range(2))
+        first, last = (nn.Conv2d(channels, channels, 3, bias=norm == "none") for _ in range(2))
         self.layers = nn.Sequential(
             *(nn.ReflectionPad2d(1), first, *norm_layers(norm, channels, height, width), nn.ReLU(True)),
-            *(nn.ReflectionPad2d(1), self.last, *norm_layers(norm, channels, height, width)),
+            *(nn.ReflectionPad2d(1), last, *norm_layers(norm, channels, height, width)),
         )
+
+    def begin_with_nothing(self) -> None:
+        """Add 0 at first, as Fixup does (Zhang et al. 2019): without a norm each block would double the variance."""
+        for parameter in self.layers[-1].parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor) -> Tensor:
         """``(n, channels, height, width)`` to the same."""

@@ -41,9 +41,13 @@ def sides_at(size: Size, step: int) -> tuple[int, int]:
 
 def resized(images: Tensor, height: int, width: int) -> Tensor:
     """``(n, c, h, w)`` to ``(n, c, height, width)``: bilinear, and as they are where nothing changes."""
-    if tuple(images.shape[2:]) == (height, width):
+    old_height, old_width = images.shape[2:]
+    if (old_height, old_width) == (height, width):
         return images
-    return F.interpolate(images, (height, width), mode="bilinear", align_corners=False)
+    if height % old_height == width % old_width == 0:  # a constant in the graph, where a size is computed in it
+        factors = float(height // old_height), float(width // old_width)
+        return F.interpolate(images, scale_factor=factors, mode="bilinear")
+    return F.interpolate(images, (height, width), mode="bilinear")
 
 
 def ranged(values: Tensor, value_range: tuple[float, float]) -> Tensor:
@@ -53,21 +57,40 @@ def ranged(values: Tensor, value_range: tuple[float, float]) -> Tensor:
     return unit if (low, high) == (-1.0, 1.0) else (unit + 1) * ((high - low) / 2) + low
 
 
-class InstanceNorm(nn.GroupNorm):
+class InstanceNorm(nn.Module):
     """Each channel of each image to mean 0 and variance 1 (Ulyanov et al. 2016, arXiv 1607.08022), without weights.
 
     The same in training and evaluation, and whatever else is in the batch.
     """
 
-    def __init__(self, channels: int) -> None:
-        super().__init__(channels, channels, affine=False)
+    def forward(self, x: Tensor) -> Tensor:
+        """``(n, c, h, w)`` to the same."""
+        return F.instance_norm(x)
 
 
 def norm_layers(norm: Norm, channels: int, height: int, width: int) -> list[nn.Module]:
     """The norm of a map, in a list; none for a map of one pixel, of which instance norm would leave nothing but 0."""
     if norm == "none" or height * width == 1:
         return []
-    return [nn.BatchNorm2d(channels) if norm == "batch" else InstanceNorm(channels)]
+    return [nn.BatchNorm2d(channels) if norm == "batch" else InstanceNorm()]
+
+
+class ResizedConv2d(nn.Conv2d):
+    """A 3x3 convolution of the map that nearest neighbours double, in four ninths of the multiplications.
+
+    Each tap meets the same old pixel as its neighbour in one of two places, so that the two layers are one transposed
+    convolution of stride 2 by the kernel ``[1, 1] * weight`` along each axis: half the time on a CPU.
+    """
+
+    def __init__(self, inputs: int, outputs: int, bias: bool) -> None:
+        super().__init__(inputs, outputs, 3, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(n, inputs, h, w)`` to ``(n, outputs, 2h, 2w)``."""
+        kernel = F.pad(self.weight.flip(2, 3).transpose(0, 1), (1, 1, 1, 1))  # (inputs, outputs, 5, 5)
+        kernel = kernel[:, :, 1:] + kernel[:, :, :-1]
+        kernel = kernel[:, :, :, 1:] + kernel[:, :, :, :-1]  # (inputs, outputs, 4, 4)
+        return F.conv_transpose2d(x, kernel, self.bias, 2, 1)
 
 
 def doubling_layers(up: Up, inputs: int, outputs: int, bias: bool) -> list[nn.Module]:
@@ -75,7 +98,7 @@ def doubling_layers(up: Up, inputs: int, outputs: int, bias: bool) -> list[nn.Mo
     checkerboards (Odena et al. 2016), or a transposed convolution, as the papers have."""
     if up == "transposed":
         return [nn.ConvTranspose2d(inputs, outputs, 4, 2, 1, bias=bias)]
-    return [nn.Upsample(scale_factor=2), nn.Conv2d(inputs, outputs, 3, 1, 1, bias=bias)]
+    return [ResizedConv2d(inputs, outputs, bias)]
 
 
 def initialise(network: nn.Module, norm: Norm) -> None:

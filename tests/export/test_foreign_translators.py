@@ -1,4 +1,4 @@
-"""Translators from elsewhere, in every form that picture in and image out may have, against what their formula gives."""
+"""Translators from elsewhere, in every form that pictures in and out may have, against what their formula gives."""
 
 import shlex
 from dataclasses import dataclass, replace

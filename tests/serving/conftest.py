@@ -24,6 +24,7 @@ from serving.server import Server
 from serving.supervisor import Supervisor
 from serving.triton import find_triton
 from serving.workplace import make_workplace, remove_workplace
+from tests.serving.translators import make_translator
 
 SPEC = GeneratorSpec("tiny", 8, 12, 4, latent_dim=8, provenance=Provenance(data_name="noise", data_licence="CC0-1.0"))
 CLASSES = ("cat", "dog", "bird")
@@ -270,11 +271,12 @@ def style_server(tmp_path_factory, bundle, style_bundle, labelled_bundle) -> Ite
 def thin_server(tmp_path_factory, bundle, labelled_bundle) -> Iterator[Supervisor]:
     """A Triton with two generators and their models for thin clients, one has classes; ``gathering`` waits as above.
 
-    ``events`` are what it told.
+    ``painter`` is a translator. ``events`` are what it told.
     """
     repository, events = tmp_path_factory.mktemp("thin") / "repository", []
     publishing.publish(bundle, "tiny", repository)
     publishing.publish(labelled_bundle, "animals", repository)
+    publishing.publish(make_translator(tmp_path_factory.mktemp("bundles") / "painter"), "painter", repository)
     publish(bundle, "gathering", repository)
     configure(repository / "gathering", max_batch_size=4, queue=Queue(delay_us=1_000_000), instances=ONE)
     with Supervisor(repository, free_ports(), on_event=events.append) as supervisor:

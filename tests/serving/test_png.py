@@ -1,6 +1,7 @@
-"""The PNG reader and writer that doors have: against Pillow, against the filters as written down, and against anyone."""
+"""The PNG reader and writer that doors have: against Pillow, the filters as they are written down, and anyone."""
 
 import io
+import itertools
 import struct
 import tracemalloc
 import zlib
@@ -46,7 +47,7 @@ def file_of(samples, colour, kinds=None, before=(), header=None, packed=None, pa
     said = header or struct.pack(">IIBBBBB", width, height, 8, colour, 0, 0, 0)
     packed = zlib.compress(filtered(samples, kinds or [0] * height)) if packed is None else packed
     cuts = np.linspace(0, len(packed), parts + 1).astype(int)
-    data = [chunk(b"IDAT", packed[a:b]) for a, b in zip(cuts, cuts[1:], strict=False)]
+    data = [chunk(b"IDAT", packed[a:b]) for a, b in itertools.pairwise(cuts)]
     return b"".join([SIGNATURE, chunk(b"IHDR", said), *before, *data, chunk(b"IEND", b""), after])
 
 

@@ -1,7 +1,6 @@
 """Translators that any machine makes in milliseconds: each channel of the result is one of the source's, pixel by pixel
 a whole number of times as large."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -68,8 +67,3 @@ def make_graph(spec: GeneratorSpec, taken):
         [numpy_helper.from_array(value, name) for name, value in constants.items()],
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-
-
-def with_resample(spec: GeneratorSpec, resample: str) -> GeneratorSpec:
-    """The same whose pack was resampled so."""
-    return replace(spec, source=replace(spec.source, resample=resample))

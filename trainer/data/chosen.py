@@ -100,9 +100,8 @@ def _notes(chosen: Chosen, domain: Chosen | None) -> Rows:
             rows += [(f"sources: {label}", text) for label, text in _of_reading(sources)]
     if domain:
         choice = domain.choice
-        counts = {"empty or flat": choice.empty, "exactly like an earlier one": choice.duplicates}
-        found = [f"{count:,} {what}" for what, count in counts.items() if count]
-        rows += [("sources", ", ".join(found))] if found else []
+        counts = {"are empty or flat": choice.empty, "look exactly like an earlier one": choice.duplicates}
+        rows += [("of the sources", f"{count:,} {what}") for what, count in counts.items() if count]
         rows += [(f"sources: {label}", text) for label, text in _of_reading(domain.sides[0])]
     return rows
 

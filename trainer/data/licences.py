@@ -8,6 +8,7 @@ from dataclasses import replace
 from shlex import quote
 from typing import NamedTuple
 
+from core.errors import DataError
 from core.files import write_atomic
 from trainer.data.pack import INFO, Pack
 
@@ -67,25 +68,36 @@ def spelled(said: str) -> str:
     return " ".join(names) if all(names) else ""
 
 
-def remark(pack: Pack) -> str:
-    """What there is to say of a pack's licence and credit, in a line that says what to do; "" where all is said."""
-    licence, mend = pack.info.licence, f"'data info {quote(str(pack.path))} --licence"
+def remarks(pack: Pack) -> list[str]:
+    """What there is to say of a pack's licence and credit and of its sources', in lines that say what to do."""
+    info, sources = pack.info, pack.info.sources
+    change = f"'data info {quote(str(pack.path))}"
+    found = [_remark(info.licence, info.attribution, f"{change} --")]
+    if sources is not None and sources.licence:
+        said = _remark(sources.licence, sources.attribution or info.attribution, f"{change} --sources-")
+        found.append(f"of the sources: {said}" if said else "")
+    return [line for line in found if line]
+
+
+def _remark(licence: str, attribution: str, mend: str) -> str:
     if not licence:
         return (
-            f"no licence is stated, so nobody can tell how what comes out may be used: {mend} NAME' notes it "
+            f"no licence is stated, so nobody can tell how what comes out may be used: {mend}licence NAME' notes it "
             f"({', '.join(name for name, _ in CHOICES)} or words of your own; docs/selling.md)"
         )
     known = spelled(licence)
     if known and known != licence:
-        return f"the licence stays as it was said, {licence!r}; if {known} is meant, {mend} {known}' spells it so"
-    if "CC-BY" in known and not pack.info.attribution:
-        return f"{known} asks for the authors' names: {mend.removesuffix('licence')}attribution NAMES' notes them"
+        return (
+            f"the licence stays as it was said, {licence!r}; if {known} is meant, {mend}licence {known}' spells it so"
+        )
+    if "CC-BY" in known and not attribution:
+        return f"{known} asks for the authors' names: {mend}attribution NAMES' notes them"
     return ""
 
 
-def ask(question: Callable[[str], str], say: Callable[[str], None]) -> Answer:
+def ask(question: Callable[[str], str], say: Callable[[str], None], these: str = "these images") -> Answer:
     """Ask once for the licence, and whom to credit where it wants that. Nothing said is nothing stated."""
-    say("Under which licence are these images? It goes into the pack, the bundle, its card and every picture.")
+    say(f"Under which licence are {these}? It goes into the pack, the bundle, its card and every picture.")
     for number, (name, about) in enumerate(CHOICES, 1):
         say(f"  {number}  {name:<18}{about}")
     licence = answered(question("A number, a name or words of your own (Enter: not stated)"), CHOICES)
@@ -101,10 +113,18 @@ def may_ask() -> bool:
     return not in_ci and sys.stdin.isatty() and sys.stdout.isatty()
 
 
-def note(pack: Pack, licence: str, attribution: str) -> Pack:
-    """The pack with its licence and credit noted, where something is said; its images stay what they are."""
-    licence, attribution = (" ".join(text.split()) for text in (licence, attribution))
-    info = replace(pack.info, licence=licence or pack.info.licence, attribution=attribution or pack.info.attribution)
+def note(pack: Pack, licence: str, attribution: str, sources_licence: str = "", sources_attribution: str = "") -> Pack:
+    """The pack with its licence and credit noted, where something is said; its images stay what they are.
+
+    Raises DataError for what is said of sources if there are none.
+    """
+    said = [" ".join(text.split()) for text in (licence, attribution, sources_licence, sources_attribution)]
+    info = replace(pack.info, licence=said[0] or pack.info.licence, attribution=said[1] or pack.info.attribution)
+    if (sources := info.sources) is not None:
+        theirs = said[2] or sources.licence, said[3] or sources.attribution
+        info = replace(info, sources=replace(sources, licence=theirs[0], attribution=theirs[1]))
+    elif said[2] or said[3]:
+        raise DataError(f"{pack.path} has no sources: leave out --sources-licence and --sources-attribution")
     if info != pack.info:
         write_atomic(pack.path / INFO, info.to_json())
     return replace(pack, info=info)

@@ -35,31 +35,32 @@ class MadeByUs(DataError):
     """A picture that this program wrote: no image to learn from."""
 
 
-def read_image(path: Path) -> Image.Image:
+def read_image(path: Path, ours: bool = False) -> Image.Image:
     """The picture in ``path``: upright, mode RGBA if a pixel of it is transparent, otherwise L or RGB.
 
-    Of an animation, the first frame. Raises DataError with a reason of a few words.
+    Of an animation, the first frame. Raises DataError with a reason of a few words, for what this program wrote, too,
+    unless ``ours``.
     """
     try:
         with path.open("rb") as file:
-            return next(read_pictures(file, path.name))
+            return next(read_pictures(file, path.name, ours=ours))
     except OSError as error:
         raise DataError(_unreadable(error)) from None
 
 
 def read_pictures(
-    file: BinaryIO, name: str, frames: str = "first", notes: Notes | None = None
+    file: BinaryIO, name: str, frames: str = "first", notes: Notes | None = None, ours: bool = False
 ) -> Iterator[Image.Image]:
     """The picture in a file that can be sought in, or with ``frames="all"`` every one of an animation.
 
     ``notes`` learns of animations and of colours that were converted. Raises DataError with a reason of a few words,
-    MadeByUs for what this program wrote.
+    MadeByUs for what this program wrote, unless ``ours``.
     """
     notes = Notes() if notes is None else notes
     head = file.read(_HEAD)
     if not head:
         raise DataError("empty file")
-    count = _checked(file, head, name)
+    count = _checked(file, head, name, ours)
     if count > 1:
         notes[ALL_FRAMES if frames == "all" else FRAMES] += 1
     learned: set[tuple[str, str]] = set()
@@ -85,12 +86,12 @@ def drop_idle_alpha(image: Image.Image) -> Image.Image:
     return image
 
 
-def _checked(file: BinaryIO, head: bytes, name: str) -> int:
+def _checked(file: BinaryIO, head: bytes, name: str, ours: bool) -> int:
     """How many frames there are. Raises DataError for what is no image, too large or damaged, as far as is seen now."""
     with _complaints(head, name), _opened(file, name) as image:
         if image.width * image.height > MOST_PIXELS:
             raise DataError(f"{image.width}x{image.height} pixels are more than {MOST_PIXELS}")
-        if signed(image):
+        if signed(image) and not ours:
             raise MadeByUs("made by Ganfoundry")
         count = getattr(image, "n_frames", 1) if image.format in ANIMATED else 1
         form = image.format

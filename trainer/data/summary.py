@@ -2,25 +2,21 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from core.errors import DataError
 from core.files import write_atomic
-from core.lettering import one_line
 from core.ours import may_write, signed_png
 from core.places import why_not
-from core.sheets import Pages, Sheet
 from trainer.data.classes import members
+from trainer.data.contact import MOST_CLASSES, contact_sheet
 from trainer.data.destination import writing
-from trainer.data.licences import remark
+from trainer.data.info import PARTS, SourcesInfo
+from trainer.data.licences import remarks
 from trainer.data.pack import Pack, PackInfo
-from trainer.data.sampler import Order
 
-_COLUMNS, _ROWS = 8, 32  # of a contact sheet with classes
 _SKIPPED_SHOWN = 5
 _PLAIN = ("not an image",)  # of these files nobody wants the names, but the kinds
 _CHANNEL_NAMES = {1: "grey", 3: "RGB", 4: "RGBA"}
@@ -38,6 +34,8 @@ def describe(pack: Pack) -> list[tuple[str, str]]:
         ("source", info.source),
         ("licence", info.licence or "not stated"),
         ("attribution", info.attribution),
+        ("parts", _parts(info.parts)),
+        *_sources(info),
         ("options", ", ".join(f"{name} {value}" for name, value in info.options.items() if value is not None)),
         ("duplicates", _found(pack, info.duplicates, "duplicates", "look exactly like an earlier one")),
         ("empty", _found(pack, info.empty, "empty", "are empty or of a single colour")),
@@ -50,8 +48,7 @@ def describe(pack: Pack) -> list[tuple[str, str]]:
 
 def warnings(pack: Pack) -> list[str]:
     """What to know before training on a pack, a line each."""
-    licence = remark(pack)
-    return [*pack.info.warnings, *([licence] if licence else [])]
+    return [*pack.info.warnings, *remarks(pack)]
 
 
 def save_sheet(pack: Pack, path: Path) -> str:
@@ -63,44 +60,33 @@ def save_sheet(pack: Pack, path: Path) -> str:
     with writing(path):
         write_atomic(path, signed_png(contact_sheet(pack)))
     shown = [pack.info.classes[int(pack.labels[rows[0]])] for rows in members(pack)] if pack.labels is not None else []
-    if not shown:
-        return f"contact sheet: {path}"
-    some = f"the first {_ROWS} of {len(shown)} classes" if len(shown) > _ROWS else ", ".join(shown)
-    return f"contact sheet: {path} (a row for each class: {some})"
+    said = []
+    if pack.info.sources is not None:
+        said.append("each source left of its image" if pack.info.paired else "rows of sources, then rows of images")
+    if shown and (pack.info.sources is None or pack.info.paired):
+        some = f"the first {MOST_CLASSES} of {len(shown)} classes" if len(shown) > MOST_CLASSES else ", ".join(shown)
+        said.append(f"a row for each class: {some}")
+    return f"contact sheet: {path}" + (f" ({'; '.join(said)})" if said else "")
 
 
-def contact_sheet(pack: Pack, count: int = 64) -> Image.Image:
-    """``count`` images spread evenly over the pack, each with its number there; its texts are in ``info``.
-
-    Of a pack with classes each has a row of its own, spread over the class.
-    """
-    if pack.labels is None:
-        return _drawn(pack, _spread(np.arange(len(pack)), count))
-    some = members(pack)[:_ROWS]
-    names = [pack.info.classes[int(pack.labels[rows[0]])] for rows in some]
-    return _drawn(pack, np.concatenate([_padded(rows) for rows in some]), names)
-
-
-def _spread(rows: Order, count: int) -> Order:
-    """``count`` of the rows, or all, evenly."""
-    return rows[np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(np.int64)]
+def _sources(info: PackInfo) -> list[tuple[str, str]]:
+    """What the sources of pairs, or of two domains, are."""
+    if (sources := info.sources) is None:
+        return []
+    belong = "one for each image" if sources.paired else f"{sources.count:,}, which belong to no image"
+    kind = f"{_size(sources)}, {sources.channels} channels ({_CHANNEL_NAMES[sources.channels]})"
+    return [
+        ("sources", f"{belong}: {kind}"),
+        ("sources from", sources.name),
+        ("their licence", sources.licence or ("that of the images" if info.licence else "not stated")),
+        ("their attribution", sources.attribution),
+        ("their parts", "" if sources.paired else _parts(sources.parts)),
+    ]
 
 
-def _padded(rows: Order) -> Order:
-    """A row of the sheet: some of these images, and then -1 for cells that stay empty."""
-    some = _spread(rows, _COLUMNS)
-    return np.pad(some, (0, _COLUMNS - len(some)), constant_values=-1)
-
-
-def _drawn(pack: Pack, chosen: Order, classes: Sequence[str] = ()) -> Image.Image:
-    """The sheet of the ``chosen`` images, in rows of ``classes`` where there are any; -1 is none."""
-    shown = (chosen >= 0).tolist()
-    cells = [image if there else None for image, there in zip(pack.gather(chosen), shown, strict=True)]
-    captions = [str(row) if there else "" for row, there in zip(chosen, shown, strict=True)]
-    title = [one_line(pack.info.name), f"{sum(shown):,} of {len(pack):,} images, the number of each below it"]
-    drawn = Sheet(cells, _COLUMNS if classes else None, rows=classes, captions=captions, title=title)
-    (page,) = Pages(drawn, (pack.info.height, pack.info.width), one=True)
-    return page.image()
+def _parts(counts: tuple[int, ...]) -> str:
+    """How many are to train on, to choose by and held out."""
+    return ", ".join(f"{part} {count:,}" for part, count in zip(PARTS, counts, strict=True)) if counts else ""
 
 
 def _classes(pack: Pack) -> str:
@@ -114,7 +100,7 @@ def _bytes(count: int) -> str:
     return f"{count / 1e6:,.1f} MB" if count >= 1e6 else f"{count / 1e3:,.1f} kB"
 
 
-def _size(info: PackInfo) -> str:
+def _size(info: PackInfo | SourcesInfo) -> str:
     """Which side is which is said where it matters: packs and scripts from before had the height first."""
     size = f"{info.width}x{info.height}"
     return size if info.width == info.height else f"{size} ({info.width} wide, {info.height} high)"

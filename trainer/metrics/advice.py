@@ -12,6 +12,7 @@ from core.errors import TrainingError
 from trainer.config import TrainConfig
 from trainer.losses import TOLD, WON, loss_of
 from trainer.metrics.evaluate import Evaluation
+from trainer.metrics.translators import Judged
 from trainer.metrics.verdict import COPIES, GOOD, SURE, WORDS, Step, Verdict, blind_spot, grade, remarks
 from trainer.plateau import looks_of, metric_of, stalled
 from trainer.presets import PRESETS
@@ -78,6 +79,13 @@ def with_verdict(evaluation: Evaluation, judged: Path, pack: Path, program: str)
     steps = advise(at, found in GOOD, suspicious)
     told = remarks(figures.precision, figures.recall, suspicious, blind)
     return replace(evaluation, verdict=Verdict(found, WORDS[found], told, steps))
+
+
+def with_steps(judged: Judged, source: Path, pack: Path, program: str) -> Judged:
+    """``judged`` of the translator at ``source`` by the pack at ``pack``, with what to do next."""
+    known = judged.evaluation.facts["protocol"]["known"]
+    at = replace(situation(source, pack, known), program=program)
+    return judged.then(advise(at, judged.good, 0.0))
 
 
 def advise(at: Situation, good: bool, suspicious: float) -> tuple[Step, ...]:

@@ -41,6 +41,11 @@ def identity(sources: Images, shape: Shape) -> Images:
     return found
 
 
+def resized(images: Images, height: int, width: int) -> Images:
+    """``images`` in another size, their channels their own."""
+    return identity(images, (height, width, images.shape[3]))
+
+
 def mean_image(pairs: Pairs) -> Images:
     """The mean target ``(h, w, c)``, of premultiplied values."""
     total, count = torch.zeros(()), 0
@@ -69,7 +74,7 @@ def fill_colour(pen: Pen, pairs: Pairs) -> Colour:
     """The mean colour of targets inside closed regions of their sources, where opaque; grey if there is none."""
     total, count = np.zeros(3), 0
     for sources, targets in pairs:
-        inside = closed(pen.ink(identity(sources, (*_size(targets), sources.shape[3]))))
+        inside = closed(pen.ink(resized(sources, *targets.shape[1:3])))
         if targets.shape[3] == 4:
             inside &= targets[..., 3] == 255
         chosen = over_background(targets)[inside]
@@ -97,10 +102,6 @@ def flood_fill(sources: Images, shape: Shape, pen: Pen, colour: Colour) -> Image
     else:
         page = seen + pen.paper * (1 - alpha)
     return identity(np.rint(page).astype(np.uint8), shape)
-
-
-def _size(images: Images) -> tuple[int, int]:
-    return images.shape[1], images.shape[2]
 
 
 def _small(images: Images) -> Tensor:

@@ -4,8 +4,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from trainer.metrics.evaluate import LEAST
 from trainer.metrics.pairs import mean_of
-from trainer.metrics.translation import MODEL, PairEvaluation, PairFigures
+from trainer.metrics.translation import MODEL, PairEvaluation, PairFigures, unknown
+from trainer.metrics.verdict import Verdict
 
 LABELS = {
     "l1": "L1, premultiplied",
@@ -47,6 +49,14 @@ def grade(figures: Mapping[str, PairFigures]) -> str:
         return "nothing"
     worse = any(compared(ours, each, name) < 0 for each in others for name in leading(figures))
     return "mixed" if worse else "good"
+
+
+def verdict_of(evaluation: PairEvaluation) -> Verdict:
+    """What the figures mean."""
+    figures = evaluation.figures
+    found, count = grade(figures), len(figures[MODEL].l1)
+    few = () if count >= LEAST else (f"of {count} held-out pairs: too few to be sure of anything",)
+    return Verdict(found, WORDS[found], (*beaten(figures), *few, *unknown(evaluation.facts)))
 
 
 def beaten(figures: Mapping[str, PairFigures]) -> tuple[str, ...]:

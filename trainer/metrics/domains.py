@@ -1,7 +1,7 @@
 """Translators between two domains without pairs: are results of the other one, and does the way back lead home?"""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -20,8 +20,8 @@ from trainer.metrics.features import Make, Progress, in_batches
 from trainer.metrics.held import domains_of, is_back, shape_made, shape_taken
 from trainer.metrics.kid import kid
 from trainer.metrics.pairs import l1, mean_of
-from trainer.metrics.translation import data_facts, translated
-from trainer.metrics.verdict import Verdict
+from trainer.metrics.translation import data_facts, translated, unknown
+from trainer.metrics.verdict import UNJUDGED, Verdict
 
 THERE, BACK = "sources to images", "images to sources"
 GOOD, SOME = 0.75, 0.25  # of the way from the sources as they are to real pictures
@@ -53,7 +53,7 @@ class DomainEvaluation:
     figures: Mapping[str, DirectionFigures]
     extractor: Extractor
     facts: dict[str, Any]
-    verdict: Verdict | None = None
+    verdict: Verdict = UNJUDGED
 
     def to_json(self) -> str:
         """Everything but the picture."""
@@ -65,8 +65,7 @@ class DomainEvaluation:
             }
             for direction, each in self.figures.items()
         }
-        verdict = asdict(self.verdict) if self.verdict else None
-        whole = {"figures": figures, "verdict": verdict, **self.facts, "software": software()}
+        whole = {"figures": figures, "verdict": asdict(self.verdict), **self.facts, "software": software()}
         return json.dumps(whole, indent=2, ensure_ascii=False)
 
 
@@ -83,7 +82,7 @@ Way = tuple[Make, GeneratorSpec]
 
 
 def evaluate_domains(
-    ways: list[Way], pack: Pack, extractor: Extractor, samples: int, step: Step
+    ways: Sequence[Way], pack: Pack, extractor: Extractor, samples: int, step: Step
 ) -> tuple[DomainEvaluation, dict[str, Journey]]:
     """Judge translators by at most ``samples`` held-out pictures of either domain: one, or there and back.
 
@@ -109,7 +108,7 @@ def evaluate_domains(
             None if journey.back is None else mean_of(l1(journey.back, sources)),
             mean_of(l1(translated(make, already), already)) if shape_taken(spec) == shape_made(spec) else None,
         )
-        counts[way] = {"held": len(sources), "real": len(reals)}
+        counts[way] = {"held": len(sources), "known": len(reals)}
     return DomainEvaluation(figures, extractor, _facts(ways[0][1], pack, extractor, counts)), journeys
 
 
@@ -133,11 +132,12 @@ def gone(figures: DirectionFigures) -> float:
     return (figures.source_kid - figures.kid) / max(figures.source_kid - figures.ground, 1e-9)
 
 
-def verdict_of(figures: Mapping[str, DirectionFigures]) -> Verdict:
+def verdict_of(evaluation: DomainEvaluation) -> Verdict:
     """What the figures mean: the words are of the direction that does worst."""
+    figures = evaluation.figures
     worst = min(figures.values(), key=gone)
     said = [f"{way}: results have gone {max(gone(each), 0):.0%} of the way" for way, each in figures.items()]
-    return Verdict(grade(worst), WORDS[grade(worst)], tuple(said))
+    return Verdict(grade(worst), WORDS[grade(worst)], (*said, *unknown(evaluation.facts)))
 
 
 def table(evaluation: DomainEvaluation) -> tuple[list[str], list[list[str]]]:
@@ -162,6 +162,7 @@ def _facts(spec: GeneratorSpec, pack: Pack, extractor: Extractor, counts: dict[s
         "protocol": {
             **extractor.protocol,
             "pictures": counts,
+            "known": min(each["known"] for each in counts.values()),
             "kid": "unbiased MMD², kernel (x·y/d + 1)³, of what is made of held-out pictures against those to train on",
             "cycle_l1": "mean |x - y| of premultiplied values, alpha among them, in levels of 255",
             "identity_l1": "the same, of what is made of held-out pictures of the domain that is made",

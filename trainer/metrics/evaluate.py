@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from PIL import Image
 from torch import Tensor
@@ -42,6 +42,13 @@ LARGEST_SUBSET = 1000
 NEIGHBOUR = 3
 
 Step = Callable[[str], Progress]  # told what begins, gives a bar for it
+
+
+class Written(Protocol):
+    """What an evaluation found, as it is written."""
+
+    def to_json(self) -> str:
+        """All of it, as JSON that says who made it."""
 
 
 @dataclass(frozen=True)
@@ -156,7 +163,7 @@ def results_path(source: Path, asked: Path | None = None) -> Path:
     return path
 
 
-def save_results(evaluation: Evaluation, picture: Image.Image, path: Path) -> None:
+def save_results(evaluation: Written, picture: Image.Image, path: Path) -> None:
     """The figures as JSON at ``path``, the picture beside it as PNG."""
     write_atomic(path.with_suffix(".png"), signed_png(picture))
     write_atomic(path, evaluation.to_json() + "\n")

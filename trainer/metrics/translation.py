@@ -26,6 +26,7 @@ from trainer.metrics.baselines import (
     identity,
     mean_image,
     nearest_targets,
+    resized,
 )
 from trainer.metrics.evaluate import LEAST, Step
 from trainer.metrics.extractor import Extractor
@@ -47,7 +48,7 @@ from trainer.metrics.pairs import (
     psnr,
     ssim,
 )
-from trainer.metrics.verdict import Verdict
+from trainer.metrics.verdict import UNJUDGED, Verdict
 
 MODEL = "model"
 LOOKED_AT = 256  # pairs, to see whether sources are line art
@@ -92,7 +93,7 @@ class PairEvaluation:
     targets_kid: float | None
     extractor: Extractor
     facts: dict[str, Any]
-    verdict: Verdict | None = None
+    verdict: Verdict = UNJUDGED
 
     def to_json(self) -> str:
         """All of it, the model's figures first."""
@@ -106,7 +107,7 @@ class PairEvaluation:
                 "figures": named.pop(MODEL),
                 "baselines": named,
                 f"{self.extractor.kid}_of_the_targets_themselves": self.targets_kid,
-                "verdict": asdict(self.verdict) if self.verdict else None,
+                "verdict": asdict(self.verdict),
                 **self.facts,
                 "software": software(),
             },
@@ -181,13 +182,13 @@ def baselines(
 def pen_of(known: Pairs) -> Pen | None:
     """What the sources are drawn with, if they are line art."""
     sources, targets = known.first(LOOKED_AT).all()
-    return Pen.of(_as_large(sources, targets), targets)
+    return Pen.of(resized(sources, *targets.shape[1:3]), targets)
 
 
 def filled_regions(sources: Images, targets: Images, pen: Pen | None) -> Mask:
     """Where a target is opaque, and no line of its source lies if that is line art."""
     where: Mask = np.ones(targets.shape[:3], bool) if targets.shape[3] < 4 else targets[..., 3] == 255
-    return where if pen is None else where & (pen.ink(_as_large(sources, targets)) < LINE)
+    return where if pen is None else where & (pen.ink(resized(sources, *targets.shape[1:3])) < LINE)
 
 
 def _seen(images: Images, extractor: Extractor, progress: Progress) -> Tensor:
@@ -197,11 +198,6 @@ def _seen(images: Images, extractor: Extractor, progress: Progress) -> Tensor:
 def _shifted(progress: Progress, before: int, total: int) -> Progress:
     """The progress of a part of some work, of which so much was done before."""
     return lambda done, _: progress(before + done, total)
-
-
-def _as_large(sources: Images, targets: Images) -> Images:
-    """``sources`` in their own channels, at the size of ``targets``."""
-    return identity(sources, (targets.shape[1], targets.shape[2], sources.shape[3]))
 
 
 def _facts(
@@ -214,7 +210,7 @@ def _facts(
         "protocol": {
             **extractor.protocol,
             "pairs": held,
-            "known_pairs": known,
+            "known": known,
             "l1": "mean |x - y| of premultiplied values, alpha among them, in levels of 255",
             "filled": f"mean |x - y| of RGB over white, in levels of 255, where the target is opaque {of_lines}",
             "iou": f"of the pixels whose alpha is {ALPHA} and more",
@@ -226,6 +222,13 @@ def _facts(
         },
         **data_facts(spec, pack),
     }
+
+
+def unknown(facts: Mapping[str, Any]) -> tuple[str, ...]:
+    """What nobody knows of a translator that was trained on another pack than it is judged by."""
+    if facts["data"]["trained_on_these"]:
+        return ()
+    return ("it was trained on another pack: whether it has seen these pictures there is not known",)
 
 
 def data_facts(spec: GeneratorSpec, pack: Pack) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from PIL import Image
 
 from core.images import Images
 from core.sheets import Pages, Sheet, small
-from trainer.metrics.baselines import FLOOD, identity
+from trainer.metrics.baselines import FLOOD, resized
 from trainer.metrics.domains import Journey
 from trainer.metrics.pairs import Values
 from trainer.metrics.translation import MODEL, Translations
@@ -18,12 +18,9 @@ EACH = 8  # of a direction
 
 def draw(made: Translations, errors: Values) -> Image.Image:
     """Rows of source | result | target, and a flood fill where there is one; ``errors`` ``(n,)`` is the L1 of each."""
-    targets, (height, width, channels) = made.targets, made.targets.shape[1:]
-    columns = {
-        "source": identity(made.sources, (height, width, channels)),
-        "result": made.results[MODEL],
-        "target": targets,
-    }
+    height, width = made.targets.shape[1:3]
+    source = resized(made.sources, height, width)
+    columns = {"source": source, "result": made.results[MODEL], "target": made.targets}
     if FLOOD in made.results:
         columns[FLOOD] = made.results[FLOOD]
     chosen = shown(errors)
@@ -38,11 +35,11 @@ def draw(made: Translations, errors: Values) -> Image.Image:
 def draw_journeys(journeys: Mapping[str, Journey]) -> Image.Image:
     """Rows of source | result | there and back, the first few of each direction."""
     first, *_ = journeys.values()
-    height, width, channels = first.results.shape[1:]
+    height, width = first.results.shape[1:3]
     cells, names = list[Images](), list[str]()
     for way, journey in journeys.items():
         columns = [journey.sources, journey.results, *([] if journey.back is None else [journey.back])]
-        alike = [identity(images[:EACH], (height, width, channels)) for images in columns]
+        alike = [resized(images[:EACH], height, width) for images in columns]
         cells += [images[row] for row in range(len(alike[0])) for images in alike]
         names += [way] * len(alike[0])
     heads = ["source", "result", "and back"][: len(columns)]

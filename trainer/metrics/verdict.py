@@ -46,6 +46,9 @@ class Verdict:
     steps: tuple[Step, ...] = field(default=())
 
 
+UNJUDGED = Verdict("", "")
+
+
 def grade(kid: float, floor: float, scale: Scale) -> str:
     """The bracket of the scale that ``kid`` lies in; ``floor`` is what chance alone makes of real images."""
     limits = {"real": floor, "fine": scale.half, "usable": scale.quarter, "rough": (scale.quarter + scale.noise) / 2}
@@ -93,7 +96,12 @@ def in_lines(verdict: Verdict, kid: float, ground: float, scale: Scale) -> list[
     lines = ["the scale, less is better:"]
     for name, value in sorted(marks.items(), key=lambda mark: mark[1]):
         lines.append(f"  {round(value, 4) + 0.0:8.4f}  {'→ ' if name == 'these pictures' else '  '}{name}")
-    lines += [f"verdict: {verdict.words}", *(f"  {remark}" for remark in verdict.remarks)]
+    return lines + words_of(verdict)
+
+
+def words_of(verdict: Verdict) -> list[str]:
+    """What was found, and what to do next and how."""
+    lines = [f"verdict: {verdict.words}", *(f"  {remark}" for remark in verdict.remarks)]
     for step in verdict.steps:
         lines += [f"next: {step.what}", *([f"  {step.command}"] if step.command else [])]
     return lines

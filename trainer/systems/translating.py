@@ -106,7 +106,7 @@ def check(config: TrainConfig) -> None:
     if config.family not in TRANSLATORS:
         raise ConfigError(
             f"networks of family {config.family} make images of latents, and the {config.system} system makes them of "
-            f"images: --set family={next(iter(TRANSLATORS))}"
+            f"images: --set family=unet"
         )
     for name, usual in _UNKNOWN.items():
         if getattr(config, name) != usual:

@@ -3,8 +3,10 @@ import io
 import numpy as np
 import pytest
 
+from core.errors import DataError
+from tests.trainer.pairs import paired_pack
 from trainer.data import licences
-from trainer.data.licences import CHOICES, answered, ask, may_ask, note, remark, spelled
+from trainer.data.licences import CHOICES, answered, ask, may_ask, note, remarks, spelled
 from trainer.data.pack import Pack, PackInfo, write_pack
 
 
@@ -75,13 +77,35 @@ def test_the_question_is_asked_once_and_credit_where_it_is_wanted(answers, found
 
 
 def test_what_is_said_is_kept_and_a_better_spelling_is_named(pack):
-    assert "--licence NAME' notes it" in remark(pack) and "CC-BY-SA-4.0" in remark(pack)
+    (nothing,) = remarks(pack)
+    assert "--licence NAME' notes it" in nothing and "CC-BY-SA-4.0" in nothing
     said = note(pack, "cc by sa 4", "")
     assert Pack.open(pack.path).info.licence == "cc by sa 4"
-    assert f"data info {pack.path} --licence CC-BY-SA-4.0'" in remark(said)
-    assert "--attribution NAMES'" in remark(note(pack, "CC-BY-SA-4.0", ""))
+    assert f"data info {pack.path} --licence CC-BY-SA-4.0'" in remarks(said)[0]
+    assert "--attribution NAMES'" in remarks(note(pack, "CC-BY-SA-4.0", ""))[0]
     for licence, credit in (("CC-BY-SA-4.0", "Ann"), ("all rights reserved", ""), ("MIT", "")):
-        assert remark(note(pack, licence, credit)) == ""
+        assert remarks(note(pack, licence, credit)) == []
+
+
+def test_sources_may_have_a_licence_of_their_own(tmp_path):
+    pack = note(paired_pack(tmp_path / "pairs"), "MIT", "")
+    assert remarks(pack) == []
+    noted = note(pack, "", "", "cc by", "")
+    assert Pack.open(pack.path).info.sources.licence == "cc by" and noted.info.licence == "MIT"
+    (line,) = remarks(noted)
+    assert line.startswith("of the sources: ") and "--sources-licence CC-BY-4.0'" in line
+    (line,) = remarks(note(noted, "", "", "CC-BY-4.0", ""))
+    assert "--sources-attribution NAMES'" in line
+    assert (
+        remarks(note(noted, "", "", "CC-BY-4.0", " Ann ")) == []
+        and Pack.open(pack.path).info.sources.attribution == "Ann"
+    )
+    Pack.open(pack.path).verify()
+
+
+def test_what_has_no_sources_has_no_licence_of_them(pack):
+    with pytest.raises(DataError, match="leave out --sources-licence"):
+        note(pack, "", "", "MIT", "")
 
 
 def test_noting_a_licence_changes_nothing_else_and_takes_nothing_back(pack):

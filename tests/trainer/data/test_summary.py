@@ -7,9 +7,10 @@ import pytest
 from core.errors import DataError
 from core.ours import is_ours
 from core.seed_sheets import cut
+from trainer.data.contact import contact_sheet
 from trainer.data.licences import note
 from trainer.data.pack import PackInfo, write_pack
-from trainer.data.summary import contact_sheet, describe, save_sheet, warnings
+from trainer.data.summary import describe, save_sheet, warnings
 
 IMAGES = np.random.default_rng(0).integers(1, 256, (30, 16, 24, 4), np.uint8)
 

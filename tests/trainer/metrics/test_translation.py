@@ -130,7 +130,7 @@ def test_everything_it_rests_on_is_in_the_file_and_it_is_the_same_again(pairs: P
     assert [*written["figures"]][:3] == ["l1", "filled", "iou"]
     assert [*written["baselines"]] == [IDENTITY, MEAN, NEAREST, FLOOD]
     assert {"KID-thumbnails", "thumbnails_distance"} <= written["figures"].keys()
-    assert (written["protocol"]["pairs"], written["protocol"]["known_pairs"]) == (20, 70)
+    assert (written["protocol"]["pairs"], written["protocol"]["known"]) == (20, 70)
     assert not written["data"]["trained_on_these"]
     picture = draw(made, first.figures[MODEL].l1)
     places = json.loads(picture.info["Layout"])["places"]

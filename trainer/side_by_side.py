@@ -1,0 +1,65 @@
+"""What a translator makes of a few pictures, beside these: source | result | target in a row, or there and back."""
+
+from collections.abc import Mapping, Sequence
+from math import ceil, sqrt
+
+from core.images import Images, over_checkerboard
+from core.networks.base import Maker
+from core.sheets import Sheet
+from core.spec import GeneratorSpec
+from trainer.data.pack import Pack
+from trainer.metrics.baselines import resized
+from trainer.metrics.features import maker
+from trainer.metrics.held import domains_of, has_pairs, pairs_of
+from trainer.metrics.translation import translated
+
+TARGET, HOME = ("source", "result", "target"), ("source", "result", "and back")
+ACROSS = len(TARGET)  # pictures for each source
+FIRST = 8  # sources of a strip
+
+Sides = tuple[Images, Images | None]  # sources (n, H, W, C), and what they are to become if somebody knows
+
+
+class SideBySide:
+    """Pictures of ``pack`` for the translators of a run, ``count`` together at most: the same held-out ones every time.
+
+    Where the pack holds nothing out, they are such as it is trained on.
+    """
+
+    def __init__(self, pack: Pack, count: int) -> None:
+        self.pack, self.count = pack, count
+        self.part = "held" if len(pack.rows("held")) else "train"
+        self._sides: dict[str, Sides] = {}
+
+    def sheet(self, makers: Mapping[str, Maker]) -> Sheet:
+        """What ``makers`` make of them now, several sources beside each other; of two, both directions."""
+        cells, heads, (first, *_) = list[Images](), TARGET, makers.values()
+        for name, generator in makers.items():
+            if name not in self._sides:
+                self._sides[name] = self._taken(generator.spec, max(self.count // len(makers), 1))
+            sources, wanted = self._sides[name]
+            results = translated(maker(generator), sources)
+            if wanted is None:
+                heads, other = HOME, next(each for each in makers if each != name)
+                wanted = translated(maker(makers[other]), results)
+            columns = [resized(images, first.spec.height, first.spec.width) for images in (sources, results, wanted)]
+            cells += [images[row] for row in range(len(results)) for images in columns]
+        beside = ceil(sqrt(len(cells)) / ACROSS)  # sources in a row, so that the page is about square
+        whole = len(cells) // (beside * ACROSS) * beside * ACROSS
+        what = "held out" if self.part == "held" else "trained on, as the pack holds none out"
+        return Sheet(cells[:whole], columns=[*heads] * beside, title=[f"pictures {what}"])
+
+    def _taken(self, spec: GeneratorSpec, count: int) -> Sides:
+        if has_pairs(self.pack, spec):
+            return pairs_of(self.pack, spec, self.part, count).all()
+        takes, _ = domains_of(self.pack, spec)
+        return takes.gather(takes.rows(self.part, count)), None
+
+
+def strip(pages: Sequence[Sequence[Images]], moments: Sequence[str], last: str) -> Sheet:
+    """The first sources of previews, each page the pictures of one of ``moments``: sources above, then their results
+    over time, and at the end what is called ``last``."""
+    shown = min(FIRST, *(len(page) // ACROSS for page in pages))
+    rows = [pages[-1][0::ACROSS], *(page[1::ACROSS] for page in pages), pages[-1][2::ACROSS]]
+    cells = [over_checkerboard(cell, 2) for row in rows for cell in row[:shown]]
+    return Sheet(cells, columns=[*map(str, range(1, shown + 1))], rows=[TARGET[0], *moments, last])
