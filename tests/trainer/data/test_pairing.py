@@ -63,6 +63,16 @@ def test_folders_around_a_whole_side_do_not_matter_if_nothing_pairs_with_them():
     assert pair_up(keys("orc/a", "elf/a"), keys("elf/a", "hut/a")).pairs == [(1, 0)]
 
 
+def test_what_all_names_of_a_side_begin_or_end_with_does_not_matter_if_nothing_pairs_with_it():
+    targets, sources = keys("hero_colour", "orc_colour", "elf_colour"), keys("v2/ink-orc_lines", "v2/ink-hero_lines")
+    found = pair_up(targets, sources)
+    assert found.pairs == [(0, 1), (1, 0)] and "begin or end with" in found.said
+    assert found.alone == ([(2, "no source of its name")], [])
+    numbered = pair_up(keys(*(f"frame_{n}" for n in range(1, 13))), keys("line_10", "line_11", "line_12"))
+    assert numbered.pairs == [(9, 0), (10, 1), (11, 2)]
+    assert pair_up(keys("hero_a", "hero_b"), keys("hero_x", "hero_y")).pairs == []
+
+
 def test_two_sheets_pair_cell_by_cell_whatever_they_are_called():
     targets, sources = ([Key((name,), number) for number in (1, 2, 3)] for name in ("colour", "lines"))
     assert pair_up(targets, sources).pairs == [(0, 0), (1, 1), (2, 2)]
