@@ -106,7 +106,9 @@ class Pages(Sequence[Page]):
 
     def __init__(self, drawn: Sheet, size: tuple[int, int], look: Look = AUTO, one: bool = False) -> None:
         self._sheet, self._look = drawn, look
-        self._columns, more = legible(drawn.columns, max(CAPTION, _sides(size, _scales(size, look)[0])[0]))
+        heads = [*dict.fromkeys(drawn.columns)]  # what is said of several columns is written over each
+        written, more = legible(heads, max(CAPTION, _sides(size, _scales(size, look)[0])[0]))
+        self._columns = [dict(zip(heads, written, strict=True))[name] for name in drawn.columns]
         self._rows, self.legend = legible(drawn.rows, _NAME)
         self.legend |= {**more, **drawn.legend}
         self._widest = max(map(width_of, [*drawn.captions, *self._columns]), default=0)

@@ -197,7 +197,7 @@ def test_the_version_is_that_which_is_installed(here: Run) -> None:
 def test_without_a_command_the_help_is_shown(here: Run) -> None:
     done = here()
     assert done.returncode == 0
-    assert "\n  train     Train a generator" in done.stdout
+    assert "\n  train      Train a generator" in done.stdout
 
 
 def test_errors_are_one_line_that_says_what_to_do(here: Run, pack: Path, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ REALS = 128  # of the pack: the same ones at each look, so that looks compare
 SAMPLES = (256, 128, 64)  # for each look: KID is steadier by more
 LOOKS = (20, 5)  # the most there are, and the fewest that show whether it falls
 LOOKS_AT_PAIRS = 50  # the most, where a look costs next to nothing
+PICTURES = 256  # of the validation part, for each look
 _QUICKEST = 1e-4  # seconds a picture, on whatever there is
 _TRIED = 16  # pictures
 
@@ -38,23 +39,29 @@ def _at_pictures(planned: Plan, seconds: float) -> tuple[Plan, str]:
             "the pack holds nothing out, so nobody can say while it trains whether results get better: import it again "
             "with --held 10%"
         )
+    most, fewest = LOOKS
+    if SHARE * seconds < fewest * _QUICKEST:
+        return planned, ""
+
+    # What a look costs
     try:
-        samples, reals = config.metric_samples, config.metric_reals
-        measure = measure_of(planned.spec, pack, samples, lambda: lite0(planned.device), reals, config.apart)
-        averages = begin(planned).averages
-        measure.takes(averages)  # the first of a shape chooses its kernels
+        measure = measure_of(planned.spec, pack, PICTURES, lambda: lite0(planned.device), apart=config.apart)
     except (DataError, MissingDependency):
         return planned, ""
+    averages = begin(planned).averages
+    measure.takes(averages)  # the first of a shape chooses its kernels
     start = perf_counter()
     measure.takes(averages)
     price = perf_counter() - start
-    most, fewest = LOOKS_AT_PAIRS if measure.name == L1 else LOOKS[0], LOOKS[1]
-    if (looks := min(int(SHARE * seconds / max(price, _QUICKEST)), most)) < fewest:
+
+    # As many as may be
+    of_pairs = measure.name == L1
+    looks = min(int(SHARE * seconds / max(price, _QUICKEST)), LOOKS_AT_PAIRS if of_pairs else most)
+    if looks < fewest:
         return planned, ""
     every = _round(config.kimg / looks)
-    share = price * config.kimg / every / seconds
-    what = "validation pairs" if measure.name == L1 else "validation pictures"
-    return replace(planned, config=replace(config, metric_kimg=every)), (
+    share, what = price * config.kimg / every / seconds, "validation pairs" if of_pairs else "validation pictures"
+    return replace(planned, config=replace(config, metric_kimg=every, metric_samples=PICTURES)), (
         f"{measure.name.split('-')[0]} of {measure.samples} {what} is taken every {every:g} kimg (about {share:.1%} of "
         "the time), and the best generator is kept; --metric-every 0 leaves it out"
     )

@@ -31,7 +31,7 @@ OF_A_CRITIC = "A critic is meant to tell all pairs of a real and a made picture 
 TITLES = {
     TOLD: ("Does the discriminator win? How many pairs of a real and a made picture it tells apart", "share of pairs"),
     "loss": ("What each network still gets wrong (for itself: the two do not compare, and need not fall)", "loss"),
-    "others": ("Mean verdicts on real and made pictures, and penalties", "as logged"),
+    "others": ("Mean verdicts on real and made pictures, penalties, and parts of losses", "as logged"),
     KID: (f"How far the pictures are from the real ones ({KID}): less is better", "distance"),
     L1: (f"How far the results are from their targets, in pairs never trained on ({L1}): less is better", "levels"),
 }
@@ -145,7 +145,7 @@ def _figure(panels: Sequence[str], pictures: Sequence[str] = ()) -> tuple[Any, l
         row.set_title(title, loc="left", fontsize="medium")
         row.set_ylabel(axis)
         row.grid(alpha=0.3)
-    axes[-1].set_xlabel("thousands of images that the discriminator has seen (kimg)")
+    axes[-1].set_xlabel("thousands of images seen in training (kimg)")
     return figure, axes
 
 

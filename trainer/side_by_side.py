@@ -44,9 +44,10 @@ class SideBySide:
                 wanted = translated(maker(makers[other]), results)
             columns = [resized(images, first.spec.height, first.spec.width) for images in (sources, results, wanted)]
             cells += [images[row] for row in range(len(results)) for images in columns]
-        groups = ceil(sqrt(len(cells) / ACROSS) / sqrt(ACROSS))
+        beside = ceil(sqrt(len(cells)) / ACROSS)  # sources in a row, so that the page is about square
+        whole = len(cells) // (beside * ACROSS) * beside * ACROSS
         what = "held out" if self.part == "held" else "trained on, as the pack holds none out"
-        return Sheet(cells, columns=[*heads] * groups, title=[f"pictures {what}"])
+        return Sheet(cells[:whole], columns=[*heads] * beside, title=[f"pictures {what}"])
 
     def _taken(self, spec: GeneratorSpec, count: int) -> Sides:
         if has_pairs(self.pack, spec):

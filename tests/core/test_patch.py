@@ -158,7 +158,9 @@ def test_what_cannot_be_built_says_why(options, reason):
 def test_the_shorter_side_decides_what_fits():
     for height, width in ((16, 64), (64, 16)):
         spec = GeneratorSpec("dcgan", height, width, 3, 8)
-        with pytest.raises(SpecError, match=r"^field is 70: .* 14, 16, 18, 20, 22, 26, 30, 34, 38, 42, 46, 54, 62, 78, 110$"):
+        with pytest.raises(
+            SpecError, match=r"^field is 70: .* 14, 16, 18, 20, 22, 26, 30, 34, 38, 42, 46, 54, 62, 78, 110$"
+        ):
             build_discriminator("unet", spec, {"field": 70})
         assert build_discriminator("unet", spec, {"field": 34, "width": 1})(torch.zeros(1, 3, height, width)).numel()
 
