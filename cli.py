@@ -1634,16 +1634,16 @@ def _serve_demo(bundle: Path, out: Path, pack: Path, translating: bool) -> None:
         _ask_demo(name, out, pack, translating, url=server.url)
 
 
-def _ask_demo(model: str, out: Path, pack: Path, translating: bool, **where: str) -> None:
+def _ask_demo(model: str, out: Path, pack: Path, translating: bool, url: str = "localhost:8001") -> None:
     """The demo's last step, of a served model or a bundle."""
     if not translating:
-        sample(model, out / "images", "0-63", out / "sheet.png", overwrite=True, **where)
+        sample(model, out / "images", "0-63", out / "sheet.png", overwrite=True, url=url)
         return
     from trainer.data.pack import Pack
     from trainer.pairs import save_held_sources
 
     lines = save_held_sources(Pack.open(pack), out / "lines")
-    translate(model, [lines], out / "images", out / "sheet.png", overwrite=True, **where)
+    translate(model, [str(lines)], out / "images", out / "sheet.png", overwrite=True, url=url)
 
 
 def _say(text: str) -> None:
