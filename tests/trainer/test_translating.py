@@ -167,7 +167,8 @@ def test_a_zoom_shows_a_box_of_the_same_place_at_every_size() -> None:
 
     torch.manual_seed(0)
     small, large = augment_alike(["zoom"], 1.0, *(ramps(side).expand(64, 3, side, side) for side in (16, 32)))
-    torch.testing.assert_close(torch.nn.functional.avg_pool2d(large, 2), small)
+    inside = (..., slice(1, -1), slice(1, -1))  # at the border there is nothing beyond to mix with
+    torch.testing.assert_close(torch.nn.functional.avg_pool2d(large, 2)[inside], small[inside])
     step = small[:, 0, 0, 1:] - small[:, 0, 0, :-1]
     share = step[:, 7] * 16
     assert 0.8 <= share.min() < 0.84 and 0.96 < share.max() <= 1
