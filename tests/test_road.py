@@ -21,7 +21,7 @@ from core.seed_sheets import cut
 from core.sizes import plan_size
 from serving.client import Sampler
 from serving.launching import free_ports
-from trainer.data.openmoji import import_openmoji
+from trainer.data.openmoji import OpenmojiOptions, import_openmoji
 
 ROOT = Path(__file__).parent.parent
 SEEDS = [0, 1, 2, 3, 70_000, 2**32 - 1]
@@ -39,7 +39,7 @@ def ganfoundry(*arguments: object) -> str:
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the road is walked: from a folder of real RGBA pictures to a published model."""
     place = tmp_path_factory.mktemp("road")
-    pictures = import_openmoji(place / "openmoji", plan_size(40, 32), limit=24)
+    pictures = import_openmoji(place / "openmoji", OpenmojiOptions(plan_size(40, 32), limit=24))
     (place / "sprites").mkdir()
     for index, image in enumerate(pictures.images):
         (place / "sprites" / f"{index:02d}.png").write_bytes(encode_png(image))

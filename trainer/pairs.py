@@ -1,9 +1,11 @@
 """Sources and targets of a pack as a translator takes and gives them, whatever its sources are."""
 
+from pathlib import Path
+
 import torch
 
 from core.errors import DataError
-from core.images import Images
+from core.images import Images, encode_png
 from core.spec import GeneratorSpec
 from trainer.corruption import IMAGES, Corruption
 from trainer.data.pack import Pack
@@ -43,3 +45,19 @@ def _corrupted(corruption: Corruption, images: Images) -> Images:
     draws = torch.Generator().manual_seed(0)
     made: Images = corruption.corrupt(torch.from_numpy(images), draws).numpy()
     return made
+
+
+def save_held_sources(pack: Pack, folder: Path, most: int = 64) -> Path:
+    """Write the first held-out sources of ``pack`` into ``folder`` as PNG files, as somebody may have them; the folder.
+
+    Raises DataError for a file that is there and is another picture.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for row, source in zip(
+        pack.source_rows("held")[:most], pack.gather_sources(pack.source_rows("held")[:most]), strict=True
+    ):
+        path, data = folder / f"{row:06d}.png", encode_png(source)
+        if path.exists() and path.read_bytes() != data:
+            raise DataError(f"{path} is in the way, and is another picture: move it elsewhere")
+        path.write_bytes(data)
+    return folder

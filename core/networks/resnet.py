@@ -30,6 +30,8 @@ class ResNet(Translator):
     how often the target's size is halved on the way: a smaller source is halved less often, a larger one more;
     ``blocks`` (the paper: 9, or 6 at 128 pixels); ``norm``, "instance" (the paper), "batch" or "none"; ``up``, "resize"
     or "transposed" (the paper, but 4x4 in place of 3x3, which a stride of 2 does not divide).
+
+    RGBA to RGBA by default: 11.4 M parameters, 6.5 GFLOP an image at 64x64 and 25.9 at 128x128.
     """
 
     def __init__(

@@ -46,8 +46,8 @@ def resized(images: Tensor, height: int, width: int) -> Tensor:
         return images
     if height % old_height == width % old_width == 0:  # a constant in the graph, where a size is computed in it
         factors = float(height // old_height), float(width // old_width)
-        return F.interpolate(images, scale_factor=factors, mode="bilinear", align_corners=False)
-    return F.interpolate(images, (height, width), mode="bilinear", align_corners=False)
+        return F.interpolate(images, scale_factor=factors, mode="bilinear")
+    return F.interpolate(images, (height, width), mode="bilinear")
 
 
 def ranged(values: Tensor, value_range: tuple[float, float]) -> Tensor:
@@ -83,7 +83,7 @@ class ResizedConv2d(nn.Conv2d):
     """
 
     def __init__(self, inputs: int, outputs: int, bias: bool) -> None:
-        super().__init__(inputs, outputs, 3, 1, 1, bias=bias)
+        super().__init__(inputs, outputs, 3, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """``(n, inputs, h, w)`` to ``(n, outputs, 2h, 2w)``."""

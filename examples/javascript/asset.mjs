@@ -1,4 +1,4 @@
-// A seed in, a PNG file out, from a Ganfoundry server's HTTP. For Node 20 or newer and for browsers; no dependencies.
+// A seed or a PNG file in, a PNG file out, from a Ganfoundry server's HTTP. For Node 20 or newer and for browsers; no dependencies.
 
 /** What went wrong, in one line. */
 export class AssetError extends Error {}
@@ -17,13 +17,35 @@ export async function asset(url, model, seed, { label, truncation, signal = Abor
   if (typeof label === "number") inputs.push(tensor("label", "INT64", label));
   if (typeof label === "string") inputs.push(tensor("class", "BYTES", label));
   if (truncation !== undefined) inputs.push(tensor("truncation", "FP32", truncation));
-  // As JSON, the bytes of a file would be taken for text: ask for them as they are.
-  const outputs = [{ name: "png", parameters: { binary_data: true } }];
-  const answer = await request(url, `${encodeURIComponent(model)}_png/infer`, {
-    method: "POST",
-    body: JSON.stringify({ inputs, outputs }),
-    signal,
-  });
+  return fileOf(url, model, { body: JSON.stringify({ inputs, outputs: FILE }), signal });
+}
+
+/**
+ * The PNG file that a translator makes of a PNG file.
+ *
+ * @param {string} url of the server
+ * @param {string} model its name, without the _png
+ * @param {Uint8Array} png of the size that the translator takes, 8 bits a sample, not interlaced
+ * @param {{signal?: AbortSignal}} options
+ * @returns {Promise<Uint8Array>}
+ */
+export async function translated(url, model, png, { signal = AbortSignal.timeout(60_000) } = {}) {
+  // JSON, then the file's length in four bytes, the lowest first, and the file: a header says how long the JSON is.
+  const parameters = { binary_data_size: 4 + png.length };
+  const inputs = [{ name: "png", datatype: "BYTES", shape: [1, 1], parameters }];
+  const json = new TextEncoder().encode(JSON.stringify({ inputs, outputs: FILE }));
+  const body = new Uint8Array(json.length + 4 + png.length);
+  body.set(json);
+  new DataView(body.buffer).setUint32(json.length, png.length, true);
+  body.set(png, json.length + 4);
+  return fileOf(url, model, { body, headers: { "Inference-Header-Content-Length": String(json.length) }, signal });
+}
+
+// As JSON, the bytes of a file would be taken for text: ask for them as they are.
+const FILE = [{ name: "png", parameters: { binary_data: true } }];
+
+async function fileOf(url, model, options) {
+  const answer = await request(url, `${encodeURIComponent(model)}_png/infer`, { method: "POST", ...options });
   return firstFile(await answer.arrayBuffer(), Number(answer.headers.get("Inference-Header-Content-Length")));
 }
 

@@ -3,6 +3,7 @@
 
 import { BundleProblem, fromAddress, fromFiles, openBundle } from "./generator.js";
 import { LAST_SEED } from "./latents.js";
+import { toRgba } from "./pixels.js";
 import { encodePng } from "./png.js";
 
 const SHEET_GAP = 2; // pixels between the pictures of a sheet
@@ -82,12 +83,7 @@ function paint(canvas, pixels) {
   const { width, height, channels } = generator.spec;
   canvas.width = width;
   canvas.height = height;
-  const rgba = new Uint8ClampedArray(width * height * 4);
-  for (let i = 0; i < width * height; i++) {
-    const pixel = pixels.subarray(i * channels, (i + 1) * channels);
-    rgba.set(channels === 1 ? [pixel[0], pixel[0], pixel[0], 255] : [...pixel.subarray(0, 3), pixel[3] ?? 255], i * 4);
-  }
-  canvas.getContext("2d").putImageData(new ImageData(rgba, width, height), 0, 0);
+  canvas.getContext("2d").putImageData(new ImageData(toRgba(pixels, channels), width, height), 0, 0);
 }
 
 async function saveOne() {

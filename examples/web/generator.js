@@ -8,6 +8,11 @@ import { latents } from "./latents.js";
 const MANIFEST = "manifest.json";
 const GRAPH = "generator.onnx";
 const FORMAT_VERSION = 1;
+// What is said of a bundle that is not of the kind that was wanted.
+const INSTEAD = {
+  noise: "This bundle translates pictures, it makes none of seeds: open it in draw.html.",
+  image: "This bundle makes pictures of seeds, it translates none: open it in index.html.",
+};
 
 if (!globalThis.crossOriginIsolated) ort.env.wasm.numThreads = 1; // threads need memory that only isolated pages share
 
@@ -50,14 +55,17 @@ const depth = (file) => (file.webkitRelativePath || "").split("/").length;
 /**
  * Open a bundle. Every promise it makes that can be checked here is: format, hash of the graph, inputs.
  * @param {(name: string) => Promise<ArrayBuffer>} read a reader of the bundle's files
- * @returns {Promise<Generator>}
+ * @param {"noise"|"image"} [kind] what it must make pictures of: seeds, or pictures
+ * @returns {Promise<Generator|Translator>} the latter of the kind "image"
  */
-export async function openBundle(read) {
+export async function openBundle(read, kind = "noise") {
   const { spec, digest } = parseManifest(new TextDecoder().decode(await read(MANIFEST)));
+  if (spec.kind !== kind) throw new BundleProblem(INSTEAD[kind]);
   const graph = await read(GRAPH);
   await checkHash(graph, digest);
+  const Kind = kind === "image" ? Translator : Generator;
   try {
-    return new Generator(spec, await ort.InferenceSession.create(graph, { executionProviders: ["wasm"] }));
+    return new Kind(spec, await ort.InferenceSession.create(graph, { executionProviders: ["wasm"] }));
   } catch (error) {
     throw new BundleProblem(`ONNX Runtime Web cannot open the graph: ${error.message}`);
   }
@@ -75,7 +83,6 @@ function parseManifest(text) {
   if (manifest.format_version !== FORMAT_VERSION) {
     throw new BundleProblem(`The bundle has format ${manifest.format_version}, this page reads ${FORMAT_VERSION}.`);
   }
-  if (spec.kind !== "noise") throw new BundleProblem(`Generators of kind “${spec.kind}” cannot be sampled here.`);
   return { spec, digest: manifest.files[GRAPH] };
 }
 
@@ -86,13 +93,47 @@ async function checkHash(graph, digest) {
   if (found !== digest) throw new BundleProblem(`${GRAPH} was changed or cut short after the export: copy it again.`);
 }
 
-/** A generator ready to sample. */
-export class Generator {
+/** What a bundle holds, ready to run. */
+class Opened {
   constructor(spec, session) {
     this.spec = spec;
     this.session = session;
   }
 
+  /**
+   * The graph itself.
+   * @param {Record<string, Float32Array | BigInt64Array | Uint8Array>} inputs each n rows; Uint8Array are pictures
+   * @param {number} count n
+   * @returns {Promise<Uint8Array>} n pictures
+   */
+  async run(inputs, count) {
+    const { source } = this.spec;
+    const tensors = Object.entries(inputs).map(([name, values]) => {
+      if (values instanceof Uint8Array) {
+        return [name, new ort.Tensor("uint8", values, [count, source.height, source.width, source.channels])];
+      }
+      const type = values instanceof BigInt64Array ? "int64" : "float32";
+      return [name, new ort.Tensor(type, values, [count, values.length / count])];
+    });
+    const { image } = await this.session.run(Object.fromEntries(tensors));
+    return image.data;
+  }
+}
+
+/** A translator ready to translate. */
+export class Translator extends Opened {
+  /**
+   * What it makes of a picture.
+   * @param {Uint8Array} source spec.source's height × width × channels, straight alpha
+   * @returns {Promise<Uint8Array>} height × width × channels, straight alpha
+   */
+  async translate(source) {
+    return this.run({ source }, 1);
+  }
+}
+
+/** A generator ready to sample. */
+export class Generator extends Opened {
   /**
    * One picture a seed.
    * @param {number[]} seeds
@@ -103,21 +144,6 @@ export class Generator {
     const images = await this.run(this.#inputs(seeds, options), seeds.length);
     const size = images.length / seeds.length;
     return seeds.map((_, row) => images.slice(row * size, (row + 1) * size));
-  }
-
-  /**
-   * The graph itself.
-   * @param {Record<string, Float32Array | BigInt64Array>} inputs each n rows
-   * @param {number} count n
-   * @returns {Promise<Uint8Array>} n pictures
-   */
-  async run(inputs, count) {
-    const tensors = Object.entries(inputs).map(([name, values]) => {
-      const type = values instanceof BigInt64Array ? "int64" : "float32";
-      return [name, new ort.Tensor(type, values, [count, values.length / count])];
-    });
-    const { image } = await this.session.run(Object.fromEntries(tensors));
-    return image.data;
   }
 
   #inputs(seeds, { truncation = 1, label = 0, codes }) {

@@ -18,12 +18,14 @@ from core.bundle import (
     Manifest,
     write_manifest,
 )
-from core.contract import OPSET
+from core.contract import OPSET, SOURCE
 from core.errors import BundleError, ExportError, SpecError
+from core.examples import pictures
 from core.files import new_directory
 from core.latents import latents
 from core.places import shown
 from core.spec import FOREIGN, IGNORES_TRUNCATION, GeneratorSpec, Provenance
+from core.trials import examples_in
 from export.bundling import Progress, check_destination, golden_images, sample_sheet, serialised
 from export.card import render_card
 from export.extras import PLAIN, Extras
@@ -31,6 +33,7 @@ from export.foreign.batches import made_for
 from export.foreign.joined import TRUNCATION, joined
 from export.foreign.opsets import opset_of
 from export.foreign.original import Original
+from export.foreign.pictures import Picture
 from export.foreign.ports import Ports, find_ports
 from export.foreign.randoms import frozen
 from export.foreign.seeing import check_range, image_sides
@@ -97,7 +100,8 @@ def _understood(source: Source, told: Told, provenance: Provenance) -> Foreign:
     layout, sides = image_sides(values.shape, told)
     height, width, channels = (sides[1], sides[2], sides[0]) if layout == "NCHW" else sides
     doubt = check_range(model, ports.image, values, told.value_range)
-    promise = _truncation(original)
+    picture = original.ports.source
+    promise = None if picture else _truncation(original)
     if promise:
         original = replace(original, ports=replace(original.ports, truncates=False, truncation=None))
     options: dict[str, Any] = {
@@ -106,6 +110,7 @@ def _understood(source: Source, told: Told, provenance: Provenance) -> Foreign:
         "premultiplied": told.premultiplied,
         "fixed": {**told.fixed},
     }
+    options |= {"source_layout": picture.layout, "source_range": [*picture.value_range]} if picture else {}
     options |= {"latent_kind": told.latent_kind} if told.latent_kind != "normal" else {}
     options |= {IGNORES_TRUNCATION: True} if promise else {}
     spec = GeneratorSpec(
@@ -114,6 +119,8 @@ def _understood(source: Source, told: Told, provenance: Provenance) -> Foreign:
         width,
         channels,
         ports.latent_dim,
+        kind="image" if picture else "noise",
+        source=picture.spec if picture else None,
         classes=ports.label.classes if ports.label else (),
         codes=ports.codes.length if ports.codes else 0,
         options=options,
@@ -150,6 +157,8 @@ def _truncation(original: Original) -> str | None:
 
 def _probe(ports: Ports) -> dict[str, NDArray[Any]]:
     """A few rows of the contract's inputs, the first and the last class among them."""
+    if ports.source:
+        return {SOURCE: pictures(ports.source.spec, range(4))}
     inputs: dict[str, NDArray[Any]] = {
         "z": latents(range(4), ports.latent_dim),
         "truncation": np.ones((4, 1), np.float32),
@@ -174,12 +183,20 @@ def _fill(bundle: Path, source: Source, foreign: Foreign, name: str, extras: Ext
     verification |= _told(source, foreign, golden) | {"notes": list(foreign.notes)}
     (bundle / GRAPH).write_bytes(data)
     (bundle / GOLDEN).write_bytes(golden.to_bytes())
-    (bundle / SHEET).write_bytes(sample_sheet(spec, partial(run, session)))
+    (bundle / SHEET).write_bytes(sample_sheet(spec, partial(run, session), examples_in(golden.inputs)))
     verification |= extras.write(bundle, load_model_from_string(data), spec, golden, tell)
     (bundle / CARD).write_text(
         render_card(name, spec, verification, opset=opset), "utf-8", "backslashreplace", newline="\n"
     )
     return write_manifest(bundle, spec=spec, opset=opset, verification=verification, **asdict(origin))
+
+
+def _of_source(picture: Picture) -> str:
+    low, high = picture.value_range
+    return (
+        f"what it takes: that {low:g} to {high:g} are levels 0 to 255 of a source, as told or guessed; it came with no "
+        "pictures, so it was tried with drawn ones"
+    )
 
 
 def _advice(source: Source, opset: int, model: ModelProto) -> str:
@@ -201,6 +218,7 @@ def _told(source: Source, foreign: Foreign, golden: Golden) -> dict[str, Any]:
     low, high = foreign.spec.value_range
     cut = float(((values < low) | (values > high)).mean())
     batch = foreign.original.ports.batch
+    picture = foreign.original.ports.source
     joint = foreign.original.ports.truncation is not None and foreign.original.ports.truncation.name == TRUNCATION
     return {
         "original": {
@@ -217,6 +235,7 @@ def _told(source: Source, foreign: Foreign, golden: Golden) -> dict[str, Any]:
             "what it was trained on, by whom, and under which licence: that is as it was told, or not known",
             f"the value range {low:g} to {high:g} and what the inputs mean: as told (values seen: {values.min():.3g} "
             f"to {values.max():.3g}, {cut:.2%} of them cut off)",
+            *([_of_source(picture)] if picture else []),
             *(
                 ["truncation, which came with neither file: it moves towards the mean w of 4096 latents"]
                 if joint

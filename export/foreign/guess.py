@@ -8,9 +8,11 @@ from onnx import ModelProto, TensorProto, ValueInfoProto
 
 from core.spec import CHANNELS
 from export.flops import Shape, Shapes, known_shapes
+from export.foreign.pictures import guessed_range, looks_like_a_picture, may_be_a_picture
 from export.foreign.ports import FLOATS, INTEGERS
 from export.foreign.seeing import last_range
 
+_SOME_SIZE = 256  # pixels, which halves well
 _TRUNCATIONS = ("psi", "trunc")
 _LABELS = ("label", "class", "cond")
 _EXACT_LABELS = ("y", "c")
@@ -24,6 +26,8 @@ def likely_command(path: Path, model: ModelProto) -> str | None:
     """
     weights = {tensor.name for tensor in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in weights and 0 not in _sides(value)[1:]]
+    if source := next((value for value in inputs if looks_like_a_picture(value)), None) or _ambiguous(inputs):
+        return _translator(path, model, inputs, source)
     shapes = known_shapes(model)
     image = next((value for value in model.graph.output if _is_image(value, shapes)), None)
     latent = _latent(inputs)
@@ -37,7 +41,69 @@ def likely_command(path: Path, model: ModelProto) -> str | None:
             options += _other(value, model, shapes)
     if all(side is None for side in _sides(latent)[1:]) and len(_sides(latent)) > 1:
         options += ["--latent-dim", "LENGTH"]
+    return _command(path, options)
+
+
+def _command(path: Path, options: list[str]) -> str:
     return shlex.join(["ganfoundry", "export", "--from-onnx", str(path), *options, "--out", f"exports/{path.stem}"])
+
+
+def _ambiguous(inputs: list[ValueInfoProto]) -> ValueInfoProto | None:
+    """A single input of four channels: a picture rather than a latent, if what comes out has four too."""
+    return inputs[0] if len(inputs) == 1 and may_be_a_picture(inputs[0]) else None
+
+
+def _translator(path: Path, model: ModelProto, inputs: list[ValueInfoProto], source: ValueInfoProto) -> str | None:
+    """The command for what makes an image of a picture; None where nothing that it gives is one."""
+    sides = _sides(source)
+    first = sides[1] in CHANNELS
+    both = first and sides[3] in CHANNELS
+    channels, size = (sides[1], sides[2:]) if first else (sides[3], sides[1:3])
+    shapes = known_shapes(_at_some_size(model, source))
+    image = next((value for value in model.graph.output if _is_image(value, shapes) or _may_be_image(value)), None)
+    if image is None or (not looks_like_a_picture(source) and _channels(image, shapes) != channels):
+        return None
+    given = _range(model, image)
+    options = [*given]
+    options += ["--source", source.name] if len(inputs) > 1 or not looks_like_a_picture(source) else []
+    taken = guessed_range(model, source)
+    options += (
+        ["--source-range", f"{taken[0]:g},{taken[1]:g}"] if taken and f"{taken[0]:g},{taken[1]:g}" != given[1] else []
+    )
+    options += ["--source-layout", "LAYOUT"] if both else []
+    options += ["--source-size", "WIDTHxHEIGHT"] if None in size else []
+    options += ["--image", image.name] if len(model.graph.output) > 1 else []
+    for value in inputs:
+        if value is not source:
+            options += ["--fix", f"{value.name}=VALUE"]
+    return _command(path, options)
+
+
+def _at_some_size(model: ModelProto, source: ValueInfoProto) -> ModelProto:
+    """A copy that takes pictures of one size, where ``model`` leaves that open."""
+    copy = ModelProto()
+    copy.CopyFrom(model)
+    for value in copy.graph.input:
+        for place, side in enumerate(value.type.tensor_type.shape.dim):
+            if value.name == source.name and place and not side.HasField("dim_value"):
+                side.dim_value = _SOME_SIZE
+    return copy
+
+
+def _may_be_image(value: ValueInfoProto) -> bool:
+    """Whether what comes out has the sides of pictures, as far as the graph says them."""
+    sides = _sides(value)
+    if len(sides) != 4 or value.type.tensor_type.elem_type not in _PIXELS:
+        return False
+    return any(
+        channels in CHANNELS and all(side is None or side >= 4 for side in rest)
+        for channels, rest in ((sides[1], sides[2:]), (sides[3], sides[1:3]))
+    )
+
+
+def _channels(image: ValueInfoProto, shapes: Shapes) -> int | None:
+    sides = _shape(image, shapes)[1:]
+    return next((sides[place] for place in (0, 2) if len(sides) == 3 and sides[place] in CHANNELS), None)
 
 
 def _latent(inputs: list[ValueInfoProto]) -> ValueInfoProto | None:

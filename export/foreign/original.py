@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from core.contract import Inputs
+from core.contract import SOURCE, Inputs, count_of
 from core.errors import ExportError
 from core.images import Images
 from export.foreign.ports import Ports, Rows
@@ -31,11 +31,14 @@ class Original:
 
     def values(self, inputs: Inputs) -> NDArray[Any]:
         """What the graph itself makes of the contract's inputs, as it makes it, ``(n, …)``."""
-        ports, count = self.ports, len(inputs["z"])
-        z = _drawn(inputs["z"], ports.latent_kind)
-        if ports.truncates and not ports.truncation:
-            z = z * inputs["truncation"]
-        feeds = {ports.latent.name: _rows(z, ports.latent)}
+        ports, count, feeds = self.ports, count_of(inputs), dict[str, NDArray[Any]]()
+        if ports.source:
+            feeds[ports.source.name] = ports.source.values(inputs[SOURCE])
+        if ports.latent:
+            z = _drawn(inputs["z"], ports.latent_kind)
+            if ports.truncates and not ports.truncation:
+                z = z * inputs["truncation"]
+            feeds[ports.latent.name] = _rows(z, ports.latent)
         if ports.codes:
             feeds[ports.codes.name] = _rows(inputs["codes"], ports.codes)
         if ports.truncation:
@@ -70,7 +73,7 @@ class Original:
         if self.ports.batch == 1 and np.shape(made)[:1] != (1,):  # a single image, without a batch
             made = np.asarray(made)[None]
         if np.shape(made)[:1] != (len(rows),):
-            raise ExportError(f"the graph makes {np.shape(made)} of {len(rows)} latents: not an image for each")
+            raise ExportError(f"the graph makes {np.shape(made)} of {len(rows)} inputs: not an image for each")
         return np.asarray(made)
 
     def _side(self, name: str, value: NDArray[Any]) -> NDArray[Any]:

@@ -12,6 +12,7 @@ from onnx import ModelProto, TensorProto, ValueInfoProto
 
 from core.errors import ExportError
 from core.spec import LARGEST_LATENT
+from export.foreign.pictures import Picture, described, dims_of, find_source, looks_like_a_picture, may_be_a_picture
 from export.foreign.told import LatentKind, Told
 
 FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE)
@@ -48,14 +49,14 @@ class Label:
 
 @dataclass(frozen=True)
 class Ports:
-    """The graph's inputs and output by their names there.
+    """The graph's inputs and output by their names there: a ``latent``, or the ``source`` that it translates.
 
     ``batch`` is the one it runs at, None where any will do. ``fixed`` is each other input's value, and whether a row of
     it goes with every image. ``truncation`` is an input that takes it; else the latent is moved towards 0, unless
     ``truncates`` is False: then it does nothing.
     """
 
-    latent: Rows
+    latent: Rows | None
     batch: int | None
     image: str
     label: Label | None
@@ -64,16 +65,21 @@ class Ports:
     truncation: Rows | None = None
     latent_kind: LatentKind = "normal"
     truncates: bool = True
+    source: Picture | None = None
 
     @property
     def latent_dim(self) -> int:
-        """The latent's length."""
-        return self.latent.length
+        """The latent's length; 0 without one."""
+        return self.latent.length if self.latent else 0
+
+    @property
+    def rows(self) -> list[Rows | Picture]:
+        """The inputs that take something of each image, but for a class."""
+        return [port for port in (self.latent, self.source, self.codes, self.truncation) if port]
 
     def shapes(self, batch: int) -> dict[str, tuple[int, ...]]:
         """The shape of each input of the graph at that batch, by name."""
-        ports = [port for port in (self.latent, self.codes, self.truncation) if port]
-        found = {port.name: (batch, *port.sides) if port.batched else port.sides for port in ports}
+        found = {port.name: (batch, *port.sides) if port.batched else port.sides for port in self.rows}
         if self.label:
             found[self.label.name] = (
                 batch,
@@ -94,11 +100,18 @@ def find_ports(model: ModelProto, told: Told) -> Ports:
     """The inputs and the output of ``model``. Raises ExportError, which lists what there is, for what does not fit."""
     weights = {tensor.name for tensor in model.graph.initializer}
     inputs = {value.name: value for value in model.graph.input if value.name not in weights or value.name in told.fixed}
-    value = _latent(inputs, told)
+    value = _main(inputs, told)
+    if told.source is not None or (told.latent is None and looks_like_a_picture(value)):
+        return _translator(model, inputs, value, told)
+    if told.latent is None and may_be_a_picture(value) and told.latent_kind == "normal":
+        name = value.name
+        raise ExportError(
+            f"is the input {described(value)} a picture or a latent? Say --source {name} or --latent {name}"
+        )
     latent = _rows(value, told.latent_dim, "latent", "--latent-dim")
     if told.latent_dim not in (None, latent.length):
-        raise ExportError(f"the latent {_described(value)} is not {told.latent_dim} long: omit --latent-dim")
-    batch = _dims(value)[0] if latent.batched else 1
+        raise ExportError(f"the latent {described(value)} is not {told.latent_dim} long: omit --latent-dim")
+    batch = dims_of(value)[0] if latent.batched else 1
     truncation, label = _truncation(inputs, told, batch), _label(inputs, told)
     alone = (truncation and not truncation.batched) or (label and not label.rank)
     return Ports(
@@ -113,22 +126,35 @@ def find_ports(model: ModelProto, told: Told) -> Ports:
     )
 
 
+def _translator(model: ModelProto, inputs: dict[str, ValueInfoProto], value: ValueInfoProto, told: Told) -> Ports:
+    """Those of a graph that makes an image of a picture."""
+    for option, said in (("--label", told.label), ("--codes", told.codes), ("--truncation-input", told.truncation)):
+        if said is not None:
+            raise ExportError(
+                f"the graph translates {value.name!r}, and takes nothing beside: omit {option}, say --fix"
+            )
+    source = find_source(model, value, told)
+    batch = dims_of(value)[0] if source.batched else 1
+    fixed = _fixed(inputs, told, value, batch)
+    return Ports(None, batch, _image(model, told), None, fixed, truncates=False, source=source)
+
+
 def _rows(value: ValueInfoProto, length: int | None, what: str, option: str) -> Rows:
     """``(n, D)`` with sides of 1 before or after D, any sides that are known, or ``(D,)``."""
-    dims, dtype = _dims(value), value.type.tensor_type.elem_type
+    dims, dtype = dims_of(value), value.type.tensor_type.elem_type
     if dtype not in FLOATS:
-        raise ExportError(f"the {what} {_described(value)} is not of floats of 16, 32 or 64 bits")
+        raise ExportError(f"the {what} {described(value)} is not of floats of 16, 32 or 64 bits")
     batched = len(dims) > 1
     sides = dims[1:] if batched else dims
     if not sides:
-        raise ExportError(f"the {what} {_described(value)} is not (n, D), with or without sides of 1 beside it")
+        raise ExportError(f"the {what} {described(value)} is not (n, D), with or without sides of 1 beside it")
     if not any(side and side > 1 for side in sides) and None in sides:
         if length is None:
             raise ExportError(f"the graph does not say how long its {what} {value.name!r} is: add {option}")
         sides[sides.index(None)] = length
     known = tuple(1 if side is None else side for side in sides)
     if not 1 <= math.prod(known) <= LARGEST_LATENT:
-        raise ExportError(f"the {what} {_described(value)} is not of 1 to {LARGEST_LATENT} numbers")
+        raise ExportError(f"the {what} {described(value)} is not of 1 to {LARGEST_LATENT} numbers")
     return Rows(value.name, dtype, known, batched)
 
 
@@ -136,23 +162,28 @@ def _truncation(inputs: dict[str, ValueInfoProto], told: Told, batch: int | None
     if told.truncation is None:
         return None
     value = _named(inputs, told.truncation, "--truncation-input")
-    dims, dtype = _dims(value), value.type.tensor_type.elem_type
+    dims, dtype = dims_of(value), value.type.tensor_type.elem_type
     by_row = bool(dims) and (dims[0] is None or dims[0] == batch != 1)
     if dtype not in FLOATS or any(side not in (None, 1) for side in dims[by_row:]):
-        raise ExportError(f"the truncation {_described(value)} is not one float, for each image or for all")
+        raise ExportError(f"the truncation {described(value)} is not one float, for each image or for all")
     return Rows(value.name, dtype, (1,) * max(len(dims) - 1, 0), by_row)
 
 
-def _latent(inputs: dict[str, ValueInfoProto], told: Told) -> ValueInfoProto:
+def _main(inputs: dict[str, ValueInfoProto], told: Told) -> ValueInfoProto:
+    """The input that takes the latent, or the picture."""
+    if told.latent is not None and told.source is not None:
+        raise ExportError("a generator takes a latent or a picture: say --latent or --source, not both")
     if told.latent is not None:
-        value = _named(inputs, told.latent, "--latent")
-    else:
-        meant = {told.label, told.codes, told.truncation, *told.fixed}
-        free = [value for name, value in inputs.items() if name not in meant and not _empty(value)]
-        if len(free) != 1:
-            raise ExportError(f"which input is the latent? Say --latent, one of: {_listed(inputs.values())}")
-        value = free[0]
-    return value
+        return _named(inputs, told.latent, "--latent")
+    if told.source is not None:
+        return _named(inputs, told.source, "--source")
+    meant = {told.label, told.codes, told.truncation, *told.fixed}
+    free = [value for name, value in inputs.items() if name not in meant and not _empty(value)]
+    if len(free) != 1:
+        raise ExportError(
+            f"which input is the latent, or the picture? Say --latent or --source, one of: {_listed(inputs.values())}"
+        )
+    return free[0]
 
 
 def _image(model: ModelProto, told: Told) -> str:
@@ -168,18 +199,18 @@ def _label(inputs: dict[str, ValueInfoProto], told: Told) -> Label | None:
     if told.label is None:
         return None
     value = _named(inputs, told.label, "--label")
-    dtype, dims = value.type.tensor_type.elem_type, _dims(value)
+    dtype, dims = value.type.tensor_type.elem_type, dims_of(value)
     kinds = (*FLOATS, *INTEGERS, TensorProto.BOOL)
     one_hot = len(dims) == 2 and dims[1] != 1 and (dtype not in INTEGERS or dims[1] is not None)
     number = dtype not in (TensorProto.BOOL,) and len(dims) <= 2 and dims[1:] in ([], [1], [None])
     if dtype not in kinds or not (one_hot or number):
-        raise ExportError(f"the label {_described(value)} is neither one-hot (n, classes) nor a number (n,)")
+        raise ExportError(f"the label {described(value)} is neither one-hot (n, classes) nor a number (n,)")
     count = dims[1] if one_hot else None
     classes = told.classes or tuple(map(str, range(count or 0)))
     if not classes:
         raise ExportError(f"the graph does not say how many classes {value.name!r} has: name them with --classes a,b,c")
     if count not in (None, len(classes)):
-        raise ExportError(f"the label {_described(value)} has {count} classes, --classes names {len(classes)}")
+        raise ExportError(f"the label {described(value)} has {count} classes, --classes names {len(classes)}")
     return Label(value.name, dtype, one_hot, len(dims), classes)
 
 
@@ -192,10 +223,10 @@ def _fixed(
     meant = (latent.name, told.label, told.codes, told.truncation)
     others = {name: value for name, value in inputs.items() if name not in meant}
     if lacking := [value for name, value in others.items() if name not in told.fixed and not _empty(value)]:
-        raise ExportError(f"what is the input {_described(lacking[0])}? Say --fix {lacking[0].name}=VALUE, or --label")
+        raise ExportError(f"what is the input {described(lacking[0])}? Say --fix {lacking[0].name}=VALUE, or --label")
     fixed = {}
     for name, value in others.items():
-        constant, dims = _constant(value, told.fixed.get(name, "0")), _dims(value)
+        constant, dims = _constant(value, told.fixed.get(name, "0")), dims_of(value)
         same = batch is not None and batch > 1 and dims[:1] == [batch] and bool((constant == constant[:1]).all())
         fixed[name] = (constant[:1] if same else constant, same or dims[:1] == [None])
     return fixed
@@ -203,7 +234,7 @@ def _fixed(
 
 def _empty(value: ValueInfoProto) -> bool:
     """Whether it holds no number at all: the classes ``(n, 0)`` of a StyleGAN that has none."""
-    return 0 in _dims(value)[1:]
+    return 0 in dims_of(value)[1:]
 
 
 def _constant(value: ValueInfoProto, text: str) -> NDArray[Any]:
@@ -214,12 +245,12 @@ def _constant(value: ValueInfoProto, text: str) -> NDArray[Any]:
         found = numbers.astype(dtype)
         if dtype.kind not in "biuf" or (dtype.kind != "f" and not np.array_equal(found, numbers)):
             raise ValueError
-        shape = [1 if side is None else side for side in _dims(value)]
+        shape = [1 if side is None else side for side in dims_of(value)]
         if math.prod(shape) > MOST_FIXED:
             raise ValueError
         return np.full(shape, found[0]) if len(found) == 1 else found.reshape(shape)
     except (ValueError, KeyError, OverflowError):
-        raise ExportError(f"--fix {value.name}={text} is no value of the input {_described(value)}") from None
+        raise ExportError(f"--fix {value.name}={text} is no value of the input {described(value)}") from None
 
 
 def _number(word: str) -> float:
@@ -233,19 +264,5 @@ def _named(values: Mapping[str, ValueInfoProto], name: str, option: str) -> Valu
     return values[name]
 
 
-def _dims(value: ValueInfoProto) -> list[int | None]:
-    """Its sides; None for one that the graph does not fix."""
-    sides = list(value.type.tensor_type.shape.dim)
-    known = [side.HasField("dim_value") and side.dim_value >= (0 if place else 1) for place, side in enumerate(sides)]
-    return [int(side.dim_value) if sure else None for side, sure in zip(sides, known, strict=True)]
-
-
-def _described(value: ValueInfoProto) -> str:
-    sides = ", ".join(str(d.dim_param or d.dim_value) for d in value.type.tensor_type.shape.dim)
-    kind = value.type.tensor_type.elem_type
-    known = kind in TensorProto.DataType.values()
-    return f"{value.name!r} {TensorProto.DataType.Name(kind).lower() if known else f'type {kind}'} [{sides}]"[:200]
-
-
 def _listed(values: Iterable[ValueInfoProto]) -> str:
-    return ", ".join(map(_described, values))[:400] or "none"
+    return ", ".join(map(described, values))[:400] or "none"

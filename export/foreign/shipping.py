@@ -11,6 +11,7 @@ from core.contract import SPEC_KEY, VERSION_KEY, Inputs, output_port, rows, samp
 from core.errors import BundleError, ExportError
 from core.images import Images
 from core.spec import ONE_AT_A_TIME, GeneratorSpec
+from core.trials import mixed_inputs
 from export.bundling import serialised
 from export.foreign.folding import folded
 from export.foreign.modulated import unmodulated
@@ -112,7 +113,7 @@ def _ways(ports: Ports) -> Iterator[Ports]:
 
 def _same(foreign: Foreign, session: Session) -> bool:
     """Whether the graph makes the original's images, together and each alone."""
-    inputs = sample_inputs(foreign.spec, range(3)) | {"truncation": np.array([[1], [0.5], [0.25]], np.float32)}
+    inputs = mixed_inputs(foreign.spec, range(3))
     together, alone = run(session, inputs), np.concatenate([run(session, row) for row in rows(inputs)])
     expected = foreign.images(inputs)
     if foreign.spec.most_at_once(2) == 1 and (expected == expected[:1]).all():

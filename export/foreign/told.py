@@ -20,6 +20,10 @@ class Told:
     values of ``label``; ``premultiplied`` is whether colour was multiplied by alpha. ``size`` is height and width, of
     images that come as rows of numbers; ``codes`` and ``truncation`` name inputs that take these; ``latent_kind`` is
     what the latent is drawn from: standard normal, uniform from -1 to 1, or the unit sphere.
+
+    ``source`` names an input that takes a picture to translate; ``source_range`` is ``value_range`` for that one (found
+    by looking, else the same), ``source_layout`` its ``layout``, and ``source_size`` its height and width where the
+    graph leaves them open.
     """
 
     value_range: tuple[float, float]
@@ -35,9 +39,13 @@ class Told:
     codes: str | None = None
     truncation: str | None = None
     latent_kind: LatentKind = "normal"
+    source: str | None = None
+    source_range: tuple[float, float] | None = None
+    source_layout: Layout | None = None
+    source_size: tuple[int, int] | None = None
 
 
-def parse_range(text: str) -> tuple[float, float]:
+def parse_range(text: str, option: str = "--range") -> tuple[float, float]:
     """``"-1,1"`` as two numbers, the lower first."""
     try:
         low, high = map(float, text.split(","))
@@ -45,7 +53,7 @@ def parse_range(text: str) -> tuple[float, float]:
             return low, high
     except ValueError:
         pass
-    raise ExportError(f"--range {text} is not two numbers, the lower first: write -1,1, 0,1 or 0,255")
+    raise ExportError(f"{option} {text} is not two numbers, the lower first: write -1,1, 0,1 or 0,255")
 
 
 def parse_classes(text: str) -> tuple[str, ...]:

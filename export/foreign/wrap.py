@@ -9,11 +9,12 @@ import onnx.inliner
 from numpy.typing import NDArray
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
-from core.contract import Port, batch_of, input_ports, output_port
+from core.contract import SOURCE, Port, batch_of, input_ports, output_port
 from core.errors import ExportError
 from core.spec import GeneratorSpec
 from export.foreign.batches import Freeing
 from export.foreign.opsets import opset_of
+from export.foreign.pictures import MOVES, Picture, bytes_are_cast
 from export.foreign.ports import Ports, Rows
 from export.foreign.told import Layout
 from export.rules import CONTROL_FLOW, RANDOM, STANDARD, in_training, values_for_one_image
@@ -29,6 +30,7 @@ def needed_for(model: ModelProto, image: str) -> ModelProto:
     copy.CopyFrom(model)
     if copy.functions:
         copy = onnx.inliner.inline_local_functions(copy)
+    _without_dropout(copy)
     needed, nodes = {image}, []
     for node in reversed(copy.graph.node):
         if needed & set(node.output):
@@ -38,6 +40,15 @@ def needed_for(model: ModelProto, image: str) -> ModelProto:
     _replace(copy.graph, "initializer", [weight for weight in copy.graph.initializer if weight.name in needed])
     _replace(copy.graph, "output", [value for value in copy.graph.output if value.name == image])
     return copy
+
+
+def _without_dropout(model: ModelProto) -> None:
+    """Dropout that drops nothing is what it is given; any other stays, to be refused."""
+    taken = {name for node in model.graph.node for name in node.input} | {value.name for value in model.graph.output}
+    for node in model.graph.node:
+        if node.op_type == "Dropout" and not _trains(node, model) and not taken.intersection(node.output[1:]):
+            node.op_type = "Identity"
+            del node.attribute[:], node.input[1:], node.output[1:]
 
 
 def _replace(graph: GraphProto, field: str, kept: Sequence[Any]) -> None:
@@ -70,13 +81,13 @@ def _trains(node: NodeProto, model: ModelProto) -> bool:
     """BatchNormalization that looks at its batch, or Dropout that drops: what .eval() turns off."""
     if node.op_type == "BatchNormalization":
         return in_training(node)
-    if node.op_type != "Dropout" or len(node.input) < 3:
+    if node.op_type != "Dropout" or not node.input[2:] or not node.input[2]:
         return False
     held = {w.name: w for w in model.graph.initializer}
     held |= {
         n.output[0]: a.t for n in model.graph.node if n.op_type == "Constant" for a in n.attribute if a.name == "value"
     }
-    return node.input[2] in held and bool(numpy_helper.to_array(held[node.input[2]]).any())
+    return node.input[2] not in held or bool(numpy_helper.to_array(held[node.input[2]]).any())
 
 
 def wrapped(
@@ -96,15 +107,23 @@ def wrapped(
     inner = onnx.compose.add_prefix(model, PREFIX).graph
     alone = spec.most_at_once(2) == 1
     if ports.batch is not None and not alone:
-        taking = (ports.latent, ports.label, ports.codes, ports.truncation)
-        Freeing(inner, ports.batch, {PREFIX + port.name for port in taking if port}).run()
+        taking = [*ports.rows, *([ports.label] if ports.label else [])]
+        Freeing(inner, ports.batch, {PREFIX + port.name for port in taking}).run()
     build = Builder({value.name: value for value in inner.input} if alone else {}, ports.batch or 1)
+    if ports.source and ports.source.dtype == TensorProto.UINT8:
+        build.floats_do = bytes_are_cast(inner.node, PREFIX + ports.source.name)
     build.before(ports, spec)
+    floats = dtype == TensorProto.UINT8 and _give_floats(inner, PREFIX + ports.image)
     build.nodes += inner.node
     told = {PREFIX + name for name in ports.fixed}  # some inputs have a value of their own, for when none is given
     build.weights += [weight for weight in inner.initializer if weight.name not in told]
     build.after(
-        build.first(PREFIX + ports.image) if alone else PREFIX + ports.image, layout, dtype, spec, premultiplied, sides
+        build.first(PREFIX + ports.image) if alone else PREFIX + ports.image,
+        layout,
+        TensorProto.FLOAT if floats else dtype,
+        spec,
+        premultiplied,
+        sides,
     )
     for part in (*build.nodes, *build.weights):
         part.ClearField("doc_string")
@@ -119,6 +138,28 @@ def wrapped(
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset_of(model))], ir_version=IR_VERSION)
 
 
+def _give_floats(graph: GraphProto, image: str) -> bool:
+    """Let the Cast that makes bytes of an image, if they are only moved after it, make whole floats instead, as large:
+    then bytes are cast to but once, last. Whether there was one."""
+    makers = {name: node for node in graph.node for name in node.output}
+    while (node := makers.get(image)) is not None and node.op_type in MOVES:
+        image = node.input[0]
+    if node is None or node.op_type != "Cast":
+        return False
+    wide, whole, place = f"{image}_wide", f"{image}_whole", list(graph.node).index(node)
+    new = [
+        helper.make_node("Cast", [node.input[0]], [wide], name=wide, to=TensorProto.FLOAT),
+        helper.make_node("Floor", [wide], [whole], name=whole),
+        helper.make_node("Clip", [whole, f"{image}_least", f"{image}_most"], [image], name=f"{image}_clip"),
+    ]
+    graph.initializer.append(numpy_helper.from_array(np.float32(0), f"{image}_least"))
+    graph.initializer.append(numpy_helper.from_array(np.float32(255), f"{image}_most"))
+    graph.node.remove(node)
+    for step, each in enumerate(new):
+        graph.node.insert(place + step, each)
+    return True
+
+
 def _value(port: Port, spec: GeneratorSpec) -> ValueInfoProto:
     kind = helper.np_dtype_to_tensor_dtype(np.dtype(port.dtype))
     return helper.make_tensor_value_info(port.name, kind, [batch_of(spec), *port.shape])
@@ -130,6 +171,7 @@ class Builder:
     def __init__(self, alone: Mapping[str, ValueInfoProto] | None = None, batch: int = 1) -> None:
         """``alone`` are the inputs, by name, of a graph that is given one image as all rows of its ``batch``."""
         self.alone, self.batch = alone or {}, batch
+        self.floats_do = False  # where bytes are wanted: they are cast to floats first
         self.nodes: list[NodeProto] = []
         self.weights: list[TensorProto] = []
 
@@ -151,10 +193,13 @@ class Builder:
 
     def before(self, ports: Ports, spec: GeneratorSpec) -> None:
         """The contract's inputs become the graph's own: truncation moves the latent towards 0, its mean."""
-        z = self._drawn(ports.latent_kind)
-        if ports.truncates and not ports.truncation:
-            z = self.node("Mul", [z, "truncation"])
-        self._rows(z, ports.latent)
+        if ports.source:
+            self._picture(ports.source)
+        if ports.latent:
+            z = self._drawn(ports.latent_kind)
+            if ports.truncates and not ports.truncation:
+                z = self.node("Mul", [z, "truncation"])
+            self._rows(z, ports.latent)
         if ports.codes:
             self._rows("codes", ports.codes)
         if ports.truncation:
@@ -162,7 +207,7 @@ class Builder:
         if ports.label:
             self._label(ports)
         for name, (value, by_row) in ports.fixed.items():
-            self._fixed(PREFIX + name, value, by_row)
+            self._fixed(PREFIX + name, value, by_row, input_ports(spec)[0].name)
 
     def _drawn(self, kind: str) -> str:
         """Latents as the generator wants them, of standard normal ones, so that every client's seeds are right."""
@@ -186,12 +231,42 @@ class Builder:
         row = self.node("Reshape", [values, self.weight(np.array([1, *shape[1:]] if batched else shape, np.int64))])
         return self.node("Expand", [row, self.weight(np.array(shape, np.int64))]) if batched else row
 
-    def _rows(self, values: str, port: Rows) -> None:
+    def _picture(self, port: Picture) -> None:
+        """Levels become the values that are wanted. Cast first: TensorRT transposes no bytes."""
+        values = self.node("Cast", [SOURCE], to=TensorProto.FLOAT)
+        if port.premultiplied and port.spec.channels == 4:
+            values = self._premultiplied(values)
+        low, high = port.value_range
+        if (low, high) != (0.0, 255.0):
+            values = self.node("Mul", [values, self.number((high - low) / 255)])
+        if low:
+            values = self.node("Add", [values, self.number(low)])
+        if port.layout == "NCHW":
+            values = self.node("Transpose", [values], perm=[0, 3, 1, 2])
+        if port.dtype == TensorProto.UINT8 and port.premultiplied:
+            values = self.node("Round", [values])
+        self._rows(values, port, TensorProto.FLOAT if self.floats_do else None)
+
+    def _premultiplied(self, levels: str) -> str:
+        """Levels ``(n, h, w, 4)``, colour times alpha."""
+        colour, alpha = self._parts(levels, 3)
+        unit = self.node("Mul", [alpha, self.number(1 / 255)])
+        return self.node("Concat", [self.node("Mul", [colour, unit]), alpha], axis=3)
+
+    def _parts(self, values: str, axis: int) -> list[str]:
+        """Colour and alpha."""
+        ends = ((0, 3), (3, 4))
+        return [
+            self.node("Slice", [values, *(self.weight(np.array([n], np.int64)) for n in (start, end, axis))])
+            for start, end in ends
+        ]
+
+    def _rows(self, values: str, port: Rows | Picture, dtype: int | None = None) -> None:
         if self.alone:
             values = self._as_one(values, PREFIX + port.name)
-        elif len(port.sides) != 1:
+        elif len(port.sides) != (3 if isinstance(port, Picture) else 1):
             values = self.node("Reshape", [values, self.weight(np.array([-1, *port.sides], np.int64))])
-        self.node("Cast", [values], PREFIX + port.name, to=port.dtype)
+        self.node("Cast", [values], PREFIX + port.name, to=dtype or port.dtype)
 
     def _label(self, ports: Ports) -> None:
         label = ports.label
@@ -205,13 +280,14 @@ class Builder:
             given = self.node("Reshape", [given, self.weight(np.array([-1], np.int64))])
         self.node("Cast", [given], PREFIX + label.name, to=label.dtype)
 
-    def _fixed(self, name: str, value: NDArray[Any], by_row: bool) -> None:
+    def _fixed(self, name: str, value: NDArray[Any], by_row: bool, like: str) -> None:
+        """A value for the input ``name``, by row as many times as ``like`` has rows."""
         if not by_row or self.alone:
             value = np.repeat(value, self.batch, axis=0) if by_row else value
             self.weights.append(numpy_helper.from_array(value, name))
             return
         first, rest = self.weight(np.array([0], np.int64)), self.weight(np.array(value.shape[1:], np.int64))
-        batch = self.node("Gather", [self.node("Shape", ["z"]), first])
+        batch = self.node("Gather", [self.node("Shape", [like]), first])
         self.node("Expand", [self.weight(value), self.node("Concat", [batch, rest], axis=0)], name)
 
     def after(
@@ -239,10 +315,7 @@ class Builder:
 
     def _straight(self, unit: str, premultiplied: bool) -> str:
         """Straight alpha, colour fading to black below one level of it: see core.pixels."""
-        colour, alpha = (
-            self.node("Slice", [unit, *(self.weight(np.array([n], np.int64)) for n in (start, end, 1))])
-            for start, end in ((0, 3), (3, 4))
-        )
+        colour, alpha = self._parts(unit, 1)
         if premultiplied:
             least = self.node("Max", [alpha, self.number(0.5 / 255)])
             colour = self.node("Div", [self.node("Min", [colour, alpha]), least])

@@ -1,12 +1,16 @@
 """What every generator and discriminator does, whatever its family, on families that only write down what they get."""
 
+import numpy as np
 import pytest
 import torch
 
-from core.networks.base import Discriminator, Generator
-from core.spec import GeneratorSpec
+from core.errors import SpecError
+from core.networks.base import EXAMPLES, Discriminator, Generator, Maker, Translator
+from core.pixels import to_pixels, to_values
+from core.spec import GeneratorSpec, SourceSpec
 
 SPEC = GeneratorSpec("dcgan", 8, 8, 3, 2)
+TRANSLATION = GeneratorSpec("unet", 8, 8, 1, 0, kind="image", source=SourceSpec(2, 3, 4))
 Z, LABEL, CODES = torch.tensor([[1.0, 2.0], [3.0, 4.0]]), torch.tensor([1, 0]), torch.tensor([[5.0], [6.0]])
 
 
@@ -65,3 +69,45 @@ def test_a_score_rests_on_features_and_both_know_the_class():
     for step in (Discriminator(SPEC, 7).features, Discriminator(SPEC, 7).score):
         with pytest.raises(NotImplementedError):
             step(Z)
+
+
+class Swapping(Translator):
+    """The first channel of the source, doubled and turned about."""
+
+    def forward(self, source):
+        return -source[:, :1].repeat_interleave(2, 2).repeat_interleave(2, 3)
+
+
+def test_a_translator_takes_pictures_and_gives_pictures():
+    network = Swapping(TRANSLATION)
+    assert isinstance(network, Maker)
+    assert (network.source, network.style_layers, network.noise_dim, network.grown_to) == (
+        TRANSLATION.source,
+        0,
+        0,
+        None,
+    )
+    source = torch.randint(0, 256, (5, 2, 3, 4), dtype=torch.uint8)
+    expected = to_pixels(network(to_values(source, (-1.0, 1.0))), (-1.0, 1.0))
+    made = network.pixels({"source": source})
+    assert torch.equal(made, expected)
+    red, alpha = source[..., 0].double(), source[..., 3].double()
+    premultiplied = (255 - red * alpha / 255).repeat_interleave(2, 1).repeat_interleave(2, 2)
+    assert (made[..., 0].double() - premultiplied).abs().max() <= 0.51
+    with pytest.raises(SpecError, match=r"^dcgan translates images: its spec must say what its source is$"):
+        Translator(SPEC)
+    with pytest.raises(NotImplementedError):
+        Translator(TRANSLATION)(source)
+
+
+def test_sources_travel_with_a_translator():
+    network, other = Translator(TRANSLATION), Translator(TRANSLATION)
+    assert network.examples is None
+    sources = np.arange(20 * 24, dtype=np.uint8).reshape(20, 2, 3, 4)
+    network.show(sources)
+    assert np.array_equal(network.examples, sources[:EXAMPLES])
+    other.load_state_dict(network.state_dict())
+    assert np.array_equal(other.examples, sources[:EXAMPLES])
+    network.show(sources[:3])  # they take turns
+    assert np.array_equal(network.examples, sources[np.arange(EXAMPLES) % 3])
+    assert (network.examples.dtype, Generator(SPEC).examples) == (np.uint8, None)

@@ -153,3 +153,26 @@ def test_maps_of_one_pixel_are_not_normed():
 def test_what_cannot_be_built_says_why(options, reason):
     with pytest.raises(SpecError, match=reason):
         build_discriminator("unet", PLAIN, options)
+
+
+def test_the_shorter_side_decides_what_fits():
+    for height, width in ((16, 64), (64, 16)):
+        spec = GeneratorSpec("dcgan", height, width, 3, 8)
+        with pytest.raises(
+            SpecError, match=r"^field is 70: .* 14, 16, 18, 20, 22, 26, 30, 34, 38, 42, 46, 54, 62, 78, 110$"
+        ):
+            build_discriminator("unet", spec, {"field": 70})
+        assert build_discriminator("unet", spec, {"field": 34, "width": 1})(torch.zeros(1, 3, height, width)).numel()
+
+
+def test_pixels_are_judged_one_by_one():
+    network = build_discriminator("unet", PLAIN, {"field": 1, "width": 2, "norm": "none"})
+    assert network(IMAGES).shape == (2, 32, 48)
+
+
+def test_an_example_is_what_it_takes():
+    options = {"field": 16, "width": 2, "norm": "none"}
+    alone, given = (build_discriminator("unet", GIVEN, {"given": given, **options}) for given in (False, True))
+    shapes = [[tuple(each.shape) for each in network.example()] for network in (alone, given)]
+    assert shapes == [[(1, 3, 32, 48)], [(1, 3, 32, 48), (1,), (1, 1, 16, 24)]]
+    assert all(network(*network.example()).shape == (1, 14, 22) for network in (alone, given))

@@ -95,5 +95,6 @@ def test_without_norm_blocks_begin_as_nothing():
     block = next(m for m in network.modules() if isinstance(m, Residual))
     x = torch.randn(1, 12, 4, 4)
     assert torch.equal(block(x), x)
+    assert block.layers[1].weight.any()  # or its gradient would be 0 for ever
     normed = next(m for m in build((16, 16, 1), (16, 16, 1)).modules() if isinstance(m, Residual))
     assert not torch.equal(normed(x), x)

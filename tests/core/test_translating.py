@@ -64,12 +64,29 @@ def test_pictures_are_resized_by_interpolation_and_left_alone_at_their_size():
         torch.testing.assert_close(resized(x, *sides), expected, atol=1e-6, rtol=0)
 
 
+def test_a_whole_factor_is_a_constant_of_the_graph(monkeypatch):
+    """Where the graph would compute a size from its input's."""
+    asked = []
+    monkeypatch.setattr(
+        F, "interpolate", lambda x, size=None, scale_factor=None, mode=None: asked.append((size, scale_factor))
+    )
+    for sides in ((16, 36), (16, 12), (8, 24), (12, 12), (8, 18), (4, 6)):
+        resized(torch.zeros(1, 1, 8, 12), *sides)
+    assert asked == [
+        *[(None, (2.0, 3.0)), (None, (2.0, 1.0)), (None, (1.0, 2.0))],
+        *[((12, 12), None), ((8, 18), None), ((4, 6), None)],
+    ]
+
+
 def test_any_number_is_in_the_range():
     x = torch.tensor([-1e9, 0.0, 1e9])
     assert ranged(x, (-1.0, 1.0)).tolist() == [-1, 0, 1]
     assert ranged(x, (0.0, 1.0)).tolist() == [0, 0.5, 1]
     assert ranged(x, (-2.0, 4.0)).tolist() == [-2, 1, 4]
     x = torch.randn(100)
+    assert torch.equal(ranged(x, (-1.0, 1.0)), torch.tanh(x))
+    torch.testing.assert_close(ranged(x, (-1.0, 2.0)), 1.5 * torch.tanh(x) + 0.5)
+    torch.testing.assert_close(ranged(x, (-2.0, 1.0)), 1.5 * torch.tanh(x) - 0.5)
     torch.testing.assert_close(ranged(x, (2.0, 3.0)), torch.tanh(x) / 2 + 2.5)
 
 
@@ -92,6 +109,7 @@ def test_a_map_of_one_pixel_has_no_norm():
 @pytest.mark.parametrize("bias", [True, False])
 def test_a_resized_convolution_is_nearest_neighbours_and_a_convolution(bias):
     layer = ResizedConv2d(3, 5, bias).double()
+    assert (layer.bias is not None) == bias
     x = torch.randn(2, 3, 4, 7, dtype=torch.float64, requires_grad=True)
     expected = F.conv2d(F.interpolate(x, scale_factor=2.0), layer.weight, layer.bias, padding=1)
     torch.testing.assert_close(layer(x), expected, atol=1e-12, rtol=0)

@@ -6,11 +6,13 @@ from dataclasses import replace
 import pytest
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from core.checkpoint import load_generator, save_generator
 from core.errors import SpecError
 from core.networks import DISCRIMINATORS, TRANSLATORS, build_discriminator, build_maker, build_translator
 from core.networks.patch import PatchDiscriminator
+from core.networks.translating import InstanceNorm
 from core.spec import GeneratorSpec, SourceSpec
 
 # Height, width and channels of the source, and of the target.
@@ -111,6 +113,22 @@ def test_a_picture_alone_is_translated_as_in_a_batch(optional):
     torch.testing.assert_close(together, alone, atol=1e-5, rtol=0)
 
 
+def test_what_is_normed_has_no_bias(optional):
+    """A norm takes it away, and its gradient is 0."""
+    convolutions = [m for m in optional.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)]
+    norms = [m for m in optional.modules() if isinstance(m, nn.BatchNorm2d | InstanceNorm)]
+    assert sum(m.bias is None for m in convolutions) == len(norms)
+
+
+@pytest.mark.parametrize("family", TRANSLATORS)
+def test_fresh_weights_have_a_deviation_of_a_fiftieth(family):
+    """Section 6.2 of Isola et al. 2017, and of Zhu et al."""
+    for norm in ("batch", "instance"):
+        network = build(family, norm=norm, width=16)
+        weights = [m.weight.detach() for m in network.modules() if isinstance(m, nn.Conv2d)]
+        assert float(torch.cat([each.flatten() for each in weights]).std()) == pytest.approx(0.02, rel=0.02)
+
+
 @pytest.mark.parametrize("family", TRANSLATORS)
 def test_instance_norm_knows_no_batch_in_training_either(family):
     network = build(family, norm="instance").train()
@@ -149,6 +167,29 @@ def test_options_have_the_defaults_that_saved_networks_were_trained_with(family)
 
 def test_activations_work_in_place(optional):
     assert all(m.inplace for m in optional.modules() if isinstance(m, nn.ReLU | nn.LeakyReLU))
+
+
+@pytest.mark.parametrize(
+    ("family", "side", "millions", "gflop"),
+    [("unet", 64, 0.78, 0.18), ("unet", 128, 1.34, 0.78), ("resnet", 64, 11.38, 6.48), ("resnet", 128, 11.38, 25.92)],
+)
+def test_a_network_costs_what_its_docstring_says(family, side, millions, gflop):
+    spec = replace(spec_of(family), height=side, width=side, source=SourceSpec(side, side, 4), options={})
+    with torch.device("meta"), FlopCounterMode(display=False) as counter:
+        network = build_translator(spec)
+        network(torch.empty(1, 4, side, side))
+    assert sum(p.numel() for p in network.parameters()) / 1e6 == pytest.approx(millions, abs=0.005)
+    assert counter.get_total_flops() / 1e9 == pytest.approx(gflop, abs=0.005)
+
+
+def test_patches_cost_what_their_docstring_says():
+    for side, gflop in ((64, 0.36), (128, 1.55)):
+        spec = replace(spec_of("unet"), height=side, width=side, source=SourceSpec(side, side, 4))
+        with torch.device("meta"), FlopCounterMode(display=False) as counter:
+            network = build_discriminator("unet", spec, {"given": True})
+            network(torch.empty(1, 4, side, side), source=torch.empty(1, 4, side, side))
+        assert sum(p.numel() for p in network.parameters()) / 1e6 == pytest.approx(2.77, abs=0.005)
+        assert counter.get_total_flops() / 1e9 == pytest.approx(gflop, abs=0.005)
 
 
 @pytest.mark.parametrize("family", TRANSLATORS)

@@ -161,6 +161,7 @@ def test_a_stem_lets_the_last_layer_see_every_line():
     [
         ((16, 16, 1), (16, 16, 1), 5, "1 to 4"),  # down to one pixel
         ((28, 28, 1), (28, 28, 1), 3, "1 to 2"),  # 7 is odd
+        ((16, 24, 1), (16, 24, 1), 4, "1 to 3"),  # 4x6
         ((12, 8, 1), (24, 16, 1), 3, "1 to 2"),  # 6x4 is the base, and 3 is odd
         ((32, 32, 1), (8, 8, 1), 2, "3 to 5"),  # or it would stay larger than the target
         ((1, 1, 1), (16, 16, 1), 4, "1 to 3"),

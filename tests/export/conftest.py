@@ -46,7 +46,7 @@ TINY = {
 TRANSLATIONS = {
     "RGBA to RGBA": ((16, 24, 4), (16, 24, 4), {"norm": "batch"}),
     "grey to larger RGB": ((10, 20, 1), (20, 40, 3), {"norm": "instance", "up": "transposed"}),
-    "RGB to smaller grey": ((28, 28, 3), (14, 14, 1), {"norm": "none"}),
+    "RGB to smaller grey": ((40, 40, 3), (20, 20, 1), {"norm": "none"}),
 }
 LOUDER = {"r3gan": 1, "style": 1, "upconv": 1}  # else fresh weights are multiplied by ten
 PROVENANCE = Provenance("test", 1234, "sprites", "cafe" * 4, "CC0", "0")
@@ -78,6 +78,8 @@ def lively_translator(spec: GeneratorSpec, seed: int = 0) -> Translator:
     sources = torch.from_numpy(sample_inputs(spec, range(500, 532))[SOURCE])
     with torch.no_grad():
         for parameter in translator.parameters():
+            if parameter.ndim > 1 and not parameter.any():
+                parameter.normal_()  # the last of a block, which starts at 0
             if parameter.ndim > 1:
                 parameter.mul_(2 / parameter.flatten(1).norm(dim=1).mean())
         for _ in range(20):

@@ -20,14 +20,17 @@ from PIL import Image
 
 from core.bundle import GOLDEN, GRAPH, MANIFEST, MOST_LEVELS, Golden, levels_apart, write_manifest
 from core.contract import OPSET, sample_inputs
+from core.images import clear_hidden_colour, with_channels
 from core.latents import LAST_SEED, latents
 from export.convert import to_onnx
 from export.graph import ExportGraph
 from tests.export.conftest import Shipped, family_spec, lively, ship
+from tests.serving.translators import make_translator, translated, translator_spec
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "examples" / "web"
 TESTS = Path(__file__).parent / "web"
+DRAWN = translator_spec(8, 12, 4, times=2)  # what is drawn for in Chromium
 
 
 @pytest.fixture(scope="module")
@@ -150,8 +153,8 @@ def other_format(bundle: Path) -> None:
 
 
 def other_kind(bundle: Path) -> None:
-    text = (bundle / MANIFEST).read_text()
-    (bundle / MANIFEST).write_text(text.replace('"kind": "noise"', '"kind": "image"'))
+    shutil.rmtree(bundle)
+    make_translator(bundle)
 
 
 @pytest.mark.parametrize(
@@ -160,7 +163,7 @@ def other_kind(bundle: Path) -> None:
         (flipped_byte, "changed or cut short"),
         (text_manifest, "not JSON"),
         (other_format, "format 99"),
-        (other_kind, "kind “image”"),
+        (other_kind, "translates pictures, it makes none of seeds: open it in draw.html"),
     ],
 )
 def test_what_is_wrong_with_a_bundle_is_said_in_words(node, bundle, tmp_path, spoil, says):
@@ -170,6 +173,24 @@ def test_what_is_wrong_with_a_bundle_is_said_in_words(node, bundle, tmp_path, sp
     assert done.returncode == 1
     assert done.stderr.startswith("BundleProblem: ")
     assert says in done.stderr
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_node_translates_as_pictures_are_translated_everywhere(node, tmp_path, channels):
+    """Any RGBA: hidden colour is none, without alpha a picture lies on white, and grey is luma."""
+    taken = {1: [0, 0, 0], 3: [2, 1, 0], 4: [2, 1, 0, 3]}[channels]
+    spec = translator_spec(6, 5, channels, times=2, gives=len(taken))
+    pictures = np.random.RandomState(0).randint(0, 256, (4, 6, 5, 4), np.uint8)
+    pictures[:, ::2, :, 3] = 0
+    (tmp_path / "asked.json").write_text(json.dumps({"pictures": [each.flatten().tolist() for each in pictures]}))
+    bundle = make_translator(tmp_path / "bundle", spec, taken)
+    done = javascript(node, "translations", bundle, tmp_path / "asked.json", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    found = np.fromfile(tmp_path / "out", np.uint8).reshape(4, 12, 10, 4)
+    sources = np.stack([clear_hidden_colour(with_channels(each, False, channels)) for each in pictures])
+    expected = translated(sources, spec, taken)
+    assert levels_apart(found[..., : len(taken)], expected) <= 1  # of rounding halves over white
+    assert channels == 4 or (found[..., 3] == 255).all()
 
 
 class Site(SimpleHTTPRequestHandler):
@@ -204,6 +225,7 @@ def reports(node, exported, tmp_path_factory) -> dict[str, bytes]:
     (tmp_path_factory.getbasetemp() / "golden.json").write_text(asked(Golden.read(exported / GOLDEN)))
     folders = {
         "page": PAGE,
+        "translator": make_translator(tmp_path_factory.mktemp("translator") / "it", DRAWN),
         "bundle": exported,
         "golden.json": tmp_path_factory.getbasetemp() / "golden.json",
         "harness.html": TESTS / "harness.html",
@@ -264,8 +286,28 @@ def test_the_page_is_used_by_keyboard_and_says_what_is_wrong(reports):
     assert "There is no /nowhere/manifest.json" in facts["problem"]
 
 
+@pytest.mark.parametrize("when", ["line", "picture", "undone"])
+def test_what_is_drawn_is_translated(reports, when):
+    drawing = np.frombuffer(reports[f"{when}-drawing"], np.uint8).reshape(8, 12, 4)
+    result = np.frombuffer(reports[f"{when}-result"], np.uint8).reshape(16, 24, 4)
+    difference = result.astype(int) - translated(drawing[None], DRAWN)[0]
+    assert np.abs(difference * (result[..., 3:] / 255)).max() <= 1  # canvases keep colour times alpha
+    assert (drawing[..., 3].max() > 0) == (when != "undone")
+    if when == "line":
+        assert drawing[4, 5].tolist() == [255, 128, 0, 255] and not drawing[6:].any()
+
+
+def test_what_was_translated_is_downloaded_as_it_is(reports):
+    drawing = np.frombuffer(reports["line-drawing"], np.uint8).reshape(8, 12, 4)
+    assert (opened(reports["translated.png"]) == translated(drawing[None], DRAWN)[0]).all()
+    assert not np.frombuffer(reports["empty-result"], np.uint8).any()
+    assert reports["draw-problem"].decode() == (
+        "This bundle makes pictures of seeds, it translates none: open it in index.html."
+    )
+
+
 def test_the_page_asks_no_other_server():
-    for file in [*PAGE.glob("*.js"), *PAGE.glob("*.css"), PAGE / "index.html"]:
+    for file in [*PAGE.glob("*.js"), *PAGE.glob("*.css"), *PAGE.glob("*.html")]:
         assert "://" not in file.read_text(), file
 
 

@@ -18,8 +18,11 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 import cli
 from core.bundle import levels_apart
+from core.contract import sample_inputs
+from core.images import encode_png
 from serving.client import Sampler
 from serving.launching import free_ports
+from tests.serving import translators
 from tests.serving.conftest import CLASSES
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -181,6 +184,43 @@ def test_a_file_that_is_there_stays_unless_it_is_to_be_replaced(thin_server, tmp
     done = run([*program, "--overwrite", *(["yes"] if example is curl else []), *asked, file])
     assert (done.returncode, done.stderr) == (0, "")
     assert file.read_bytes().startswith(b"\x89PNG")
+
+
+TRANSLATE = {
+    "curl": lambda: [EXAMPLES / "curl" / "translate.sh"],
+    "javascript": lambda: [needs("node", "nodejs"), EXAMPLES / "javascript" / "translate.mjs"],
+    "python": lambda: [sys.executable, EXAMPLES / "python" / "translate.py"],
+}
+
+
+@pytest.fixture(params=TRANSLATE)
+def translating(request, tmp_path):
+    """The command line of one example, for a URL and more words; ``lines.png`` is a picture for ``painter``."""
+    (tmp_path / "lines.png").write_bytes(encode_png(sample_inputs(translators.SPEC, [7])["source"][0]))
+    if request.param == "curl":
+        needs("curl", "curl")
+    return lambda url, *words: run([*TRANSLATE[request.param](), "--url", url, *words])
+
+
+def test_a_picture_becomes_what_the_translator_makes_of_it(thin_server, translating, tmp_path):
+    words, file = ["painter", tmp_path / "lines.png"], tmp_path / "coloured.png"
+    done = translating(url_of(thin_server), *words, file)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    expected = translators.translated(sample_inputs(translators.SPEC, [7])["source"], translators.SPEC)
+    with Image.open(file) as picture:
+        assert (np.asarray(picture) == expected[0]).all()
+    ends_with_a_line(translating(url_of(thin_server), *words, file), "coloured.png is there: choose another file")
+
+
+def test_what_cannot_be_translated_is_said_in_a_line(thin_server, translating, tmp_path):
+    url, lines, file = url_of(thin_server), tmp_path / "lines.png", tmp_path / "coloured.png"
+    ends_with_a_line(translating(url, "nobody", lines, file), "the server has no model 'nobody_png'")
+    ends_with_a_line(translating(url, "painter", tmp_path / "none.png", file), "none.png")
+    gone = f"http://127.0.0.1:{free_ports().http}"
+    ends_with_a_line(translating(gone, "painter", lines, file), f"no server answers at {gone}: start one with")
+    lines.write_bytes(lines.read_bytes()[:-1])
+    ends_with_a_line(translating(url, "painter", lines, file), "cannot be translated: the PNG file is cut short")
+    assert not file.exists()
 
 
 GRPC = EXAMPLES / "grpc" / "images.py"

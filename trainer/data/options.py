@@ -13,7 +13,7 @@ from trainer.data.grid import Grid, Layout, Pair
 from trainer.data.labels import check_labels
 
 SIDES = ("left", "right")
-HELD = 0.1  # of pairs, unless another share is asked for
+HELD = 0.1  # of pairs and domains, unless another share is asked for
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ Names = tuple[str, str]
 
 _OFF = 1.5  # pixels that a pair may lie apart from one another: rounding is less
 _WORDS = {"--size": "--source-size", "--channels": "--source-channels", "--grid": "--source-grid", "image": "source"}
-_HELD = PARTS.index("held")
+_TRAIN, _HELD = PARTS.index("train"), PARTS.index("held")
+_LESS = 0.15  # of all that may be left out of training because groups are large
 
 
 def of_sources(met: Sequence[Met], way: Way, channels: int, said: Sequence[str]) -> list[str]:
@@ -25,7 +26,15 @@ def of_sources(met: Sequence[Met], way: Way, channels: int, said: Sequence[str])
 
 def of_pairs(images: Sequence[Met], sources: Sequence[Met], ways: tuple[Way, Way], looks: Sequence[Looks]) -> list[str]:
     """A line for each thing that speaks against these pairs; ``looks`` tells equal pictures, of image and source."""
-    return [line for line in (_apart(images, sources, ways), _same(images, looks), _torn(sources, looks)) if line]
+    return [
+        line
+        for line in (
+            _apart(images, sources, ways),
+            _same(images, looks),
+            torn([source.name for source in sources], looks),
+        )
+        if line
+    ]
 
 
 def of_parts(names: Sequence[str], parts: Parts | None, share: float, alike: Sequence[tuple[int, int]]) -> list[str]:
@@ -37,6 +46,17 @@ def of_parts(names: Sequence[str], parts: Parts | None, share: float, alike: Seq
             "nothing is held out, as there are too few different names to do so: nothing will say how good the result "
             "is on pictures that were not trained on; add more, or see --held and --group-by"
         ]
+    lines, left = [], float((parts == _TRAIN).mean())
+    if left < 1 - 1.5 * share - _LESS:
+        lines.append(
+            f"{left:.0%} are left to train on, as the names are of so few groups that each is a large part of all: "
+            "see --group-by and --held"
+        )
+    return lines + _crossing(names, parts, alike)
+
+
+def _crossing(names: Sequence[str], parts: Parts, alike: Sequence[tuple[int, int]]) -> list[str]:
+    """On pictures held out that look nearly like one that is trained on."""
     crossing = [(row, other) for row, other in alike if (parts[row] == _HELD) != (parts[other] == _HELD)]
     if not crossing:
         return []
@@ -88,15 +108,15 @@ def _same(images: Sequence[Met], looks: Sequence[Looks]) -> str:
     return f"{some} exactly like their images (such as {same[0].name}): nothing is to be learned from these"
 
 
-def _torn(sources: Sequence[Met], looks: Sequence[Looks]) -> str:
+def torn(names: Sequence[str], looks: Sequence[Looks]) -> str:
     """On sources that are the same, and what should be made of them is not."""
     first: dict[bytes, int] = {}
-    torn = [(row, first[look[1]]) for row, look in enumerate(looks) if first.setdefault(look[1], row) != row]
-    if not torn:
+    found = [(row, first[look[1]]) for row, look in enumerate(looks) if first.setdefault(look[1], row) != row]
+    if not found:
         return ""
-    example = f"{sources[torn[0][0]].name} and {sources[torn[0][1]].name}"
+    example = f"{names[found[0][0]]} and {names[found[0][1]]}"
     return (
-        f"{len(torn):,} of {len(sources):,} sources look{'s' * (len(torn) == 1)} exactly like an earlier one "
+        f"{len(found):,} of {len(names):,} sources look{'s' * (len(found) == 1)} exactly like an earlier one "
         f"and should become something else (such as {example}): a translator makes one picture of each source, "
         "so a mixture of these; keep one of each"
     )

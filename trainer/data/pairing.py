@@ -1,12 +1,16 @@
 """Which picture of one folder belongs to which of another: those of one name, whatever their endings."""
 
+import re
 from collections import Counter
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import NamedTuple
 
 from trainer.data.reading import suffixes
+
+_WRAPPED = "by names below the folders that hold all of a side"
+_AFFIXED = "by names without what all of a side begin or end with"
 
 
 class Key(NamedTuple):
@@ -40,18 +44,20 @@ def stem_of(name: str, any_ending: bool = True) -> str:
 def pair_up(targets: Sequence[Key], sources: Sequence[Key]) -> Pairing:
     """Pair pictures of the same name: exactly, and where nothing else fits, but for capitals.
 
-    If no names are the same, folders that wrap all of a side are left out of them; so are the names of two single
-    files. A name that is there twice on one side belongs to none.
+    If no names are the same, folders that wrap all of a side are left out of them, and the names of two single files;
+    then what all names of a side begin or end with, such as "_lines". A name that is there twice on one side belongs
+    to none.
     """
-    names = [list(targets), list(sources)]
-    said = ""
-    if not set(targets) & set(sources):
-        names, said = [_of_files(keys) for keys in names], "names below the folders that wrap all of them"
+    names, said = [list(targets), list(sources)], ""
+    for less, what in ((_of_files, _WRAPPED), (_cores, _AFFIXED)):
+        if not set(map(_caseless, names[0])) & set(map(_caseless, names[1])):
+            names, said = [less(keys) for keys in names], what
     found = _matched(names, {}, lambda key: key)
     exactly = len(found)
     found = _matched(names, found, _caseless)
     if exactly < len(found):
-        said = f"{len(found) - exactly:,} by names that are the same but for capitals"
+        capitals = f"{len(found) - exactly:,} by names that are the same but for capitals"
+        said = f"{said}, {capitals}" if said else capitals
 
     order = sorted(found.items(), key=lambda pair: (names[0][pair[0]], pair))
     taken = [set(found), set(found.values())]
@@ -70,6 +76,25 @@ def unwrapped(keys: Sequence[Key]) -> list[Key]:
 def _of_files(keys: Sequence[Key]) -> list[Key]:
     """The same, and of the pictures of a single file without its name."""
     return unwrapped(keys) if len({key.parts for key in keys}) > 1 else [Key((), key.number) for key in keys]
+
+
+def _cores(keys: Sequence[Key]) -> list[Key]:
+    """The same without the words that all names begin or end with, what parts them from the rest included."""
+    names = {key.parts[-1] for key in keys if key.parts}
+    start = re.match(r".*[\W_]|", _shared(names), re.S)
+    before = len(start[0]) if start else 0
+    end = re.search(r"[\W_].*|$", _shared({name[before:][::-1] for name in names})[::-1], re.S)
+    after = len(end[0]) if end else 0
+    return [
+        Key((*key.parts[:-1], key.parts[-1][before : len(key.parts[-1]) - after]), key.number) if key.parts else key
+        for key in keys
+    ]
+
+
+def _shared(names: Collection[str]) -> str:
+    """What all of the names begin with."""
+    pairs = zip(min(names, default=""), max(names, default=""), strict=False)  # all others are between these
+    return "".join(one for one, _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def _matched(names: list[list[Key]], found: dict[int, int], form: Callable[[Key], Hashable]) -> dict[int, int]:

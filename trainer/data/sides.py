@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 from core.errors import DataError
 from core.fitting import fit, is_cut, resampling_for
@@ -79,9 +79,14 @@ class Side:
 
 
 def read_side(
-    path: Path, options: ImportOptions, file: IO[bytes], progress: Progress | None, of_sources: bool = False
+    path: Path,
+    options: ImportOptions,
+    file: IO[bytes],
+    progress: Progress | None,
+    of_sources: bool = False,
+    without: Path | None = None,
 ) -> Side:
-    """Every picture of the images, or of the sources, at its size, in ``file``."""
+    """Every picture of the images, or of the sources, at its size, in ``file``; those in ``without`` are none."""
     found = Source(
         path,
         options.layout_of_sources if of_sources else options.layout,
@@ -89,7 +94,7 @@ def read_side(
         options.frames,
         progress or _silent,
         half=options.half_of(of_sources),
-        without=None if of_sources else options.sources,
+        without=without,
     )
     size = options.size_of_sources if of_sources else options.size
     spool, met = Spool(file, size.height, size.width), list[Met]()
@@ -105,10 +110,18 @@ def read_side(
     return Side(found, spool, met, way, asked or spool.channels, list(range(len(spool))))
 
 
-def align(images: Side, sources: Side) -> tuple[Skipped, list[tuple[str, str]]]:
+class Aligned(NamedTuple):
+    """What was left out, with reasons, rows for the pack's table, and what speaks against how it went."""
+
+    skipped: Skipped
+    notes: list[tuple[str, str]]
+    warnings: list[str]
+
+
+def align(images: Side, sources: Side) -> Aligned:
     """Leave to both sides what has a partner, row by row in the order of the names.
 
-    Returns what was left out, with reasons, and rows for the pack's table. Raises DataError if there is no pair.
+    Raises DataError if there is no pair.
     """
     pairing = _halves(images, sources) if images.found.half else pair_up(images.keys, sources.keys)
     pairs, unlike = _alike(images, sources, pairing)
@@ -119,12 +132,29 @@ def align(images: Side, sources: Side) -> tuple[Skipped, list[tuple[str, str]]]:
         )
     if not pairs:
         raise DataError("{}: {}; so there is no pair".format(*unlike[0]))
-    alone = _alone(images, sources, pairing.alone[0], "source"), _alone(sources, images, pairing.alone[1], "target")
+    all_of = len(images.rows), len(sources.rows)
+    alone = [
+        [entry for entry in _alone(side, other, rows, partner) if entry[0] not in dict(unlike)]
+        for side, other, rows, partner in zip(
+            (images, sources), (sources, images), pairing.alone, ("source", "target"), strict=True
+        )
+    ]
     images.rows, sources.rows = [row for row, _ in pairs], [row for _, row in pairs]
-    said = [("pairs", pairing.said)] if pairing.said else []
+    notes = [("pairs", pairing.said)] if pairing.said else []
     if alone[0] or alone[1]:
-        said.append(("no partner", f"{len(alone[0]):,} of the images, {len(alone[1]):,} of the sources: left out"))
-    return [*unlike, *alone[0], *((f"{sources.name}/{name}", why) for name, why in alone[1])], said
+        notes.append(("no partner", f"{len(alone[0]):,} of the images, {len(alone[1]):,} of the sources: left out"))
+    skipped = [*unlike, *alone[0], *((f"{sources.name}/{name}", why) for name, why in alone[1])]
+    return Aligned(skipped, notes, _few_paired(all_of, len(pairs)))
+
+
+def _few_paired(all_of: tuple[int, int], pairs: int) -> list[str]:
+    """On names that do not fit, where most of both sides are left out."""
+    if 2 * pairs >= min(all_of):
+        return []
+    return [
+        f"only {pairs:,} of {all_of[0]:,} images and {all_of[1]:,} sources {'are' if pairs > 1 else 'is'} paired: both "
+        "of a pair have the same name but for the ending, so look at the skipped files for names that differ"
+    ]
 
 
 def keep(sides: Sequence[Side], options: ImportOptions) -> Choice:

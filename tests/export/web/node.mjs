@@ -1,11 +1,13 @@
 // node node.mjs images BUNDLE ASKED OUT     what the bundle makes of ASKED, JSON: the graph's images of {count, inputs},
 //                                           then one of each of `samples`, {seed, truncation, label, codes}; bytes
+// node node.mjs translations BUNDLE ASKED OUT   what the bundle makes of {pictures} in ASKED, RGBA to RGBA
 // node node.mjs png ASKED OUT               the PNG file of {pixels, width, height, channels} in ASKED
 import { readFile, writeFile } from "node:fs/promises";
 
 const json = async (path) => JSON.parse(await readFile(path, "utf-8"));
 
 function typed({ type, values }) {
+  if (type === "uint8") return Uint8Array.from(values);
   return type === "int64" ? BigInt64Array.from(values, BigInt) : Float32Array.from(values);
 }
 
@@ -18,6 +20,16 @@ const verbs = {
     const images = [await generator.run(Object.fromEntries(named), count)];
     for (const { seed, ...options } of samples) images.push(...(await generator.sample([seed], options)));
     return Buffer.concat(images);
+  },
+  async translations(bundle, asked) {
+    const { openBundle } = await import("../../../examples/web/generator.js");
+    const { fromRgba, toRgba } = await import("../../../examples/web/pixels.js");
+    const { pictures } = await json(asked);
+    const translator = await openBundle(async (name) => new Uint8Array(await readFile(`${bundle}/${name}`)).buffer, "image");
+    const { source, channels } = translator.spec;
+    const images = [];
+    for (const rgba of pictures) images.push(await translator.translate(fromRgba(Uint8Array.from(rgba), source.channels)));
+    return Buffer.concat(images.map((image) => new Uint8Array(toRgba(image, channels))));
   },
   async png(asked) {
     const { encodePng } = await import("../../../examples/web/png.js");

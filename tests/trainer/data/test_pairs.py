@@ -10,8 +10,7 @@ from PIL import Image
 
 from core.errors import ConfigError, DataError
 from core.sizes import plan_size
-from tests.trainer.conftest import blobs
-from tests.trainer.pairs import outlines
+from tests.trainer.conftest import blobs, outlines
 from trainer.data.importing import ImportOptions, import_images
 from trainer.data.pack import Pack
 from trainer.data.pairing import Key
@@ -151,6 +150,24 @@ def test_folders_without_a_pair_say_what_pairs_are(tmp_path):
         load(tmp_path)
 
 
+def test_a_few_pairs_among_many_is_said(folders):
+    for row in range(3, COUNT):
+        (folders / "lines" / f"{name_of(row)}.png").rename(folders / "lines" / f"{name_of(row)}x.png")
+    pack = load(folders)
+    assert pack.info.warnings[0].startswith(f"only 3 of {COUNT} images and {COUNT} sources are paired: both of a pair")
+
+
+def test_frames_of_an_animation_pair_one_by_one_if_there_are_as_many(tmp_path):
+    for name, count in (("a", 3), ("b", 2)):
+        for side, pictures, more in (("colour", discs(), 0), ("lines", lines(), name == "b")):
+            frames = [Image.fromarray(picture) for picture in pictures[: count + more]]
+            (tmp_path / side).mkdir(exist_ok=True)
+            frames[0].save(tmp_path / side / f"{name}.webp", save_all=True, append_images=frames[1:], lossless=True)
+    pack = load(tmp_path, frames="all")
+    assert np.array_equal(pack.images, discs()[:3]) and np.array_equal(pack.sources, lines()[:3])
+    assert pack.info.skipped == (("b.webp", "it has 2 frames, and its source 3"),)
+
+
 def test_sources_may_be_of_another_size_and_other_channels(folders):
     for path in (folders / "lines").iterdir():
         Image.open(path).resize((8, 8), Image.Resampling.NEAREST).save(path)
@@ -272,6 +289,21 @@ def test_sources_inside_the_folder_of_the_images_are_no_images(folders):
     (folders / "lines").rename(folders / "colour" / "lines")
     pack = load(folders, sources=folders / "colour" / "lines")
     assert pack.info.fingerprint == expected and pack.info.skipped == ()
+
+
+def test_images_inside_the_folder_of_the_sources_are_no_sources(folders):
+    expected = load(folders).info.fingerprint
+    (folders / "colour").rename(folders / "lines" / "colour")
+    pack = load(folders, "lines/colour")
+    assert pack.info.fingerprint == expected and pack.info.skipped == ()
+
+
+def test_few_large_groups_leave_little_to_train_on_and_it_is_said(folders):
+    for path in [*(folders / "colour").iterdir(), *(folders / "lines").iterdir()]:
+        path.rename(path.with_name(f"{int(path.name[5]) % 3}-{path.name}"))
+    pack = load(folders, group_by="-")
+    assert pack.info.parts == (8, 8, 8)
+    assert any(line.startswith("33% are left to train on") for line in pack.info.warnings)
 
 
 def test_two_domains_have_counts_and_parts_of_their_own(folders):
