@@ -4,7 +4,7 @@ Weights and arithmetic become FLOAT16; inputs stay FP32 (and are cast), pixels s
 
 * **norms**: squares, their sums, and what becomes of these up to the product with the reciprocal root (pixel norm,
   demodulation). A sum of squares leaves half precision's range (65,504, and 0.00006 below) where nothing else does,
-  and a rounded root would be wrong for every channel alike.
+  and a rounded root would be wrong for every channel alike. So do norms that are one operator, such as instance norm.
 * **pixels**: everything behind the last weights, which is clamping, dividing by alpha and rounding to levels, and what
   is done to pixels that are given before the first weights: levels are whole numbers there, and rounded once.
 """
@@ -28,6 +28,7 @@ _BATCH = 16
 
 _WEIGHTED = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
 _NORMS = {"Sqrt", "Reciprocal", "ReduceMean", "ReduceSum", "ReduceSumSquare", "ReduceL2"}
+_WHOLE_NORMS = {"InstanceNormalization", "LayerNormalization", "GroupNormalization"}
 _BEFORE_A_NORM = {"Add", "Clip", "Max", "Mul", "Gemm", "MatMul", "Pow"}
 _FP32_INPUTS = {"Resize": (1, 2)}  # region of interest and scales are FP32 by the standard, whatever is resized
 
@@ -134,9 +135,12 @@ def _norms(model: ModelProto) -> set[int]:
         if nodes[index].op_type in _NORMS or leads:
             norms.add(index)
     roots = {name for index in norms for name in nodes[index].output}
-    return norms | {
-        i for i, node in enumerate(nodes) if node.op_type in ("Mul", "Div") and roots.intersection(node.input)
-    }
+    whole = {index for index, node in enumerate(nodes) if node.op_type in _WHOLE_NORMS}
+    return (
+        norms
+        | whole
+        | {i for i, node in enumerate(nodes) if node.op_type in ("Mul", "Div") and roots.intersection(node.input)}
+    )
 
 
 def _may_lead(node: NodeProto, weights: set[str]) -> bool:

@@ -60,7 +60,7 @@ def _translator(path: Path, model: ModelProto, inputs: list[ValueInfoProto], sou
     both = first and sides[3] in CHANNELS
     channels, size = (sides[1], sides[2:]) if first else (sides[3], sides[1:3])
     shapes = known_shapes(_at_some_size(model, source))
-    image = next((value for value in model.graph.output if _is_image(value, shapes)), None)
+    image = next((value for value in model.graph.output if _is_image(value, shapes) or _may_be_image(value)), None)
     if image is None or (not looks_like_a_picture(source) and _channels(image, shapes) != channels):
         return None
     given = _range(model, image)
@@ -88,6 +88,17 @@ def _at_some_size(model: ModelProto, source: ValueInfoProto) -> ModelProto:
             if value.name == source.name and place and not side.HasField("dim_value"):
                 side.dim_value = _SOME_SIZE
     return copy
+
+
+def _may_be_image(value: ValueInfoProto) -> bool:
+    """Whether what comes out has the sides of pictures, as far as the graph says them."""
+    sides = _sides(value)
+    if len(sides) != 4 or value.type.tensor_type.elem_type not in _PIXELS:
+        return False
+    return any(
+        channels in CHANNELS and all(side is None or side >= 4 for side in rest)
+        for channels, rest in ((sides[1], sides[2:]), (sides[3], sides[1:3]))
+    )
 
 
 def _channels(image: ValueInfoProto, shapes: Shapes) -> int | None:

@@ -14,7 +14,7 @@ from core.errors import ExportError
 from core.spec import GeneratorSpec
 from export.foreign.batches import Freeing
 from export.foreign.opsets import opset_of
-from export.foreign.pictures import Picture, bytes_are_cast
+from export.foreign.pictures import MOVES, Picture, bytes_are_cast
 from export.foreign.ports import Ports, Rows
 from export.foreign.told import Layout
 from export.rules import CONTROL_FLOW, RANDOM, STANDARD, in_training, values_for_one_image
@@ -113,11 +113,17 @@ def wrapped(
     if ports.source and ports.source.dtype == TensorProto.UINT8:
         build.floats_do = bytes_are_cast(inner.node, PREFIX + ports.source.name)
     build.before(ports, spec)
+    floats = dtype == TensorProto.UINT8 and _give_floats(inner, PREFIX + ports.image)
     build.nodes += inner.node
     told = {PREFIX + name for name in ports.fixed}  # some inputs have a value of their own, for when none is given
     build.weights += [weight for weight in inner.initializer if weight.name not in told]
     build.after(
-        build.first(PREFIX + ports.image) if alone else PREFIX + ports.image, layout, dtype, spec, premultiplied, sides
+        build.first(PREFIX + ports.image) if alone else PREFIX + ports.image,
+        layout,
+        TensorProto.FLOAT if floats else dtype,
+        spec,
+        premultiplied,
+        sides,
     )
     for part in (*build.nodes, *build.weights):
         part.ClearField("doc_string")
@@ -130,6 +136,28 @@ def wrapped(
         build.weights,
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset_of(model))], ir_version=IR_VERSION)
+
+
+def _give_floats(graph: GraphProto, image: str) -> bool:
+    """Let the Cast that makes bytes of an image, if they are only moved after it, make whole floats instead, as large:
+    then bytes are cast to but once, last. Whether there was one."""
+    makers = {name: node for node in graph.node for name in node.output}
+    while (node := makers.get(image)) is not None and node.op_type in MOVES:
+        image = node.input[0]
+    if node is None or node.op_type != "Cast":
+        return False
+    wide, whole, place = f"{image}_wide", f"{image}_whole", list(graph.node).index(node)
+    new = [
+        helper.make_node("Cast", [node.input[0]], [wide], name=wide, to=TensorProto.FLOAT),
+        helper.make_node("Floor", [wide], [whole], name=whole),
+        helper.make_node("Clip", [whole, f"{image}_least", f"{image}_most"], [image], name=f"{image}_clip"),
+    ]
+    graph.initializer.append(numpy_helper.from_array(np.float32(0), f"{image}_least"))
+    graph.initializer.append(numpy_helper.from_array(np.float32(255), f"{image}_most"))
+    graph.node.remove(node)
+    for step, each in enumerate(new):
+        graph.node.insert(place + step, each)
+    return True
 
 
 def _value(port: Port, spec: GeneratorSpec) -> ValueInfoProto:

@@ -97,7 +97,7 @@ def test_a_translator_is_probed_with_what_it_knows_and_what_it_does_not():
 def test_a_stretched_picture_has_the_lowest_and_highest_levels_only():
     found = stretched(TRANSLATES)[SOURCE]
     assert found.shape == (FAR, 12, 20, 4) and set(np.unique(found)) == {0, 255}
-    assert not found[0].any() and (found[1] == 255).all()
+    assert all(picture.any() and picture.std(axis=(0, 1)).any() for picture in found)  # none is flat
     assert len(np.unique(found.reshape(FAR, -1), axis=0)) > FAR - 5
     assert not found[found[..., 3] == 0].any()
     assert np.array_equal(extremes(TAKES, 5), found[:5])

@@ -1,4 +1,4 @@
-"""Translators from elsewhere, in every form that a picture in and one out may have: against their formulas."""
+"""Translators from elsewhere, in every form that pictures in and out may have, against what their formula gives."""
 
 import shlex
 from dataclasses import dataclass, replace
@@ -199,7 +199,7 @@ def test_the_bundle_says_what_it_takes_and_what_nobody_could_check(tmp_path):
 
 
 @GATE
-@pytest.mark.parametrize("variant", ["as CycleGAN has it", "bytes in, channels first", "RGB to RGBA"])
+@pytest.mark.parametrize("variant", ["bytes, channels last", "bytes in, channels first", "RGB to RGBA"])
 def test_it_builds_with_tensorrt(variant, tmp_path):
     mixer, told = VARIANTS[variant]
     manifest = export_foreign(mixer.save(tmp_path), tmp_path / "bundle", told, extras=Extras(tensorrt=True))

@@ -102,7 +102,7 @@ def _autoencoder(preset: str, kind: str, strength: float, residual: bool) -> Tra
         preset=preset,
         family="unet",
         system="autoencoder",
-        generator={"width": 16, "residual": residual},
+        generator={"width": 16, "residual": True} if residual else {"width": 16},
         pairing={"l1": 100.0, "adversarial": 0.0},
         corruption={"kind": kind, "strength": strength},
         augment=("translation", "flip"),
