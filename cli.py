@@ -431,8 +431,8 @@ def train(
     metric_every: Annotated[
         float | None,
         typer.Option(
-            help="Take KID, or L1 of a translator's validation pairs, and keep the best generator every so many thousand "
-            "images; 0 never does. Unless given, a new run does so as often as costs at most 3 % of its time."
+            help="Take KID, or L1 of a translator's validation pairs, and keep the best generator every so many "
+            "thousand images; 0 never does. Unless given, a new run does so as often as costs at most 3 % of its time."
         ),
     ] = None,
     tensorboard: Annotated[
