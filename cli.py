@@ -1640,7 +1640,7 @@ def _ask_demo(model: str, out: Path, pack: Path, translating: bool, url: str = "
         sample(model, out / "images", "0-63", out / "sheet.png", overwrite=True, url=url)
         return
     from trainer.data.pack import Pack
-    from trainer.pairs import save_held_sources
+    from trainer.data.saving import save_held_sources
 
     lines = save_held_sources(Pack.open(pack), out / "lines")
     translate(model, [str(lines)], out / "images", out / "sheet.png", overwrite=True, url=url)

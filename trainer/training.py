@@ -33,7 +33,7 @@ from trainer.levels import Levels
 from trainer.log import Log, Report
 from trainer.loop import Hook, Training
 from trainer.mark import states
-from trainer.pairs import sides
+from trainer.metrics.held import examples_of
 from trainer.pictures import Pictures
 from trainer.plateau import settling
 from trainer.preview import write_preview
@@ -284,7 +284,7 @@ def begin(planned: Plan) -> Training:
     training = fresh(planned.config, planned.spec, planned.device)
     for maker in (*training.system.generators.values(), *training.averages.values()):
         if isinstance(maker, Translator):
-            maker.show(sides(planned.pack, maker.spec, "held", EXAMPLES)[0])
+            maker.show(examples_of(planned.pack, maker.spec, EXAMPLES))
     return training
 
 

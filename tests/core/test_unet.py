@@ -187,13 +187,13 @@ def test_a_residual_wants_the_channels_of_the_source():
         build((16, 16, 3), (16, 16, 4), residual=True)
 
 
-@pytest.mark.parametrize("norm", ["batch", "instance"])
-def test_normed_weights_begin_at_a_fiftieth_and_others_with_the_gain_of_their_rectifier(norm):
-    def deviation(network):
-        return torch.cat(
-            [m.weight.detach().flatten() for m in network.down.modules() if isinstance(m, nn.Conv2d)]
-        ).std()
-
-    assert float(deviation(build((16, 16, 1), (16, 16, 1), width=32, norm=norm))) == pytest.approx(0.02, rel=0.02)
-    plain = build((16, 16, 1), (16, 16, 1), width=32, norm="none")
-    assert float(plain.down[1][0].weight.std().detach()) == pytest.approx((2 / (64 * 16)) ** 0.5, rel=0.02)
+@pytest.mark.parametrize("up", ["resize", "transposed"])
+def test_without_norm_weights_have_the_gain_of_their_rectifier(up):
+    """He et al. 2015: N(0, 2 / inputs), of which a transposed convolution's pixels each see a quarter."""
+    network = build((16, 16, 1), (16, 16, 1), width=64, norm="none", up=up)
+    weights = [m.weight.detach() for m in network.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)]
+    inputs = [9, 64 * 16, 128 * 16, 256 * (9 if up == "resize" else 4), 256 * (9 if up == "resize" else 4)]
+    for weight, count in zip(weights, inputs, strict=False):
+        assert float(weight.std()) == pytest.approx((2 / count) ** 0.5, rel=0.06)
+        assert abs(float(weight.mean())) < 0.1 * float(weight.std())
+    assert float(weights[-1].std()) == pytest.approx(0.02, rel=0.06)
