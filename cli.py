@@ -1854,14 +1854,15 @@ def _judge(data: Path) -> "Judge":
     """KID-lite0 against the pack ``data``, as a function of a spec and what makes its images."""
     from trainer.data.pack import Pack
     from trainer.metrics.extractor import lite0
-    from trainer.metrics.features import fake_features, inputs_like, real_features
+    from trainer.metrics.features import fake_features
+    from trainer.metrics.held import judged_by
     from trainer.metrics.kid import kid
 
     pack, extractor = Pack.open(data), lite0()
 
     def judge(spec: "GeneratorSpec", make: "Make") -> float:
-        fakes = fake_features(make, inputs_like(pack, spec, range(JUDGED)), extractor)
-        return round(kid(fakes, real_features(pack, extractor)), 6)
+        inputs, reals = judged_by(pack, spec, JUDGED, extractor)
+        return round(kid(fake_features(make, inputs, extractor), reals), 6)
 
     return judge
 

@@ -3,7 +3,8 @@
 ==== ===================================================================================================================
 fp16 Mean error at most 0.25 and largest at most 4 of 255 levels, as ONNX Runtime runs it; at most 8 and no overflow
      with every half rounded (``half.emulate``); on ``probe``, on ``stretched`` and on the golden images.
-int8 PSNR at least 35 dB on ``probe`` and the golden images; KID within 10 % of fp32's, by a judge from outside.
+int8 PSNR at least 35 dB on ``probe`` and the golden images; KID within 10 % of fp32's, by a judge from outside
+     (of a translator, of what it makes of the held-out sources of a pack).
 ==== ===================================================================================================================
 
 A precision that fails is not written; its figures say by how much. The rest of the bundle does not suffer from it.

@@ -18,7 +18,6 @@ from torch.nn import functional as F
 
 SHIFT = 1 / 8  # of each side, as in the paper
 CUT = 1 / 2  # of each side, as in the paper
-ZOOM = 1 / 5  # of each side, at most, is left out
 ADAPT_EVERY = 4  # rounds (Karras et al. 2020, section 3.1)
 ADAPT_IMAGES = 500_000  # the adaptive share can rise from 0 to 1 in so many (section 3.1)
 
@@ -123,32 +122,8 @@ def flipped_alike(*stacks: Tensor) -> list[Tensor]:
     return [torch.where(heads, stack.flip(3), stack) for stack in stacks]
 
 
-def zoomed(*stacks: Tensor) -> list[Tensor]:
-    """A box of 80 to 100 % of each row's sides, anywhere, enlarged to the whole (bilinear), alike in all stacks.
-
-    The random jitter of Isola et al. 2017, section 6.2, in one step. ``(n, c, h, w)`` each.
-    """
-    n, device = len(stacks[0]), stacks[0].device
-    side = 1 - ZOOM * torch.rand(n, 1, device=device)  # of the box, as a share
-    middle = (torch.rand(n, 2, device=device) * 2 - 1) * (1 - side)  # in -1 … 1 across the image
-    zeros = torch.zeros_like(side)
-    across, down = (torch.cat(row, dim=1) for row in ([side, zeros, middle[:, :1]], [zeros, side, middle[:, 1:]]))
-    box = torch.stack([across, down], dim=1)  # (n, 2, 3)
-    grids = [F.affine_grid(box, [*stack.shape], align_corners=False) for stack in stacks]
-    return [
-        F.grid_sample(stack, grid, padding_mode="border", align_corners=False)
-        for stack, grid in zip(stacks, grids, strict=True)
-    ]
-
-
 # What may be done to a source and its target alike without being learned as part of the translation.
-ALIKE: dict[str, Callable[..., list[Tensor]]] = {"translation": translated, "flip": flipped_alike, "zoom": zoomed}
-
-
-def zoom(images: Tensor) -> Tensor:
-    """``zoomed`` of one stack ``(n, c, h, w)``."""
-    (enlarged,) = zoomed(images)
-    return enlarged
+ALIKE: dict[str, Callable[..., list[Tensor]]] = {"translation": translated, "flip": flipped_alike}
 
 
 def augment_alike(names: Sequence[str], probability: float, *stacks: Tensor) -> list[Tensor]:
@@ -171,7 +146,6 @@ AUGMENTATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "translation": translation,
     "cutout": cutout,
     "flip": flip,
-    "zoom": zoom,
 }
 
 

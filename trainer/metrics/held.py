@@ -9,17 +9,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from core.contract import SOURCE, Inputs
 from core.errors import DataError
 from core.images import Images
 from core.spec import GeneratorSpec
 from trainer.corruption import IMAGES, SOURCES, Corruption
 from trainer.data.pack import Pack
 from trainer.metrics.extractor import Extractor
-from trainer.metrics.features import MOST_REALS, Progress, keep, read_kept
+from trainer.metrics.features import MOST_REALS, Progress, inputs_like, keep, read_kept, real_features
 
 Rows = NDArray[np.int64]
 Shape = tuple[int, int, int]  # height, width, channels
 
+LEAST_HELD = 8  # that a KID can be taken of
 _AT_ONCE = 64
 
 
@@ -124,6 +126,28 @@ def domains_of(pack: Pack, spec: GeneratorSpec) -> tuple[Domain, Domain]:
     if _corruption(spec) is not None:
         return images, images
     return (images, sources) if is_back(spec) else (sources, images)
+
+
+def judged_by(pack: Pack, spec: GeneratorSpec, most: int, extractor: Extractor) -> tuple[Inputs, Tensor]:
+    """What another form of a generator is judged by: inputs for ``most`` images, and features of the real ones that
+    these are compared with, ``(n, d)``.
+
+    Seeds against the pack's images; a translator's held-out sources against what there is to train on of the domain
+    that it makes. Raises DataError where pack and generator do not fit, or nothing is held out.
+    """
+    if spec.source is None:
+        return inputs_like(pack, spec, range(most)), real_features(pack, extractor)
+    takes, makes = domains_of(pack, spec)
+    if has_pairs(pack, spec):
+        sources = pairs_of(pack, spec, "held", most).all()[0]
+    else:
+        sources = takes.gather(takes.rows("held", most))
+    if len(sources) < LEAST_HELD:
+        raise DataError(
+            f"the pack {pack.info.name} holds out {len(sources)} pictures, and judging by them needs at least "
+            f"{LEAST_HELD}: import it again with --held"
+        )
+    return {SOURCE: sources}, makes.features("train", extractor)
 
 
 def _check_sides(pack: Pack, spec: GeneratorSpec) -> None:
