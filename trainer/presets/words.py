@@ -85,7 +85,7 @@ OPTIONS: dict[str, str] = {
     "momentum": "how much of its average batch normalisation renews in a round",
     "extra": "further 3x3 convolutions at the full size",
     "norm": "how layers are normalised: batch, layer, instance or none, whichever the network has",
-    "levels": "how often a source is halved; 0 down to the base",
+    "levels": "how often a source is halved; 0 as often as it can be",
     "up": "how sizes double: resize, which makes no checkerboards, or transposed, as in the papers",
     "stem": "whether the last layer sees the source at its own size, which keeps lines where they are",
     "residual": "whether the network makes the image or only what is to be added to the source",
