@@ -43,8 +43,12 @@ _WORDS: tuple[tuple[str, Callable[..., str]], ...] = (
         lambda name: f"'{name}' is there twice: leave one out",
     ),
     (
+        r"out of bounds index 0: request has 0 inputs",
+        lambda: "the request has no inputs: send what the model takes, a seed or a picture",
+    ),
+    (
         r"invalid datatype for input (.*)",
-        lambda name: f"the datatype of '{name}' is none: send INT64, FP32 or BYTES, as the model takes it",
+        lambda name: f"the datatype of '{name}' is none: send INT64, FP32, UINT8 or BYTES, as the model takes it",
     ),
     (
         r"Unable to parse 'data': Shape does not match true shape of 'data' field",

@@ -16,7 +16,9 @@ settings.load_profile("default")
 
 # Files that share what is slow to make, exported graphs or a server, and are run by one process.
 GROUPS = {
-    "shipped": re.compile(r"export/test_(families|translators|targets|optimise|rewrites|precision|inspection|web)\.py"),
+    "shipped": re.compile(
+        r"export/test_(served_translators|families|translators|targets|optimise|rewrites|precision|inspection|web)\.py"
+    ),
     "served": re.compile(
         r"serving/test_(asking|client|examples|hostile|launching|load|metrics|monitoring|thin|top|translating)\.py"
     ),

@@ -20,9 +20,10 @@ from PIL import Image
 
 import cli as command_line
 from core.images import to_pillow
-from tests.trainer.conftest import blobs
-from trainer.data.pack import PackInfo, write_pack
+from tests.trainer.conftest import blobs, outlines
+from trainer.data.pack import Pack, PackInfo, write_pack
 from trainer.presets import PRESETS
+from trainer.presets.about import JOBS
 
 ROOT = Path(__file__).parent.parent
 TINY = ("--set", "width=4", "--set", "latent_dim=8", "--batch", "8")
@@ -446,5 +447,25 @@ def test_a_table_in_a_pipe_has_a_line_for_each_row(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "40")
     rows = [line for line in here("presets").stdout.splitlines() if line.strip()]
-    assert len(rows) == 4 * 3 + len(PRESETS) + 1  # title, heads and a rule for each of four jobs; and a note
+    assert len(rows) == 3 * len(JOBS) + len(PRESETS) + 1  # title, heads and a rule for each job; and a note
     assert max(map(len, rows)) < 200
+
+
+def test_pairs_are_imported_shown_and_given_a_licence(here: Run, tmp_path: Path) -> None:
+    """With every option that they have."""
+    images = blobs(12)
+    for side, pictures in (("colour", images), ("lines", outlines(images)[:, ::2, ::2])):
+        (tmp_path / side).mkdir()
+        for row, picture in enumerate(pictures):
+            Image.fromarray(picture).save(tmp_path / side / f"{row // 2}_{row}.png")
+    place, options = tmp_path / "pairs", ["--size", "16", "--source-size", "8", "--source-channels", "1"]
+    command = ["data", "import", tmp_path / "colour", place, "--sources", tmp_path / "lines", *options]
+    done = here(*command, "--held", "25%", "--group-by", "_", "--licence", "MIT", "--sources-licence", "cc by")
+    assert done.returncode == 0, done.stderr
+    assert "each source left of its image" in done.stdout and "--sources-licence CC-BY-4.0" in done.stdout
+    made = Pack.open(place)
+    assert made.sources is not None and made.sources.shape == (12, 8, 8, 1) and min(made.info.parts) > 0
+    noted = here("data", "info", place, "--sources-licence", "CC-BY-4.0", "--sources-attribution", "Ann")
+    assert "warning: of the sources" not in noted.stdout and "Ann" in noted.stdout
+    assert_one_line(here(*command, "--overwrite", "--held", "0.25"), "--held 0.25", "10%")
+    assert_one_line(here(*command, "--side-by-side"), "leave out --sources")

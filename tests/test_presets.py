@@ -14,27 +14,31 @@ import pytest
 
 from core.bundle import levels_apart, read_bundle
 from core.checkpoint import load_generator
-from core.contract import sample_inputs
+from core.contract import SOURCE, sample_inputs
 from core.spec import Provenance
 from export.exporting import export_run
 from export.extras import Extras
 from export.tensorrt.gate import PACKAGE
 from export.trial import BATCHES
-from serving.client import Sampler
+from serving.client import Sampler, Translator
 from serving.launching import free_ports
 from serving.publishing import publish
 from serving.supervisor import Supervisor
-from tests.trainer.conftest import blobs
+from tests.trainer.conftest import blobs, outlines
 from trainer.config import TrainConfig
-from trainer.data.pack import PackInfo, write_pack
+from trainer.data.info import PackInfo, SourcesInfo
+from trainer.data.pack import write_pack
 from trainer.metrics.features import maker
 from trainer.presets import PRESETS, resolve
 from trainer.run import Run
 from trainer.training import plan, spec_of, train
 
-INFO = PackInfo("discs", 16, 16, 3, classes=("red", "green"), licence="CC0-1.0")
+SOURCES = SourcesInfo(16, 16, 4)
+INFO = PackInfo("discs", 16, 16, 3, classes=("red", "green"), licence="CC0-1.0", sources=SOURCES)
 SEEDS = [0, 1, 70_000, 2**32 - 1]
 SHORT = {
+    "cycle": ["discriminator.field=16", "cycle.identity=0"],
+    "paired": ["discriminator.field=16"],
     "progressive": ["growth.stable_kimg=0.02", "growth.fade_kimg=0.02"],
     "stacked": ["stack.encoder_kimg=0.02", "stack.apart_kimg=0.02"],
 }
@@ -45,7 +49,8 @@ class Road:
 
     def __init__(self, place: Path) -> None:
         self.place = place
-        self.pack = write_pack(place / "pack", blobs(channels=3), np.arange(40) % 2, INFO)
+        lines, parts = outlines(blobs()), [0] * 30 + [2] * 10
+        self.pack = write_pack(place / "pack", blobs(channels=3), np.arange(40) % 2, INFO, sources=lines, parts=parts)
 
     def run(self, preset: str) -> Run:
         run = Run(self.place / "runs" / preset)
@@ -114,6 +119,12 @@ def test_the_graph_passes_every_gate(preset: str, road: Road) -> None:
 @pytest.mark.parametrize("preset", NETWORKS)
 def test_the_server_makes_the_images_of_the_network(preset: str, road: Road, url: str) -> None:
     generator = load_generator(road.run(preset).generator)
+    if generator.examples is not None:
+        inputs = sample_inputs(generator.spec, SEEDS, examples=generator.examples)
+        with Translator(preset, url) as translator:
+            images = np.stack([*translator.translate([*inputs[SOURCE]])])
+        assert levels_apart(images, maker(generator)(inputs)) <= 1
+        return
     with Sampler(preset, url) as sampler:
         assert sampler.spec == generator.spec
         spec = sampler.spec

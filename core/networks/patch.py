@@ -26,9 +26,8 @@ class Layer(NamedTuple):
     stride: int
 
 
-# What follows the strided layers, and what it adds to a field of one pixel: the paper's two 4x4 layers, and others for
-# the fields between those.
-ENDINGS = {4: (3, 3), 5: (3, 4), 6: (4, 4), 7: (3, 3, 4), 8: (3, 4, 4), 9: (4, 4, 4)}
+# The kernels after the strided layers: the paper's two of 4x4, and others for the fields between those.
+ENDINGS = ((3, 3), (3, 4), (4, 4), (3, 3, 4), (3, 4, 4), (4, 4, 4))
 
 
 def field_of(layers: Sequence[Layer]) -> int:
@@ -42,8 +41,8 @@ def field_of(layers: Sequence[Layer]) -> int:
 def _plans() -> dict[int, tuple[Layer, ...]]:
     """The layers for every field that there are some for; where there is a choice, the fewer at full size."""
     plans: dict[int, tuple[Layer, ...]] = {1: (Layer(1, 1), Layer(1, 1), Layer(1, 1))}
-    for strided in range(MOST_STRIDED, -1, -1):
-        for kernels in ENDINGS.values():
+    for strided in reversed(range(MOST_STRIDED + 1)):
+        for kernels in ENDINGS:
             layers = (Layer(4, 2),) * strided + tuple(Layer(kernel, 1) for kernel in kernels)
             plans.setdefault(field_of(layers), layers)
     return dict(sorted(plans.items()))
@@ -83,7 +82,7 @@ class PatchDiscriminator(Discriminator):
         inputs = spec.channels + (spec.source.channels if given and spec.source else 0)
         sides = spec.height, spec.width
         body: list[nn.Module] = []
-        for index, (layer, outputs) in enumerate(zip(layers, widths, strict=False)):
+        for index, (layer, outputs) in enumerate(zip(layers[:-1], widths, strict=True)):
             sides = _sides_after(layer, *sides)
             normed = norm_layers(norm, outputs, *sides) if index and norm in ("batch", "instance") else []
             body += [_convolution(inputs, outputs, layer, norm, bias=not normed), *normed, nn.LeakyReLU(SLOPE, True)]

@@ -1,5 +1,7 @@
 """PatchGAN: what each score sees, derived by gradient, and the whole computed again from its weights."""
 
+import inspect
+
 import pytest
 import torch
 from torch import nn
@@ -13,7 +15,7 @@ from core.spec import GeneratorSpec, SourceSpec
 from tests.core.filled import filled
 
 PLAIN = GeneratorSpec("dcgan", 32, 48, 3, 8)
-GIVEN = GeneratorSpec("unet", 32, 48, 3, 0, kind="image", source=SourceSpec(16, 24, 1))
+GIVEN = GeneratorSpec("unet", 32, 48, 3, 0, kind="image", source=SourceSpec(16, 24, 4))
 IMAGES = torch.randn(2, 3, 32, 48)
 
 
@@ -84,7 +86,7 @@ def test_it_strides_norms_all_but_the_first_and_the_last_and_leaks(norm, given):
     options = {"width": 3, "field": 16, "norm": norm, "given": given}
     network = build_discriminator("unet", GIVEN if given else PLAIN, options)
     saved = filled(network)
-    source = torch.randn(2, 1, 16, 24)
+    source = torch.randn(2, 4, 16, 24)
     x = IMAGES
     if given:
         x = torch.cat([x, F.interpolate(source, scale_factor=2, mode="bilinear")], dim=1)
@@ -115,6 +117,16 @@ def test_spectral_norm_is_in_every_layer_and_keeps_what_it_measures():
         torch.testing.assert_close(torch.linalg.matrix_norm(divided, 2), torch.tensor(1.0), atol=1e-4, rtol=0)
 
 
+def test_options_have_the_defaults_that_runs_go_on_with():
+    options = list(inspect.signature(PatchDiscriminator).parameters.values())[1:]  # after the spec
+    assert {each.name: each.default for each in options} == {"width": 64, "field": 70, "norm": "batch", "given": False}
+
+
+def test_activations_work_in_place():
+    network = build_discriminator("unet", PLAIN, {"width": 2, "field": 34})
+    assert [m.inplace for m in network.modules() if isinstance(m, nn.LeakyReLU)] == [True] * 3
+
+
 def test_fresh_weights_have_a_deviation_of_a_fiftieth():
     network = build_discriminator("unet", PLAIN, {"width": 32, "field": 34})
     weights = torch.cat([m.weight.flatten() for m in network.modules() if isinstance(m, nn.Conv2d)])
@@ -124,7 +136,7 @@ def test_fresh_weights_have_a_deviation_of_a_fiftieth():
 def test_a_source_is_seen_where_it_is_given_and_nowhere_else():
     sighted = build_discriminator("unet", GIVEN, {"width": 4, "field": 16, "given": True}).eval()
     blind = build_discriminator("unet", GIVEN, {"width": 4, "field": 16}).eval()
-    one, other = torch.zeros(2, 1, 16, 24), torch.ones(2, 1, 16, 24)
+    one, other = torch.zeros(2, 4, 16, 24), torch.ones(2, 4, 16, 24)
     assert not torch.equal(sighted(IMAGES, source=one), sighted(IMAGES, source=other))
     assert torch.equal(blind(IMAGES, source=one), blind(IMAGES))
     with pytest.raises(SpecError, match=r"^this discriminator judges an image with its source: it must be given$"):
@@ -174,5 +186,6 @@ def test_an_example_is_what_it_takes():
     options = {"field": 16, "width": 2, "norm": "none"}
     alone, given = (build_discriminator("unet", GIVEN, {"given": given, **options}) for given in (False, True))
     shapes = [[tuple(each.shape) for each in network.example()] for network in (alone, given)]
-    assert shapes == [[(1, 3, 32, 48)], [(1, 3, 32, 48), (1,), (1, 1, 16, 24)]]
+    assert shapes == [[(1, 3, 32, 48)], [(1, 3, 32, 48), (1,), (1, 4, 16, 24)]]
+    assert given.example()[1].dtype == torch.int64
     assert all(network(*network.example()).shape == (1, 14, 22) for network in (alone, given))

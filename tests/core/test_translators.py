@@ -171,7 +171,7 @@ def test_activations_work_in_place(optional):
 
 @pytest.mark.parametrize(
     ("family", "side", "millions", "gflop"),
-    [("unet", 64, 0.78, 0.18), ("unet", 128, 1.34, 0.78), ("resnet", 64, 11.38, 6.48), ("resnet", 128, 11.38, 25.92)],
+    [("unet", 64, 1.89, 0.20), ("unet", 128, 2.45, 0.80), ("resnet", 64, 11.38, 6.48), ("resnet", 128, 11.38, 25.92)],
 )
 def test_a_network_costs_what_its_docstring_says(family, side, millions, gflop):
     spec = replace(spec_of(family), height=side, width=side, source=SourceSpec(side, side, 4), options={})
@@ -215,8 +215,8 @@ def test_patches_judge_what_a_translator_makes(family):
         ("unet", {"norm": "layer"}, "^norm is 'layer': it must be one of batch, instance, none$"),
         ("unet", {"up": "nearest"}, "^up is 'nearest': it must be one of resize, transposed$"),
         ("unet", {"dropout": 1.0}, r"^dropout must be 0\.0 to 0\.9, not 1\.0$"),
-        ("unet", {"levels": 6}, r"^levels must be 0 \(the base\), or 1 to 5 at this size, not 6$"),
-        ("unet", {"levels": -1}, r"^levels must be 0 \(the base\), or 1 to 5 at this size, not -1$"),
+        ("unet", {"levels": 6}, r"^levels must be 0 \(all\), or 1 to 5 at this size, not 6$"),
+        ("unet", {"levels": -1}, r"^levels must be 0 \(all\), or 1 to 5 at this size, not -1$"),
         ("resnet", {"blocks": 65}, "^blocks must be 0 to 64, not 65$"),
         ("resnet", {"downs": 4}, "^downs must be 1 to 3, not 4$"),
         ("resnet", {"norm": "layer"}, "^norm is 'layer'"),

@@ -31,7 +31,11 @@ SAID = [
     ),
     (
         "invalid datatype for input seed",
-        "the datatype of 'seed' is none: send INT64, FP32 or BYTES, as the model takes it",
+        "the datatype of 'seed' is none: send INT64, FP32, UINT8 or BYTES, as the model takes it",
+    ),
+    (
+        "[request id: <id_unknown>] out of bounds index 0: request has 0 inputs",
+        "the request has no inputs: send what the model takes, a seed or a picture",
     ),
     ("Not Found", "there is nothing at this address: POST what a model is asked for to /v2/models/NAME/infer"),
     ("the graph could not be run", "the graph could not be run"),

@@ -25,7 +25,7 @@ from serving.inputs import find_inputs
 from serving.load import golden_requests
 from serving.pieces import pieces_of
 from serving.release import of_bundle
-from serving.repository import read_config
+from serving.repository import hashes, read_config
 from serving.shared_memory import needed
 from serving.thin import FILES, TAKEN_FILES
 from serving.wire import connect, infer_inputs
@@ -199,6 +199,16 @@ def test_a_translator_has_one_door_and_golden_files(painter, tmp_path):
     door = read_config(tmp_path / "repository" / "painter_png")
     assert [(each.name, each.optional) for each in door.inputs] == [("png", True), ("base64", True)]
     assert [each.name for each in door.outputs] == ["png", "base64"]
+
+
+def test_a_translator_is_rolled_back_with_its_door(painter, tmp_path):
+    publishing.publish(painter, "painter", tmp_path / "repository")
+    publishing.publish(make_translator(tmp_path / "other", taken=(0, 1, 2, 3)), "painter", tmp_path / "repository")
+    back = publishing.rollback("painter", tmp_path / "repository")
+    assert (back.version, back.beside) == (3, ("painter_png",))
+    for model in ("painter", "painter_png"):
+        first, last = (hashes(tmp_path / "repository" / model / version) for version in ("1", "3"))
+        assert first == last
 
 
 def test_load_is_offered_in_the_bytes_that_triton_reads(painter):

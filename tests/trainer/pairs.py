@@ -4,20 +4,14 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.trainer.conftest import blobs
+from tests.trainer.conftest import blobs, outlines
 from trainer.data.pack import Pack, PackInfo, SourcesInfo, write_pack
 
 
-def outlines(images: np.ndarray, channels: int = 4) -> np.ndarray:
-    """The edges of pictures ``(n, h, w, c)`` on transparency, or black on white where there is no alpha."""
-    shown = images.max(axis=-1) > 0
-    inside = shown.copy()
-    for axis in (1, 2):
-        inside &= np.roll(shown, 1, axis) & np.roll(shown, -1, axis)
-    lines = shown & ~inside
-    pages = np.full((*lines.shape, channels), 255 if channels < 4 else 0, np.uint8)
-    pages[lines] = [0, 0, 0, 255][-channels:] if channels == 4 else 0
-    return pages
+def lines_of(images: np.ndarray, channels: int = 4) -> np.ndarray:
+    """The edges of pictures ``(n, h, w, c)``: on transparency, or black on white where there is no alpha."""
+    lines = outlines(images)
+    return lines if channels == 4 else np.repeat(255 - lines[..., 3:], channels, axis=-1)
 
 
 def parts_of(count: int) -> np.ndarray:
@@ -33,7 +27,7 @@ def paired_pack(
     images = blobs(count, side, side, channels)
     source_side = source_side or side
     rows = np.arange(source_side) * side // source_side
-    sources = outlines(images, source_channels)[:, rows][:, :, rows]
+    sources = lines_of(images, source_channels)[:, rows][:, :, rows]
     made = SourcesInfo(source_side, source_side, source_channels, name="lines")
     info = PackInfo("discs", side, side, channels, licence="CC0-1.0", sources=made)
     return write_pack(folder, images, None, info, sources=sources, parts=parts_of(count))
@@ -41,7 +35,7 @@ def paired_pack(
 
 def unpaired_pack(folder: Path, count: int = 40, sources: int = 30, side: int = 16, channels: int = 4) -> Pack:
     """Discs, and the outlines of others: two domains of different counts, with parts of their own."""
-    lines = outlines(blobs(sources, side, side, seed=1), channels)
+    lines = lines_of(blobs(sources, side, side, seed=1), channels)
     made = SourcesInfo(side, side, channels, paired=False, name="lines")
     info = PackInfo("discs", side, side, channels, licence="CC0-1.0", sources=made)
     return write_pack(

@@ -1,11 +1,14 @@
 """Batches: the right images, in the right order, as the networks see them."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import torch
 
-from core.spec import CATEGORY, GeneratorSpec
+from core.pixels import to_values
+from core.spec import CATEGORY, GeneratorSpec, SourceSpec
+from tests.trainer.pairs import paired_pack, unpaired_pack
 from trainer.data.pack import Pack
 from trainer.data.sampler import balanced, indices
 from trainer.stream import Stream
@@ -49,3 +52,32 @@ def test_a_batch_is_what_the_sampler_chose_as_the_networks_see_it(pack: Pack) ->
         assert batch.labels.tolist() == [row % 2 for row in chosen]
     for spec in (replace(SPEC, classes=()), replace(SPEC, classes=(f"{CATEGORY}0", f"{CATEGORY}1"))):
         assert Stream(pack, spec, 5, torch.device("cpu")).read(36, 8, 4).labels is None
+
+
+def shown(stream: Stream, pictures: np.ndarray, of: str) -> set[int]:
+    """The rows of ``pictures`` that are seen in a few epochs."""
+    known = {
+        to_values(torch.from_numpy(np.array(one[None])), (-1, 1)).numpy().tobytes(): i for i, one in enumerate(pictures)
+    }
+    batches = [stream.read(start, 8, start // 8) for start in range(0, 160, 8)]
+    return {known[picture.numpy()[None].tobytes()] for batch in batches for picture in getattr(batch, of)}
+
+
+def test_what_is_held_out_or_to_choose_by_is_never_seen(tmp_path: Path) -> None:
+    """Of a plain pack, of pairs and of two domains; the images of each, and the sources."""
+    pairs, domains = paired_pack(tmp_path / "pairs"), unpaired_pack(tmp_path / "domains")
+    noise = replace(SPEC, classes=())
+    translator = replace(noise, family="unet", kind="image", latent_dim=0, source=SourceSpec(16, 16, 4))
+    cpu = torch.device("cpu")
+    for pack, spec, apart in ((pairs, noise, False), (pairs, translator, False), (domains, translator, True)):
+        for balance in (False, True):
+            stream = Stream(pack, spec, 3, cpu, balance, apart)
+            assert shown(stream, pack.images, "images") == set(pack.rows("train").tolist())
+            assert pack.sources is not None
+            if spec.source is not None:
+                assert shown(stream, pack.sources, "sources") == set(pack.source_rows("train").tolist())
+    batch = Stream(pairs, translator, 3, cpu).read(8, 8, 1)
+    rows = pairs.rows("train")[indices(28, 3, 8, 8)]
+    assert batch.sources is not None
+    for seen, pictures in ((batch.images, pairs.gather(rows)), (batch.sources, pairs.gather_sources(rows))):
+        assert torch.equal(seen, to_values(torch.from_numpy(pictures), (-1, 1)))

@@ -16,13 +16,14 @@ LABELS = {
     "psnr": "PSNR over white, dB",
     "ssim": "SSIM over white",
 }
+_SAID = {**LABELS, "l1": "L1"}
 LEADING = ("l1", "filled", "iou")  # PSNR and SSIM over white mislead on sprites: a source as it is does well on both
 RISING = ("iou", "psnr", "ssim")  # more of them is better
 SURE = 2.0  # standard errors of the mean difference between the two results of an image
 WORDS = {
     "good": "good: nearer to the targets than every baseline by L1, and no worse by any other figure that leads",
     "mixed": "mixed: nearer to the targets than every baseline by L1, but worse than one by another figure that leads",
-    "nothing": "nothing to use yet: what costs nothing is as near to the targets by L1",
+    "nothing": "nothing to use yet: what costs nothing is as near to the targets by L1, or nearer",
 }
 
 
@@ -67,8 +68,8 @@ def beaten(figures: Mapping[str, PairFigures]) -> tuple[str, ...]:
         if name != MODEL and not lost:
             wholly.append(name)
         elif name != MODEL:
-            others.append(f"{name} is {listed([_beside(ours, theirs, figure) for figure in lost])}")
-    on = listed([LABELS[figure] for figure in names])
+            others.append(f"{name} is {_beside(ours, theirs, lost)}")
+    on = listed([_SAID[figure] for figure in names])
     return ((f"it beats {listed(wholly)} on {on}",) if wholly else ()) + tuple(others)
 
 
@@ -85,11 +86,14 @@ def listed(words: Sequence[str]) -> str:
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
-def _beside(ours: PairFigures, theirs: PairFigures, name: str) -> str:
-    """In what another one is as good or better, with both figures."""
-    how = "better" if compared(ours, theirs, name) else "as good"
-    values = (_number(mean_of(getattr(each, name)), name) for each in (theirs, ours))
-    return f"{how} in {LABELS[name]} ({' against '.join(values)})"
+def _beside(ours: PairFigures, theirs: PairFigures, names: Sequence[str]) -> str:
+    """In which figures another one is better, and in which as good, with both figures of each."""
+    said: dict[str, list[str]] = {}
+    for name in names:
+        values = (_number(mean_of(getattr(each, name)), name) for each in (theirs, ours))
+        how = "better" if compared(ours, theirs, name) else "as good"
+        said.setdefault(how, []).append(f"{_SAID[name]} ({' against '.join(values)})")
+    return listed([f"{how} in {listed(figures)}" for how, figures in said.items()])
 
 
 def _number(value: float | None, name: str) -> str:

@@ -97,9 +97,26 @@ def pairs_of(pack: Pack, spec: GeneratorSpec, part: str, most: int = MOST_REALS)
         raise DataError(
             f"the pack {pack.info.name} holds no pairs: 'data import TARGETS PACK --sources FOLDER' makes some"
         )
-    takes, makes = domains_of(pack, spec)
-    sources = takes.gather if corruption is None else partial(_corrupted, corruption, pack)
-    return Pairs(makes.rows(part, most), sources, makes, shape_made(spec))
+    _, makes = domains_of(pack, spec)
+    return Pairs(makes.rows(part, most), partial(_sources, pack, spec), makes, shape_made(spec))
+
+
+def examples_of(pack: Pack, spec: GeneratorSpec, most: int) -> Images:
+    """At most ``most`` sources ``(n, H, W, C)`` that the translator of ``spec`` has not seen, to travel with it.
+
+    They are of what is held out, or, where nothing is, of what it is trained on. Raises DataError where the pack has
+    none that fit.
+    """
+    takes, _ = domains_of(pack, spec)
+    rows = next(rows for part in ("held", "validation", "train") if len(rows := takes.rows(part, most)))
+    return _sources(pack, spec, rows)
+
+
+def _sources(pack: Pack, spec: GeneratorSpec, rows: Rows) -> Images:
+    """The sources at ``rows``, as they are in the pack or made of its images."""
+    if (corruption := _corruption(spec)) is not None:
+        return _corrupted(corruption, pack, rows)
+    return domains_of(pack, spec)[0].gather(rows)
 
 
 def domains_of(pack: Pack, spec: GeneratorSpec) -> tuple[Domain, Domain]:

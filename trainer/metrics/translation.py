@@ -52,6 +52,7 @@ from trainer.metrics.verdict import UNJUDGED, Verdict
 
 MODEL = "model"
 LOOKED_AT = 256  # pairs, to see whether sources are line art
+COLOURED = 1000  # pairs whose closed regions have the mean colour of all
 
 
 @dataclass(frozen=True)
@@ -171,7 +172,7 @@ def baselines(
         NEAREST: lambda: nearest_targets(sources, known),
     }
     if pen is not None:
-        ways[FLOOD] = lambda: flood_fill(sources, shape, pen, fill_colour(pen, known))
+        ways[FLOOD] = lambda: flood_fill(sources, shape, pen, fill_colour(pen, known.first(COLOURED)))
     found = {}
     for done, (name, way) in enumerate(ways.items(), 1):
         found[name] = way()

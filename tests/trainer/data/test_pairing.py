@@ -1,6 +1,6 @@
 import pytest
 
-from trainer.data.pairing import Key, pair_up, stem_of, unwrapped
+from trainer.data.pairing import Key, Pairing, pair_up, stem_of, unwrapped
 
 
 def keys(*names):
@@ -49,6 +49,13 @@ def test_a_name_that_is_there_twice_belongs_to_none():
     assert [row for row, _ in sources] == [0, 1] and all("not known" in why for _, why in sources)
 
 
+def test_a_source_of_two_targets_is_of_neither():
+    found = pair_up(keys("a", "a", "b"), keys("a", "b"))
+    assert found.pairs == [(2, 1)]
+    assert found.alone[1] == [(0, "several targets of its name, so which one is meant is not known")]
+    assert [row for row, _ in found.alone[0]] == [0, 1]
+
+
 def test_capitals_do_not_matter_where_only_one_is_meant():
     found = pair_up(keys("Hero", "orc", "Elf", "elf"), keys("hero", "ORC", "ELF"))
     assert found.pairs == [(0, 0), (1, 1)]
@@ -70,7 +77,14 @@ def test_what_all_names_of_a_side_begin_or_end_with_does_not_matter_if_nothing_p
     assert found.alone == ([(2, "no source of its name")], [])
     numbered = pair_up(keys(*(f"frame_{n}" for n in range(1, 13))), keys("line_10", "line_11", "line_12"))
     assert numbered.pairs == [(9, 0), (10, 1), (11, 2)]
-    assert pair_up(keys("hero_a", "hero_b"), keys("hero_x", "hero_y")).pairs == []
+    both = pair_up(keys("Hero_a", "orc_a"), keys("hero_x", "orc_x"))
+    assert (
+        both.said
+        == "by names without what all of a side begin or end with, 1 by names that are the same but for capitals"
+    )
+    assert pair_up(keys("hero_a", "hero_b"), keys("hero_x", "hero_y")) == Pairing(
+        [], ([(row, "no source of its name") for row in (0, 1)], [(row, "no target of its name") for row in (0, 1)])
+    )
 
 
 def test_two_sheets_pair_cell_by_cell_whatever_they_are_called():
@@ -83,4 +97,5 @@ def test_unwrapped_leaves_the_names_of_files():
     assert unwrapped(keys("a/b", "a/c/d")) == keys("b", "c/d")
     assert unwrapped(keys("a/b")) == keys("b")
     assert unwrapped(keys("b", "a/b")) == keys("b", "a/b")
+    assert unwrapped(keys("a/b/x", "a/b/c/y", "a/b/c/z")) == keys("x", "c/y", "c/z")
     assert unwrapped([]) == []

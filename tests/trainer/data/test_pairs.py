@@ -10,8 +10,7 @@ from PIL import Image
 
 from core.errors import ConfigError, DataError
 from core.sizes import plan_size
-from tests.trainer.conftest import blobs
-from tests.trainer.pairs import outlines
+from tests.trainer.conftest import blobs, outlines
 from trainer.data.importing import ImportOptions, import_images
 from trainer.data.pack import Pack
 from trainer.data.pairing import Key

@@ -40,8 +40,18 @@ def test_nothing_that_belongs_together_crosses_the_split(rows):
 def test_a_few_groups_have_all_three_parts_and_fewer_are_all_trained_on(count):
     counts = np.bincount(split(NAMES[:count], 0.1), minlength=3)
     assert (counts.min() >= 1) if count >= 3 else (counts.tolist() == [count, 0, 0])
-    half = np.bincount(split(NAMES[:count], 0.5), minlength=3)
-    assert half[0] >= 1
+
+
+@pytest.mark.parametrize("count", range(3, 12))
+def test_small_packs_lend_one_group_to_each_part_and_no_more(count):
+    names = NAMES[:count]
+    chances = [int(sha256(name.encode()).hexdigest()[:16], 16) for name in names]
+    first, second, *_, last = np.argsort(chances)
+    few = split(names, 1e-6)
+    assert few.tolist() == [2 if row == first else 1 if row == second else 0 for row in range(count)]
+    low = [name for name in NAMES if int(sha256(name.encode()).hexdigest()[:16], 16) / 2**64 < 0.4][:count]
+    assert np.bincount(split(low, 0.5)).tolist() == [1, 1, count - 2]  # all of their chances are to be held out
+    assert split(names, 1e-6)[last] == 0
 
 
 def test_nothing_is_held_out_of_nothing():
