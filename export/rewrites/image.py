@@ -1,4 +1,4 @@
-"""The last convolution, to an image's few channels, made for four pixels at a time: blocks of channels that are full."""
+"""Where pictures begin and end, in few channels: convolutions of theirs in blocks of channels that are full."""
 
 import numpy as np
 import onnx_ir as ir
