@@ -309,6 +309,40 @@ def test_a_result_may_be_translated_again_and_out_may_lie_in_the_folder(translat
     assert (pixels(tmp_path / "back" / "cat.png") == pixels(source)).all()
 
 
+@pytest.mark.parametrize(
+    ("given", "out"),
+    [
+        (("in/**/*.*",), "in/out"),
+        (("in/*",), "in/out"),  # the folder itself
+        (("in/a.jpg", "in/b.png", "in/out"), "in/out"),  # as a shell writes patterns out
+        (("in/a.jpg", "in/b.png", "in/out/a.png", "in/out/sheet.png"), "in/out"),
+        (("in/a.jpg",), "in"),
+        (("in/*.jpg", "in/a.png"), "in"),
+    ],
+)
+def test_a_command_that_comes_again_does_not_translate_what_it_made(translate, tmp_path, given, out):
+    (tmp_path / out).mkdir(parents=True)
+    Image.fromarray(pictures(1)[0][..., :3]).save(tmp_path / "in" / "a.jpg")
+    if out != "in":
+        save(pictures(1, seed=1)[0], tmp_path / "in" / "b.png")
+    there = []
+    for inputs in (("in/a.jpg", "in/b.png")[: 1 if out == "in" else 2], given, given, ("in",)):
+        said = translate(*(tmp_path / each for each in inputs), "--sheet", tmp_path / out / "sheet.png", out=out)
+        there.append((said, sorted(path.name for path in (tmp_path / out).iterdir())))
+    assert there[1:] == there[:1] * 3
+
+
+def test_a_picture_of_ours_that_is_no_result_is_translated_wherever_it_lies(tmp_path):
+    (tmp_path / "in").mkdir()
+    for name, text in (("seed.png", {"Seed": "1"}), ("done.png", {"Translated from": "a.jpg"})):
+        (tmp_path / "in" / name).write_bytes(encode_png(pictures(1)[0], {"Software": "Ganfoundry", **text}))
+    assert set(results(tmp_path, "in/*.png", out="other")) == {"in/seed.png", "in/done.png"}
+    (tmp_path / "in" / "below").mkdir()
+    (tmp_path / "in" / "seed.png").rename(tmp_path / "in" / "below" / "seed.png")
+    assert results(tmp_path, "in/**/*.png", out="in") == {"in/below/seed.png": "seed.png"}
+    assert results(tmp_path, "in/below", out="in") == {"in/below/seed.png": "seed.png"}
+
+
 def test_damaged_files_are_left_out_or_end_it_before_anything(translate, tmp_path):
     save(pictures(1)[0], tmp_path / "in" / "cat.png")
     (tmp_path / "in" / "bad.png").write_bytes(b"")
