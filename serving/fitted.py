@@ -11,9 +11,8 @@ from core.errors import RequestRefused
 from core.fitting import fit, place_of, resampling_for
 from core.images import Images, clear_hidden_colour, from_pillow, to_pillow, with_channels
 from core.sizes import Size
-from core.spec import GeneratorSpec, SourceSpec
+from core.spec import AUTO, GeneratorSpec, SourceSpec
 
-AUTO = "auto"
 _MODES = ("L", "RGB", "RGBA")
 _ALIKE = {"1": "L", "LA": "RGBA", "La": "RGBA", "PA": "RGBA", "RGBa": "RGBA", "RGBX": "RGB"}
 
