@@ -14,7 +14,7 @@ from core.errors import DataError
 from core.images import Images
 from core.spec import GeneratorSpec
 from trainer.corruption import IMAGES, SOURCES, Corruption
-from trainer.data.pack import Pack
+from trainer.data.pack import PARTS, Pack
 from trainer.metrics.extractor import Extractor
 from trainer.metrics.features import MOST_REALS, Progress, inputs_like, keep, read_kept, real_features
 
@@ -37,6 +37,10 @@ class Domain:
         rows = self.pack.rows(part) if self.name == IMAGES else self.pack.source_rows(part)
         some: Rows = rows[np.random.RandomState(0).permutation(len(rows))[:most]]
         return some
+
+    def best_part(self) -> str:
+        """The part to show it by: what is held out, else what training is judged by, else what it sees itself."""
+        return next(part for part in reversed(PARTS) if len(self.rows(part, 1)))
 
     def gather(self, rows: Rows) -> Images:
         """The pictures at ``rows``, ``(n, h, w, c)``."""
@@ -108,8 +112,7 @@ def examples_of(pack: Pack, spec: GeneratorSpec, most: int) -> Images:
     none that fit.
     """
     takes, _ = domains_of(pack, spec)
-    rows = next(rows for part in ("held", "validation", "train") if len(rows := takes.rows(part, most)))
-    return _sources(pack, spec, rows)
+    return _sources(pack, spec, takes.rows(takes.best_part(), most))
 
 
 def _sources(pack: Pack, spec: GeneratorSpec, rows: Rows) -> Images:
