@@ -15,6 +15,8 @@ IGNORES_TRUNCATION = "ignores_truncation"  # an option of foreign generators tha
 ONE_AT_A_TIME = "one_at_a_time"  # an option of foreign generators whose graph takes no batch but one image
 TOLD_OPTIONS = ("fixed",)  # options that hold words of the user's, by key
 CHANNELS = (1, 3, 4)  # grey, RGB, RGBA
+THERE, BACK = "sources to images", "images to sources"  # what a translator learned to make of what, in a pack
+IMAGES = "images"  # the origin of sources that are the images of a pack
 CATEGORY = "category-"  # how classes are called that a generator found by itself: a number from 0 follows
 LARGEST_LATENT = 65_536
 LARGEST_VALUE = 1e30  # of a value range: float32 still holds the difference of two
@@ -33,6 +35,7 @@ class Provenance:
     data_attribution: str = ""
     source_licence: str = ""  # of the pictures that a translator learned from, where they are not the data's
     source_attribution: str = ""
+    source_examples: str = ""  # the part of them that those which travel with it are of: held, validation or train
     code_version: str = ""
 
 
@@ -57,6 +60,11 @@ class SourceSpec:
             raise SpecError(f"a source has 1, 3 or 4 channels, not {self.channels}")
         if not (1 <= self.height <= LARGEST_SIDE and 1 <= self.width <= LARGEST_SIDE):
             raise SpecError(f"sources have sides of 1 to {LARGEST_SIDE} pixels, not {self.width}x{self.height}")
+
+    @property
+    def direction(self) -> str:
+        """``THERE``, or ``BACK`` for the way back of a cycle."""
+        return BACK if self.origin == IMAGES else THERE
 
 
 def categories(count: int) -> tuple[str, ...]:

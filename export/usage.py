@@ -66,7 +66,10 @@ def usage_of(spec: GeneratorSpec) -> Usage:
 
 
 def _unseen(spec: GeneratorSpec) -> str:
-    return ", which it was not trained on" if spec.provenance.images_seen else ""
+    part = spec.provenance.source_examples
+    return {"": "", "train": ", which it was trained on: its data held none out"}.get(
+        part, ", held out of its training"
+    )
 
 
 def _seeds_shown(spec: GeneratorSpec) -> str:

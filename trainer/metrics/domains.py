@@ -17,13 +17,12 @@ from trainer.metrics.baselines import identity
 from trainer.metrics.evaluate import LEAST, Step
 from trainer.metrics.extractor import Extractor
 from trainer.metrics.features import Make, Progress, in_batches
-from trainer.metrics.held import domains_of, is_back, shape_made, shape_taken
+from trainer.metrics.held import domains_of, shape_made, shape_taken
 from trainer.metrics.kid import kid
 from trainer.metrics.pairs import l1, mean_of
 from trainer.metrics.translation import data_facts, translated, unknown
 from trainer.metrics.verdict import UNJUDGED, Verdict
 
-THERE, BACK = "sources to images", "images to sources"
 GOOD, SOME = 0.75, 0.25  # of the way from the sources as they are to real pictures
 WORDS = {
     "good": "good: the results are nearly of the other kind",
@@ -90,7 +89,8 @@ def evaluate_domains(
     """
     figures, journeys, counts = {}, {}, {}
     for index, (make, spec) in enumerate(ways):
-        way = BACK if is_back(spec) else THERE
+        assert spec.source is not None
+        way = spec.source.direction
         other = ways[1 - index][0] if len(ways) > 1 else None
         takes, makes = domains_of(pack, spec)
         sources, already = (domain.gather(domain.rows("held", samples)) for domain in (takes, makes))

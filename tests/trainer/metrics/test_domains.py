@@ -10,11 +10,11 @@ import pytest
 
 from core.errors import ConfigError, DataError
 from core.images import Images
-from core.spec import GeneratorSpec, SourceSpec
+from core.spec import BACK, THERE, GeneratorSpec, SourceSpec
 from tests.trainer.metrics.conftest import thumbnails
 from tests.trainer.pairs import paired_pack, unpaired_pack
 from trainer.data.pack import Pack
-from trainer.metrics.domains import BACK, THERE, DirectionFigures, evaluate_domains, gone, grade, table, verdict_of
+from trainer.metrics.domains import DirectionFigures, evaluate_domains, gone, grade, table, verdict_of
 from trainer.metrics.extractor import Extractor
 from trainer.metrics.kid import kid
 from trainer.metrics.translators import judge
