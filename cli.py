@@ -1885,11 +1885,11 @@ def _evaluate_translator(
         judged = judge(ways, pack, extractor, samples, step)
     judged = with_steps(judged, source, data, Path(sys.argv[0]).name)
     save_results(judged.evaluation, judged.picture, results)
-    heads, rows = judged.table
-    table = Table(*heads)
-    for row in rows:
-        table.add_row(*row)
-    _print_table(table)
+    for heads, rows in judged.tables:
+        table = Table(*heads)
+        for row in rows:
+            table.add_row(*row)
+        _print_table(table)
     for line in words_of(judged.evaluation.verdict):
         _say(line)
     _say(f"figures: {results}")

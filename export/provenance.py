@@ -114,8 +114,9 @@ def _of_results(record: dict[str, Any], direction: str) -> dict[str, Any]:
     protocol, figures = _part(record, "protocol"), _part(record, "figures")
     if record.get("direction") == direction and (pairs := _named(figures)):
         return {**pairs, "pairs": _number(protocol, "pairs")}
-    pictures = _part(_part(protocol, "pictures"), direction)
-    found = _named(_part(figures, direction))
+    both = _part(record, "there_and_back") or record  # of a translator of pairs, or without
+    pictures = _part(_part(_part(both, "protocol"), "pictures"), direction)
+    found = _named(_part(_part(both, "figures"), direction))
     return {**found, "pictures": _number(pictures, "held")} if found else {}
 
 

@@ -178,6 +178,12 @@ RESTS_ON = {"taken_by": "evaluate", "images_seen": SEEN, "on_the_training_data":
             {"KID-lite0": 0.4, "cycle_l1": 12.0, "identity_l1": 3.0, "pictures": 50},
             "KID-lite0 0.2, L1 there and back 9.5, of 40 pictures held out of its data.",
         ),
+        (
+            {**PAIRS, "there_and_back": DOMAINS},
+            {"l1": 8.25, "filled": 7.5, "KID-lite0": 0.05, "pairs": 213},
+            {"KID-lite0": 0.4, "cycle_l1": 12.0, "identity_l1": 3.0, "pictures": 50},
+            "L1 8.25, L1 inside filled regions 7.5, KID-lite0 0.05, of 213 pairs held out of its data.",
+        ),
     ],
 )
 def test_a_translator_s_figures_are_those_of_its_direction(tmp_path, record, there, back, said):

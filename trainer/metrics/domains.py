@@ -54,17 +54,20 @@ class DomainEvaluation:
     facts: dict[str, Any]
     verdict: Verdict = UNJUDGED
 
-    def to_json(self) -> str:
-        """Everything but the picture."""
+    def named(self) -> dict[str, dict[str, float | None]]:
+        """Every figure by direction, under its name in the file."""
         names = {"kid": "", "source_kid": "_of_the_sources_as_they_are", "ground": "_of_two_halves_of_the_real_images"}
-        figures = {
+        return {
             direction: {
                 f"{self.extractor.kid}{names[name]}" if name in names else f"{name}_l1": value
                 for name, value in asdict(each).items()
             }
             for direction, each in self.figures.items()
         }
-        whole = {"figures": figures, "verdict": asdict(self.verdict), **self.facts, "software": software()}
+
+    def to_json(self) -> str:
+        """Everything but the picture."""
+        whole = {"figures": self.named(), "verdict": asdict(self.verdict), **self.facts, "software": software()}
         return json.dumps(whole, indent=2, ensure_ascii=False)
 
 
