@@ -19,7 +19,7 @@ from trainer.plateau import looks_of, metric_of, stalled
 from trainer.presets import PRESETS
 from trainer.presets.about import ABOUT, JOBS
 from trainer.resuming import own_settings
-from trainer.run import Run
+from trainer.run import WAY_BACK, Run, back_of
 
 ROOM = (
     0.9  # of pairs: held flatter than it need be; a quarter of the penalty made outlines sharper, and KID a sixth less
@@ -28,7 +28,6 @@ LINES = 5  # of the log, that one looks at
 WORSE = 1.05  # the last KID by the least, from which on the best generator is another one
 FEW = 500  # images: the fewest that anything was measured of (benchmarks/RESULTS.md, "Few images")
 MOST = 3  # steps
-WAY_BACK = ".b2a"  # in the names of generator files, before their suffix
 AUGMENTATIONS = ("translation", "colour", "cutout")  # the one that changes the pictures least first
 
 
@@ -151,7 +150,7 @@ def _the_best(at: Situation, run: Path) -> Iterator[Step]:
     """The generator of the least KID or L1, where the last is worse and that one is not what was judged."""
     looks, best = looks_of(at.log), Run(run).best
     if at.judged.stem.endswith(WAY_BACK):
-        best = best.with_name(f"{best.stem}{WAY_BACK}{best.suffix}")
+        best = back_of(best)
     images, least = min(looks, key=lambda look: look[1])
     if looks[-1][1] > WORSE * least and best.is_file() and at.judged.name != best.name:
         name = metric_of(at.log).split("-")[0]
