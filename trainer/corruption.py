@@ -17,9 +17,9 @@ from torch.nn import functional as F
 from core.errors import ConfigError
 from core.images import from_pillow, luma, over_background, to_pillow
 from core.pixels import to_pixels, to_values
-from core.spec import SourceSpec
+from core.spec import IMAGES, SourceSpec
 
-SOURCES, IMAGES = "sources", "images"  # origins of sources that nothing has to make
+SOURCES = "sources"  # an origin of sources that nothing has to make, as ``IMAGES`` is
 
 Draws = torch.Generator | None  # whose random numbers; None takes torch's own
 

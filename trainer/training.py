@@ -280,12 +280,14 @@ def stream_of(planned: Plan) -> Stream:
 def begin(planned: Plan) -> Training:
     """A run that has seen nothing: networks as the config's seed initialises them, and a first average of them.
 
-    Translators are given held-out sources to carry with them.
+    Translators are given sources to carry with them, held-out ones where there are any, and say which.
     """
     training = fresh(planned.config, planned.spec, planned.device)
     for maker in (*training.system.generators.values(), *training.averages.values()):
         if isinstance(maker, Translator):
-            maker.show(examples_of(planned.pack, maker.spec, EXAMPLES))
+            shown, part = examples_of(planned.pack, maker.spec, EXAMPLES)
+            maker.show(shown)
+            maker.spec = maker.spec.with_provenance(source_examples=part)
     return training
 
 

@@ -319,7 +319,15 @@ def test_held_out_sources_travel_with_every_generator(pairs: Pack) -> None:
     for maker in (training.system.generators["a2b"], training.averages["a2b"]):
         assert np.array_equal(sums(maker.examples[: len(held)]), sums(pairs.gather_sources(held)))
         assert maker.examples.shape == (EXAMPLES, 16, 16, 4)
+        assert maker.spec.provenance.source_examples == "held"
     assert np.array_equal(sums(training.averages["b2a"].examples[: len(held)]), sums(pairs.gather(held)))
+
+
+def test_examples_of_what_is_trained_on_are_said_to_be_that(pairs: Pack) -> None:
+    alone = replace(pairs, parts=None)
+    for preset in ("denoise-cpu", "cyclegan-cpu"):
+        for maker in begin(plan(config_for(preset), alone)).averages.values():
+            assert maker.spec.provenance.source_examples == "train"
 
 
 def sums(images: np.ndarray) -> np.ndarray:
@@ -334,8 +342,9 @@ def test_sources_of_every_origin(pairs: Pack, pack: Pack) -> None:
     back, there = pairs_of(pairs, reversed_spec(spec), "validation").all()
     assert np.array_equal(back, target) and np.array_equal(there, source)
     noisy = spec_of(resolve("denoise-cpu"), pack.info)
-    first = examples_of(pack, noisy, 3)  # nothing is held out of this one: it is of what is trained on
-    assert np.array_equal(first, examples_of(pack, noisy, 3)) and first.shape == (3, 16, 16, 4)
+    first, part = examples_of(pack, noisy, 3)
+    assert part == "train"  # nothing is held out of this one
+    assert np.array_equal(first, examples_of(pack, noisy, 3)[0]) and first.shape == (3, 16, 16, 4)
 
 
 def test_a_pack_must_have_what_is_translated(pack: Pack, pairs: Pack) -> None:

@@ -7,10 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from core.errors import ConfigError
-from core.spec import GeneratorSpec
+from core.spec import IMAGES, GeneratorSpec
 from trainer.augment import augment_alike
 from trainer.config import TrainConfig
-from trainer.corruption import IMAGES
 from trainer.systems.players import Batch, Player, Stats, frozen
 from trainer.systems.translating import Translating, sources_of
 from trainer.translation import Cycling
