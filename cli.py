@@ -602,7 +602,7 @@ def evaluate(
     from trainer.metrics.evaluate import results_path, save_results
     from trainer.metrics.extractor import lite0
     from trainer.metrics.inception import inception as inception_of
-    from trainer.run import Run
+    from trainer.run import Run, back_of
     from trainer.training import pick_device, use_threads
 
     use_threads(threads)
@@ -611,7 +611,7 @@ def evaluate(
     results = results_path(source, json)
     extractor = inception_of(inception, place) if inception else lite0(place)
     if spec.kind == "image":
-        back = Run(source).back
+        back = back_of(Run(source).generator if source.is_dir() else source)
         ways = [(make, spec), *([_maker(back, place)] if back.is_file() else [])]
         _evaluate_translator(ways, pack, extractor, samples, (source, data, results))
         return
@@ -1885,11 +1885,11 @@ def _evaluate_translator(
         judged = judge(ways, pack, extractor, samples, step)
     judged = with_steps(judged, source, data, Path(sys.argv[0]).name)
     save_results(judged.evaluation, judged.picture, results)
-    heads, rows = judged.table
-    table = Table(*heads)
-    for row in rows:
-        table.add_row(*row)
-    _print_table(table)
+    for heads, rows in judged.tables:
+        table = Table(*heads)
+        for row in rows:
+            table.add_row(*row)
+        _print_table(table)
     for line in words_of(judged.evaluation.verdict):
         _say(line)
     _say(f"figures: {results}")

@@ -32,10 +32,15 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
     from core.spec import GeneratorSpec
-    from export.graph import ExportGraph
+    from export.graph import Whole
 
 GENERATORS = ("dcgan:64", "stylegan-lite-cpu:32", "stylegan-lite:64", "r3gan-cpu:32", "r3gan:64")
-FAMILIES = (*GENERATORS, "progressive-cpu:32", "biggan-lite:28", "stackedgan:28", "upconv-gan:28", "mlp-gan:28")
+TRANSLATORS = ("pix2pix-cpu:64", "colourise-cpu:64", "upscale-cpu:64", "cyclegan-cpu:64")
+FAMILIES = (
+    *GENERATORS,
+    *("progressive-cpu:32", "biggan-lite:28", "stackedgan:28", "upconv-gan:28", "mlp-gan:28"),
+    *TRANSLATORS,
+)
 BATCHES = (1, 16)
 # Transposed convolutions 4x4 of stride 2: inputs, outputs, side of the input.
 DOUBLINGS = (
@@ -76,7 +81,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.cpu_time and options.threads != 1:
         parser.error("--cpu-time adds up the time of all threads: use it with --threads 1")
-    options.generators = options.generators or (FAMILIES if options.table else GENERATORS)
+    options.generators = options.generators or (FAMILIES if options.table else (*GENERATORS, *TRANSLATORS))
     if options.child:
         export(Path(options.child[0]), Path(options.child[1]), options.child[2])
     elif options.doubling:
@@ -90,7 +95,7 @@ def main() -> None:
 
 
 def report_speed(options: argparse.Namespace) -> None:
-    print(f"Images/s, {options.threads} threads, medians of {options.rounds} interleaved samples, latents to pixels")
+    print(f"Images/s, {options.threads} threads, medians of {options.rounds} interleaved samples, inputs to pixels")
     names = ("plain", "ours", "PyTorch", "OpenVINO")
     print(f"{'generator':<22} {'batch':>5} " + " ".join(f"{name:>9}" for name in names), end="")
     print("   ours/plain ours/OpenVINO   of peak: plain  ours")
@@ -188,41 +193,48 @@ def parsed(name: str) -> tuple[str, int]:
 
 
 def spec_of(preset: str, side: int) -> "GeneratorSpec":
-    """The RGBA generator that ``preset`` trains."""
-    from core.spec import GeneratorSpec
+    """The RGBA generator that ``preset`` trains, or the translator of RGBA pictures."""
+    from core.networks import TRANSLATORS
+    from core.spec import GeneratorSpec, SourceSpec
+    from trainer.corruption import Corruption
     from trainer.presets import resolve
 
     config = resolve(preset)
-    return GeneratorSpec(config.family, side, side, 4, config.latent_dim, options=config.generator)
+    if config.family not in TRANSLATORS:
+        return GeneratorSpec(config.family, side, side, 4, config.latent_dim, options=config.generator)
+    source = SourceSpec(side, side, 4)
+    if config.system == "autoencoder":
+        source = Corruption.of(config.corruption).source_of(side, side, 4)
+    return GeneratorSpec(config.family, side, side, 4, 0, kind="image", source=source, options=config.generator)
 
 
-def graph_of(preset: str, side: int) -> "ExportGraph":
+def graph_of(preset: str, side: int) -> "Whole":
     import torch
 
-    from core.networks import build_generator
-    from export.graph import ExportGraph
+    from core.networks import build_maker
+    from export.graph import whole_graph
 
     torch.manual_seed(0)
-    generator = build_generator(spec_of(preset, side))
+    generator = build_maker(spec_of(preset, side))
     for parameter in generator.parameters():
         if not parameter.any():  # a runtime might see that adding nothing can be left out
             torch.nn.init.normal_(parameter, 0.0, 0.1)
-    return ExportGraph(generator)
+    return whole_graph(generator)
 
 
-def plain(graph: "ExportGraph") -> "ModelProto":
+def plain(graph: "Whole") -> "ModelProto":
     from export.convert import to_onnx
 
     return to_onnx(graph, plain=True)
 
 
-def ours(graph: "ExportGraph") -> "ModelProto":
+def ours(graph: "Whole") -> "ModelProto":
     from export.convert import to_onnx
 
     return to_onnx(graph)
 
 
-def traced(graph: "ExportGraph") -> "ModelProto":
+def traced(graph: "Whole") -> "ModelProto":
     """What our optimiser gets."""
     from export.convert import traced
 
@@ -236,8 +248,8 @@ def operations(model: "ModelProto") -> float:
     return float(flops(model) or 0)
 
 
-def runtimes(graph: "ExportGraph", models: dict[str, "ModelProto"], batch: int, threads: int) -> Contenders:
-    """Every runtime on the same latents, once it is known to make the same images."""
+def runtimes(graph: "Whole", models: dict[str, "ModelProto"], batch: int, threads: int) -> Contenders:
+    """Every runtime on the same inputs, once it is known to make the same images."""
     import torch
 
     from core.contract import sample_inputs
@@ -251,7 +263,7 @@ def runtimes(graph: "ExportGraph", models: dict[str, "ModelProto"], batch: int, 
     return found
 
 
-def in_onnxruntime(model: "ModelProto", graph: "ExportGraph", batch: int, threads: int) -> Callable[[], object]:
+def in_onnxruntime(model: "ModelProto", graph: "Whole", batch: int, threads: int) -> Callable[[], object]:
     from core.bundle import MOST_LEVELS, levels_apart
     from core.contract import sample_inputs
     from export.runtime import open_session, run
@@ -330,7 +342,7 @@ def report_table(options: argparse.Namespace) -> None:
             print(f"| {name} | {precision} | {size:.2f} | {spent} | {memory} | {fast} |", flush=True)
 
 
-def precisions_of(graph: "ExportGraph") -> dict[str, "ModelProto"]:
+def precisions_of(graph: "Whole") -> dict[str, "ModelProto"]:
     from export.half import to_half
     from export.quantise import to_int8
 
@@ -338,9 +350,7 @@ def precisions_of(graph: "ExportGraph") -> dict[str, "ModelProto"]:
     return {"fp32": model, "fp16": to_half(model), "int8": to_int8(model, graph.generator.spec)}
 
 
-def rates_of(
-    graph: "ExportGraph", models: dict[str, "ModelProto"], options: argparse.Namespace
-) -> dict[str, list[float]]:
+def rates_of(graph: "Whole", models: dict[str, "ModelProto"], options: argparse.Namespace) -> dict[str, list[float]]:
     """Images/s of every precision at batch 1 and 16, in ONNX Runtime."""
     from core.contract import sample_inputs
 

@@ -18,6 +18,8 @@ CHANNELS = (1, 3, 4)  # grey, RGB, RGBA
 FITS = ("pad", "crop", "stretch", "keep")  # how a picture of another size is fitted (core/fitting.py)
 RESAMPLINGS = ("lanczos", "area", "nearest")  # and resampled
 AUTO = "auto"  # in their place: as suits the picture
+THERE, BACK = "sources to images", "images to sources"  # what a translator learned to make of what, in a pack
+IMAGES = "images"  # the origin of sources that are the images of a pack
 CATEGORY = "category-"  # how classes are called that a generator found by itself: a number from 0 follows
 LARGEST_LATENT = 65_536
 LARGEST_VALUE = 1e30  # of a value range: float32 still holds the difference of two
@@ -36,6 +38,7 @@ class Provenance:
     data_attribution: str = ""
     source_licence: str = ""  # of the pictures that a translator learned from, where they are not the data's
     source_attribution: str = ""
+    source_examples: str = ""  # the part of them that those which travel with it are of: held, validation or train
     code_version: str = ""
 
 
@@ -63,6 +66,11 @@ class SourceSpec:
         for name, value, known in (("fit", self.fit, FITS), ("resample", self.resample, (*RESAMPLINGS, AUTO))):
             if value not in known:
                 raise SpecError(f"the {name} of sources is '{value}': it must be one of {', '.join(known)}")
+
+    @property
+    def direction(self) -> str:
+        """``THERE``, or ``BACK`` for the way back of a cycle."""
+        return BACK if self.origin == IMAGES else THERE
 
 
 def categories(count: int) -> tuple[str, ...]:

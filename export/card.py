@@ -7,7 +7,7 @@ from core.bundle import GOLDEN, MANIFEST, MAPPING, SHEET, SYNTHESIS
 from core.contract import OPSET, Port, input_ports, mapping_ports, output_port, synthesis_ports
 from core.spec import GeneratorSpec
 from export.precision import FILES
-from export.provenance import KIDS
+from export.provenance import KIDS, OF_RESULTS
 from export.usage import usage_of
 
 _ONNX_TYPES = {"float32": "FP32", "int64": "INT64", "uint8": "UINT8"}
@@ -32,7 +32,7 @@ def render_card(
         f"![{usage.shown}]({SHEET})",
         "## Trained on",
         _training(spec),
-        _judged(judged or {}),
+        _judged(judged or {}, spec),
         "## Inputs and output",
         _ports(input_ports(spec), output_port(spec)),
         f"Every dimension is fixed but the first: {_batches(spec)}. Opset {opset}, standard operators only.",
@@ -61,18 +61,32 @@ def _training(spec: GeneratorSpec) -> str:
             del facts[f"source_{name}"]
         elif not facts[f"source_{name}"]:
             facts[f"source_{name}"] = facts[f"data_{name}"]
+    if spec.source is None:
+        del facts["source_examples"]
     if spec.classes:
         facts["classes"] = ", ".join(spec.classes)
     lines = [f"| {name.replace('_', ' ')} | {_cell(str(fact)) or 'not recorded'} |" for name, fact in facts.items()]
     return "\n".join(["| | |", "| --- | --- |", *lines])
 
 
-def _judged(judged: dict[str, Any]) -> str:
+def _judged(judged: dict[str, Any], spec: GeneratorSpec) -> str:
+    if spec.source is not None:
+        return _results_judged(judged)
     kids = [f"{name} {judged[name]:.4f}" for name in KIDS if name in judged]
     if not kids:
         return "How near its images come to the training images (KID) is not known: `evaluate` was not run before."
     data = "the training images" if judged["on_the_training_data"] else "other images than it was trained on"
     return f"{', '.join(kids)}, from {judged['samples']} samples against {data} (0 would be as near as they are alike)."
+
+
+def _results_judged(judged: dict[str, Any]) -> str:
+    """A translator's figures, and by what they were taken."""
+    figures = [f"{called} {judged[name]:.4g}" for name, called in OF_RESULTS.items() if name in judged]
+    if not figures:
+        return "How good its results are is not known: `evaluate` was not run before."
+    what = f"{judged['pairs']} pairs" if "pairs" in judged else f"{judged['pictures']} pictures"
+    data = "held out of its data" if judged["on_the_training_data"] else "of other data than it was trained on"
+    return f"{', '.join(figures)}, of {what} {data}. L1 is in levels of 255."
 
 
 def _parts(spec: GeneratorSpec, styles: Port) -> list[str]:

@@ -9,6 +9,7 @@ from onnx_ir.passes.common import RemoveUnusedNodesPass, ShapeInferencePass
 from export.rewrites.affine import affine_output, joined_terms, scaled_input
 from export.rewrites.dense import constant_first_layer, dense_first_layer
 from export.rewrites.graph import Rewrite, apply
+from export.rewrites.image import beside_the_source, four_at_a_time
 from export.rewrites.pointwise import narrowed_residual, styled_image
 from export.rewrites.resampling import mixed_before, scaled_after
 from export.rewrites.subpixel import ACTIVATIONS, subpixel, transposed_from_nearest
@@ -35,6 +36,8 @@ REWRITES: dict[str, Pass] = {
     "an image is the product with styled weights": _at(styled_image, "Conv"),
     "no wide sum is made to be narrowed": _at(narrowed_residual, "Conv"),
     "channels are mixed before doubling": _at(mixed_before, "Conv"),
+    "an image is made four pixels at a time": _at(four_at_a_time, "Conv"),
+    "maps and the source beside them are not joined": _at(beside_the_source, "Conv"),
 }
 
 

@@ -17,6 +17,15 @@ from core.spec import GeneratorSpec
 
 LARGEST_RECORD = 1 << 26  # bytes of figures or a log that are read; a line is some 300
 KIDS = ("KID", "KID-lite0")  # by which network KID was taken, the usual one first
+# Of a translator's results, those of pairs first: what leads in 'evaluate'. L1 is in levels of 255.
+OF_RESULTS = {
+    "l1": "L1",
+    "filled": "L1 inside filled regions",
+    "iou": "alpha IoU",
+    **dict(zip(KIDS, KIDS, strict=True)),
+    "cycle_l1": "L1 there and back",
+    "identity_l1": "L1 of what is there already",
+}
 
 _TOOLS = ("ganfoundry", "torch", "onnx", "onnxscript", "onnxruntime-gpu", "onnxruntime", "numpy")
 
@@ -66,43 +75,68 @@ def tool_versions() -> dict[str, str]:
 
 
 def judgement(checkpoint: Path, spec: GeneratorSpec) -> dict[str, Any]:
-    """The KID of the generator file ``checkpoint`` and what it rests on; empty if nobody took it.
+    """The KID of the generator file ``checkpoint`` and what it rests on, or a translator's figures; empty if nobody
+    took any.
 
-    Read from what 'evaluate' left beside the file, else from the log of its run, where training took it. Either only
-    counts if it is about a generator of the same preset and data after exactly as many images seen.
+    Read from what 'evaluate' left beside the file, else from the log of its run, where training took it: not of a
+    translator, whose log judges by the pictures that the best one is chosen by. Either only counts if it is about a
+    generator of the same preset and data after exactly as many images seen.
     """
-    return _evaluated(checkpoint, spec) or _logged(checkpoint, spec)
+    return _evaluated(checkpoint, spec) or ({} if spec.source else _logged(checkpoint, spec))
 
 
 def _evaluated(checkpoint: Path, spec: GeneratorSpec) -> dict[str, Any]:
     origin = spec.provenance
     same = {"preset": origin.preset, "images_seen": origin.images_seen, "trained_on": origin.data_name}
     for path in _evaluations(checkpoint):
-        figures = next(_objects(path, whole=True), {})
-        kids = {name: figures[name] for name in KIDS if _is_number(figures.get(name))}
-        if kids and figures.get("generator") == same:
+        record = next(_objects(path, whole=True), {})
+        figures = _of_seeds(record) if spec.source is None else _of_results(record, spec.source.direction)
+        if figures and record.get("generator") == same:
             return {
-                **kids,
+                **figures,
                 "taken_by": "evaluate",
                 "images_seen": origin.images_seen,
-                "samples": _number(_part(figures, "protocol"), "samples"),
-                "real_images": _number(_part(figures, "protocol"), "real_images"),
-                "on_the_training_data": _part(figures, "data").get("trained_on_these") is True,
+                "on_the_training_data": _part(record, "data").get("trained_on_these") is True,
             }
     return {}
 
 
+def _of_seeds(record: dict[str, Any]) -> dict[str, Any]:
+    """KID as 'evaluate' wrote it, and of how many images."""
+    kids = {name: record[name] for name in KIDS if _is_number(record.get(name))}
+    counts = {name: _number(_part(record, "protocol"), name) for name in ("samples", "real_images")}
+    return {**kids, **counts} if kids else {}
+
+
+def _of_results(record: dict[str, Any], direction: str) -> dict[str, Any]:
+    """A translator's figures as 'evaluate' wrote them, and of how many held-out pairs, or pictures where nobody knows
+    the answers."""
+    protocol, figures = _part(record, "protocol"), _part(record, "figures")
+    if record.get("direction") == direction and (pairs := _named(figures)):
+        return {**pairs, "pairs": _number(protocol, "pairs")}
+    both = _part(record, "there_and_back") or record  # of a translator of pairs, or without
+    pictures = _part(_part(_part(both, "protocol"), "pictures"), direction)
+    found = _named(_part(_part(both, "figures"), direction))
+    return {**found, "pictures": _number(pictures, "held")} if found else {}
+
+
+def _named(figures: dict[str, Any]) -> dict[str, Any]:
+    return {name: figures[name] for name in OF_RESULTS if _is_number(figures.get(name))}
+
+
 def _evaluations(checkpoint: Path) -> list[Path]:
-    """Where 'evaluate' puts the figures of a generator file, and of the run that it is the generator of."""
-    beside = [checkpoint.with_name(f"{checkpoint.stem}.evaluation.json")]
-    return [checkpoint.with_name("evaluation.json"), *beside] if checkpoint.stem == "generator" else beside
+    """Where 'evaluate' puts the figures of a generator file, and of the run that it is the generator of.
+
+    Those of the way back stand beside those of the way there.
+    """
+    stems = dict.fromkeys((checkpoint.stem.removesuffix(".b2a"), checkpoint.stem))
+    run = [checkpoint.with_name("evaluation.json")] if "generator" in stems else []
+    return [*run, *(checkpoint.with_name(f"{stem}.evaluation.json") for stem in stems)]
 
 
 def _logged(checkpoint: Path, spec: GeneratorSpec) -> dict[str, Any]:
     """The last entry counts: a run that went on from an earlier state took the same moment's again."""
     found: dict[str, Any] = {}
-    if checkpoint.stem.endswith(".b2a"):  # of a run that learns two directions the log judges the first
-        return found
     for line in _objects(checkpoint.with_name("log.jsonl")):
         kids = {name: line[name] for name in KIDS if _is_number(line.get(name))}
         if kids and line.get("images") == spec.provenance.images_seen:

@@ -55,7 +55,7 @@ def usage_of(spec: GeneratorSpec) -> Usage:
         shown="Each source beside what it became",
         heading="Translating",
         how=_translating(spec, spec.source),
-        tried=f"on the sources in the golden images, mirrored and moved{_unseen(spec)}",
+        tried=f"on the sources in the golden images, mirrored and moved{_whose(spec)}",
         probed=f"{PROBED} pictures ({PROBED - FAR} of them the golden sources, mirrored and moved, the others drawn)",
         limits=(
             "It does to pictures like those it learned from what it learned, at this size: of others it makes "
@@ -65,8 +65,11 @@ def usage_of(spec: GeneratorSpec) -> Usage:
     )
 
 
-def _unseen(spec: GeneratorSpec) -> str:
-    return ", which it was not trained on" if spec.provenance.images_seen else ""
+def _whose(spec: GeneratorSpec) -> str:
+    part = spec.provenance.source_examples
+    return {"": "", "train": ", which it was trained on: its data held none out"}.get(
+        part, ", held out of its training"
+    )
 
 
 def _seeds_shown(spec: GeneratorSpec) -> str:

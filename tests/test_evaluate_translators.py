@@ -65,6 +65,9 @@ def test_a_cycle_is_judged_both_ways(here: Run, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     for word in ("sources to images", "images to sources", "L1 there and back", "two halves of the real ones"):
         assert word in done.stdout
+    best = here("evaluate", run / "generator.best.safetensors", pack)
+    assert best.returncode == 0, best.stderr
+    assert "images to sources" in best.stdout and "L1 there and back" in best.stdout
     back = here("evaluate", run / "generator.b2a.safetensors", pack)
     assert back.returncode == 0, back.stderr
     assert "images to sources" in back.stdout

@@ -9,7 +9,6 @@ The share of images that is touched is fixed, follows a schedule, or adapts itse
 Generative Adversarial Networks with Limited Data", arXiv 2006.06676, section 3).
 """
 
-import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -60,28 +59,22 @@ def translated(*stacks: Tensor) -> list[Tensor]:
     smallest = [min(stack.shape[axis] for stack in stacks) for axis in (2, 3)]
     reach = [round(side * SHIFT) for side in smallest]
     steps = [torch.randint(2 * most + 1, (n, 1, 1, 1), device=device) - most for most in reach]
-    return [
-        _shifted(
-            stack,
-            *(_scaled(step, stack.shape[axis], side) for step, axis, side in zip(steps, (2, 3), smallest, strict=True)),
-        )
-        for stack in stacks
-    ]
+    moved = []
+    for stack in stacks:
+        factors = [side / least for side, least in zip(stack.shape[2:], smallest, strict=True)]
+        down, across = ((step * factor).round().long() for step, factor in zip(steps, factors, strict=True))
+        most = [round(furthest * factor) for furthest, factor in zip(reach, factors, strict=True)]
+        moved.append(_shifted(stack, down, across, *most))
+    return moved
 
 
-def _scaled(steps: Tensor, side: int, smallest: int) -> Tensor:
-    """Steps over ``smallest`` pixels as steps over ``side`` of them, rounded."""
-    return steps * (side // smallest) if side % smallest == 0 else (steps * side / smallest).round().long()
-
-
-def _shifted(images: Tensor, down: Tensor, across: Tensor) -> Tensor:
-    """``images`` ``(n, c, h, w)``, each moved by its own whole pixels, ``(n, 1, 1, 1)``."""
+def _shifted(images: Tensor, down: Tensor, across: Tensor, most_down: int, most_across: int) -> Tensor:
+    """``images`` ``(n, c, h, w)``, each moved by its own whole pixels, ``(n, 1, 1, 1)``, by at most so many."""
     n, c, h, w = images.shape
-    reach_h, reach_w = math.ceil(h * SHIFT), math.ceil(w * SHIFT)
-    pad = (reach_w, reach_w, reach_h, reach_h)
+    pad = (most_across, most_across, most_down, most_down)
     padded = F.pad(images, pad, value=-1.0) if c == 4 else F.pad(images, pad, mode="replicate")
-    rows = (torch.arange(h, device=images.device)[:, None] + down + reach_h).expand(n, c, h, padded.shape[3])
-    columns = (torch.arange(w, device=images.device) + across + reach_w).expand(n, c, h, w)
+    rows = (torch.arange(h, device=images.device)[:, None] + down + most_down).expand(n, c, h, padded.shape[3])
+    columns = (torch.arange(w, device=images.device) + across + most_across).expand(n, c, h, w)
     return padded.gather(2, rows).gather(3, columns)
 
 

@@ -46,10 +46,18 @@ def what_would_fit(planned: Plan) -> tuple[GeneratorSpec, float] | None:
     """The largest of half the size, a quarter and so on that is trained within ``LONG``, and its seconds; or None."""
     spec = planned.spec
     while min(spec.height, spec.width) >= 2 * SMALLEST and spec.height % 2 == spec.width % 2 == 0:
-        spec = replace(spec, height=spec.height // 2, width=spec.width // 2)
+        spec = halved(spec)
         if (seconds := seconds_left(planned.config, spec, planned.device)) <= LONG:
             return spec, seconds
     return None
+
+
+def halved(spec: GeneratorSpec) -> GeneratorSpec:
+    """The same generator of half the size; a translator's sources are half as large, too."""
+    source = spec.source
+    if source is not None:
+        source = replace(source, height=max(source.height // 2, 1), width=max(source.width // 2, 1))
+    return replace(spec, height=spec.height // 2, width=spec.width // 2, source=source)
 
 
 def slowness(preset: str, minutes: float) -> float:

@@ -15,12 +15,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from core.errors import ConfigError
-from core.images import from_pillow, over_background, to_pillow
+from core.images import from_pillow, luma, over_background, to_pillow
 from core.pixels import to_pixels, to_values
-from core.spec import SourceSpec
+from core.spec import IMAGES, SourceSpec
 
-LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
-SOURCES, IMAGES = "sources", "images"  # origins of sources that nothing has to make
+SOURCES = "sources"  # an origin of sources that nothing has to make, as ``IMAGES`` is
 
 Draws = torch.Generator | None  # whose random numbers; None takes torch's own
 
@@ -35,8 +34,8 @@ def noise(images: Tensor, strength: float, draws: Draws) -> Tensor:
 
 def colourless(images: Tensor, _strength: float, _draws: Draws) -> Tensor:
     """Only how light each pixel is: one channel, or, where there is alpha, three equal ones and alpha."""
-    luma = (images[..., :3].float() @ torch.tensor(LUMA, device=images.device)).round().to(torch.uint8)[..., None]
-    return luma if images.shape[-1] == 3 else torch.cat([luma.expand(*luma.shape[:-1], 3), images[..., 3:]], dim=-1)
+    light = torch.from_numpy(luma(images[..., :3].cpu().numpy())).to(images.device)  # as every import makes grey
+    return light if images.shape[-1] == 3 else torch.cat([light.expand(*light.shape[:-1], 3), images[..., 3:]], dim=-1)
 
 
 def smaller(images: Tensor, strength: float, _draws: Draws) -> Tensor:

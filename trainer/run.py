@@ -35,6 +35,7 @@ _FILES = (
 _FOLDERS = ("samples", "checkpoints", "levels", "tensorboard")
 KID, L1 = "KID-lite0", "L1-validation"  # what a run is judged by, under these names in the log: less is better
 METRICS = (KID, L1)
+WAY_BACK = ".b2a"  # in the names of generator files, before their suffix
 
 
 @dataclass(frozen=True)
@@ -72,11 +73,6 @@ class Run:
         """The averaged generators of a run that has several, such as there and back: the first is ``generator``."""
         _, *others = names
         return [self.generator, *(self.root / f"generator.{name}.safetensors" for name in others)]
-
-    @property
-    def back(self) -> Path:
-        """The averaged generator of the way back, of runs that learn both directions."""
-        return self.root / "generator.b2a.safetensors"
 
     @property
     def levels(self) -> Path:
@@ -183,6 +179,11 @@ class Run:
     def previews(self) -> list[tuple[int, Path]]:
         """The previews there are as (images seen, path), oldest first."""
         return sorted((int(path.stem), path) for path in self.samples.glob("*.png") if PREVIEW.fullmatch(path.stem))
+
+
+def back_of(generator: Path) -> Path:
+    """Where the generator of the way back lies that was kept beside ``generator``, in runs that learn both."""
+    return generator.with_name(f"{generator.stem}{WAY_BACK}{generator.suffix}")
 
 
 def _entry(line: str) -> dict[str, Any] | None:

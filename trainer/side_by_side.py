@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from math import ceil, sqrt
+from typing import NamedTuple
 
 from core.images import Images, over_checkerboard
 from core.networks.base import Maker
@@ -16,19 +17,29 @@ from trainer.metrics.translation import translated
 TARGET, HOME = ("source", "result", "target"), ("source", "result", "and back")
 ACROSS = len(TARGET)  # pictures for each source
 FIRST = 8  # sources of a strip
+SHOWN = {
+    "held": "held out",
+    "validation": "held out to choose the best generator by",
+    "train": "trained on, as the pack holds none out",
+}
 
-Sides = tuple[Images, Images | None]  # sources (n, H, W, C), and what they are to become if somebody knows
+
+class Sides(NamedTuple):
+    """``sources`` ``(n, H, W, C)``, what they are to become if somebody knows, and the part of the pack they are of."""
+
+    sources: Images
+    targets: Images | None
+    part: str
 
 
 class SideBySide:
     """Pictures of ``pack`` for the translators of a run, ``count`` together at most: the same held-out ones every time.
 
-    Where the pack holds nothing out, they are such as it is trained on.
+    Of a side of which the pack holds nothing out, they are such as it is trained on.
     """
 
     def __init__(self, pack: Pack, count: int) -> None:
         self.pack, self.count = pack, count
-        self.part = "held" if len(pack.rows("held")) else "train"
         self._sides: dict[str, Sides] = {}
 
     def sheet(self, makers: Mapping[str, Maker]) -> Sheet:
@@ -37,7 +48,7 @@ class SideBySide:
         for name, generator in makers.items():
             if name not in self._sides:
                 self._sides[name] = self._taken(generator.spec, max(self.count // len(makers), 1))
-            sources, wanted = self._sides[name]
+            sources, wanted, _ = self._sides[name]
             results = translated(maker(generator), sources)
             if wanted is None:
                 heads, other = HOME, next(each for each in makers if each != name)
@@ -46,14 +57,21 @@ class SideBySide:
             cells += [images[row] for row in range(len(results)) for images in columns]
         beside = ceil(sqrt(len(cells)) / ACROSS)  # sources in a row, so that the page is about square
         whole = len(cells) // (beside * ACROSS) * beside * ACROSS
-        what = "held out" if self.part == "held" else "trained on, as the pack holds none out"
-        return Sheet(cells[:whole], columns=[*heads] * beside, title=[f"pictures {what}"])
+        return Sheet(cells[:whole], columns=[*heads] * beside, title=[self._said()])
+
+    def _said(self) -> str:
+        """Of which part the pictures are; of two directions, those of each where they differ."""
+        parts = {name: f"pictures {SHOWN[sides.part]}" for name, sides in self._sides.items()}
+        if len({*parts.values()}) == 1:
+            return next(iter(parts.values()))
+        return "; ".join(f"{name}: {said}" for name, said in parts.items())
 
     def _taken(self, spec: GeneratorSpec, count: int) -> Sides:
-        if has_pairs(self.pack, spec):
-            return pairs_of(self.pack, spec, self.part, count).all()
         takes, _ = domains_of(self.pack, spec)
-        return takes.gather(takes.rows(self.part, count)), None
+        part = takes.best_part()
+        if has_pairs(self.pack, spec):
+            return Sides(*pairs_of(self.pack, spec, part, count).all(), part)
+        return Sides(takes.gather(takes.rows(part, count)), None, part)
 
 
 def strip(pages: Sequence[Sequence[Images]], moments: Sequence[str], last: str) -> Sheet:

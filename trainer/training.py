@@ -23,7 +23,7 @@ from trainer.arithmetic import arithmetic, changes
 from trainer.board import Board
 from trainer.collapse import CollapseGuard
 from trainer.config import TrainConfig
-from trainer.corruption import Corruption
+from trainer.corruption import SOURCES, Corruption
 from trainer.data.pack import Pack, PackInfo
 from trainer.guard import only_one, stop_signals
 from trainer.heads import Heads
@@ -89,6 +89,7 @@ def plan(config: TrainConfig, pack: Pack) -> Plan:
 def spec_of(config: TrainConfig, info: PackInfo) -> GeneratorSpec:
     """What a run of ``config`` on a pack makes: the pack's images, its classes or those of the heads, their codes."""
     heads, source = Heads.of(config.heads), source_of(config, info)
+    shown = info.sources if source and source.origin == SOURCES else None  # whose licence counts, too
     return GeneratorSpec(
         family=config.family,
         height=info.height,
@@ -106,8 +107,8 @@ def spec_of(config: TrainConfig, info: PackInfo) -> GeneratorSpec:
             data_fingerprint=info.fingerprint,
             data_licence=info.licence,
             data_attribution=info.attribution,
-            source_licence=info.sources.licence if source and info.sources else "",
-            source_attribution=info.sources.attribution if source and info.sources else "",
+            source_licence=shown.licence if shown else "",
+            source_attribution=shown.attribution if shown else "",
             code_version=code_version(),
         ),
     )
@@ -279,12 +280,14 @@ def stream_of(planned: Plan) -> Stream:
 def begin(planned: Plan) -> Training:
     """A run that has seen nothing: networks as the config's seed initialises them, and a first average of them.
 
-    Translators are given held-out sources to carry with them.
+    Translators are given sources to carry with them, held-out ones where there are any, and say which.
     """
     training = fresh(planned.config, planned.spec, planned.device)
     for maker in (*training.system.generators.values(), *training.averages.values()):
         if isinstance(maker, Translator):
-            maker.show(examples_of(planned.pack, maker.spec, EXAMPLES))
+            shown, part = examples_of(planned.pack, maker.spec, EXAMPLES)
+            maker.show(shown)
+            maker.spec = maker.spec.with_provenance(source_examples=part)
     return training
 
 

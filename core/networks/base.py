@@ -44,7 +44,8 @@ class Maker(nn.Module):
 
     @property
     def examples(self) -> Images | None:
-        """Sources ``(m, h, w, c)`` to try it with, which it has seen nothing of in training; None if it has none."""
+        """Sources ``(m, h, w, c)`` to try it with, of the part of the data that its spec's provenance says; None if it
+        has none."""
         return None
 
     @property

@@ -126,6 +126,7 @@ def test_the_format_is_pinned() -> None:
         "data_attribution": "",
         "source_licence": "",
         "source_attribution": "",
+        "source_examples": "",
         "code_version": "",
     }
     values = {

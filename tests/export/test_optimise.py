@@ -6,7 +6,7 @@ import pytest
 
 from core.bundle import levels_apart
 from core.contract import sample_inputs
-from core.networks import GENERATORS
+from core.networks import GENERATORS, TRANSLATORS
 from export.convert import to_onnx
 from export.optimise import optimised
 from export.runtime import Session, open_session, run
@@ -21,7 +21,9 @@ def plain(family: str, size: str) -> Session:
     return open_session(to_onnx(ship(family, size).graph, plain=True).SerializeToString())
 
 
-@pytest.mark.parametrize(("family", "size"), [(f, "tall RGB") for f in GENERATORS])
+@pytest.mark.parametrize(
+    ("family", "size"), [(f, "tall RGB") for f in GENERATORS] + [(f, "RGBA to RGBA") for f in TRANSLATORS]
+)
 @pytest.mark.parametrize("batch", [1, 5])
 def test_the_images_are_those_of_the_plain_export(family, size, batch):
     shipped = ship(family, size)

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import onnx
@@ -13,9 +14,10 @@ from core.files import sha256
 from core.latents import ALGORITHM
 from core.spec import GeneratorSpec
 from export import provenance
+from export.card import render_card
 from export.exporting import export_run
 from export.provenance import judgement
-from tests.export.conftest import PROVENANCE, SIZES, tiny_spec
+from tests.export.conftest import PROVENANCE, SIZES, tiny_spec, translator_spec
 
 SPEC = tiny_spec("dcgan", SIZES["square RGBA"])
 SEEN = PROVENANCE.images_seen
@@ -139,6 +141,90 @@ def test_kid_proper_comes_along(tmp_path):
     write(tmp_path / "evaluation.json", figures)
     found = judgement(tmp_path / "generator.safetensors", SPEC)
     assert (found["KID"], found["on_the_training_data"]) == (0.02, False)
+
+
+PAIRS = {
+    "figures": {"l1": 8.25, "filled": 7.5, "iou": None, "psnr": 20.0, "KID-lite0": 0.05},
+    "protocol": {"pairs": 213, "known": 1800},
+    "direction": "sources to images",
+    "generator": FIGURES["generator"],
+    "data": {"trained_on_these": True},
+}
+DOMAINS = {
+    **PAIRS,
+    "figures": {
+        "sources to images": {"KID-lite0": 0.2, "cycle_l1": 9.5, "identity_l1": None},
+        "images to sources": {"KID-lite0": 0.4, "cycle_l1": 12.0, "identity_l1": 3.0},
+    },
+    "protocol": {"pictures": {"sources to images": {"held": 40}, "images to sources": {"held": 50}}},
+}
+TRANSLATOR = translator_spec("unet", "RGBA to RGBA")
+BACK = replace(TRANSLATOR, source=replace(TRANSLATOR.source, origin="images"))
+RESTS_ON = {"taken_by": "evaluate", "images_seen": SEEN, "on_the_training_data": True}
+
+
+@pytest.mark.parametrize(
+    ("record", "there", "back", "said"),
+    [
+        (
+            PAIRS,
+            {"l1": 8.25, "filled": 7.5, "KID-lite0": 0.05, "pairs": 213},
+            {},
+            "L1 8.25, L1 inside filled regions 7.5, KID-lite0 0.05, of 213 pairs held out of its data.",
+        ),
+        (
+            DOMAINS,
+            {"KID-lite0": 0.2, "cycle_l1": 9.5, "pictures": 40},
+            {"KID-lite0": 0.4, "cycle_l1": 12.0, "identity_l1": 3.0, "pictures": 50},
+            "KID-lite0 0.2, L1 there and back 9.5, of 40 pictures held out of its data.",
+        ),
+        (
+            {**PAIRS, "there_and_back": DOMAINS},
+            {"l1": 8.25, "filled": 7.5, "KID-lite0": 0.05, "pairs": 213},
+            {"KID-lite0": 0.4, "cycle_l1": 12.0, "identity_l1": 3.0, "pictures": 50},
+            "L1 8.25, L1 inside filled regions 7.5, KID-lite0 0.05, of 213 pairs held out of its data.",
+        ),
+    ],
+)
+def test_a_translator_s_figures_are_those_of_its_direction(tmp_path, record, there, back, said):
+    write(tmp_path / "evaluation.json", record)
+    found = judgement(tmp_path / "generator.safetensors", TRANSLATOR)
+    assert found == {**there, **RESTS_ON}
+    assert judgement(tmp_path / "generator.b2a.safetensors", BACK) == ({**back, **RESTS_ON} if back else {})
+    assert f"\n{said} L1 is in levels of 255.\n" in card_of(TRANSLATOR, found)
+    (tmp_path / "evaluation.json").rename(tmp_path / "generator.best.evaluation.json")
+    assert judgement(tmp_path / "generator.best.safetensors", TRANSLATOR) == found
+    assert judgement(tmp_path / "generator.best.b2a.safetensors", BACK).keys() >= back.keys()
+    elsewhere = {**record, "data": {"trained_on_these": False}}
+    write(tmp_path / "evaluation.json", elsewhere)
+    other = card_of(TRANSLATOR, judgement(tmp_path / "generator.safetensors", TRANSLATOR))
+    assert "of other data than it was trained on. L1 is" in other
+
+
+def test_what_a_translator_was_chosen_by_is_no_figure_of_it(tmp_path):
+    write_log(tmp_path)
+    assert judgement(tmp_path / "generator.safetensors", TRANSLATOR) == {}
+    assert "How good its results are is not known: `evaluate` was not run before." in card_of(TRANSLATOR, {})
+
+
+@pytest.mark.parametrize(
+    ("part", "said"),
+    [
+        ("", "mirrored and moved:"),
+        ("held", "mirrored and moved, held out of its training:"),
+        ("validation", "mirrored and moved, held out of its training:"),
+        ("train", "mirrored and moved, which it was trained on: its data held none out:"),
+    ],
+)
+def test_the_card_says_which_pictures_travel_with_a_translator(part, said):
+    assert said in card_of(TRANSLATOR.with_provenance(source_examples=part), {})
+    assert "examples" not in card_of(SPEC, {})
+
+
+def card_of(spec, judged):
+    figures = {"levels": 0, "pixels": 0.0}
+    tried = {"onnxruntime_against_pytorch_by_batch": {"1": figures}, "row_alone_against_row_in_batch": figures}
+    return render_card("it", spec, tried, judged=judged)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "[" * 100_000, "\udcff", json.dumps({"protocol": 3})])

@@ -96,6 +96,24 @@ def nearest(pads=1):
     return Layer(name, nodes, constants, (5, 4, 6), (3, 6 + 2 * pads, 10 + 2 * pads))
 
 
+def to_an_image(outputs, kernel=3, height=6, width=4, bias=True, **other):
+    nodes = [n("Conv", ["x", "w", "b"][: 2 + bias], ["y"], pads=[kernel // 2] * 4, **other)]
+    constants = {"w": weights(outputs, 9, kernel, kernel), "b": weights(outputs)}
+    strides = other.get("strides", [1, 1])
+    made = (outputs, -(-height // strides[0]), -(-width // strides[1]))
+    return Layer("an image is made four pixels at a time", nodes, constants, (9, height, width), made)
+
+
+def beside(maps, source, axis=1):
+    """A convolution of maps beside a source, or, along another axis, above it."""
+    nodes = [n("Slice", ["x", "zero", "few", "one"], ["s"]), n("Relu", ["x"], ["m"])]
+    nodes += [n("Concat", ["m", "s"], ["t"], axis=axis), n("Conv", ["t", "w", "b"], ["y"], pads=[1, 1, 1, 1])]
+    constants = {"zero": np.array([0]), "few": np.array([source]), "one": np.array([1])}
+    constants |= {"w": weights(5, maps + source, 3, 3), "b": weights(5)}
+    name = "maps and the source beside them are not joined"
+    return Layer(name, nodes, constants, (maps, 6, 4), (5, 6, 4))
+
+
 def first(bias):
     nodes = [n("ConvTranspose", ["x", "w", "b"][: 2 + bias], ["y"], kernel_shape=[4, 6])]
     constants = {"w": weights(7, 5, 4, 6), **({"b": weights(5)} if bias else {})}
@@ -174,6 +192,10 @@ HOLDS = {
     "factor after doubling": (FACTOR_AFTER, {"Conv": 1, "Resize": 1, "Mul": 1}),
     "factor before": (FACTOR_BEFORE, {"Gemm": 1}),
     "terms": (TERMS, {"Add": 1}),
+    "to RGBA": (to_an_image(4), {"Conv": 1, "DepthToSpace": 1}),
+    "to grey, by a wide kernel": (to_an_image(1, 7, 8, 10), {"Conv": 1, "DepthToSpace": 1}),
+    "to RGB without bias": (to_an_image(3, 5, bias=False), {"Conv": 1, "DepthToSpace": 1}),
+    "beside a source": (beside(32, 4), {"Slice": 1, "Relu": 1, "Conv": 2, "Add": 1}),
 }
 # Layers that look alike and are left as they are.
 LEFT = {
@@ -183,6 +205,12 @@ LEFT = {
     "few inputs to mix": (mixed(16, BILINEAR), {"Conv": 1, "Resize": 1}),
     "nearest without padding": (nearest(pads=0), {"Conv": 1, "Resize": 1}),
     "a constant input of many pixels": (constant_input(4, 5), {"Mul": 1, "Conv": 1, "Add": 1}),
+    "to five channels": (to_an_image(5), {"Conv": 1}),
+    "to an image of odd sides": (to_an_image(4, height=5), {"Conv": 1}),
+    "to an image with strides": (to_an_image(4, strides=[2, 2], height=8, width=12), {"Conv": 1}),
+    "to an image by one pixel each": (to_an_image(4, 1), {"Conv": 1}),
+    "beside a source of many channels": (beside(32, 5), {"Slice": 1, "Relu": 1, "Conv": 1}),
+    "maps of no whole blocks": (beside(24, 4), {"Slice": 1, "Relu": 1, "Conv": 1}),
     "a wide styled image": (styled(8), {"Mul": 1, "Conv": 1}),
 }
 

@@ -14,10 +14,10 @@ from core.images import Images, over_checkerboard
 from core.networks.base import Translator
 from core.seed_sheets import cut
 from core.spec import GeneratorSpec, SourceSpec
-from tests.trainer.conftest import tiny_config
+from tests.trainer.conftest import blobs, tiny_config
 from tests.trainer.pairs import paired_pack, unpaired_pack
 from trainer.collapse import PATIENCE, CollapseGuard
-from trainer.data.pack import Pack
+from trainer.data.pack import Pack, PackInfo, SourcesInfo, write_pack
 from trainer.log import Log
 from trainer.metrics.held import pairs_of
 from trainer.preview import write_animation, write_preview, write_strip
@@ -100,6 +100,31 @@ def test_without_answers_the_way_back_is_shown_of_both_directions(tmp_path: Path
         assert (known == source).all(axis=(1, 2, 3)).any()
         assert np.abs(home[..., 3] - source[..., 3] / 2).max() <= 1  # whichever way was first
         assert result[..., 3].max() == (128 if known is lines else 255)
+
+
+@pytest.mark.parametrize(
+    ("parts", "source_parts", "said"),
+    [
+        ([2, 1, *[0] * 10], [0, 0], "a2b: pictures trained on, as the pack holds none out; b2a: pictures held out"),
+        ([0] * 12, [0, 2], "a2b: pictures held out; b2a: pictures trained on, as the pack holds none out"),
+        ([1, *[0] * 11], [1, 0], "pictures held out to choose the best generator by"),
+    ],
+)
+def test_each_side_shows_the_best_part_that_it_has(
+    parts: list[int], source_parts: list[int], said: str, tmp_path: Path
+) -> None:
+    made = SourcesInfo(16, 16, 4, paired=False)
+    pictures = blobs(14)
+    info = PackInfo("discs", 16, 16, 4, sources=made)
+    pack = write_pack(
+        tmp_path / "pack", pictures[:12], None, info, sources=pictures[12:], parts=parts, source_parts=source_parts
+    )
+    back = replace(SPEC, source=SourceSpec(16, 16, 4, origin="images"))
+    drawn = SideBySide(pack, 2).sheet({"a2b": dimming(), "b2a": dimming(back)})
+    assert drawn.title == [said]
+    for cell, of, own in ((0, pictures[12:], source_parts), (3, pictures[:12], parts)):
+        best = of[np.asarray(own) == max(own)]
+        assert (best == drawn.cells[cell]).all(axis=(1, 2, 3)).any()
 
 
 def test_the_pictures_of_a_run_show_results_over_time_between_source_and_target(pairs: Pack, run: Run) -> None:

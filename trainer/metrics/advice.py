@@ -8,6 +8,7 @@ from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
+from core.bundle import MANIFEST
 from core.errors import TrainingError
 from trainer.config import TrainConfig
 from trainer.losses import TOLD, WON, loss_of
@@ -18,7 +19,7 @@ from trainer.plateau import looks_of, metric_of, stalled
 from trainer.presets import PRESETS
 from trainer.presets.about import ABOUT, JOBS
 from trainer.resuming import own_settings
-from trainer.run import Run
+from trainer.run import WAY_BACK, Run, back_of
 
 ROOM = (
     0.9  # of pairs: held flatter than it need be; a quarter of the penalty made outlines sharper, and KID a sixth less
@@ -92,10 +93,15 @@ def advise(at: Situation, good: bool, suspicious: float) -> tuple[Step, ...]:
     """What to do next, the likeliest first. ``good``: it may be used; ``suspicious`` is the share of copies."""
     steps = list(islice(_steps(at, suspicious), MOST))
     if good and not any(" export " in step.command for step in steps):
-        steps.append(
-            Step("use it", _command(at, "export", at.run or at.judged, "--out", _beside("exports", at.judged)))
-        )
+        steps.append(Step("use it", _use(at)))
     return tuple(steps)
+
+
+def _use(at: Situation) -> str:
+    """The command that takes what was judged where it can be used: a bundle was exported already."""
+    if (at.judged / MANIFEST).is_file():
+        return _command(at, "publish", at.judged, "--name", at.judged.resolve().name)
+    return _command(at, "export", at.judged, "--out", _beside("exports", at.judged))
 
 
 def _steps(at: Situation, suspicious: float) -> Iterator[Step]:
@@ -143,11 +149,13 @@ def _longer(at: Situation, run: Path, config: TrainConfig, stuck: bool) -> Itera
 def _the_best(at: Situation, run: Path) -> Iterator[Step]:
     """The generator of the least KID or L1, where the last is worse and that one is not what was judged."""
     looks, best = looks_of(at.log), Run(run).best
+    if at.judged.stem.endswith(WAY_BACK):
+        best = back_of(best)
     images, least = min(looks, key=lambda look: look[1])
     if looks[-1][1] > WORSE * least and best.is_file() and at.judged.name != best.name:
         name = metric_of(at.log).split("-")[0]
         what = f"take the generator of {images / 1000:g} kimg, whose {name} was {least:.3f} and not {looks[-1][1]:.3f}"
-        yield Step(what, _command(at, "export", best, "--out", _beside("exports", run)))
+        yield Step(what, _command(at, "export", best, "--out", _beside("exports", best)))
 
 
 def _penalty(at: Situation, config: TrainConfig) -> Iterator[Step]:
@@ -190,8 +198,10 @@ def _anew(at: Situation, run: Path, preset: str, *more: str) -> str:
 def _beside(folder: str, judged: Path) -> Path:
     """A place for what is made of ``judged``, by its name."""
     whole = judged.resolve()
-    return Path(folder, whole.parent.name if whole.suffix == ".safetensors" else whole.name)
+    if whole.suffix != ".safetensors":
+        return Path(folder, whole.name)
+    return Path(folder, whole.parent.name + ("-b2a" if whole.stem.endswith(WAY_BACK) else ""))
 
 
-def _command(at: Situation, verb: str, *words: str | Path) -> str:
-    return shlex.join([at.program, verb, *map(str, words)])
+def _command(at: Situation, *words: str | Path) -> str:
+    return shlex.join([at.program, *map(str, words)])

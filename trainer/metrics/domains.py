@@ -17,13 +17,12 @@ from trainer.metrics.baselines import identity
 from trainer.metrics.evaluate import LEAST, Step
 from trainer.metrics.extractor import Extractor
 from trainer.metrics.features import Make, Progress, in_batches
-from trainer.metrics.held import domains_of, is_back, shape_made, shape_taken
+from trainer.metrics.held import domains_of, shape_made, shape_taken
 from trainer.metrics.kid import kid
 from trainer.metrics.pairs import l1, mean_of
 from trainer.metrics.translation import data_facts, translated, unknown
 from trainer.metrics.verdict import UNJUDGED, Verdict
 
-THERE, BACK = "sources to images", "images to sources"
 GOOD, SOME = 0.75, 0.25  # of the way from the sources as they are to real pictures
 WORDS = {
     "good": "good: the results are nearly of the other kind",
@@ -55,17 +54,20 @@ class DomainEvaluation:
     facts: dict[str, Any]
     verdict: Verdict = UNJUDGED
 
-    def to_json(self) -> str:
-        """Everything but the picture."""
+    def named(self) -> dict[str, dict[str, float | None]]:
+        """Every figure by direction, under its name in the file."""
         names = {"kid": "", "source_kid": "_of_the_sources_as_they_are", "ground": "_of_two_halves_of_the_real_images"}
-        figures = {
+        return {
             direction: {
                 f"{self.extractor.kid}{names[name]}" if name in names else f"{name}_l1": value
                 for name, value in asdict(each).items()
             }
             for direction, each in self.figures.items()
         }
-        whole = {"figures": figures, "verdict": asdict(self.verdict), **self.facts, "software": software()}
+
+    def to_json(self) -> str:
+        """Everything but the picture."""
+        whole = {"figures": self.named(), "verdict": asdict(self.verdict), **self.facts, "software": software()}
         return json.dumps(whole, indent=2, ensure_ascii=False)
 
 
@@ -90,7 +92,8 @@ def evaluate_domains(
     """
     figures, journeys, counts = {}, {}, {}
     for index, (make, spec) in enumerate(ways):
-        way = BACK if is_back(spec) else THERE
+        assert spec.source is not None
+        way = spec.source.direction
         other = ways[1 - index][0] if len(ways) > 1 else None
         takes, makes = domains_of(pack, spec)
         sources, already = (domain.gather(domain.rows("held", samples)) for domain in (takes, makes))

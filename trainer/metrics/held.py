@@ -12,9 +12,9 @@ from torch import Tensor
 from core.contract import SOURCE, Inputs
 from core.errors import DataError
 from core.images import Images
-from core.spec import GeneratorSpec
-from trainer.corruption import IMAGES, SOURCES, Corruption
-from trainer.data.pack import Pack
+from core.spec import BACK, IMAGES, GeneratorSpec
+from trainer.corruption import SOURCES, Corruption
+from trainer.data.pack import PARTS, Pack
 from trainer.metrics.extractor import Extractor
 from trainer.metrics.features import MOST_REALS, Progress, inputs_like, keep, read_kept, real_features
 
@@ -37,6 +37,10 @@ class Domain:
         rows = self.pack.rows(part) if self.name == IMAGES else self.pack.source_rows(part)
         some: Rows = rows[np.random.RandomState(0).permutation(len(rows))[:most]]
         return some
+
+    def best_part(self) -> str:
+        """The part to show it by: what is held out, else what training is judged by, else what it sees itself."""
+        return next(part for part in reversed(PARTS) if len(self.rows(part, 1)))
 
     def gather(self, rows: Rows) -> Images:
         """The pictures at ``rows``, ``(n, h, w, c)``."""
@@ -101,15 +105,15 @@ def pairs_of(pack: Pack, spec: GeneratorSpec, part: str, most: int = MOST_REALS)
     return Pairs(makes.rows(part, most), partial(_sources, pack, spec), makes, shape_made(spec))
 
 
-def examples_of(pack: Pack, spec: GeneratorSpec, most: int) -> Images:
-    """At most ``most`` sources ``(n, H, W, C)`` that the translator of ``spec`` has not seen, to travel with it.
+def examples_of(pack: Pack, spec: GeneratorSpec, most: int) -> tuple[Images, str]:
+    """At most ``most`` sources ``(n, H, W, C)`` to travel with the translator of ``spec``, and the part they are of.
 
     They are of what is held out, or, where nothing is, of what it is trained on. Raises DataError where the pack has
     none that fit.
     """
     takes, _ = domains_of(pack, spec)
-    rows = next(rows for part in ("held", "validation", "train") if len(rows := takes.rows(part, most)))
-    return _sources(pack, spec, rows)
+    part = takes.best_part()
+    return _sources(pack, spec, takes.rows(part, most)), part
 
 
 def _sources(pack: Pack, spec: GeneratorSpec, rows: Rows) -> Images:
@@ -190,7 +194,7 @@ def _corruption(spec: GeneratorSpec) -> Corruption | None:
 
 def is_back(spec: GeneratorSpec) -> bool:
     """Whether it makes sources of the pack's images."""
-    return spec.source is not None and spec.source.origin == IMAGES
+    return spec.source is not None and spec.source.direction == BACK
 
 
 def _corrupted(corruption: Corruption, pack: Pack, rows: Rows) -> Images:

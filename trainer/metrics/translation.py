@@ -237,6 +237,7 @@ def data_facts(spec: GeneratorSpec, pack: Pack) -> dict[str, Any]:
     origin = spec.provenance
     return {
         "generator": {"preset": origin.preset, "images_seen": origin.images_seen, "trained_on": origin.data_name},
+        "direction": spec.source.direction if spec.source else None,
         "data": {
             "name": pack.info.name,
             "fingerprint": pack.info.fingerprint,

@@ -6,15 +6,16 @@ from trainer.config import TrainConfig
 def pix2pix() -> TrainConfig:
     """Isola et al. 2017, section 3 and appendix: a U-Net of width 64 with dropout, 70-pixel patches, batches of 1.
 
-    200 epochs of facades' 400 images, the second half of them with falling rates. Mirrored as in the paper; moved in
-    place of its crops of a picture that was enlarged. An average of the weights is kept, which the paper's is not.
+    200 epochs of facades' 400 images, the second half of them with falling rates. Instance norm is what the paper's
+    batch norm is in batches of 1 (section 3.4), also when it ships. Mirrored as in the paper; moved in place of its
+    crops of a picture that was enlarged. An average of the weights is kept, which the paper's is not.
     """
     return TrainConfig(
         preset="pix2pix",
         family="unet",
         system="paired",
-        generator={"width": 64, "up": "transposed", "stem": False, "dropout": 0.5},
-        discriminator={"width": 64, "field": 70, "given": True},
+        generator={"width": 64, "norm": "instance", "up": "transposed", "stem": False, "dropout": 0.5},
+        discriminator={"width": 64, "field": 70, "norm": "instance", "given": True},
         pairing={"l1": 100.0, "adversarial": 1.0},
         augment=("translation", "flip"),
         final={"learning_rate_g": 1e-9, "learning_rate_d": 1e-9},
@@ -29,13 +30,14 @@ def pix2pix() -> TrainConfig:
 def cyclegan() -> TrainConfig:
     """Zhu et al. 2017, section 4 and appendix: residual translators of nine blocks, least squares, a pool of 50.
 
-    200 epochs of some thousand images, the second half of them with falling rates.
+    200 epochs of some thousand images, the second half of them with falling rates. Transposed convolutions, as in the
+    paper; ``--set generator.up=resize`` makes no checkerboards.
     """
     return TrainConfig(
         preset="cyclegan",
         family="resnet",
         system="cycle",
-        generator={"width": 64, "blocks": 9},
+        generator={"width": 64, "blocks": 9, "up": "transposed"},
         discriminator={"width": 64, "field": 70, "norm": "instance"},
         cycle={"cycle": 10.0, "identity": 0.5, "adversarial": 2.0, "pool": 50},
         loss="least-squares",

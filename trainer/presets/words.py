@@ -61,8 +61,8 @@ WORDS: dict[str, str] = {
     "preview_kimg": "thousand images between two sheets of samples",
     "checkpoint_kimg": "thousand images between two saved states",
     "previews": "pictures on a sheet of samples",
-    "metric_kimg": "thousand images between two looks at KID, of which the best generator is kept; 0 for none",
-    "metric_samples": "pictures made for each look at KID",
+    "metric_kimg": "thousand images between two looks at KID, or L1 of pairs, the best of which is kept; 0 for none",
+    "metric_samples": "pictures made for each look; of a translator at most those of the validation part",
     "metric_reals": "images of the pack that KID compares them with; 0 for all, of large packs 10,000",
     "tensorboard": "whether TensorBoard's files are written, too",
     "device": "where it is computed",
@@ -84,13 +84,13 @@ OPTIONS: dict[str, str] = {
     "slope": "how much of negative values a layer lets pass",
     "momentum": "how much of its average batch normalisation renews in a round",
     "extra": "further 3x3 convolutions at the full size",
-    "norm": "how layers are normalised: batch, layer, instance or none, whichever the network has",
+    "norm": "how layers are normalised: batch, layer, instance, spectral or none, whichever the network has",
     "levels": "how often a source is halved; 0 as often as it can be",
     "up": "how sizes double: resize, which makes no checkerboards, or transposed, as in the papers",
     "stem": "whether the last layer sees the source at its own size, which keeps lines where they are",
     "residual": "whether the network makes the image or only what is to be added to the source",
     "dropout": "the share of values that the innermost layers lose, in training alone",
-    "downs": "how often a source is halved",
+    "downs": "how often a picture of the target's size is halved",
     "field": "how many pixels wide the patch is that each verdict rests on",
     "minibatch_std": "whether it sees how much the pictures of a batch differ, which keeps them different",
     "embedding": "how many numbers describe a class",
@@ -124,7 +124,8 @@ OPTIONS: dict[str, str] = {
     "path_length_every": "how rarely that is looked at",
     # Of translators.
     "l1": "how much the distance to the right answer counts",
-    "adversarial": "how much the discriminator's verdict counts; 0 for no discriminator",
+    "pairing.adversarial": "how much the discriminator's verdict counts; 0 for no discriminator",
+    "cycle.adversarial": "how much the discriminators' verdicts count",
     "cycle.cycle": "how much it counts that the way there and back leads to where it began",
     "identity": "how much it counts, as a share of that, that pictures of the right kind already stay as they are",
     "pool": "how many earlier results the discriminators may be shown again",
@@ -138,7 +139,9 @@ OPTIONS: dict[str, str] = {
     "entropy": "how much it counts that the noise can be read off again",
 }
 UNITS: dict[str, str] = {
-    **dict.fromkeys(("kimg", "ema_kimg", "schedule_kimg", "log_kimg", "preview_kimg", "checkpoint_kimg"), "kimg"),
+    **dict.fromkeys(
+        ("kimg", "ema_kimg", "schedule_from", "schedule_kimg", "log_kimg", "preview_kimg", "checkpoint_kimg"), "kimg"
+    ),
     **dict.fromkeys(("metric_kimg", "stable_kimg", "fade_kimg", "encoder_kimg", "apart_kimg"), "kimg"),
     **dict.fromkeys(("penalty_every", "critic_steps", "path_length_every"), "rounds"),
     **dict.fromkeys(("batch", "metric_reals"), "images"),

@@ -7,10 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from core.errors import ConfigError
-from core.spec import GeneratorSpec
+from core.spec import IMAGES, GeneratorSpec
 from trainer.augment import augment_alike
 from trainer.config import TrainConfig
-from trainer.corruption import IMAGES
 from trainer.systems.players import Batch, Player, Stats, frozen
 from trainer.systems.translating import Translating, sources_of
 from trainer.translation import Cycling
@@ -138,8 +137,15 @@ def reversed_spec(spec: GeneratorSpec) -> GeneratorSpec:
     """The spec of the way back: what was made is the source, and the source is made."""
     assert spec.source is not None
     source = replace(spec.source, height=spec.height, width=spec.width, channels=spec.channels, origin=IMAGES)
-    made = spec.source
-    return replace(spec, height=made.height, width=made.width, channels=made.channels, source=source)
+    made, facts = spec.source, spec.provenance
+    turned = {
+        "data_licence": facts.source_licence or facts.data_licence,
+        "data_attribution": facts.source_attribution or facts.data_attribution,
+        "source_licence": facts.data_licence if facts.source_licence else "",
+        "source_attribution": facts.data_attribution if facts.source_attribution else "",
+    }
+    back = replace(spec, height=made.height, width=made.width, channels=made.channels, source=source)
+    return back.with_provenance(**turned)
 
 
 def _apart(made: Tensor, wanted: Tensor) -> Tensor:

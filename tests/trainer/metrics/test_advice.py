@@ -1,5 +1,6 @@
 """What is advised in situations whose remedy one knows; every command is one that the command line takes."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,39 @@ def test_few_images_and_good_pictures(tmp_path: Path) -> None:
     assert "120 are few" in steps[1].what
     assert (steps[-1].what, steps[-1].command.split()[1]) == ("use it", "export")
     assert advise(Situation(Path("b"), Path("p"), 2000), False, 0.2)[0].command == ""
+
+
+@pytest.mark.parametrize(
+    ("judged", "out"),
+    [
+        ("", "'exports/my run'"),
+        ("generator.best.safetensors", "'exports/my run'"),
+        ("generator.b2a.safetensors", "'exports/my run-b2a'"),
+        ("generator.best.b2a.safetensors", "'exports/my run-b2a'"),
+    ],
+)
+def test_what_was_judged_is_what_is_used(tmp_path: Path, judged: str, out: str) -> None:
+    at = after(tmp_path, FALLING)
+    at = replace(at, judged=at.judged / judged)
+    assert commands(at, good=True)[-1] == f"ganfoundry export 'RUN{judged and '/'}{judged}' --out {out}"
+
+
+def test_the_best_is_of_the_direction_that_was_judged(tmp_path: Path) -> None:
+    at = after(tmp_path, STUCK)
+    back = replace(at, judged=at.judged / "generator.b2a.safetensors")
+    Run(at.judged).best.touch()
+    assert not any("export" in command for command in commands(back))
+    (at.judged / "generator.best.b2a.safetensors").touch()
+    assert commands(back)[0] == "ganfoundry export 'RUN/generator.best.b2a.safetensors' --out 'exports/my run-b2a'"
+    assert commands(at)[0] == "ganfoundry export 'RUN/generator.best.safetensors' --out 'exports/my run'"
+
+
+def test_a_bundle_is_published_for_it_is_exported_already(tmp_path: Path) -> None:
+    bundle = tmp_path / "digits"
+    bundle.mkdir()
+    (bundle / "manifest.json").touch()
+    step = advise(Situation(bundle, Path("p"), 2000), True, 0.0)[-1]
+    assert step.command == f"ganfoundry publish {bundle} --name digits"
 
 
 def test_a_bundle_and_a_damaged_run_are_judged_all_the_same(tmp_path: Path) -> None:

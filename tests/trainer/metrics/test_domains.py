@@ -10,11 +10,11 @@ import pytest
 
 from core.errors import ConfigError, DataError
 from core.images import Images
-from core.spec import GeneratorSpec, SourceSpec
+from core.spec import BACK, THERE, GeneratorSpec, SourceSpec
 from tests.trainer.metrics.conftest import thumbnails
 from tests.trainer.pairs import paired_pack, unpaired_pack
 from trainer.data.pack import Pack
-from trainer.metrics.domains import BACK, THERE, DirectionFigures, evaluate_domains, gone, grade, table, verdict_of
+from trainer.metrics.domains import DirectionFigures, evaluate_domains, gone, grade, table, verdict_of
 from trainer.metrics.extractor import Extractor
 from trainer.metrics.kid import kid
 from trainer.metrics.translators import judge
@@ -117,7 +117,23 @@ def test_what_cannot_be_judged_is_said(two: Pack, tmp_path: Path, extractor: Ext
     plain = replace(pairs, info=replace(pairs.info, sources=None), sources=None)
     with pytest.raises(DataError, match="has no sources to translate: 'data import"):
         judge([(mirrored, A2B)], plain, extractor, 500, silent)
-    assert judge([(mirrored, A2B)], pairs, extractor, 500, silent).table[0][1] == "model"
+    assert judge([(mirrored, A2B)], pairs, extractor, 500, silent).tables[0][0][1] == "model"
+
+
+def test_by_pairs_both_ways_are_judged_too(tmp_path: Path, extractor: Extractor) -> None:
+    pairs, ways = paired_pack(tmp_path / "pairs", 100), [(mirrored, A2B), (dimmed, B2A)]
+    judged = judge(ways, pairs, extractor, 500, silent)
+    whole, _ = evaluate_domains(ways, pairs, extractor, 500, silent)
+    written = json.loads(judged.evaluation.to_json())
+    assert written["figures"].keys() >= {"l1", "psnr"} and written["direction"] == THERE
+    assert written["there_and_back"]["figures"] == json.loads(whole.to_json())["figures"]
+    assert written["there_and_back"]["protocol"]["pictures"][BACK] == {"held": 20, "known": 70}
+    assert judged.tables[1] == table(whole)
+    assert {*verdict_of(whole).remarks} <= {*judged.evaluation.verdict.remarks}
+    assert len({*judged.evaluation.verdict.remarks}) == len(judged.evaluation.verdict.remarks)
+    few = judge(ways, paired_pack(tmp_path / "few", 40), extractor, 500, silent)
+    assert len(few.tables) == 1
+    assert "judging by them needs at least 16" in few.evaluation.verdict.remarks[-1]
 
 
 def test_real_pictures_are_looked_at_once(two: Pack, extractor: Extractor) -> None:

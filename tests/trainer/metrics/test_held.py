@@ -1,5 +1,6 @@
 """What another form of a generator is judged by: seeds, or the held-out sources of a pack."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from trainer.metrics.held import judged_by
 SPEC = GeneratorSpec("unet", 16, 16, 4, 0, kind="image", source=SourceSpec(16, 16, 4))
 
 
-@pytest.mark.parametrize("made", [paired_pack, unpaired_pack])
+@pytest.mark.parametrize("made", [paired_pack, partial(unpaired_pack, sources=60)])
 def test_a_translator_is_judged_by_held_out_sources_and_what_there_is_to_train_on(
     made, tmp_path: Path, extractor: Extractor
 ) -> None:

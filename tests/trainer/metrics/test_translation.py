@@ -131,6 +131,7 @@ def test_everything_it_rests_on_is_in_the_file_and_it_is_the_same_again(pairs: P
     assert {"KID-thumbnails", "thumbnails_distance"} <= written["figures"].keys()
     assert (written["protocol"]["pairs"], written["protocol"]["known"]) == (20, 70)
     assert not written["data"]["trained_on_these"]
+    assert written["direction"] == "sources to images"
     picture = draw(made, first.figures[MODEL].l1)
     places = json.loads(picture.info["Layout"])["places"]
     assert len(places) == 15 * 4  # the best, the median and the worst; with the flood fill
