@@ -32,9 +32,9 @@ def facts_of(spec: GeneratorSpec) -> dict[str, str]:
     if origin.data_attribution:
         facts["Attribution"] = origin.data_attribution
     if origin.source_licence:
-        facts["Source of sources"] = f"learned to translate pictures under {origin.source_licence}"
+        facts["Trained with inputs"] = f"pictures under {origin.source_licence}"
     if origin.source_attribution:
-        facts["Attribution of sources"] = origin.source_attribution
+        facts["Attribution of inputs"] = origin.source_attribution
     return facts
 
 

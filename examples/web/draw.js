@@ -1,7 +1,7 @@
 // The page to draw on: what a person draws, what the translator makes of it, and what they take away.
 
 import { BundleProblem, fromAddress, fromFiles, openBundle } from "./generator.js";
-import { fromRgba, toRgba } from "./pixels.js";
+import { fromRgba, marginOf, placeOf, toRgba } from "./pixels.js";
 import { encodePng } from "./png.js";
 
 const MOST_UNDONE = 50; // strokes that can be taken back
@@ -113,7 +113,7 @@ function clear() {
   translate();
 }
 
-/** Put a picture of any size on the drawing: all of it, in the middle. */
+/** Put a picture of any size on the drawing, fitted as those were that the translator learned from. */
 async function load(file) {
   if (!file || !pen) return;
   clearProblem();
@@ -121,13 +121,27 @@ async function load(file) {
     throw new BundleProblem(`${file.name} is no picture that this browser reads.`);
   });
   keep();
-  const scale = Math.min(paper.width / picture.width, paper.height / picture.height);
-  const [width, height] = [picture.width * scale, picture.height * scale];
+  const { source } = translator.spec;
+  const place = placeOf([picture.width, picture.height], [paper.width, paper.height], source);
+  const margin = source.channels === 4 ? null : marginOf(pixelsOf(picture), picture.width, picture.height);
   pen.globalCompositeOperation = "source-over";
   pen.clearRect(0, 0, paper.width, paper.height);
+  if (margin) {
+    pen.fillStyle = `rgb(${margin})`;
+    pen.fillRect(0, 0, paper.width, paper.height);
+  }
+  pen.imageSmoothingEnabled = source.resample !== "nearest";
   pen.imageSmoothingQuality = "high";
-  pen.drawImage(picture, (paper.width - width) / 2, (paper.height - height) / 2, width, height);
+  pen.drawImage(picture, ...place);
   await translate();
+}
+
+function pixelsOf(picture) {
+  const { width, height } = picture;
+  const canvas = Object.assign(document.createElement("canvas"), { width, height });
+  const context = canvas.getContext("2d");
+  context.drawImage(picture, 0, 0);
+  return context.getImageData(0, 0, width, height).data;
 }
 
 async function save() {

@@ -34,3 +34,53 @@ export function toRgba(pixels, channels) {
   }
   return rgba;
 }
+
+/**
+ * Where a picture lies on a page, as data import fits it.
+ *
+ * @param {[number, number]} sides its width and height
+ * @param {[number, number]} page those of the page
+ * @param {{fit: string, resample: string}} source of the translator's spec
+ * @returns {[number, number, number, number]} left, top, width, height; what is outside the page is cut off
+ */
+export function placeOf(sides, page, { fit, resample }) {
+  const factors = page.map((side, axis) => side / sides[axis]);
+  let scales = factors;
+  if (fit === "keep") scales = [1, 1];
+  if (fit === "crop") scales = Array(2).fill(Math.max(...factors));
+  if (fit === "pad") {
+    const scale = Math.min(...factors);
+    scales = Array(2).fill(resample === "nearest" && scale > 1 ? Math.floor(scale) : scale);
+  }
+  // Pillow cuts between pixels where it crops; elsewhere pictures have whole pixels.
+  const sized = sides.map((side, axis) => (fit === "crop" ? side * scales[axis] : Math.max(rounded(side * scales[axis]), 1)));
+  const corner = sized.map((side, axis) => (fit === "crop" ? (page[axis] - side) / 2 : Math.trunc((page[axis] - side) / 2)));
+  return [...corner, ...sized];
+}
+
+/** To the nearest whole number; halves to the even one, as Python rounds. */
+function rounded(value) {
+  const whole = Math.round(value);
+  return value % 1 === 0.5 && whole % 2 ? whole - 1 : whole;
+}
+
+/**
+ * The colour of the margins around a picture: the commonest one of its border, or null where a pixel is transparent.
+ *
+ * @param {Uint8ClampedArray|Uint8Array} rgba
+ * @returns {[number, number, number]|null}
+ */
+export function marginOf(rgba, width, height) {
+  for (let i = 3; i < rgba.length; i += 4) if (rgba[i] < 255) return null;
+  const counts = new Map();
+  const note = (x, y) => {
+    const i = (y * width + x) * 4;
+    const colour = (rgba[i] << 16) | (rgba[i + 1] << 8) | rgba[i + 2];
+    counts.set(colour, (counts.get(colour) ?? 0) + 1);
+  };
+  for (let x = 0; x < width; x++) for (const y of [0, height - 1]) note(x, y);
+  for (let y = 0; y < height; y++) for (const x of [0, width - 1]) note(x, y);
+  const most = Math.max(...counts.values());
+  const colour = Math.min(...[...counts].filter(([, count]) => count === most).map(([each]) => each));
+  return [colour >> 16, (colour >> 8) & 255, colour & 255];
+}

@@ -96,7 +96,7 @@ def test_its_sheet_shows_each_source_beside_its_image(whole):
         cells, across = cut(picture, 16, 24)
         said = picture.info
     assert (len(cells), across) == (32, 8)
-    assert said["Source"] == "trained on sprites, CC0" and "MIT" in said["Source of sources"]
+    assert said["Source"] == "trained on sprites, CC0" and said["Trained with inputs"] == "pictures under MIT"
     for row, pictures in enumerate((golden.inputs[SOURCE], golden.images)):
         opaque = pictures[3][..., 3] == 255
         assert np.array_equal(cells[6 + row][opaque], pictures[3][..., :3][opaque])

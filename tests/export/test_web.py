@@ -20,8 +20,11 @@ from PIL import Image
 
 from core.bundle import GOLDEN, GRAPH, MANIFEST, MOST_LEVELS, Golden, levels_apart, write_manifest
 from core.contract import OPSET, sample_inputs
-from core.images import clear_hidden_colour, with_channels
+from core.fitting import fit
+from core.images import clear_hidden_colour, to_pillow, with_channels
 from core.latents import LAST_SEED, latents
+from core.sizes import Size
+from core.spec import FITS
 from export.convert import to_onnx
 from export.graph import ExportGraph
 from tests.export.conftest import Shipped, family_spec, lively, ship
@@ -191,6 +194,34 @@ def test_node_translates_as_pictures_are_translated_everywhere(node, tmp_path, c
     expected = translated(sources, spec, taken)
     assert levels_apart(found[..., : len(taken)], expected) <= 1  # of rounding halves over white
     assert channels == 4 or (found[..., 3] == 255).all()
+
+
+def test_the_drawing_page_fits_pictures_as_data_import_does(node, tmp_path):
+    """Of a picture that is one colour, what is fitted shows where it lies; and the margins of others."""
+    sizes = [(12, 8), (24, 20), (5, 40), (3, 3), (13, 7), (100, 30), (32, 13), (32, 15)]
+    ways = [(way, resample) for way in FITS for resample in ("lanczos", "nearest")]
+    asked_of = [(size, (16, 12), *each) for size in sizes for each in ways]
+    noise = np.random.RandomState(0).randint(0, 2, (3, 5, 7, 4), np.uint8) * 255
+    noise[1:, ..., 3] = 255
+    borders = [(each.flatten().tolist(), 7, 5) for each in noise]
+    (tmp_path / "asked.json").write_text(json.dumps({"places": asked_of, "borders": borders}))
+    done = javascript(node, "fitted", tmp_path / "asked.json", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    places, margins = json.loads((tmp_path / "out").read_text())
+    for (size, page, way, resample), (left, top, width, height) in zip(asked_of, places, strict=True):
+        found = fit(Image.new("RGB", size, (9, 9, 9)), Size(page[1], page[0], page[1], page[0], 0), way, resample)
+        if way == "crop":
+            assert min(width - page[0], height - page[1]) == pytest.approx(0)
+            assert (2 * left + width, 2 * top + height) == pytest.approx(page)
+            assert width * size[1] == pytest.approx(height * size[0])
+            continue
+        shown = np.zeros(found.shape[:2], bool)
+        shown[max(top, 0) : top + height, max(left, 0) : left + width] = True
+        assert ((found[..., 3] == 255) == shown).all(), (size, way, resample)
+    assert margins[0] is None
+    for picture, margin in zip(noise[1:], margins[1:], strict=True):
+        whole = fit(to_pillow(picture).convert("RGB"), Size(9, 9, 9, 9, 0), "keep", "nearest")
+        assert whole[0, 0].tolist() == [*margin, 0]
 
 
 class Site(SimpleHTTPRequestHandler):

@@ -4,8 +4,10 @@ import base64
 import io
 import json
 import os
+import re
 import urllib.request
 from math import ceil
+from threading import Event
 
 import numpy as np
 import pytest
@@ -37,8 +39,8 @@ from tests.serving.translators import SPEC, make_translator, translated, transla
 FACTS = {
     "Source": "trained on Größe, CC-BY-SA-4.0",
     "Attribution": "by Zoë",
-    "Source of sources": "learned to translate pictures under CC0-1.0",
-    "Attribution of sources": "by Bo",
+    "Trained with inputs": "pictures under CC0-1.0",
+    "Attribution of inputs": "by Bo",
 }
 
 
@@ -167,19 +169,21 @@ def test_a_file_that_is_wrong_fails_its_request_alone(thin_server, inputs, said)
     good = pictures(1)
     with connect(thin_server.url) as client:
         wrong = client.infer
-        calls = []
+        calls: list[dict] = []
+        answered: list[Event] = []
         for each in ({"png": files_of(good)}, inputs, {"png": files_of(good)}):
-            answer = {}
+            answer, here = {}, Event()
             calls.append(answer)
-            client.async_infer(
-                "painter_png",
-                infer_inputs(each),
-                lambda result, error, answer=answer: answer.update(result=result, error=error),
-            )
+            answered.append(here)
+
+            def note(result, error, answer=answer, here=here):
+                answer.update(result=result, error=error)
+                here.set()
+
+            client.async_infer("painter_png", infer_inputs(each), note)
         with pytest.raises(InferenceServerException, match=said):
             wrong("painter_png", infer_inputs(inputs))
-        while not all(calls):
-            pass
+        assert all(each.wait(30) for each in answered)
     assert [bool(answer["error"]) for answer in calls] == [False, True, False]
     for answer in (calls[0], calls[2]):
         assert (images_in(answer["result"].as_numpy("png"), 4) == translated(good, SPEC)).all()
@@ -382,8 +386,7 @@ def test_what_cannot_be_is_said_in_a_line(translate, tmp_path, words, said):
     save(pictures(1)[0], tmp_path / "cat.png")
     found = translate(tmp_path / words[0], *words[1:])
     assert "\n" not in found
-    with pytest.raises(AssertionError, match=said):
-        raise AssertionError(found)
+    assert re.search(said, found)
 
 
 # Where results go

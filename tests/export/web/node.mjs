@@ -1,6 +1,7 @@
 // node node.mjs images BUNDLE ASKED OUT     what the bundle makes of ASKED, JSON: the graph's images of {count, inputs},
 //                                           then one of each of `samples`, {seed, truncation, label, codes}; bytes
 // node node.mjs translations BUNDLE ASKED OUT   what the bundle makes of {pictures} in ASKED, RGBA to RGBA
+// node node.mjs fitted ASKED OUT            where {places} lie, and the margins of {borders}, as JSON
 // node node.mjs png ASKED OUT               the PNG file of {pixels, width, height, channels} in ASKED
 import { readFile, writeFile } from "node:fs/promises";
 
@@ -30,6 +31,12 @@ const verbs = {
     const images = [];
     for (const rgba of pictures) images.push(await translator.translate(fromRgba(Uint8Array.from(rgba), source.channels)));
     return Buffer.concat(images.map((image) => new Uint8Array(toRgba(image, channels))));
+  },
+  async fitted(asked) {
+    const { marginOf, placeOf } = await import("../../../examples/web/pixels.js");
+    const { places, borders } = await json(asked);
+    const found = places.map(([sides, page, fit, resample]) => placeOf(sides, page, { fit, resample }));
+    return JSON.stringify([found, borders.map(([rgba, width, height]) => marginOf(Uint8Array.from(rgba), width, height))]);
   },
   async png(asked) {
     const { encodePng } = await import("../../../examples/web/png.js");
