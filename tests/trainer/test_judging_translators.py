@@ -102,7 +102,7 @@ def test_who_is_told_no_answers_is_not_chosen_by_them_either(pairs: Pack, tmp_pa
     spec = plan(tiny("cyclegan-cpu"), many).spec
     assert measure_of(spec, many, 500, lambda: EXTRACTOR, apart=True).name == KID
     assert measure_of(spec, many, 500, lambda: EXTRACTOR).name == L1
-    with pytest.raises(DataError, match="holds 10 .* out to choose the best generator by, and that needs at least 16"):
+    with pytest.raises(DataError, match=r"holds 10 .* out to choose the best generator by, and that needs at least 16"):
         measure_of(spec, pairs, 500, lambda: EXTRACTOR, apart=True)  # ten
 
 

@@ -160,11 +160,25 @@ def test_a_translator_that_makes_one_picture_of_all_is_noticed(pairs: Pack, tmp_
     average = dimming(share=0.0)
     average.show(pairs.gather_sources(pairs.rows("held")[:1]))
     for _ in range(PATIENCE):
-        guard(SimpleNamespace(average=average))
+        guard(SimpleNamespace(averages={"generator": average}))
     assert notes == []  # of one source there is one result
     average.show(pairs.gather_sources(pairs.rows("held")))
     for _ in range(PATIENCE):
-        guard(SimpleNamespace(average=average))
+        guard(SimpleNamespace(averages={"generator": average}))
     assert len(notes) == 1
     assert notes[0].startswith("the samples are nearly one picture (they differ by 0.0% of what the images do)")
     assert "--set learning_rate_g=0.0001" in notes[0]
+
+
+def test_of_two_directions_either_is_watched(tmp_path: Path) -> None:
+    pack, notes = unpaired_pack(tmp_path / "pack", 60, 50), list[str]()
+    log = Log(Run(tmp_path), lambda _: None, 0)
+    guard = CollapseGuard(log, pack, tiny_config(), lambda line: notes.append(line["note"]))
+    back = dimming(replace(SPEC, source=SourceSpec(16, 16, 4, origin="images")), share=0.0)
+    averages = {"a2b": dimming(), "b2a": back}
+    for average, shown in zip(averages.values(), (pack.sources, pack.images), strict=True):
+        average.show(shown[:16])
+    for _ in range(PATIENCE):
+        guard(SimpleNamespace(averages=averages))
+    (note,) = notes
+    assert note.startswith("the samples of b2a are nearly one picture (they differ by 0.0% of what the sources do)")
