@@ -85,7 +85,10 @@ def test_sources_of_another_size_are_shown_as_large_as_their_targets(tmp_path: P
     generator = Enlarging(spec).eval()
     generator.register_parameter("nothing", torch.nn.Parameter(torch.zeros(1)))
     cells = SideBySide(pack, 4).sheet({"generator": generator}).cells
-    assert [cell.shape for cell in cells[:3]] == [(16, 16, 1), (16, 16, 3), (16, 16, 3)]
+    assert [cell.shape for cell in cells[:3]] == [(16, 16, 4), (16, 16, 3), (16, 16, 3)]
+    source = pairs_of(pack, spec, "held", 4).all()[0][0]
+    assert (cells[0][..., :3] == source.repeat(2, 0).repeat(2, 1)).all()  # its pixels are sharp
+    assert (cells[0][..., 3] == 255).all()
 
 
 def test_without_answers_the_way_back_is_shown_of_both_directions(tmp_path: Path) -> None:
