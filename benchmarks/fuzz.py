@@ -6,6 +6,7 @@ Wanted: no process is lost, every golden image in between is byte for byte the f
 """
 
 import argparse
+import base64
 import functools
 import json
 import random
@@ -16,6 +17,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +27,11 @@ import grpc
 import psutil
 from tritonclient.grpc import service_pb2
 
-from core.bundle import GOLDEN, Golden
-from core.spec import GeneratorSpec
-from serving.client import Sampler
+from core.bundle import GOLDEN, Golden, read_manifest
+from core.contract import SOURCE
+from core.examples import pictures
+from core.images import encode_png
+from core.spec import GeneratorSpec, SourceSpec
 from serving.launching import free_ports
 from serving.publishing import publish
 from serving.supervisor import Event, Supervisor
@@ -76,7 +80,8 @@ class Attacker:
         self.channel = grpc.insecure_channel(url, [("grpc.max_send_message_length", -1), ("grpc.enable_http_proxy", 0)])
         self._infer = self.channel.unary_unary(INFER)  # bytes in, bytes out
         self.originals = [request.SerializeToString() for request in originals(name, spec)]
-        self.texts = [(f"/v2/models/{name}_{door}/infer", text_request(spec)) for door in ("from_seed", "png")]
+        doors = ("png",) if spec.source else ("from_seed", "png")
+        self.texts = [(f"/v2/models/{name}_{door}/infer", text_request(spec)) for door in doors]
 
     def __enter__(self) -> "Attacker":
         return self
@@ -127,7 +132,9 @@ class Attacker:
 
 
 def originals(name: str, spec: GeneratorSpec) -> list[Any]:
-    """Right requests to a generator and its doors, raw and with typed contents."""
+    """Right requests to a generator and its doors, raw and with typed contents; or to a translator."""
+    if spec.source is not None:
+        return _of_pictures(name, spec.source)
     one = struct.pack("<f", 1.0)
     label = [("label", "INT64", [1, 1], struct.pack("<q", 0))] if spec.classes else []
     codes = [("codes", "FP32", [1, spec.codes], bytes(4 * spec.codes))] if spec.codes else []
@@ -144,6 +151,25 @@ def originals(name: str, spec: GeneratorSpec) -> list[Any]:
     return [*requests, typed]
 
 
+def _of_pictures(name: str, source: SourceSpec) -> list[Any]:
+    shape, file = [1, source.height, source.width, source.channels], file_for(source)
+    typed = service_pb2.ModelInferRequest(model_name=f"{name}_png")
+    typed.inputs.add(name="png", datatype="BYTES", shape=[1, 1]).contents.bytes_contents.append(file)
+    return [
+        infer_request(name, (SOURCE, "UINT8", shape, bytes(prod(shape)))),
+        *(
+            infer_request(f"{name}_png", (key, "BYTES", [1, 1], struct.pack("<I", len(data)) + data))
+            for key, data in (("png", file), ("base64", base64.b64encode(file)))
+        ),
+        typed,
+    ]
+
+
+def file_for(source: SourceSpec) -> bytes:
+    """The PNG file of a picture that a translator takes."""
+    return encode_png(pictures(source, [0])[0])
+
+
 def infer_request(model: str, *tensors: tuple[str, str, list[int], bytes], version: str = "") -> Any:
     """A request with tensors of names, types, shapes and bytes that need not fit together."""
     request = service_pb2.ModelInferRequest(model_name=model, model_version=version)
@@ -154,6 +180,11 @@ def infer_request(model: str, *tensors: tuple[str, str, list[int], bytes], versi
 
 
 def text_request(spec: GeneratorSpec) -> bytes:
+    """The same to a door, as JSON."""
+    if spec.source is not None:
+        text = base64.b64encode(file_for(spec.source)).decode()
+        given = {"name": "base64", "shape": [1, 1], "datatype": "BYTES", "data": [text]}
+        return json.dumps({"inputs": [given], "outputs": [{"name": "base64"}]}).encode()
     inputs: list[dict[str, Any]] = [{"name": "seed", "shape": [1, 1], "datatype": "INT64", "data": [7]}]
     if spec.classes:
         inputs.append({"name": "label", "shape": [1, 1], "datatype": "INT64", "data": [0]})
@@ -299,8 +330,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         publish(options.bundle, "fuzzed", Path(folder))
         with Supervisor(Path(folder), free_ports(), on_event=events.append) as server:
-            with Sampler("fuzzed", server.url) as sampler:
-                spec = sampler.spec
+            spec = read_manifest(options.bundle).spec
             with Attacker(server.url, server.ports.http, "fuzzed", spec) as attacker:
                 golden = Golden.read(options.bundle / GOLDEN)
                 report = fuzz(server, attacker, "fuzzed", golden, random.Random(options.seed), options.count)

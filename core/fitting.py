@@ -6,8 +6,7 @@ from PIL import Image
 from core.images import Images, from_pillow
 from core.sizes import Size
 
-FITS = ("pad", "crop", "stretch", "keep")
-RESAMPLINGS = {
+_FILTERS = {  # of core.spec.RESAMPLINGS
     "lanczos": Image.Resampling.LANCZOS,
     "area": Image.Resampling.BOX,
     "nearest": Image.Resampling.NEAREST,
@@ -24,7 +23,7 @@ def fit(image: Image.Image, size: Size, mode: str, resample: str) -> Images:
     premultiplied, so what is hidden never bleeds into an edge. Margins are transparent; around an opaque picture
     their hidden colour is the commonest one of its border, for a pack that turns out to have no alpha.
     """
-    filtering = RESAMPLINGS[resample]
+    filtering = _FILTERS[resample]
     whole = (size.width, size.height)
     if mode == "stretch":
         return from_pillow(image.resize(whole, filtering), 4)

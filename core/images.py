@@ -27,6 +27,13 @@ def from_pillow(image: Image.Image, channels: int) -> Images:
     return array.reshape(*array.shape[:2], channels)
 
 
+def drop_idle_alpha(image: Image.Image) -> Image.Image:
+    """The image as RGB if it is RGBA without one transparent pixel."""
+    if image.mode == "RGBA" and image.getchannel("A").getextrema()[0] == 255:
+        return image.convert("RGB")
+    return image
+
+
 def encode_png(image: Images, text: Mapping[str, str] | None = None) -> bytes:
     """The PNG file of one ``(height, width, channels)`` image, with ``text`` as iTXt chunks.
 

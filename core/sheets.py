@@ -21,6 +21,7 @@ from core.ours import of_any_size
 
 Cell = Images | Path | None  # a picture (h, w, c), a file of one, or nothing
 
+PAGE = "Page"  # the name of a text of every page: which it is, of how many
 _LONGEST, _SHORTEST = 128, 64  # pixels of the longer side as shown, where a page has room, and where it has not
 _REDUCED = 256  # pictures from twice this on are shown smaller
 _SIDE, _MOST_SIDE, _AT_LEAST = 1600, 4096, 8  # pixels of a page; of one of large pictures, and how many should fit
@@ -127,7 +128,7 @@ class Pages(Sequence[Page]):
         if not 0 <= index < len(self):
             raise IndexError(index)
         facts = {
-            "Page": f"{index + 1} of {len(self)}",
+            PAGE: f"{index + 1} of {len(self)}",
             "Layout": json.dumps(self._layout(index), separators=(",", ":")),
         }
         if self.legend and self._look.labels:

@@ -15,6 +15,9 @@ IGNORES_TRUNCATION = "ignores_truncation"  # an option of foreign generators tha
 ONE_AT_A_TIME = "one_at_a_time"  # an option of foreign generators whose graph takes no batch but one image
 TOLD_OPTIONS = ("fixed",)  # options that hold words of the user's, by key
 CHANNELS = (1, 3, 4)  # grey, RGB, RGBA
+FITS = ("pad", "crop", "stretch", "keep")  # how a picture of another size is fitted (core/fitting.py)
+RESAMPLINGS = ("lanczos", "area", "nearest")  # and resampled
+AUTO = "auto"  # in their place: as suits the picture
 THERE, BACK = "sources to images", "images to sources"  # what a translator learned to make of what, in a pack
 IMAGES = "images"  # the origin of sources that are the images of a pack
 CATEGORY = "category-"  # how classes are called that a generator found by itself: a number from 0 follows
@@ -52,7 +55,7 @@ class SourceSpec:
     width: int
     channels: int
     fit: str = "pad"
-    resample: str = "auto"
+    resample: str = AUTO
     origin: str = "sources"
 
     def __post_init__(self) -> None:
@@ -60,6 +63,9 @@ class SourceSpec:
             raise SpecError(f"a source has 1, 3 or 4 channels, not {self.channels}")
         if not (1 <= self.height <= LARGEST_SIDE and 1 <= self.width <= LARGEST_SIDE):
             raise SpecError(f"sources have sides of 1 to {LARGEST_SIDE} pixels, not {self.width}x{self.height}")
+        for name, value, known in (("fit", self.fit, FITS), ("resample", self.resample, (*RESAMPLINGS, AUTO))):
+            if value not in known:
+                raise SpecError(f"the {name} of sources is '{value}': it must be one of {', '.join(known)}")
 
     @property
     def direction(self) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from core.ours import facts_of
 from core.spec import GeneratorSpec
 
+TRANSLATED = "Translated from"  # a text of every file that a translator made of another
 # What differs from picture to picture, or from version to version: a served model fills it in.
 _OPEN = frozenset({"Version", "Truncation", "Label", "Codes", "Seed"})
 
@@ -42,7 +43,7 @@ def of_seed(facts: Mapping[str, str], seed: int | str) -> dict[str, str]:
 
 def of_source(facts: Mapping[str, str], source: str) -> dict[str, str]:
     """The texts of a picture that a translator made of the file ``source``."""
-    return {**facts, "Translated from": source}
+    return {**facts, TRANSLATED: source}
 
 
 def to_fill_in(spec: GeneratorSpec, model: str) -> bytes:

@@ -19,7 +19,7 @@ from core.files import sweep, write_atomic
 from core.images import Images, encode_png
 from core.ours import may_write, of_any_size
 from core.places import why_not
-from core.sheets import Cell
+from core.sheets import PAGE, Cell
 from core.system import delete_unless_held, folded
 
 _LEFT = re.compile(r"\..+\.png\.[a-z0-9_]{8}\.tmp", re.DOTALL)  # what core.files writes into before it has its name
@@ -122,7 +122,7 @@ def same_picture(path: Path, data: bytes) -> bool:
                 return False
             pairs = zip(ImageSequence.Iterator(there), ImageSequence.Iterator(here), strict=True)
             # On a sheet colour and alpha are one: a level of each may be two.
-            most = MOST_LEVELS * (2 if "Page" in there.info else 1)
+            most = MOST_LEVELS * (2 if PAGE in there.info else 1)
             return all(levels_apart(*(np.asarray(each.convert("RGBA")) for each in pair)) <= most for pair in pairs)
     except (OSError, SyntaxError, ValueError):  # what Pillow says of damaged files
         return False

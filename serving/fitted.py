@@ -9,11 +9,10 @@ from PIL import Image
 
 from core.errors import RequestRefused
 from core.fitting import fit, place_of, resampling_for
-from core.images import Images, clear_hidden_colour, from_pillow, to_pillow, with_channels
+from core.images import Images, clear_hidden_colour, drop_idle_alpha, from_pillow, to_pillow, with_channels
 from core.sizes import Size
-from core.spec import GeneratorSpec, SourceSpec
+from core.spec import AUTO, GeneratorSpec, SourceSpec
 
-AUTO = "auto"
 _MODES = ("L", "RGB", "RGBA")
 _ALIKE = {"1": "L", "LA": "RGBA", "La": "RGBA", "PA": "RGBA", "RGBa": "RGBA", "RGBX": "RGB"}
 
@@ -65,7 +64,14 @@ def source_of(spec: GeneratorSpec) -> SourceSpec:
 
 
 def as_pillow(picture: Images | Image.Image) -> Image.Image:
-    """A picture as L, RGB or RGBA. Raises RequestRefused for what is none, or has more than 8 bits a channel."""
+    """A picture as L, RGB or, where a pixel of it is transparent, RGBA: as ``data import`` reads files.
+
+    Raises RequestRefused for what is none, or has more than 8 bits a channel.
+    """
+    return drop_idle_alpha(_in_a_mode_of_ours(picture))
+
+
+def _in_a_mode_of_ours(picture: Images | Image.Image) -> Image.Image:
     if isinstance(picture, Image.Image):
         if picture.mode in _MODES:
             return picture
@@ -85,7 +91,7 @@ def as_pillow(picture: Images | Image.Image) -> Image.Image:
 
 def in_channels(fitted: Images, picture: Image.Image, source: SourceSpec) -> Images:
     """RGBA ``(h, w, 4)`` in the source's channels, as ``data import`` has them."""
-    opaque = picture.mode != "RGBA" or bool((fitted[..., 3] == 255).all())
+    opaque = picture.mode != "RGBA"
     return np.ascontiguousarray(clear_hidden_colour(with_channels(fitted, opaque, source.channels)))
 
 

@@ -7,8 +7,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
+from PIL import Image
+
 from core.errors import RequestRefused
+from core.ours import is_ours, of_any_size
+from core.sheets import PAGE
 from core.system import folded
+from serving.facts import TRANSLATED
 from serving.files import check_free
 
 _LITTER = frozenset({"Thumbs.db", "desktop.ini", "__MACOSX"})
@@ -26,7 +31,8 @@ def find_inputs(inputs: Sequence[str], out: Path) -> list[Given]:
     """Every file that ``inputs`` name, in order, each once; results are called as they are, ``.png``, in ``out``.
 
     Of a folder that is all files in it and in folders in it, which stay as they are below ``out``; of several folders,
-    below their own names. Left out is what begins with a dot or lies in ``out``. Where two results would have one name
+    below their own names. Left out is what begins with a dot, ``out`` where it lies in a folder, and, however they were
+    found, earlier results and sheets below ``out``, unless there is nothing else. Where two results would have one name
     they are called by the whole names of their files, ``a.jpg.png``. Raises RequestRefused for what is not there, where
     that does not help, and where a result would take the place of a file that is to be translated, or is not ours.
     """
@@ -57,7 +63,20 @@ def _found(inputs: Sequence[str], out: Path) -> dict[Path, PurePath]:
             if (real := os.path.realpath(file)) not in known:
                 known.add(real)
                 found[file] = PurePath(above) / (file.relative_to(path) if path.is_dir() else file.name)
-    return found
+    # A shell writes out patterns before we see them: results are told by what they say, not by who named them.
+    here = Path(os.path.realpath(out))
+    fresh = {file: place for file, place in found.items() if not _is_result(file, here)}
+    return fresh or found
+
+
+def _is_result(file: Path, out: Path) -> bool:
+    """Whether ``translate`` wrote the file, a picture or a sheet, and it lies below ``out``."""
+    if file.suffix != ".png" or not file.is_file() or out not in Path(os.path.realpath(file)).parents:
+        return False
+    if not is_ours(file):
+        return False
+    with of_any_size(), Image.open(file) as picture:
+        return not {TRANSLATED, PAGE}.isdisjoint(picture.info)
 
 
 def _expanded(text: str) -> list[Path]:

@@ -15,8 +15,8 @@ from core.contract import input_ports
 from core.errors import ServingError
 from core.spec import GeneratorSpec
 from serving.config import ENSEMBLE, ONNXRUNTIME, PYTHON, SPEC, ModelConfig, Tensor
+from serving.models.png import most_text
 from serving.repository import CONFIG, Model, asks_others, glance_at
-from serving.thin import TAKEN_FILES
 
 PLACE = Path("/dev/shm")  # noqa: S108 (where Linux keeps it; Triton's Python backend uses nothing else)
 
@@ -98,23 +98,28 @@ def _batch_that_fits(wanted: Mapping[str, int], there: int, batch: int) -> int:
 
 
 def _batch_bytes(config: ModelConfig) -> int:
-    """The bytes of the largest batch, in and out. A file is as large as its image at most, as text a third larger.
+    """The bytes of the largest batch, in and out. A file that we write is as large as its image at most, one that is
+    taken as large as its reader lets it be; as text either is a third larger.
 
     Files are given when the images that they were made of, and that others gave, are there no longer.
     """
-    asked, image = _bytes_asked_for(config)
-    taken_files = any(tensor in TAKEN_FILES for tensor in config.inputs)
-    own = sum(map(_bytes_of, config.inputs)) + (asked * 4 // 3 if taken_files else 0)
+    spec, own = _spec_asked(config), sum(map(_bytes_of, config.inputs))
+    asked, image = _bytes_asked_for(spec) if spec else (0, 0)
+    if spec and spec.source:  # a door that takes files
+        own += most_text(spec.source.height, spec.source.width)
     others, sizes = asked + image, [_bytes_of(tensor) for tensor in config.outputs]
     given = sum(size or (image or own) * 4 // 3 for size in sizes)
     return max(config.max_batch_size, 1) * (own + (others + given if all(sizes) else max(others, given)))
 
 
-def _bytes_asked_for(config: ModelConfig) -> tuple[int, int]:
-    """The bytes of one row of what a door asks a generator with, and of the image that it gets."""
-    if not asks_others(config) or SPEC not in config.parameters:
-        return 0, 0
-    spec = GeneratorSpec.from_json(config.parameters[SPEC])
+def _spec_asked(config: ModelConfig) -> GeneratorSpec | None:
+    """The spec of the generator that a door asks."""
+    text = config.parameters.get(SPEC) if asks_others(config) else None
+    return GeneratorSpec.from_json(text) if text else None
+
+
+def _bytes_asked_for(spec: GeneratorSpec) -> tuple[int, int]:
+    """The bytes of one row of what a generator is asked with, and of the image that it gives."""
     asked = sum(math.prod(port.shape) * np.dtype(port.dtype).itemsize for port in input_ports(spec))
     return asked, spec.height * spec.width * spec.channels
 

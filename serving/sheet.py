@@ -10,7 +10,7 @@ from PIL import Image
 from core.errors import RequestRefused
 from core.images import encode_png
 from core.ours import is_ours, of_any_size
-from core.sheets import AUTO, Cell, Look, Pages, Sheet
+from core.sheets import AUTO, PAGE, Cell, Look, Pages, Sheet
 from serving.files import Beside
 
 LARGEST_SCALE = 64
@@ -90,4 +90,4 @@ def _is_page(path: Path) -> bool:
     if not path.is_file() or not is_ours(path):
         return False
     with of_any_size(), Image.open(path) as picture:
-        return "Page" in picture.info
+        return PAGE in picture.info

@@ -17,7 +17,7 @@ from core.files import write_atomic
 from core.networks import GENERATORS, TRANSLATORS
 from core.networks.base import EXAMPLES, Discriminator, Maker, Translator
 from core.networks.patch import PatchDiscriminator
-from core.spec import GeneratorSpec, Provenance, SourceSpec
+from core.spec import AUTO, GeneratorSpec, Provenance, SourceSpec
 from trainer import ema, loop, state
 from trainer.arithmetic import arithmetic, changes
 from trainer.board import Board
@@ -121,7 +121,7 @@ def source_of(config: TrainConfig, info: PackInfo) -> SourceSpec | None:
     """
     if config.system not in TRANSLATING:
         return None
-    fit, resample = info.options.get("fit", "pad"), info.options.get("resample", "auto")
+    fit, resample = info.options.get("fit", "pad"), info.options.get("resample", AUTO)
     sources, corruption = info.sources, Corruption.of(config.corruption)
     given = sources is not None and sources.paired and corruption.kind == "colourless"  # line art, say
     if config.system == "autoencoder" and not given:

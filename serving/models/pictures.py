@@ -11,7 +11,7 @@ import numpy as np
 import triton_python_backend_utils as pb_utils
 
 from .door import Door, Inputs, mapped
-from .png import Pixels, Wrong, most_bytes, read_png
+from .png import Pixels, Wrong, most_text, read_png
 
 
 class TritonPythonModel(Door):
@@ -54,7 +54,7 @@ class TritonPythonModel(Door):
     def _decoded(self, text: bytes) -> bytes:
         """The bytes that base64 stands for (RFC 4648, section 4)."""
         source = self.spec["source"]
-        if len(text) > most_bytes(source["height"], source["width"]) * 4 // 3 + 4:
+        if len(text) > most_text(source["height"], source["width"]):
             raise Wrong(f"'base64' of {len(text)} bytes is more than a picture that '{self.generator}' takes needs")
         try:
             return base64.b64decode(text, validate=True)

@@ -20,7 +20,8 @@ COLOUR = {1: 0, 3: 2, 4: 6}  # PNG's numbers for grey, RGB and RGBA, by channels
 GREY, RGB, PALETTE, GREY_ALPHA, RGBA = 0, 2, 3, 4, 6
 SAMPLES = {GREY: 1, RGB: 3, PALETTE: 1, GREY_ALPHA: 2, RGBA: 4}  # a pixel, which are as many bytes
 LEVEL = 6  # of zlib: its own default
-ROOM = 16 << 20  # bytes of a file beside its pixels: profiles, texts
+ROOM = 1 << 16  # bytes of a file beside its pixels: profiles, texts. Triton needs shared memory for all of them
+MOST_CHUNKS = 10_000  # looking at each takes time; the usual 8 KiB make 2,000 of the largest picture
 _SUB, _UP, _AVERAGE, _PAETH = 1, 2, 3, 4  # filters (table 9.1)
 _LUMA = np.array([19_595, 38_470, 7_471], np.uint32)  # ITU-R BT.601 in 16-bit fixed point, as packs are made grey
 
@@ -58,8 +59,16 @@ def write_png(image: Pixels, texts: Mapping[str, str]) -> bytes:
 
 
 def most_bytes(height: int, width: int) -> int:
-    """How large a file of a picture of that size may be: nobody packs pixels into more than twice their bytes."""
-    return ROOM + 2 * height * (1 + 4 * width)
+    """How large a file of a picture of that size may be.
+
+    The plainest code makes 9 bits of 8 (RFC 1951, section 3.2.6), and chunks of a hundred bytes are 12 bytes longer.
+    """
+    return ROOM + height * (1 + 4 * width) * 5 // 4
+
+
+def most_text(height: int, width: int) -> int:
+    """How long the same may be as text: base64 makes four characters of three bytes (RFC 4648, section 4)."""
+    return -(-most_bytes(height, width) // 3) * 4
 
 
 def read_png(data: bytes, height: int, width: int, channels: int) -> Pixels:
@@ -69,7 +78,10 @@ def read_png(data: bytes, height: int, width: int, channels: int) -> Pixels:
     and kinds that are not read: interlaced, or with other than 8 bits a sample.
     """
     if len(data) > most_bytes(height, width):
-        raise Wrong(f"a file of {len(data)} bytes is more than a picture of {width}x{height} pixels needs")
+        raise Wrong(
+            f"a file of {len(data)} bytes is more than a picture of {width}x{height} pixels needs: save it "
+            "without profiles and texts"
+        )
     chunks = _chunks(data)
     header = _header(chunks)
     if (header.width, header.height) != (width, height):
@@ -89,8 +101,8 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Name and data of each chunk up to IEND, checksums looked at (section 5.3). Raises Wrong."""
     if data[: len(SIGNATURE)] != SIGNATURE:
         raise Wrong("it is not a PNG file")
-    at, name = len(SIGNATURE), b""
-    while name != b"IEND":
+    at = len(SIGNATURE)
+    for _ in range(MOST_CHUNKS):
         if at + 12 > len(data):
             raise Wrong("the PNG file is cut short")
         (length,) = struct.unpack_from(">I", data, at)
@@ -102,6 +114,10 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
             raise Wrong("the PNG file is damaged: a checksum is wrong")
         yield name, data[at + 8 : end - 4]
         at = end
+        if name == b"IEND":
+            break
+    else:
+        raise Wrong(f"the PNG file has more than {MOST_CHUNKS} parts: save it anew")
     if at != len(data):
         raise Wrong("something follows the end of the PNG file")
 

@@ -4,8 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from core.fitting import FITS, RESAMPLINGS, fit, is_cut, resampling_for
+from core.fitting import fit, is_cut, resampling_for
 from core.sizes import plan_size
+from core.spec import FITS, RESAMPLINGS
 
 SIZE = plan_size(16, 24)
 PALETTE = np.array([[0, 0, 0], [255, 0, 77], [41, 173, 255], [255, 241, 232]], np.uint8)

@@ -7,15 +7,20 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from core.errors import SpecError
+from core.fitting import fit, resampling_for
+from core.sizes import Size
 from core.spec import (
     CATEGORY,
+    FITS,
     FOREIGN,
     KINDS,
     LARGEST_LATENT,
     LARGEST_NOISE,
     LARGEST_VALUE,
+    RESAMPLINGS,
     GeneratorSpec,
     Provenance,
     SourceSpec,
@@ -215,10 +220,33 @@ def test_a_generator_takes_a_latent_or_a_source(change: dict[str, Any], said: st
         replace(TRANSLATOR, **change)
 
 
-@pytest.mark.parametrize("source", [{"height": 0, "width": 8, "channels": 3}, {"height": 8, "width": 8, "channels": 2}])
-def test_a_source_is_a_picture(source: dict[str, int]) -> None:
+WHOLE = {"height": 8, "width": 8, "channels": 3}
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        WHOLE | {"height": 0},
+        WHOLE | {"channels": 2},
+        WHOLE | {"fit": "foo"},
+        WHOLE | {"fit": ""},
+        WHOLE | {"resample": "bicubic"},
+        WHOLE | {"resample": "Lanczos"},
+    ],
+)
+def test_a_source_is_a_picture(source: dict[str, Any]) -> None:
     values = json.loads(TRANSLATOR.to_json()) | {"source": source}
     with pytest.raises(SpecError, match="source"):
         GeneratorSpec.from_dict(values)
     with pytest.raises(SpecError, match="lacks height"):
         GeneratorSpec.from_dict(values | {"source": {"width": 8, "channels": 3}})
+
+
+@pytest.mark.parametrize("way", FITS)
+@pytest.mark.parametrize("resample", [*RESAMPLINGS, "auto"])
+def test_every_way_to_fit_a_source_is_one_that_there_is(way: str, resample: str) -> None:
+    source = replace(TRANSLATOR.source, fit=way, resample=resample)
+    picture = Image.new("RGB", (7, 5))
+    size = Size(source.height, source.width, source.height, source.width, 0)
+    filtering = resampling_for(picture, size, way) if resample == "auto" else resample
+    assert fit(picture, size, way, filtering).shape == (16, 24, 4)

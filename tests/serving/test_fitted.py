@@ -6,8 +6,10 @@ from PIL import Image
 
 from core.errors import RequestRefused
 from core.images import to_pillow
+from core.sizes import plan_size
 from serving.fitted import Fitted, as_pillow
 from tests.serving.translators import translator_spec
+from trainer.data.importing import ImportOptions, import_images
 
 RED = (255, 0, 0)
 
@@ -68,6 +70,26 @@ def test_a_result_whose_edges_lie_between_pixels_stays_whole():
     whole = np.zeros((32, 32, 4), np.uint8)
     assert Fitted(Image.new("RGB", (48, 40)), spec).made_of(iter([whole])).shape == (32, 32, 4)
     assert Fitted(Image.new("RGB", (32, 16)), spec).made_of(iter([whole])).shape == (16, 32, 4)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("fit", ["pad", "crop", "stretch", "keep"])
+@pytest.mark.parametrize("kind", ["array", "L", "LA", "RGB", "RGBA", "P", "half", "clear"])
+def test_it_is_fitted_as_data_import_fits_the_file(tmp_path, kind, fit, channels):
+    """Opaque pictures with an alpha, above all, which users of Pillow have."""
+    colours = np.random.RandomState(3).randint(0, 256, (5, 3), np.uint8)
+    picture = np.full((6, 20, 4), (10, 20, 30, 255), np.uint8)
+    picture[1:5, 4:9, :3] = colours
+    if kind in ("half", "clear"):
+        picture[2:4, 5:8, 3] = 128 if kind == "half" else 0
+    saved = to_pillow(picture) if kind in ("array", "half", "clear") else to_pillow(picture).convert(kind)
+    (tmp_path / "in").mkdir()
+    saved.save(tmp_path / "in" / "a.png")
+    options = ImportOptions(plan_size(16, 16), fit=fit, resample="lanczos", channels=channels, empty="keep")
+    pack = import_images(tmp_path / "in", tmp_path / "pack", options)
+    spec = translator_spec(16, 16, channels, 1, channels, fit=fit, resample="lanczos")
+    source, _ = fitted(picture if kind == "array" else saved, spec)
+    assert (source == pack.images[0]).all()
 
 
 def test_pixel_art_grows_pixel_by_pixel_unless_the_pack_was_resampled_otherwise():

@@ -1,10 +1,12 @@
 """What nobody of good will sends, to a real server: it lives, stays exact, and keeps its memory."""
 
+import base64
 import gzip
 import json
 import random
 import struct
 import threading
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
@@ -13,7 +15,7 @@ import pytest
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 from tritonclient.utils import InferenceServerException
 
-from benchmarks.fuzz import SIDES, TYPES, Attacker, fuzz, golden_bytes, infer_request, memory
+from benchmarks.fuzz import SIDES, TYPES, Attacker, file_for, fuzz, golden_bytes, infer_request, memory
 from core.bundle import GOLDEN, Golden, levels_apart
 from core.errors import DeployError, GanfoundryError, ModelNotFound, RepositoryError
 from serving import publishing
@@ -21,6 +23,9 @@ from serving.client import Sampler
 from serving.deploy.plan import plan
 from serving.wire import ask, connect
 from tests.serving.conftest import SPEC
+from tests.serving.test_png import IMAGE, RGBA, chunk, file_of
+from tests.serving.translators import SPEC as PAINTER
+from tests.serving.translators import make_translator
 
 # MiB that server and stubs may have grown by after any of these tests: eight bodies of 100 MB. Thirty of those in a
 # row, measured, left at most 465 MB behind, which is what malloc keeps for the next; all else together left 10.
@@ -34,7 +39,15 @@ Z, TRUNCATION, SEED = (
     ("truncation", "FP32", [1, 1], ONE),
     ("seed", "INT64", [1, 1], SEVEN),
 )
+PICTURE = file_for(PAINTER.source)
+
+
+def bytes_tensor(data, name="png"):
+    return name, "BYTES", [1, 1], struct.pack("<I", len(data)) + data
+
+
 DOORS = {"tiny": (Z, TRUNCATION)} | {f"tiny_{door}": (SEED,) for door in ("from_seed", "png")}
+DOORS |= {"painter": (("source", "UINT8", [1, 8, 12, 4], bytes(8 * 12 * 4)),), "painter_png": (bytes_tensor(PICTURE),)}
 
 
 @pytest.fixture(scope="module")
@@ -438,19 +451,60 @@ def test_names_that_are_paths_are_refused_by_ours_too(served, bundle, tmp_path, 
     assert sorted(repository.rglob("*")) == before
 
 
+FILES = {
+    "20 MB": bytes(BODY // 5),
+    "a hundred thousand parts": PICTURE[:33] + chunk(b"tEXt", b"") * 100_000 + PICTURE[33:],
+    "texts of 15 MiB": PICTURE[:33] + chunk(b"tEXt", bytes(15 << 20)) + PICTURE[33:],
+    "a text that unpacks to 100 MB": PICTURE[:33]
+    + chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(BODY)))
+    + PICTURE[33:],
+    "pixels that unpack to 100 MB": file_of(np.zeros((8, 12, 4), np.uint8), RGBA, packed=zlib.compress(bytes(BODY))),
+    "another size": file_of(IMAGE, RGBA),
+    "a size that overflows": PICTURE[:8]
+    + chunk(b"IHDR", struct.pack(">IIBBBBB", 2**31 - 1, 2**31 - 1, 8, RGBA, 0, 0, 0))
+    + PICTURE[33:],
+    "cut short": PICTURE[:-1],
+    "twice": PICTURE * 2,
+    "nothing": b"",
+}
+
+
+@pytest.mark.parametrize("what", FILES)
+def test_files_that_no_program_writes(attacker, served, what):
+    """As bytes and as text, over gRPC; and beside one that is right."""
+    data = FILES[what]
+    for name, file in (("png", data), ("base64", base64.b64encode(data)), ("base64", data)):
+        code, said = attacker.send(infer_request("painter_png", bytes_tensor(file, name)).SerializeToString())
+        assert code == "INVALID_ARGUMENT", (name, said)
+    both = ("png", "BYTES", [2, 1], b"".join(bytes_tensor(file)[3] for file in (PICTURE, data)))
+    assert attacker.send(infer_request("painter_png", both).SerializeToString())[0] == "INVALID_ARGUMENT"
+    assert attacker.send(changed("painter_png"))[0] == "OK"
+
+
+@pytest.mark.parametrize("length", [0, 1, 2**31, 2**32 - 1])
+def test_lengths_of_files_that_lie(attacker, served, length):
+    """Each value of a BYTES tensor has its length before it."""
+    for data in (struct.pack("<I", length), struct.pack("<I", length) + PICTURE, PICTURE[:3]):
+        code, said = attacker.send(changed("painter_png", lambda kind, shape, _, data=data: (kind, shape, data)))
+        assert code == "INVALID_ARGUMENT", said
+
+
+def test_mutated_requests_to_a_translator(served, tmp_path):
+    """As below; its doors read what a person has."""
+    golden = Golden.read(make_translator(tmp_path / "painter") / GOLDEN)
+    with Attacker(served.url, served.ports.http, "painter", PAINTER) as attacker:
+        report = fuzz(served, attacker, "painter", golden, random.Random(0), 200)
+    assert (report.wrong, report.golden, report.answers.total()) == (0, 4, 200)
+    assert set(report.answers) <= ANSWERS
+    assert min(report.answers["OK"], report.answers["200"]) > 0
+
+
+ANSWERS = {"OK", "INVALID_ARGUMENT", "NOT_FOUND", "INTERNAL", "200", "400", "404", "500", "UNIMPLEMENTED"}
+
+
 def test_mutated_requests(attacker, served, golden):
     report = fuzz(served, attacker, "tiny", golden, random.Random(0), 400)
     assert (report.wrong, report.golden) == (0, 8)
     assert report.answers.total() == 400
-    assert set(report.answers) <= {
-        "OK",
-        "INVALID_ARGUMENT",
-        "NOT_FOUND",
-        "INTERNAL",
-        "200",
-        "400",
-        "404",
-        "500",
-        "UNIMPLEMENTED",
-    }
+    assert set(report.answers) <= ANSWERS
     assert min(report.answers["OK"], report.answers["200"]) > 10

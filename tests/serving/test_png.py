@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from core.images import to_pillow
-from serving.models.png import COLOUR, ROOM, SIGNATURE, Wrong, most_bytes, read_png, write_png
+from serving.models.png import COLOUR, MOST_CHUNKS, ROOM, SIGNATURE, Wrong, most_bytes, read_png, write_png
 
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 GREY, RGB, PALETTE, GREY_ALPHA, RGBA = 0, 2, 3, 4, 6
@@ -169,7 +169,33 @@ def test_what_is_wrong_is_said(file, said):
 def test_a_file_that_is_too_large_is_not_looked_at():
     with pytest.raises(Wrong, match="more than a picture of 5x6 pixels needs"):
         read_png(WHOLE + bytes(most_bytes(6, 5)), 6, 5, 4)
-    assert most_bytes(6, 5) == ROOM + 2 * 6 * (1 + 4 * 5)
+    assert most_bytes(6, 5) == ROOM + 157  # five quarters of 6 rows of a filter and 5 pixels
+
+
+@pytest.mark.parametrize("strategy", [zlib.Z_FIXED, zlib.Z_DEFAULT_STRATEGY, None])
+def test_whatever_a_file_was_packed_with_there_is_room_for_it(strategy):
+    """In any way, or not at all, in chunks of 100 bytes, and with a large profile."""
+    image = np.random.RandomState(0).randint(144, 256, (64, 64, 4), np.uint8)
+    rows = np.concatenate([np.zeros((64, 1), np.uint8), image.reshape(64, -1)], axis=1).tobytes()
+    coder = zlib.compressobj(0) if strategy is None else zlib.compressobj(1, strategy=strategy)
+    data = coder.compress(rows) + coder.flush()
+    profile = chunk(b"iCCP", b"sRGB\0\0" + bytes(60_000))
+    file = file_of(image, RGBA, before=[profile], packed=data, parts=len(data) // 100)
+    assert len(file) < most_bytes(64, 64)
+    assert (read_png(file, 64, 64, 4) == image).all()
+
+
+def test_a_file_of_very_many_parts_is_given_up_early():
+    """A picture of 2048x2048 pixels leaves room for 1.7 million chunks of nothing."""
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 2048, 2048, 8, RGBA, 0, 0, 0))
+    nothing, looked = chunk(b"tEXt", b""), []
+    for count in (MOST_CHUNKS - 2, 10 * MOST_CHUNKS):
+        with pytest.raises(Wrong) as fault:
+            read_png(SIGNATURE + header + count * nothing, 2048, 2048, 4)
+        looked.append(str(fault.value))
+    assert looked == ["the PNG file is cut short", f"the PNG file has more than {MOST_CHUNKS} parts: save it anew"]
+    smallest = most_bytes(2048, 2048) // 8192  # chunks of the usual size
+    assert smallest < MOST_CHUNKS / 2
 
 
 @given(st.data())

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import urllib.request
+from math import ceil
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from serving.fitting import check_fits
 from serving.golden import PNG, Reference, images_in
 from serving.inputs import find_inputs
 from serving.load import golden_requests
+from serving.models.png import most_bytes, most_text
 from serving.pieces import pieces_of
 from serving.release import of_bundle
 from serving.repository import hashes, read_config
@@ -152,7 +154,11 @@ def test_text_becomes_text(thin_server):
         ({"png": np.array([[b"x"]], np.object_)}, "the file for 'painter' cannot be translated: it is not a PNG file"),
         ({"png": files_of(pictures(1, height=9))}, "the picture is 12x9 pixels, and must be 12x8"),
         ({"base64": np.array([[b"?"]], np.object_)}, "'base64' is not base64"),
-        ({"base64": np.array([[b"A" * (25 << 20)]], np.object_)}, "is more than a picture that 'painter' takes needs"),
+        (
+            {"base64": np.array([[b"A" * (most_text(8, 12) + 1)]], np.object_)},
+            "is more than a picture that 'painter' takes needs",
+        ),
+        ({"png": np.array([[b"\x89" * (most_bytes(8, 12) + 1)]], np.object_)}, "save it without profiles and texts"),
         ({"png": files_of(pictures(1)), "base64": np.array([[b""]], np.object_)}, "give either 'png'"),
     ],
 )
@@ -219,17 +225,20 @@ def test_load_is_offered_in_the_bytes_that_triton_reads(painter):
         assert len(file).to_bytes(4, "little") + file in message
 
 
-def test_sources_count_in_shared_memory():
-    """In a door a file as text, a third larger than the picture, then the larger of what is asked and given."""
-    whole, door = memory_of(translator_spec(1024, 1024), batch=64)
-    assert whole == 1 + 64 * (4 + 4)
-    assert door == 1 + 64 * (4 + 4 + 4) * 4 / 3
+@pytest.mark.parametrize("channels", [1, 4])
+def test_sources_count_in_shared_memory(channels):
+    """In a door a file as text, as large as its reader lets in, then the larger of what is asked and given."""
+    whole, door = memory_of(translator_spec(1024, 1024, channels), batch=64)
+    assert whole == 1 + 64 * (channels + 4)
+    taken = most_bytes(1024, 1024) / 2**20 * 4 / 3
+    assert door == 1 + ceil(64 * (taken + max(channels + 4, 2 * 4 * 4 / 3)) - 1e-3)
 
 
 def memory_of(spec, batch):
     facts = {config.SPEC: spec.to_json()}
-    pixels = [Tensor(name, "UINT8", (1024, 1024, 4)) for name in ("source", "image")]
-    whole = ModelConfig("g", (pixels[0],), (pixels[1],), max_batch_size=batch, parameters=facts)
+    source, image = (Tensor(*each) for each in (
+        ("source", "UINT8", (1024, 1024, spec.source.channels)), ("image", "UINT8", (1024, 1024, 4))))  # fmt: skip
+    whole = ModelConfig("g", (source,), (image,), max_batch_size=batch, parameters=facts)
     more = {**facts, config.PART: "png", config.WHOLE: "g"}
     door = ModelConfig("g_png", TAKEN_FILES, FILES, "python", batch, instances=Instances("KIND_CPU"), parameters=more)
     return needed(whole, bundled=True), needed(door, bundled=True)
@@ -307,6 +316,40 @@ def test_a_result_may_be_translated_again_and_out_may_lie_in_the_folder(translat
         assert translate(tmp_path / "in", out="in/done").startswith("1 pictures in")
     translate(tmp_path / "in" / "done", out="back")
     assert (pixels(tmp_path / "back" / "cat.png") == pixels(source)).all()
+
+
+@pytest.mark.parametrize(
+    ("given", "out"),
+    [
+        (("in/**/*.*",), "in/out"),
+        (("in/*",), "in/out"),  # the folder itself
+        (("in/a.jpg", "in/b.png", "in/out"), "in/out"),  # as a shell writes patterns out
+        (("in/a.jpg", "in/b.png", "in/out/a.png", "in/out/sheet.png"), "in/out"),
+        (("in/a.jpg",), "in"),
+        (("in/*.jpg", "in/a.png"), "in"),
+    ],
+)
+def test_a_command_that_comes_again_does_not_translate_what_it_made(translate, tmp_path, given, out):
+    (tmp_path / out).mkdir(parents=True)
+    Image.fromarray(pictures(1)[0][..., :3]).save(tmp_path / "in" / "a.jpg")
+    if out != "in":
+        save(pictures(1, seed=1)[0], tmp_path / "in" / "b.png")
+    there = []
+    for inputs in (("in/a.jpg", "in/b.png")[: 1 if out == "in" else 2], given, given, ("in",)):
+        said = translate(*(tmp_path / each for each in inputs), "--sheet", tmp_path / out / "sheet.png", out=out)
+        there.append((said, sorted(path.name for path in (tmp_path / out).iterdir())))
+    assert there[1:] == there[:1] * 3
+
+
+def test_a_picture_of_ours_that_is_no_result_is_translated_wherever_it_lies(tmp_path):
+    (tmp_path / "in").mkdir()
+    for name, text in (("seed.png", {"Seed": "1"}), ("done.png", {"Translated from": "a.jpg"})):
+        (tmp_path / "in" / name).write_bytes(encode_png(pictures(1)[0], {"Software": "Ganfoundry", **text}))
+    assert set(results(tmp_path, "in/*.png", out="other")) == {"in/seed.png", "in/done.png"}
+    (tmp_path / "in" / "below").mkdir()
+    (tmp_path / "in" / "seed.png").rename(tmp_path / "in" / "below" / "seed.png")
+    assert results(tmp_path, "in/**/*.png", out="in") == {"in/below/seed.png": "seed.png"}
+    assert results(tmp_path, "in/below", out="in") == {"in/below/seed.png": "seed.png"}
 
 
 def test_damaged_files_are_left_out_or_end_it_before_anything(translate, tmp_path):

@@ -11,7 +11,7 @@ from typing import Any
 from PIL import Image
 
 from core.errors import DataError
-from trainer.data.reading import drop_idle_alpha
+from core.images import drop_idle_alpha
 
 MOST_SIDE = 16_384
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from core.errors import DataError
+from core.spec import AUTO
 from trainer.data.alike import nearly_alike
 from trainer.data.cautions import alike as alike_warning
 from trainer.data.cautions import cautions
@@ -86,7 +87,7 @@ def _of_sources(sources: Side, options: ImportOptions) -> SourcesInfo:
         licence=options.sources_licence,
         attribution=options.sources_attribution,
         fit=options.fit,
-        resample=options.resample or "auto",
+        resample=options.resample or AUTO,
     )
 
 

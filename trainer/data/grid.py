@@ -8,8 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from core.errors import ConfigError, DataError
-from core.images import clear_hidden_colour, from_pillow
-from trainer.data.reading import drop_idle_alpha
+from core.images import clear_hidden_colour, drop_idle_alpha, from_pillow
 
 Pair = tuple[int, int]  # of the width and the height, in pixels
 Grid = Pair

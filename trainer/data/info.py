@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from core.errors import DataError
-from core.spec import CHANNELS
+from core.spec import AUTO, CHANNELS, FITS, RESAMPLINGS
 
 FORMAT_VERSION = 1
 INFO = "dataset.json"
@@ -39,7 +39,7 @@ class SourcesInfo:
     licence: str = ""
     attribution: str = ""
     fit: str = "pad"
-    resample: str = "auto"
+    resample: str = AUTO
     parts: tuple[int, ...] = ()
 
     @property
@@ -131,6 +131,8 @@ class PackInfo:
         matched = self.sources.count == self.count or not self.sources.paired
         if min(self.sources.shape) < 1 or self.sources.channels not in CHANNELS or not matched:
             raise DataError(f"its {INFO} is malformed (the sources' shape)")
+        if self.sources.fit not in FITS or self.sources.resample not in (*RESAMPLINGS, AUTO):
+            raise DataError(f"its {INFO} is malformed (how sources were fitted)")
         _check_parts(self.sources.parts, self.sources.count)
 
 

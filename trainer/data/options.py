@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import ConfigError
-from core.fitting import FITS, RESAMPLINGS
 from core.sizes import Size
-from core.spec import CHANNELS
+from core.spec import AUTO, CHANNELS, FITS, RESAMPLINGS
 from trainer.data.choosing import WAYS
 from trainer.data.grid import Grid, Layout, Pair
 from trainer.data.labels import check_labels
@@ -63,7 +62,7 @@ class ImportOptions:
     def __post_init__(self) -> None:
         _one_of("--fit", self.fit, FITS)
         if self.resample is not None:
-            _one_of("--resample", self.resample, tuple(RESAMPLINGS))
+            _one_of("--resample", self.resample, RESAMPLINGS)
         for flag, channels in (("--channels", self.channels), ("--source-channels", self.source_channels)):
             if channels is not None:
                 _one_of(flag, channels, CHANNELS)
@@ -113,7 +112,7 @@ class ImportOptions:
     def facts(self) -> dict[str, Any]:
         """What decided the pixels, for ``dataset.json``."""
         grid = self.grid and f"{self.grid[0]}x{self.grid[1]}"
-        facts = {"fit": self.fit, "resample": self.resample or "auto", "channels": self.channels, "grid": grid}
+        facts = {"fit": self.fit, "resample": self.resample or AUTO, "channels": self.channels, "grid": grid}
         gaps = {"margin": self.margin, "spacing": self.spacing}
         facts |= {name: f"{gap[0]}x{gap[1]}" for name, gap in gaps.items() if any(gap)}
         usual = {"frames": "first", "labels": None, "duplicates": "drop", "empty": "drop", "group_by": ""}

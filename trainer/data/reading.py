@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from core.errors import DataError
+from core.images import drop_idle_alpha
 from core.ours import signed
 from trainer.data.advice import advice_on
 from trainer.data.colour import gamma_levels, to_srgb, unusual_gamma
@@ -77,13 +78,6 @@ def suffixes() -> frozenset[str]:
     Image.init()
     known = {*FORMATS, *BY_NAME}
     return frozenset(suffix for suffix, form in Image.EXTENSION.items() if form in known)
-
-
-def drop_idle_alpha(image: Image.Image) -> Image.Image:
-    """The image as RGB if it is RGBA without one transparent pixel."""
-    if image.mode == "RGBA" and image.getchannel("A").getextrema()[0] == 255:
-        return image.convert("RGB")
-    return image
 
 
 def _checked(file: BinaryIO, head: bytes, name: str, ours: bool) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 from PIL import Image
 
 from core.errors import ConfigError, DataError
-from core.images import to_pillow
+from core.images import drop_idle_alpha, to_pillow
 from trainer.data.atlas import Frame, cut_frames, frames_of
 from trainer.data.grid import Layout, Pair, doubts
 from trainer.data.idx import IdxSet, find_idx, read_images, read_labels
@@ -18,7 +18,7 @@ from trainer.data.listing import File, Listing, file_of, list_folder, list_zip, 
 from trainer.data.notes import ATLASES, OURS
 from trainer.data.other_grids import fitting
 from trainer.data.pairing import Key, stem_of
-from trainer.data.reading import MadeByUs, drop_idle_alpha, read_pictures
+from trainer.data.reading import MadeByUs, read_pictures
 
 Progress = Callable[[int, int], None]  # files (of an idx set: images) done, and in all
 _MENDED = 5  # sheets whose cells do not fit are looked at for those that would
