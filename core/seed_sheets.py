@@ -26,14 +26,15 @@ def sheet_of_inputs(
 
 def sheet_of_translations(sources: Images, images: Sequence[Images], title: Sequence[str]) -> Sheet:
     """Each source beside what it became, ``_PAIRS`` in a row."""
-    cells = [cell for pair in zip(sources, images, strict=True) for cell in (fitted(pair[0], pair[1]), pair[1])]
+    cells = [
+        cell for pair in zip(sources, images, strict=True) for cell in (fitted(pair[0], *pair[1].shape[:2]), pair[1])
+    ]
     return Sheet(cells, 2 * min(_PAIRS, len(images)), title=[*title, "each source, and its result to the right"])
 
 
-def fitted(picture: Images, like: Images) -> Images:
-    """``picture`` ``(h, w, c)`` to be shown beside ``like``: as large as that, its pixels kept sharp, its sides' ratio
-    too, on nothing."""
-    height, width = like.shape[:2]
+def fitted(picture: Images, height: int, width: int) -> Images:
+    """``picture`` ``(h, w, c)`` to be shown beside others of another size: as large as these, its pixels kept sharp,
+    its sides' ratio too, on nothing."""
     if picture.shape[:2] == (height, width):
         return picture
     scale = min(height / picture.shape[0], width / picture.shape[1])

@@ -1,17 +1,20 @@
 """Signs that a run has failed, looked for at every line of the log: one note for each, saying what to do."""
 
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
 
 from core.images import Images
+from core.networks.base import Maker
 from core.pixels import to_values
+from core.spec import BACK
 from trainer.config import TrainConfig
 from trainer.data.pack import Pack
 from trainer.log import Log, Report
 from trainer.loop import Training
+from trainer.losses import discriminators
 from trainer.preview import render
 
 PATIENCE = 5  # lines of the log in a row
@@ -19,6 +22,7 @@ SURE = 20.0  # the gap between real and fake logits: either is then told with an
 LOST = 10.0  # the generator's loss: it is found out at practically every image
 ALIKE = 0.05  # of the images' spread; early and blurred pictures of a healthy run keep several times that
 SAMPLES = 16
+RIVALS = ("generator/loss", "generators/fooled")  # what a generator loses by; of a cycle, without the way back
 
 
 class CollapseGuard:
@@ -31,27 +35,39 @@ class CollapseGuard:
         self.log, self.report = log, report
         chosen = np.linspace(0, len(pack) - 1, SAMPLES).round().astype(np.int64)
         self.natural = spread(pack.gather(np.unique(chosen)))
+        self.natural_back = 0.0  # of what the way back makes
+        if pack.sources is not None:
+            chosen = np.linspace(0, len(pack.sources) - 1, SAMPLES).round().astype(np.int64)
+            self.natural_back = spread(pack.gather_sources(np.unique(chosen)))
         self.lines: deque[Mapping[str, float]] = deque(maxlen=PATIENCE)
-        self.shares: deque[float] = deque(maxlen=PATIENCE)
+        self.shares = defaultdict[str, deque[float]](lambda: deque(maxlen=PATIENCE))  # by generator
         now = config.adjusted()
         self.firmer = f"stop and go on, or begin again in another --out, with --set r1_gamma={10 * now.r1_gamma or 1:g}"
         self.slower = f"stop, and begin again in another --out with --set learning_rate_g={now.learning_rate_g / 4:g}"
         self.said: set[str] = set()
 
     def __call__(self, training: Training) -> None:
-        """Look at the log's newest line and at a few samples of the averaged generator."""
+        """Look at the log's newest line and at a few samples of every averaged generator."""
         self.lines.append(self.log.line)
-        if saturated(self.lines):
-            gap = self.lines[-1]["discriminator/real"] - self.lines[-1]["discriminator/fake"]
-            seen = f"it tells real from fake by {gap:.0f} logits, and the generator only loses"
-            self._say("the discriminator is saturated", seen, f"{self.firmer} or a lower learning_rate_d")
-        examples = training.average.examples
-        if self.natural > 0 and (examples is None or spread(examples) > 0):  # of one source there is one result
-            self.shares.append(spread(render(training.average, SAMPLES)) / self.natural)
-        if identical(self.shares):
-            seen = f"they differ by {self.shares[-1]:.1%} of what the images do"
+        for name in discriminators(self.log.line, "real"):
+            if saturated(self.lines, name):
+                gap = self.lines[-1][f"{name}/real"] - self.lines[-1][f"{name}/fake"]
+                seen = f"it tells real from fake by {gap:.0f} logits, and the generator only loses"
+                called = name.replace("_", " ")
+                self._say(f"the {called} is saturated", seen, f"{self.firmer} or a lower learning_rate_d")
+        for name, average in training.averages.items():
+            self._look(average, name, f" of {name}" if len(training.averages) > 1 else "")
+
+    def _look(self, average: Maker, name: str, called: str) -> None:
+        """Whether what one generator makes is nearly one picture, of as much as the pictures of its kind differ."""
+        examples, back = average.examples, average.spec.source is not None and average.spec.source.direction == BACK
+        natural, shares = self.natural_back if back else self.natural, self.shares[name]
+        if natural > 0 and (examples is None or spread(examples) > 0):  # of one source there is one result
+            shares.append(spread(render(average, SAMPLES)) / natural)
+        if identical(shares):
+            seen = f"they differ by {shares[-1]:.1%} of what the {'sources' if back else 'images'} do"
             remedy = self.firmer if examples is None else self.slower
-            self._say("the samples are nearly one picture", seen, f"{remedy} or on more images")
+            self._say(f"the samples{called} are nearly one picture", seen, f"{remedy} or on more images")
 
     def _say(self, sign: str, seen: str, remedy: str) -> None:
         if sign not in self.said:
@@ -59,17 +75,18 @@ class CollapseGuard:
             self.report({"note": f"{sign} ({seen}): {remedy}"})
 
 
-def saturated(lines: Sequence[Mapping[str, float]]) -> bool:
-    """Whether ``PATIENCE`` lines of a log show a discriminator that is sure of everything and a generator that loses.
+def saturated(lines: Sequence[Mapping[str, float]], name: str = "discriminator") -> bool:
+    """Whether ``PATIENCE`` lines of a log show a discriminator ``name`` that is sure of all, a generator that loses.
 
     A loss that falls below 0 is no loss of probabilities, as a Wasserstein critic's: a large gap is then no fault.
     """
-    names = ("discriminator/real", "discriminator/fake", "discriminator/loss", "generator/loss")
-    if len(lines) < PATIENCE or any(name not in line for line in lines for name in names):
+    real, fake, loss = (f"{name}/{figure}" for figure in ("real", "fake", "loss"))
+    rival = next((each for each in RIVALS if all(each in line for line in lines)), "")
+    if len(lines) < PATIENCE or not rival or any(each not in line for line in lines for each in (real, fake, loss)):
         return False
-    sure = all(line["discriminator/real"] - line["discriminator/fake"] > SURE for line in lines)
-    lost = all(line["discriminator/loss"] >= 0 and line["generator/loss"] > LOST for line in lines)
-    return sure and lost and lines[-1]["generator/loss"] > lines[0]["generator/loss"]
+    sure = all(line[real] - line[fake] > SURE for line in lines)
+    lost = all(line[loss] >= 0 and line[rival] > LOST for line in lines)
+    return sure and lost and lines[-1][rival] > lines[0][rival]
 
 
 def identical(shares: Sequence[float]) -> bool:

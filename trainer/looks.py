@@ -25,8 +25,8 @@ _TRIED = 16  # pictures
 def by_default(planned: Plan, seconds: float) -> tuple[Plan, str]:
     """``planned`` with looks that cost at most ``SHARE`` of ``seconds``, and a line that says so.
 
-    Nothing, and no line, where that is not enough for ``LOOKS[1]``, for packs of too few images, and without the
-    network that judges.
+    Nothing, and no line, where that is not enough for ``LOOKS[1]``; without the network that judges, and for packs of
+    too few images, nothing, and of translators a line that says so.
     """
     return (_at_seeds if planned.spec.kind == "noise" else _at_pictures)(planned, seconds)
 
@@ -46,8 +46,8 @@ def _at_pictures(planned: Plan, seconds: float) -> tuple[Plan, str]:
     # What a look costs
     try:
         measure = measure_of(planned.spec, pack, PICTURES, lambda: lite0(planned.device), apart=config.apart)
-    except (DataError, MissingDependency):
-        return planned, ""
+    except (DataError, MissingDependency) as error:
+        return planned, f"nobody looks while it trains whether results get better: {error}"
     averages = begin(planned).averages
     measure.takes(averages)  # the first of a shape chooses its kernels
     start = perf_counter()

@@ -73,6 +73,12 @@ TOLD = "told_apart"  # under this name in the log
 WON = 0.97
 
 
+def discriminators(line: Mapping[str, Any], figure: str = TOLD) -> list[str]:
+    """The names of the discriminators of images that a line of the log has a ``figure`` of: a cycle has two."""
+    parts = (name.partition("/") for name in line if name.startswith("discriminator"))
+    return [name for name, _, end in parts if end == figure]
+
+
 def told(real: Tensor, fake: Tensor) -> Tensor:
     """The share of pairs of a real and a fake image in which the real one has the higher logit, equal ones half.
 

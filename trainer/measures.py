@@ -70,7 +70,10 @@ def _l1_of_pairs(spec: GeneratorSpec, pack: Pack, samples: int) -> Measure:
     """L1 of results for validation sources, premultiplied, in levels of 255."""
     pairs = pairs_of(pack, spec, PART, samples)
     if not len(pairs):
-        raise DataError(f"the pack {pack.info.name} {_NONE}")
+        raise DataError(
+            f"the pack {pack.info.name} holds nothing out to choose the best generator by: import it again with "
+            "--held 10%, or use --metric-every 0"
+        )
     sources, targets = pairs.all()
 
     def takes(makers: Makers) -> float:
@@ -83,8 +86,12 @@ def _kid_of_pictures(spec: GeneratorSpec, pack: Pack, samples: int, extractor: L
     """KID of what is made of validation pictures by those of the other side, the mean of all directions."""
     there = domains_of(pack, spec)
     given = {domain.name: domain.gather(domain.rows(PART, samples)) for domain in there}
-    if min(map(len, given.values())) < LEAST:
-        raise DataError(f"the pack {pack.info.name} {_NONE}")
+    fewest = min(given, key=lambda name: len(given[name]))
+    if len(given[fewest]) < LEAST:
+        raise DataError(
+            f"the pack {pack.info.name} holds {len(given[fewest])} {fewest} out to choose the best generator by, and "
+            f"that needs at least {LEAST}: import more, or again with a larger --held, or use --metric-every 0"
+        )
     looking = extractor()
     known = {domain.name: domain.features(PART, looking) for domain in there}
 
@@ -97,6 +104,3 @@ def _kid_of_pictures(spec: GeneratorSpec, pack: Pack, samples: int, extractor: L
         return sum(found) / len(found)
 
     return Measure(KID, takes, len(given[there[0].name]))
-
-
-_NONE = "holds too little out to choose the best by: import it again with --held 10%, or use --metric-every 0"

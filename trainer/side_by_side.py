@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 from core.images import Images, over_checkerboard
 from core.networks.base import Maker
+from core.seed_sheets import fitted
 from core.sheets import Sheet
 from core.spec import GeneratorSpec
 from trainer.data.pack import Pack
-from trainer.metrics.baselines import resized
 from trainer.metrics.features import maker
 from trainer.metrics.held import domains_of, has_pairs, pairs_of
 from trainer.metrics.translation import translated
@@ -53,8 +53,8 @@ class SideBySide:
             if wanted is None:
                 heads, other = HOME, next(each for each in makers if each != name)
                 wanted = translated(maker(makers[other]), results)
-            columns = [resized(images, first.spec.height, first.spec.width) for images in (sources, results, wanted)]
-            cells += [images[row] for row in range(len(results)) for images in columns]
+            rows = zip(sources, results, wanted, strict=True)
+            cells += [fitted(picture, first.spec.height, first.spec.width) for row in rows for picture in row]
         beside = ceil(sqrt(len(cells)) / ACROSS)  # sources in a row, so that the page is about square
         whole = len(cells) // (beside * ACROSS) * beside * ACROSS
         return Sheet(cells[:whole], columns=[*heads] * beside, title=[self._said()])

@@ -110,7 +110,7 @@ def guarded(folder: Path, greys: np.ndarray, **changes: object) -> tuple[Collaps
     guard = CollapseGuard(
         Log(Run(folder), lambda _: None, 0), pack, tiny_config(**changes), lambda line: notes.append(line["note"])
     )
-    return guard, SimpleNamespace(average=Canvas(GeneratorSpec("dcgan", 8, 8, 1, 4)).eval()), notes
+    return guard, SimpleNamespace(averages={"generator": Canvas(GeneratorSpec("dcgan", 8, 8, 1, 4)).eval()}), notes
 
 
 def apart(greys: np.ndarray) -> float:
@@ -123,14 +123,15 @@ def test_samples_are_held_against_sixteen_images_from_all_over_the_pack(tmp_path
     guard, shown, notes = guarded(tmp_path, greys)
     natural = apart(greys[[0, 3, 5, 8, 10, 13, 16, 18, 21, 23, 26, 29, 31, 34, 36, 39]] / 255)
     assert guard.natural == pytest.approx(natural, rel=1e-5)
-    shown.average.strength = 0.016
+    shown.averages["generator"].strength = 0.016
     levels = (0.016 * latents(range(16), 4)[:, 0] * 127.5 + 127.5).round() / 255
     for _ in range(PATIENCE + 2):
-        assert len(notes) == (len(guard.shares) == PATIENCE)  # once, and for the last few lines alone
+        assert len(notes) == (len(guard.shares["generator"]) == PATIENCE)  # once, and for the last few lines alone
         guard(shown)
-    assert guard.shares[-1] == pytest.approx(apart(levels) / natural, rel=1e-4)
+    share = guard.shares["generator"][-1]
+    assert share == pytest.approx(apart(levels) / natural, rel=1e-4)
     assert notes == [
-        f"the samples are nearly one picture (they differ by {guard.shares[-1]:.1%} of what the images do): stop and "
+        f"the samples are nearly one picture (they differ by {share:.1%} of what the images do): stop and "
         "go on, or begin again in another --out, with --set r1_gamma=1 or on more images"
     ]
 
@@ -139,7 +140,7 @@ def test_samples_are_held_against_sixteen_images_from_all_over_the_pack(tmp_path
 def test_where_images_are_alike_themselves_samples_may_be(tmp_path: Path, greys: np.ndarray) -> None:
     guard, shown, notes = guarded(tmp_path, greys)
     assert guard.natural == pytest.approx(apart(greys / 255), rel=1e-5)
-    shown.average.strength = 0.2  # far more than the images of either pack
+    shown.averages["generator"].strength = 0.2  # far more than the images of either pack
     for _ in range(PATIENCE + 1):
         guard(shown)
     assert notes == []
@@ -147,7 +148,7 @@ def test_where_images_are_alike_themselves_samples_may_be(tmp_path: Path, greys:
 
 def test_a_saturated_discriminator_is_noted_once_with_what_to_do(tmp_path: Path) -> None:
     guard, shown, notes = guarded(tmp_path, np.arange(46), r1_gamma=0.25, changed={"8": {"r1_gamma": 0.5}})
-    shown.average.strength = 0.5
+    shown.averages["generator"].strength = 0.5
     for step, loss in enumerate((5, 20, 21, 22, 23, 24, 25, 26)):
         (guard.log.line,) = lines(20 + 2 * step, (loss,))
         guard(shown)
@@ -155,6 +156,20 @@ def test_a_saturated_discriminator_is_noted_once_with_what_to_do(tmp_path: Path)
         "the discriminator is saturated (it tells real from fake by 30 logits, and the generator only loses): stop and "
         "go on, or begin again in another --out, with --set r1_gamma=5 or a lower learning_rate_d"
     ]
+
+
+@pytest.mark.parametrize("which", ["a", "b"])
+def test_either_discriminator_of_a_cycle_is_watched(tmp_path: Path, which: str) -> None:
+    guard, shown, notes = guarded(tmp_path, np.arange(46))
+    shown.averages["generator"].strength = 0.5
+    for (line,) in (lines(losses=(loss,)) for loss in (20, 21, 22, 23, 24)):
+        own = {name.replace("discriminator", f"discriminator_{which}"): value for name, value in line.items()}
+        fooled = {"generators/fooled": own.pop("generator/loss"), "generators/loss": 1.0}
+        other = {f"discriminator_{'ab'.strip(which)}/{figure}": 0.7 for figure in ("real", "fake", "loss")}
+        guard.log.line = {**other, **own, **fooled}
+        guard(shown)
+    (note,) = notes
+    assert note.startswith(f"the discriminator {which} is saturated (it tells real from fake by 30 logits")
 
 
 def notes_of(pack: Pack, out: Path, **changes: object) -> list[str]:

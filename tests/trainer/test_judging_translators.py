@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from core.checkpoint import load_generator, read_spec
-from core.errors import DataError
+from core.errors import DataError, MissingDependency
 from core.images import Images
 from tests.trainer.metrics.conftest import thumbnails
 from tests.trainer.pairs import paired_pack, unpaired_pack
@@ -102,7 +102,7 @@ def test_who_is_told_no_answers_is_not_chosen_by_them_either(pairs: Pack, tmp_pa
     spec = plan(tiny("cyclegan-cpu"), many).spec
     assert measure_of(spec, many, 500, lambda: EXTRACTOR, apart=True).name == KID
     assert measure_of(spec, many, 500, lambda: EXTRACTOR).name == L1
-    with pytest.raises(DataError, match="holds too little out to choose the best by: import it again with --held 10%"):
+    with pytest.raises(DataError, match=r"holds 10 .* out to choose the best generator by, and that needs at least 16"):
         measure_of(spec, pairs, 500, lambda: EXTRACTOR, apart=True)  # ten
 
 
@@ -113,6 +113,24 @@ def test_a_pack_that_holds_nothing_out_cannot_choose(pairs: Pack) -> None:
         measure_of(planned.spec, alone, 500, lambda: EXTRACTOR)
     assert by_default(planned, 1e6) == (planned, by_default(planned, 0.0)[1])
     assert by_default(planned, 1e6)[1].endswith("import it again with --held 10%")
+
+
+def test_why_nobody_looks_is_said(tmp_path: Path, two: Pack, monkeypatch: pytest.MonkeyPatch) -> None:
+    few = plan(tiny("cyclegan-cpu", kimg=100.0), unpaired_pack(tmp_path / "few", 200, 60))
+    same, line = by_default(few, 1e6)
+    assert same == few
+    assert line.startswith(
+        "nobody looks while it trains whether results get better: the pack discs holds 6 sources out"
+    )
+    assert line.endswith("import more, or again with a larger --held, or use --metric-every 0")
+    assert by_default(few, 0.0) == (few, "")
+
+    def absent(_device: object) -> Extractor:
+        raise MissingDependency("pip install it")
+
+    monkeypatch.setattr(looks, "lite0", absent)
+    planned = plan(tiny("cyclegan-cpu", kimg=100.0), two)
+    assert by_default(planned, 1e6) == (planned, f"{line.split(':')[0]}: pip install it")
 
 
 def test_pairs_are_looked_at_often_for_that_costs_next_to_nothing(

@@ -85,7 +85,10 @@ def test_sources_of_another_size_are_shown_as_large_as_their_targets(tmp_path: P
     generator = Enlarging(spec).eval()
     generator.register_parameter("nothing", torch.nn.Parameter(torch.zeros(1)))
     cells = SideBySide(pack, 4).sheet({"generator": generator}).cells
-    assert [cell.shape for cell in cells[:3]] == [(16, 16, 1), (16, 16, 3), (16, 16, 3)]
+    assert [cell.shape for cell in cells[:3]] == [(16, 16, 4), (16, 16, 3), (16, 16, 3)]
+    source = pairs_of(pack, spec, "held", 4).all()[0][0]
+    assert (cells[0][..., :3] == source.repeat(2, 0).repeat(2, 1)).all()  # its pixels are sharp
+    assert (cells[0][..., 3] == 255).all()
 
 
 def test_without_answers_the_way_back_is_shown_of_both_directions(tmp_path: Path) -> None:
@@ -160,11 +163,25 @@ def test_a_translator_that_makes_one_picture_of_all_is_noticed(pairs: Pack, tmp_
     average = dimming(share=0.0)
     average.show(pairs.gather_sources(pairs.rows("held")[:1]))
     for _ in range(PATIENCE):
-        guard(SimpleNamespace(average=average))
+        guard(SimpleNamespace(averages={"generator": average}))
     assert notes == []  # of one source there is one result
     average.show(pairs.gather_sources(pairs.rows("held")))
     for _ in range(PATIENCE):
-        guard(SimpleNamespace(average=average))
+        guard(SimpleNamespace(averages={"generator": average}))
     assert len(notes) == 1
     assert notes[0].startswith("the samples are nearly one picture (they differ by 0.0% of what the images do)")
     assert "--set learning_rate_g=0.0001" in notes[0]
+
+
+def test_of_two_directions_either_is_watched(tmp_path: Path) -> None:
+    pack, notes = unpaired_pack(tmp_path / "pack", 60, 50), list[str]()
+    log = Log(Run(tmp_path), lambda _: None, 0)
+    guard = CollapseGuard(log, pack, tiny_config(), lambda line: notes.append(line["note"]))
+    back = dimming(replace(SPEC, source=SourceSpec(16, 16, 4, origin="images")), share=0.0)
+    averages = {"a2b": dimming(), "b2a": back}
+    for average, shown in zip(averages.values(), (pack.sources, pack.images), strict=True):
+        average.show(shown[:16])
+    for _ in range(PATIENCE):
+        guard(SimpleNamespace(averages=averages))
+    (note,) = notes
+    assert note.startswith("the samples of b2a are nearly one picture (they differ by 0.0% of what the sources do)")

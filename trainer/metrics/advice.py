@@ -11,7 +11,7 @@ from typing import Any
 from core.bundle import MANIFEST
 from core.errors import TrainingError
 from trainer.config import TrainConfig
-from trainer.losses import TOLD, WON, loss_of
+from trainer.losses import TOLD, WON, discriminators, loss_of
 from trainer.metrics.evaluate import Evaluation
 from trainer.metrics.translators import Judged
 from trainer.metrics.verdict import COPIES, GOOD, SURE, WORDS, Step, Verdict, blind_spot, grade, remarks
@@ -45,9 +45,12 @@ class Situation:
 
     @property
     def told(self) -> float | None:
-        """How many of the pairs of a real and a made image the discriminator last told apart; None if not logged."""
-        found = [line[f"discriminator/{TOLD}"] for line in self.log if f"discriminator/{TOLD}" in line][-LINES:]
-        return sum(found) / len(found) if found else None
+        """How many of the pairs of a real and a made image the discriminator last told apart, of several the one that
+        told the most; None if not logged."""
+        logged = [line for line in self.log if discriminators(line)][-LINES:]
+        names = discriminators(logged[-1]) if logged else []
+        found = [[line[f"{name}/{TOLD}"] for line in logged if name in discriminators(line)] for name in names]
+        return max((sum(each) / len(each) for each in found), default=None)
 
     @property
     def won(self) -> bool:

@@ -5,9 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from core.errors import DataError
 from core.images import Images
 from core.ours import software
@@ -16,7 +13,7 @@ from trainer.data.pack import Pack
 from trainer.metrics.baselines import identity
 from trainer.metrics.evaluate import LEAST, Step
 from trainer.metrics.extractor import Extractor
-from trainer.metrics.features import Make, Progress, in_batches
+from trainer.metrics.features import Make, Progress, features_of
 from trainer.metrics.held import domains_of, shape_made, shape_taken
 from trainer.metrics.kid import kid
 from trainer.metrics.pairs import l1, mean_of
@@ -105,8 +102,8 @@ def evaluate_domains(
         journey = journeys[way] = _travelled(make, other, sources, step(f"translating {way}"))
         reals = makes.features("train", extractor, step(f"looking at real {makes.name}"))
         figures[way] = DirectionFigures(
-            kid(_seen(journey.results, extractor, step("looking at results")), reals),
-            kid(_seen(identity(sources, shape_made(spec)), extractor, step("looking at sources")), reals),
+            kid(features_of(journey.results, extractor, step("looking at results")), reals),
+            kid(features_of(identity(sources, shape_made(spec)), extractor, step("looking at sources")), reals),
             kid(reals[: len(reals) // 2], reals[len(reals) // 2 :]),
             None if journey.back is None else mean_of(l1(journey.back, sources)),
             mean_of(l1(translated(make, already), already)) if shape_taken(spec) == shape_made(spec) else None,
@@ -118,10 +115,6 @@ def evaluate_domains(
 def _travelled(make: Make, other: Make | None, sources: Images, progress: Progress) -> Journey:
     results = translated(make, sources, progress)
     return Journey(sources, results, None if other is None else translated(other, results))
-
-
-def _seen(images: Images, extractor: Extractor, progress: Progress) -> Tensor:
-    return torch.cat(in_batches(len(images), lambda rows: extractor.features(images[rows]), progress))
 
 
 def grade(figures: DirectionFigures) -> str:

@@ -95,6 +95,11 @@ def fake_features(make: Make, inputs: Inputs, extractor: Extractor, progress: Pr
     return torch.cat(in_batches(count, lambda rows: extractor.features(make(take(inputs, rows))), progress))
 
 
+def features_of(images: Images, extractor: Extractor, progress: Progress = lambda *_: None) -> Tensor:
+    """Features ``(n, d)`` of ``images`` ``(n, h, w, c)``."""
+    return torch.cat(in_batches(len(images), lambda rows: extractor.features(images[rows]), progress))
+
+
 def take(inputs: Inputs, rows: slice | Sequence[int]) -> dict[str, NDArray[np.generic]]:
     """Some rows of every input."""
     return {name: value[rows] for name, value in inputs.items()}

@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from core.contract import SOURCE
@@ -30,7 +29,7 @@ from trainer.metrics.baselines import (
 )
 from trainer.metrics.evaluate import LEAST, Step
 from trainer.metrics.extractor import Extractor
-from trainer.metrics.features import Make, Progress, in_batches
+from trainer.metrics.features import Make, Progress, features_of, in_batches
 from trainer.metrics.held import Pairs
 from trainer.metrics.kid import kid
 from trainer.metrics.lines import LINE, Pen
@@ -135,7 +134,9 @@ def evaluate_pairs(
     reals = known.wanted.features("train", extractor, step("looking at known targets"))
     progress, seen = step("looking at results"), dict[str, Tensor]()
     for before, (name, images) in enumerate({"": targets, **results}.items()):
-        seen[name] = _seen(images, extractor, _shifted(progress, before * len(held), (len(results) + 1) * len(held)))
+        seen[name] = features_of(
+            images, extractor, _shifted(progress, before * len(held), (len(results) + 1) * len(held))
+        )
 
     # Figures
     where, enough = filled_regions(sources, targets, pen), len(held) >= LEAST and len(known) >= LEAST
@@ -190,10 +191,6 @@ def filled_regions(sources: Images, targets: Images, pen: Pen | None) -> Mask:
     """Where a target is opaque, and no line of its source lies if that is line art."""
     where: Mask = np.ones(targets.shape[:3], bool) if targets.shape[3] < 4 else targets[..., 3] == 255
     return where if pen is None else where & (pen.ink(resized(sources, *targets.shape[1:3])) < LINE)
-
-
-def _seen(images: Images, extractor: Extractor, progress: Progress) -> Tensor:
-    return torch.cat(in_batches(len(images), lambda rows: extractor.features(images[rows]), progress))
 
 
 def _shifted(progress: Progress, before: int, total: int) -> Progress:

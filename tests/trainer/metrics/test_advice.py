@@ -64,6 +64,15 @@ def test_one_that_is_held_too_flat_is_let_closer(tmp_path: Path) -> None:
     assert not any("r1_gamma" in command for command in commands(after(tmp_path, STUCK, told=0.93)))
 
 
+def test_of_two_discriminators_the_one_that_tells_more_counts(tmp_path: Path) -> None:
+    at = after(tmp_path, STUCK)
+    log = [{name: value for name, value in line.items() if name != "discriminator/told_apart"} for line in at.log]
+    told = [{"discriminator_a/told_apart": 0.6, "discriminator_b/told_apart": share} for share in (0.97, 0.99)]
+    two = replace(at, log=log + [{"images": 90_000, **each} for each in told])
+    assert two.told == pytest.approx(0.98) and two.won
+    assert "ganfoundry train pack --out 'RUN' --kimg 135 --set r1_gamma=2" in commands(two)
+
+
 def test_a_better_generator_that_was_kept_and_a_recipe_that_came_further(tmp_path: Path) -> None:
     at = after(tmp_path, STUCK)
     assert not any("export" in command for command in commands(at))
