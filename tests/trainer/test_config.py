@@ -133,6 +133,8 @@ DEFAULTS = {
     "beta2": 0.999,
     "ema_kimg": 10.0,
     "ema_ramp": 0.05,
+    "schedule": "cosine",
+    "schedule_from": 0.0,
     "schedule_kimg": 0.0,
     "final": {},
     "changed": {},
@@ -140,6 +142,9 @@ DEFAULTS = {
     "heads": {},
     "regularise": {},
     "stack": {},
+    "pairing": {},
+    "cycle": {},
+    "corruption": {},
     "batch": 64,
     "kimg": 200.0,
     "seed": 0,
@@ -168,7 +173,7 @@ POSITIVE = ("learning_rate_g", "learning_rate_d", "kimg", "log_kimg", "preview_k
 COUNTS = ("batch", "penalty_every", "critic_steps", "previews", "latent_dim")
 NUMBERS = (
     *("r1_gamma", "r2_gamma", "gradient_penalty", "drift", "clip", "orthogonal", "ema_kimg", "ema_ramp"),
-    *("schedule_kimg", "seed", "metric_kimg", "metric_reals"),
+    *("schedule_from", "schedule_kimg", "seed", "metric_kimg", "metric_reals"),
 )
 
 
@@ -367,3 +372,11 @@ def test_a_value_becomes_what_its_setting_is(example: object, value: object, fou
 def test_a_value_that_is_something_else_is_refused(example: object, value: object) -> None:
     with pytest.raises((TypeError, ValueError)):
         like(example, value)
+
+
+def test_settings_stay_until_they_begin_to_move_and_then_follow_a_line() -> None:
+    moving = resolve("dcgan", ["schedule=linear", "schedule_from=10", "schedule_kimg=30", "final.learning_rate_g=1e-4"])
+    found = [moving.at(1000 * kimg).learning_rate_g for kimg in (0, 10, 15, 20, 30, 40)]
+    assert found == pytest.approx([2e-4, 2e-4, 1.75e-4, 1.5e-4, 1e-4, 1e-4])
+    with pytest.raises(ConfigError, match="less than schedule_kimg"):
+        resolve("dcgan", ["schedule_from=30", "schedule_kimg=30"])
