@@ -17,13 +17,13 @@ from core.files import new_directory, new_file, sha256, sweep, write_atomic
 ROOT = Path(__file__).parent.parent.parent
 
 
-def open_below(folder: Path) -> list[str]:
+def open_below(folder: Path) -> list[Path]:
     """The files in ``folder`` that this process holds open: what else it does meanwhile is nobody's business."""
     found = []
     for handle in os.listdir("/proc/self/fd"):
         with suppress(OSError):  # of the listing itself
-            found.append(os.readlink(f"/proc/self/fd/{handle}"))
-    return [path for path in found if path.startswith(str(folder))]
+            found.append(Path(f"/proc/self/fd/{handle}").readlink())
+    return [path for path in found if folder in path.parents]
 
 
 def test_write_atomic_replaces_and_leaves_nothing_else(tmp_path: Path) -> None:
