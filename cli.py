@@ -46,7 +46,7 @@ S = TypeVar("S", bound="Session")
 
 STOPPED = 3
 _WIDE = 10_000  # characters, of what is written into a pipe
-_DEMO_KIMG = 60.0  # of a translator: some five minutes on two cores
+_DEMO_KIMG = 40.0  # of a translator: some five minutes on two cores
 JUDGED = 256  # images that decide whether int8 ships
 
 # Click's plain help: in a terminal of 80 characters, tables leave a third of it to the sentences.
@@ -1606,8 +1606,11 @@ def demo(
     else:
         data_openmoji(pack, "32")
     _step(f"2 of {steps}: train (run the demo again to go on if you stop it)")
-    preset, kimg = ("pix2pix-cpu", kimg or _DEMO_KIMG) if translating else ("dcgan-cpu", kimg)
-    train(pack, run, preset, kimg)
+    if translating:
+        length = kimg or _DEMO_KIMG
+        train(pack, run, "colourise-cpu", length, settings=[f"schedule_kimg={length}"])
+    else:
+        train(pack, run, "dcgan-cpu", kimg)
     _step(f"3 of {steps}: export to ONNX and verify")
     export(bundle, run, overwrite=True)
     if server:

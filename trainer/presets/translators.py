@@ -112,7 +112,7 @@ def _autoencoder(preset: str, kind: str, strength: float, residual: bool) -> Tra
         beta1=0.9,
         ema_kimg=4.0,
         final={"learning_rate_g": 1e-5},
-        schedule_kimg=200.0,
+        schedule_kimg=100.0,
         batch=16,
-        kimg=200.0,
+        kimg=100.0,
     )
