@@ -7,7 +7,7 @@ from time import perf_counter
 import torch
 
 from core.pixels import to_values
-from core.spec import GeneratorSpec
+from core.spec import GeneratorSpec, SourceSpec
 from trainer.config import SMALL, TrainConfig
 from trainer.log import wait_for
 from trainer.loop import Training, play
@@ -86,21 +86,20 @@ def _seconds_an_image(training: Training, moment: int) -> float:
     return mean / count
 
 
-def _sources(training: Training, count: int) -> torch.Tensor | None:
-    """Sources of noise for a translator, ``(count, c, h, w)``."""
-    if (source := training.system.spec.source) is None:
-        return None
-    images = torch.randint(0, 256, (count, source.height, source.width, source.channels), dtype=torch.uint8)
+def _noise(training: Training, count: int, like: GeneratorSpec | SourceSpec) -> torch.Tensor:
+    """``count`` pictures of the size and channels of ``like``, ``(count, c, h, w)``, every level of them drawn."""
+    images = torch.randint(0, 256, (count, like.height, like.width, like.channels), dtype=torch.uint8)
     return to_values(images.to(training.device), training.system.spec.value_range)
 
 
 def _seconds_of(training: Training, count: int, step: int) -> float:
     """How long a round of ``count`` images takes, as the round ``step`` of a run."""
     spec, before = training.system.spec, training.images_seen
-    images = torch.randint(0, 256, (count, spec.height, spec.width, spec.channels), dtype=torch.uint8)
+    images = _noise(training, count, spec)
     known = spec.classes and not spec.found_its_classes
     labels = torch.randint(0, len(spec.classes), (count,)).to(training.device) if known else None
-    batch = Batch(to_values(images.to(training.device), spec.value_range), labels, step, _sources(training, count))
+    sources = _noise(training, count, spec.source) if spec.source else None
+    batch = Batch(images, labels, step, sources)
     wait_for(training.device)
     start = perf_counter()
     play(training, batch)

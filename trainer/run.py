@@ -72,7 +72,7 @@ class Run:
     def generators(self, names: Iterable[str]) -> list[Path]:
         """The averaged generators of a run that has several, such as there and back: the first is ``generator``."""
         _, *others = names
-        return [self.generator, *(self.root / f"generator.{name}.safetensors" for name in others)]
+        return [self.generator, *(beside(self.generator, name) for name in others)]
 
     @property
     def levels(self) -> Path:
@@ -92,7 +92,7 @@ class Run:
     def best_of(self, names: Iterable[str]) -> list[Path]:
         """The same of each of several generators: the first is ``best``."""
         _, *others = names
-        return [self.best, *(self.root / f"generator.best.{name}.safetensors" for name in others)]
+        return [self.best, *(beside(self.best, name) for name in others)]
 
     def check(self) -> None:
         """Raise TrainingError unless the folder is ours, or new, or empty."""
@@ -183,7 +183,12 @@ class Run:
 
 def back_of(generator: Path) -> Path:
     """Where the generator of the way back lies that was kept beside ``generator``, in runs that learn both."""
-    return generator.with_name(f"{generator.stem}{WAY_BACK}{generator.suffix}")
+    return beside(generator, WAY_BACK.removeprefix("."))
+
+
+def beside(generator: Path, name: str) -> Path:
+    """Where another generator of the same moment is kept, such as ``generator.b2a.safetensors``."""
+    return generator.with_name(f"{generator.stem}.{name}{generator.suffix}")
 
 
 def _entry(line: str) -> dict[str, Any] | None:

@@ -10,6 +10,7 @@ from core.errors import ConfigError
 from core.spec import IMAGES, GeneratorSpec
 from trainer.augment import augment_alike
 from trainer.config import TrainConfig
+from trainer.systems.adversarial import optimiser
 from trainer.systems.players import Batch, Player, Stats, frozen
 from trainer.systems.translating import Translating, sources_of
 from trainer.translation import Cycling
@@ -89,9 +90,9 @@ class Cycle(Translating):
         self.pool_a, self.pool_b = Pool(size, back).to(device), Pool(size, spec).to(device)
         self.networks |= {"pool_a": self.pool_a, "pool_b": self.pool_b}
         self.players = [
-            Player("generators", self.player("generators", self.there, self.back), self.generators_loss),
-            Player("discriminator_a", self.player("discriminator_a", self.judge_a), self.discriminator_a_loss),
-            Player("discriminator_b", self.player("discriminator_b", self.judge_b), self.discriminator_b_loss),
+            Player("generators", optimiser(config, self.there, self.back), self.generators_loss),
+            Player("discriminator_a", optimiser(config, self.judge_a), self.discriminator_a_loss),
+            Player("discriminator_b", optimiser(config, self.judge_b), self.discriminator_b_loss),
         ]
         self._round: Turn | None = None
 

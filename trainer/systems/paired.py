@@ -8,6 +8,7 @@ from torch import Tensor
 from core.spec import GeneratorSpec
 from trainer.augment import augment_alike
 from trainer.config import TrainConfig
+from trainer.systems.adversarial import optimiser
 from trainer.systems.players import Batch, Player, Stats, frozen
 from trainer.systems.translating import Translating, sources_of
 from trainer.translation import Pairing
@@ -33,10 +34,10 @@ class Paired(Translating):
         self.pairing = Pairing.of(config.pairing)
         self.generator = self.translator("generator", spec)
         self.generators = {"generator": self.generator}
-        self.players = [Player("generator", self.player("generator", self.generator), self.generator_loss)]
+        self.players = [Player("generator", optimiser(config, self.generator), self.generator_loss)]
         if self.pairing.adversarial:
             self.discriminator = self.judge("discriminator", spec)
-            mover = self.player("discriminator", self.discriminator)
+            mover = optimiser(config, self.discriminator)
             self.players.insert(0, Player("discriminator", mover, self.discriminator_loss))
         self._round: Pair | None = None
 

@@ -15,7 +15,7 @@ from trainer.config import TrainConfig
 from trainer.losses import TOLD, loss_of, told
 from trainer.optimisers import set_rates
 from trainer.penalties import squared_gradient
-from trainer.systems.adversarial import optimiser, placed
+from trainer.systems.adversarial import placed
 from trainer.systems.players import Batch, Player, Stats
 
 # What the other systems know and these do not, and what it must stay at.
@@ -71,10 +71,6 @@ class Translating:
         assert isinstance(made, PatchDiscriminator)
         self.networks[name] = made
         return made
-
-    def player(self, name: str, *networks: nn.Module) -> torch.optim.Optimizer:
-        """The config's optimiser over ``networks``."""
-        return optimiser(self.config, *networks)
 
     def tell(
         self, judge: PatchDiscriminator, real: Tensor, fake: Tensor, source: Tensor | None, step: int
