@@ -282,18 +282,22 @@ def begin(planned: Plan) -> Training:
 
     Translators are given sources to carry with them, held-out ones where there are any, and say which.
     """
-    training = fresh(planned.config, planned.spec, planned.device)
-    for maker in (*training.system.generators.values(), *training.averages.values()):
+    system = build_system(planned.config, planned.spec, planned.device)
+    for maker in system.generators.values():
         if isinstance(maker, Translator):
             shown, part = examples_of(planned.pack, maker.spec, EXAMPLES)
             maker.show(shown)
             maker.spec = maker.spec.with_provenance(source_examples=part)
-    return training
+    return _unseen(planned.config, system, planned.device)
 
 
 def fresh(config: TrainConfig, spec: GeneratorSpec, device: torch.device) -> Training:
     """``begin`` without a pack."""
-    system: System = build_system(config, spec, device)
+    return _unseen(config, build_system(config, spec, device), device)
+
+
+def _unseen(config: TrainConfig, system: System, device: torch.device) -> Training:
+    """A run of ``system`` before its first image; the averages carry what its generators do."""
     return Training(config, system, ema.averages_of(system.generators), device)
 
 
