@@ -13,6 +13,7 @@ from tests.trainer.pairs import paired_pack, unpaired_pack
 from trainer.data.pack import PackInfo, write_pack
 from trainer.metrics import extractor
 from trainer.metrics.extractor import Extractor
+from trainer.presets import PRESETS
 
 __all__ = ["here"]
 TINY = ("--set", "width=4", "--batch", 8, "--kimg", 0.016, "--metric-every", 0.016, "--set", "previews=4")
@@ -39,7 +40,8 @@ def test_a_run_on_pairs_is_judged_beside_what_it_must_beat(here: Run, tmp_path: 
     assert [*filter(None, first)][:1] == ["L1, premultiplied"]
     written = json.loads((run / "evaluation.json").read_text())
     assert f"verdict: {written['verdict']['words']}" in done.stdout
-    assert f"cli.py train {pack.path} --out {run} --kimg 200" in done.stdout
+    whole = PRESETS["colourise-cpu"]().kimg
+    assert f"cli.py train {pack.path} --out {run} --kimg {whole:g}" in done.stdout
     assert written["data"]["trained_on_these"]
     assert (run / "evaluation.png").is_file()
     best = here("evaluate", run / "generator.best.safetensors", pack.path)
