@@ -35,11 +35,11 @@ if TYPE_CHECKING:
     from serving.publishing import Published
     from serving.session import Session
     from serving.tls import ClientTls
-    from trainer.config import TrainConfig
     from trainer.data.pack import Pack
     from trainer.metrics.evaluate import Evaluation
     from trainer.metrics.extractor import Extractor
     from trainer.metrics.features import Make
+    from trainer.settings.config import TrainConfig
     from trainer.training import Plan
 
 S = TypeVar("S", bound="Session")

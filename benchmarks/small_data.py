@@ -25,7 +25,6 @@ from core.checkpoint import load_generator
 from core.errors import GanfoundryError
 from core.files import write_atomic
 from core.images import encode_png, over_checkerboard, sheet, to_pillow
-from trainer.config import TrainConfig
 from trainer.data.pack import Pack, write_pack
 from trainer.metrics.evaluate import LEAST, Evaluation, evaluate, results_path, save_results
 from trainer.metrics.extractor import Extractor, lite0
@@ -34,6 +33,7 @@ from trainer.metrics.kid import kid
 from trainer.presets import PRESETS, resolve
 from trainer.preview import render
 from trainer.run import KID, Run
+from trainer.settings.config import TrainConfig
 from trainer.training import Outcome, plan, train
 
 OTHERS = 500  # images that a check compares with

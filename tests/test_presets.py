@@ -25,12 +25,12 @@ from serving.launching import free_ports
 from serving.publishing import publish
 from serving.supervisor import Supervisor
 from tests.trainer.conftest import blobs, outlines
-from trainer.config import TrainConfig
 from trainer.data.info import PackInfo, SourcesInfo
 from trainer.data.pack import write_pack
 from trainer.metrics.features import maker
 from trainer.presets import PRESETS, resolve
 from trainer.run import Run
+from trainer.settings.config import TrainConfig
 from trainer.training import plan, spec_of, train
 
 SOURCES = SourcesInfo(16, 16, 4)

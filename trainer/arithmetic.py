@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import torch
 
-from trainer.config import TrainConfig
+from trainer.settings.config import TrainConfig
 
 
 def arithmetic(config: TrainConfig, device: torch.device) -> dict[str, str]:

@@ -8,10 +8,10 @@ import torch
 
 from core.pixels import to_values
 from core.spec import GeneratorSpec, SourceSpec
-from trainer.config import SMALL, TrainConfig
 from trainer.log import wait_for
 from trainer.loop import Training, play
 from trainer.presets import resolve
+from trainer.settings.config import SMALL, TrainConfig
 from trainer.systems.players import Batch
 from trainer.training import Plan, fresh
 

@@ -10,12 +10,12 @@ from core.images import Images
 from core.networks.base import Maker
 from core.pixels import to_values
 from core.spec import BACK
-from trainer.config import TrainConfig
 from trainer.data.pack import Pack
 from trainer.log import Log, Report
 from trainer.loop import Training
 from trainer.losses import discriminators
 from trainer.preview import render
+from trainer.settings.config import TrainConfig
 
 PATIENCE = 5  # lines of the log in a row
 SURE = 20.0  # the gap between real and fake logits: either is then told with an error of e^-10 and less

@@ -7,10 +7,10 @@ from typing import Any
 import torch
 
 from core.errors import DivergedError
-from trainer.config import TrainConfig
 from trainer.loop import Training
 from trainer.mark import states
 from trainer.run import Run
+from trainer.settings.config import TrainConfig
 
 Report = Callable[[dict[str, Any]], None]
 

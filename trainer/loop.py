@@ -13,7 +13,7 @@ from torch import Tensor
 
 from core.networks.base import Maker
 from trainer import ema
-from trainer.config import TrainConfig
+from trainer.settings.config import TrainConfig
 from trainer.stream import Stream
 from trainer.systems.players import Batch, Player, System
 

@@ -18,7 +18,7 @@ from core.errors import CheckpointError, ConfigError, TrainingError
 from core.files import sha256, write_atomic
 from core.ours import is_ours
 from core.places import held, shown, why_not
-from trainer.config import TrainConfig
+from trainer.settings.config import TrainConfig
 
 MARK = "ganfoundry-run.json"
 FORMAT, FORMAT_VERSION = "ganfoundry run", 1

@@ -4,12 +4,12 @@ from time import perf_counter
 
 from core.errors import TrainingError
 from core.spec import GeneratorSpec
-from trainer.config import TrainConfig
 from trainer.log import Report
 from trainer.losses import loss_of
 from trainer.plots import plot_losses
 from trainer.preview import write_animation, write_strip
 from trainer.run import Run
+from trainer.settings.config import TrainConfig
 
 PAUSE = 10.0  # seconds in which nobody misses a newer one
 

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from core.spec import GeneratorSpec
-from trainer.config import TrainConfig
-from trainer.growth import Growth
 from trainer.run import KID, METRICS
-from trainer.stack import Stack
+from trainer.settings.config import TrainConfig
+from trainer.settings.growth import Growth
+from trainer.settings.stack import Stack
 
 Looks = Sequence[tuple[int, float]]  # images seen, KID or L1: in order
 

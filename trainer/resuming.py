@@ -8,11 +8,11 @@ from typing import Any
 from core.errors import ConfigError, TrainingError
 from core.files import sweep_directories
 from trainer import state
-from trainer.config import TrainConfig, differences
 from trainer.log import Report
 from trainer.presets import resolve
 from trainer.presets.settings import set_all
 from trainer.run import Run
+from trainer.settings.config import TrainConfig, differences
 
 _SHOWN = 3  # differences
 

@@ -26,9 +26,9 @@ from torch import Tensor, nn
 from core.errors import CheckpointError, ConfigError, DivergedError
 from core.files import new_directory, sha256
 from trainer.arithmetic import arithmetic
-from trainer.config import TrainConfig
 from trainer.loop import Training
 from trainer.mark import delete_state, holds_a_state, states
+from trainer.settings.config import TrainConfig
 
 FORMAT_VERSION = 1
 KEPT = 2

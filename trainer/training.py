@@ -22,11 +22,9 @@ from trainer import ema, loop, state
 from trainer.arithmetic import arithmetic, changes
 from trainer.board import Board
 from trainer.collapse import CollapseGuard
-from trainer.config import TrainConfig
 from trainer.corruption import SOURCES, Corruption
 from trainer.data.pack import Pack, PackInfo
 from trainer.guard import only_one, stop_signals
-from trainer.heads import Heads
 from trainer.judge import Judge
 from trainer.layers import Layer, layers
 from trainer.levels import Levels
@@ -39,6 +37,8 @@ from trainer.plateau import settling
 from trainer.preview import write_preview
 from trainer.resuming import find_state
 from trainer.run import Run
+from trainer.settings.config import TrainConfig
+from trainer.settings.heads import Heads
 from trainer.side_by_side import SideBySide
 from trainer.stream import Stream
 from trainer.systems import TRANSLATING, build_system

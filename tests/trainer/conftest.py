@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from trainer import pictures
-from trainer.config import TrainConfig
 from trainer.data.info import SourcesInfo
 from trainer.data.pack import Pack, PackInfo, write_pack
 from trainer.presets import resolve
+from trainer.settings.config import TrainConfig
 from trainer.training import Plan, plan
 
 

@@ -12,10 +12,10 @@ from core.errors import ConfigError
 from core.spec import GeneratorSpec
 from tests.trainer.conftest import tiny_config
 from trainer import loop, training
-from trainer.config import SMALL, TrainConfig
 from trainer.data.pack import Pack, PackInfo, write_pack
 from trainer.presets import resolve
 from trainer.run import Run
+from trainer.settings.config import SMALL, TrainConfig
 from trainer.systems import build_system
 from trainer.systems.players import Batch
 from trainer.training import Outcome, describe, plan, train

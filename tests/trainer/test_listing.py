@@ -4,10 +4,10 @@ from dataclasses import fields
 
 import pytest
 
-from trainer.config import ADJUSTABLE, FREE_TO_CHANGE, TrainConfig
 from trainer.presets import PRESETS, resolve
 from trainer.presets.listing import MARK, listing
 from trainer.presets.settings import set_all
+from trainer.settings.config import ADJUSTABLE, FREE_TO_CHANGE, TrainConfig
 
 
 @pytest.mark.parametrize("preset", PRESETS)

@@ -10,8 +10,8 @@ from core.networks import build_generator
 from core.networks.base import Generator
 from core.spec import GeneratorSpec
 from trainer import ema
-from trainer.config import TrainConfig
 from trainer.loop import Hook, Meter, Training, move, play, round_seed, run
+from trainer.settings.config import TrainConfig
 from trainer.systems.players import Batch, Player, Stats
 
 CPU = torch.device("cpu")

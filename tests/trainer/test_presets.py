@@ -8,13 +8,13 @@ import torch
 
 from core.errors import ConfigError
 from trainer import state
-from trainer.config import TrainConfig
 from trainer.data.pack import Pack
 from trainer.presets import PRESETS, resolve
 from trainer.presets.about import ABOUT, JOBS
 from trainer.presets.settings import PENALTIES
 from trainer.presets.words import WORDS
 from trainer.run import Run
+from trainer.settings.config import TrainConfig
 from trainer.training import plan, train
 
 TINY = ["width=4", "latent_dim=8"]

@@ -14,10 +14,10 @@ from core.networks.progressive import LEVEL, Growing
 from core.spec import GeneratorSpec
 from tests.trainer.conftest import blobs
 from tests.trainer.test_training import assert_same, final_tensors
-from trainer.config import TrainConfig
 from trainer.data.pack import Pack, PackInfo, write_pack
 from trainer.presets import resolve
 from trainer.run import Run
+from trainer.settings.config import TrainConfig
 from trainer.systems import build_system
 from trainer.systems.players import Batch
 from trainer.training import plan, train

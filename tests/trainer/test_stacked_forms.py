@@ -7,8 +7,8 @@ from torch.nn import functional as F
 
 from core.spec import GeneratorSpec
 from trainer.augment import AUGMENTATIONS
-from trainer.config import TrainConfig
-from trainer.stack import Stack
+from trainer.settings.config import TrainConfig
+from trainer.settings.stack import Stack
 from trainer.systems import build_system
 from trainer.systems.players import Batch
 from trainer.systems.stacked import ENCODER, LOWER_D, LOWER_G, UPPER_D, UPPER_G, Stacked

@@ -10,12 +10,12 @@ from core.errors import ConfigError
 from core.spec import GeneratorSpec
 from tests.trainer.conftest import tiny_config
 from tests.trainer.test_training import assert_same, final_tensors
-from trainer.config import TrainConfig
 from trainer.data.pack import Pack
 from trainer.penalties import path_lengths
 from trainer.presets import resolve
-from trainer.regularise import Regularisation
 from trainer.run import Run
+from trainer.settings.config import TrainConfig
+from trainer.settings.regularise import Regularisation
 from trainer.systems import build_system
 from trainer.systems.players import Batch
 from trainer.systems.style import PathMean, Style

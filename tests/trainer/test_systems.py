@@ -9,12 +9,12 @@ from core.errors import ConfigError
 from core.spec import GeneratorSpec
 from tests.resting import resting
 from tests.trainer.conftest import tiny_config
-from trainer.config import TrainConfig
 from trainer.data.info import PackInfo, SourcesInfo
 from trainer.ema import averages_of
 from trainer.loop import Training, move
 from trainer.losses import logistic_discriminator
 from trainer.presets import PRESETS, resolve
+from trainer.settings.config import TrainConfig
 from trainer.systems import SYSTEMS, build_system
 from trainer.systems.players import Batch
 from trainer.training import spec_of

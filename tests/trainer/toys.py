@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from core.networks import DISCRIMINATORS, GENERATORS
 from core.networks.base import Discriminator, Generator
 from core.spec import GeneratorSpec
-from trainer.config import TrainConfig
+from trainer.settings.config import TrainConfig
 from trainer.systems import build_system
 from trainer.systems.adversarial import Adversarial
 from trainer.systems.players import Batch

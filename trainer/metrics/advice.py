@@ -10,7 +10,6 @@ from typing import Any
 
 from core.bundle import MANIFEST
 from core.errors import TrainingError
-from trainer.config import TrainConfig
 from trainer.losses import TOLD, WON, discriminators, loss_of
 from trainer.metrics.evaluate import Evaluation
 from trainer.metrics.translators import Judged
@@ -20,6 +19,7 @@ from trainer.presets import PRESETS
 from trainer.presets.about import ABOUT, JOBS
 from trainer.resuming import own_settings
 from trainer.run import WAY_BACK, Run, back_of
+from trainer.settings.config import TrainConfig
 
 ROOM = (
     0.9  # of pairs: held flatter than it need be; a quarter of the penalty made outlines sharper, and KID a sixth less

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from trainer.config import TrainConfig, one_of
 from trainer.presets.classics import (
     acgan,
     biggan_lite,
@@ -37,6 +36,7 @@ from trainer.presets.translators import (
     pix2pix_cpu,
     upscale_cpu,
 )
+from trainer.settings.config import TrainConfig, one_of
 
 PRESETS: dict[str, Callable[[], TrainConfig]] = {
     "acgan": acgan,

@@ -5,7 +5,7 @@ move along one of them. Batches of 32 are twice the steps of 64 in the same time
 twice as fast (benchmarks/RESULTS.md).
 """
 
-from trainer.config import TrainConfig
+from trainer.settings.config import TrainConfig
 
 
 def mlp_gan() -> TrainConfig:

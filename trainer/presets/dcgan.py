@@ -1,6 +1,6 @@
 """The DCGANs, with all of their numbers."""
 
-from trainer.config import TrainConfig
+from trainer.settings.config import TrainConfig
 
 
 def dcgan() -> TrainConfig:

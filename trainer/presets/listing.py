@@ -6,9 +6,9 @@ from dataclasses import asdict, fields
 from typing import Any, NamedTuple
 
 from core.networks import DISCRIMINATORS, GENERATORS, TRANSLATORS
-from trainer.config import ADJUSTABLE, FREE_TO_CHANGE, OF_SYSTEMS, TrainConfig
 from trainer.losses import LOSSES
 from trainer.presets.words import OPTIONS, UNITS, WORDS, in_text
+from trainer.settings.config import ADJUSTABLE, FREE_TO_CHANGE, OF_SYSTEMS, TrainConfig
 
 _NOT_SET = ("preset", "changed")  # by --preset, and by going on with other settings
 MARK = "*"  # of what may change when a run goes on

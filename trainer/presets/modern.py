@@ -1,6 +1,6 @@
 """Recipes of 2018 and later, with all of their numbers."""
 
-from trainer.config import TrainConfig
+from trainer.settings.config import TrainConfig
 
 
 def progressive() -> TrainConfig:

@@ -1,6 +1,6 @@
 """The recipes that make images of images, with all of their numbers."""
 
-from trainer.config import TrainConfig
+from trainer.settings.config import TrainConfig
 
 
 def pix2pix() -> TrainConfig:

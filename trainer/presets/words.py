@@ -3,7 +3,7 @@
 from dataclasses import fields
 from typing import Any
 
-from trainer.config import TrainConfig
+from trainer.settings.config import TrainConfig
 
 WORDS: dict[str, str] = {
     # What plays.

@@ -7,7 +7,7 @@ import torch
 from core.errors import ConfigError
 from core.networks import TRANSLATORS
 from core.spec import GeneratorSpec
-from trainer.config import TrainConfig
+from trainer.settings.config import TrainConfig
 from trainer.systems.adversarial import Adversarial
 from trainer.systems.autoencoder import Autoencoder
 from trainer.systems.cycle import Cycle

@@ -9,11 +9,11 @@ from torch import Tensor, nn
 from core.errors import ConfigError
 from core.spec import IMAGES, GeneratorSpec
 from trainer.augment import augment_alike
-from trainer.config import TrainConfig
+from trainer.settings.config import TrainConfig
+from trainer.settings.translation import Cycling
 from trainer.systems.adversarial import optimiser
 from trainer.systems.players import Batch, Player, Stats, frozen
 from trainer.systems.translating import Translating, sources_of
-from trainer.translation import Cycling
 
 THERE, BACK = "a2b", "b2a"
 

@@ -7,11 +7,11 @@ from torch import Tensor
 
 from core.spec import GeneratorSpec
 from trainer.augment import augment_alike
-from trainer.config import TrainConfig
+from trainer.settings.config import TrainConfig
+from trainer.settings.translation import Pairing
 from trainer.systems.adversarial import optimiser
 from trainer.systems.players import Batch, Player, Stats, frozen
 from trainer.systems.translating import Translating, sources_of
-from trainer.translation import Pairing
 
 
 class Pair(NamedTuple):

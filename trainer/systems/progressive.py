@@ -10,8 +10,8 @@ from core.errors import ConfigError
 from core.networks.base import Maker
 from core.networks.progressive import LEVEL, Growing, ProgressiveGenerator, at_age
 from core.spec import GeneratorSpec
-from trainer.config import TrainConfig
-from trainer.growth import Growth
+from trainer.settings.config import TrainConfig
+from trainer.settings.growth import Growth
 from trainer.systems.adversarial import Adversarial, Conditions
 from trainer.systems.players import Batch, Stats
 

@@ -13,10 +13,10 @@ from core.networks.base import Discriminator, Maker
 from core.networks.stacked import Encoder, FeatureDiscriminator, StackedGenerator
 from core.spec import GeneratorSpec
 from trainer.augment import augment
-from trainer.config import TrainConfig
 from trainer.losses import TOLD, code_distance, loss_of, told
 from trainer.optimisers import set_rates
-from trainer.stack import Stack
+from trainer.settings.config import TrainConfig
+from trainer.settings.stack import Stack
 from trainer.systems.adversarial import optimiser, placed
 from trainer.systems.players import GENERATOR, Batch, Player, Stats, frozen
 

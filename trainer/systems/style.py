@@ -5,10 +5,10 @@ from torch import Tensor, nn
 
 from core.errors import ConfigError
 from core.spec import GeneratorSpec
-from trainer.config import TrainConfig
 from trainer.optimisers import set_rates
 from trainer.penalties import path_lengths
-from trainer.regularise import Regularisation
+from trainer.settings.config import TrainConfig
+from trainer.settings.regularise import Regularisation
 from trainer.systems.adversarial import Adversarial, Conditions
 from trainer.systems.players import Batch, Player, Stats
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from trainer.config import TrainConfig
 from trainer.metrics.advice import MOST, Situation, advise, situation
 from trainer.presets import resolve
 from trainer.run import KID, Run
+from trainer.settings.config import TrainConfig
 
 FALLING = (0.4, 0.3, 0.2, 0.1)
 STUCK = (0.4, 0.1, 0.12, 0.13, 0.14)

@@ -11,11 +11,11 @@ from core.checkpoint import load_generator
 from core.errors import ConfigError
 from core.networks.stacked import Encoder, StackedGenerator
 from trainer import state
-from trainer.config import TrainConfig
 from trainer.data.pack import Pack
 from trainer.presets import resolve
 from trainer.run import Run
-from trainer.stack import Stack
+from trainer.settings.config import TrainConfig
+from trainer.settings.stack import Stack
 from trainer.systems import build_system
 from trainer.systems.players import Batch
 from trainer.systems.stacked import ENCODER, LOWER_D, LOWER_G, UPPER_D, UPPER_G, Stacked

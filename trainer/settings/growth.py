@@ -6,7 +6,7 @@ from typing import Any
 
 from core.errors import ConfigError
 from core.networks.progressive import LEVEL
-from trainer.numbers import check_names
+from trainer.settings.numbers import check_names
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from trainer.numbers import check_numbers
+from trainer.settings.numbers import check_numbers
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ import pytest
 
 from core.errors import ConfigError
 from tests.trainer.conftest import tiny_config
-from trainer.config import SCHEDULED
-from trainer.schedules import cosine
+from trainer.settings.config import SCHEDULED
+from trainer.settings.schedules import cosine
 
 
 def test_the_cosine_goes_from_start_through_the_middle_to_the_end_and_stays() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from core.errors import ConfigError
 from core.spec import categories
-from trainer.numbers import check_numbers
+from trainer.settings.numbers import check_numbers
 
 MOST_CATEGORIES, MOST_CODES = 1000, 64
 

@@ -12,14 +12,14 @@ from core.latents import LAST_SEED
 from core.networks import GENERATORS, TRANSLATORS
 from trainer.augment import AUGMENTATIONS
 from trainer.corruption import Corruption
-from trainer.growth import Growth
-from trainer.heads import Heads
 from trainer.losses import LOSSES, loss_of
 from trainer.optimisers import OPTIMISERS
-from trainer.regularise import Regularisation
-from trainer.schedules import SCHEDULES
-from trainer.stack import Stack
-from trainer.translation import Cycling, Pairing
+from trainer.settings.growth import Growth
+from trainer.settings.heads import Heads
+from trainer.settings.regularise import Regularisation
+from trainer.settings.schedules import SCHEDULES
+from trainer.settings.stack import Stack
+from trainer.settings.translation import Cycling, Pairing
 
 MOST_BATCH = 65_536
 PRECISIONS = ("fp32", "bf16")
@@ -81,12 +81,12 @@ class TrainConfig:
     final: dict[str, float] = field(default_factory=dict)
     # By hand: {"25000": {"learning_rate_d": 1e-4}} since 25,000 images were seen; what is above is how it began.
     changed: dict[str, dict[str, float]] = field(default_factory=dict)
-    growth: dict[str, Any] = field(default_factory=dict)  # of the progressive system: trainer/growth.py
-    heads: dict[str, Any] = field(default_factory=dict)  # of the system with heads: trainer/heads.py
-    regularise: dict[str, float] = field(default_factory=dict)  # of the style system: trainer/regularise.py
-    stack: dict[str, float] = field(default_factory=dict)  # of the stacked system: trainer/stack.py
-    pairing: dict[str, float] = field(default_factory=dict)  # of systems with pairs: trainer/translation.py
-    cycle: dict[str, float] = field(default_factory=dict)  # of the cycle system: trainer/translation.py
+    growth: dict[str, Any] = field(default_factory=dict)  # of the progressive system: trainer/settings/growth.py
+    heads: dict[str, Any] = field(default_factory=dict)  # of the system with heads: trainer/settings/heads.py
+    regularise: dict[str, float] = field(default_factory=dict)  # of the style system: trainer/settings/regularise.py
+    stack: dict[str, float] = field(default_factory=dict)  # of the stacked system: trainer/settings/stack.py
+    pairing: dict[str, float] = field(default_factory=dict)  # of systems with pairs: trainer/settings/translation.py
+    cycle: dict[str, float] = field(default_factory=dict)  # of the cycle system: trainer/settings/translation.py
     corruption: dict[str, Any] = field(default_factory=dict)  # of the autoencoder system: trainer/corruption.py
     batch: int = 64
     kimg: float = 200.0

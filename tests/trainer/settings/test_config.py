@@ -8,8 +8,8 @@ from dataclasses import asdict, replace
 import pytest
 
 from core.errors import ConfigError
-from trainer.config import TrainConfig, differences, like, one_of
 from trainer.presets import PRESETS, resolve
+from trainer.settings.config import TrainConfig, differences, like, one_of
 
 
 @pytest.mark.parametrize("preset", PRESETS)

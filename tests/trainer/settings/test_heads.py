@@ -13,9 +13,9 @@ from core.errors import ConfigError
 from core.spec import CATEGORY
 from tests.trainer.conftest import tiny_config
 from trainer.data.pack import Pack
-from trainer.heads import Heads
 from trainer.presets import resolve
 from trainer.run import Run
+from trainer.settings.heads import Heads
 from trainer.systems import build_system
 from trainer.systems.heads import WithHeads
 from trainer.systems.players import Batch

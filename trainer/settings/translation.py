@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.errors import ConfigError
-from trainer.numbers import check_numbers
+from trainer.settings.numbers import check_numbers
 
 MOST_POOLED = 10_000
 

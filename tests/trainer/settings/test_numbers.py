@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pytest
 
 from core.errors import ConfigError
-from trainer.numbers import check_names, check_numbers
+from trainer.settings.numbers import check_names, check_numbers
 
 
 @dataclass

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from core.errors import ConfigError
 from core.networks.progressive import LEVEL
 from trainer.data.sampler import indices
-from trainer.growth import Growth
 from trainer.presets import resolve
+from trainer.settings.growth import Growth
 
 KIMG = st.lists(st.integers(0, 50).map(lambda images: images / 1000), min_size=1, max_size=4)
 GROWTHS = st.builds(Growth.of, st.fixed_dictionaries({"stable_kimg": KIMG, "fade_kimg": KIMG}))
