@@ -196,7 +196,7 @@ def spec_of(preset: str, side: int) -> "GeneratorSpec":
     """The RGBA generator that ``preset`` trains, or the translator of RGBA pictures."""
     from core.networks import TRANSLATORS
     from core.spec import GeneratorSpec, SourceSpec
-    from trainer.corruption import Corruption
+    from trainer.objective.corruption import Corruption
     from trainer.presets import resolve
 
     config = resolve(preset)

@@ -27,13 +27,13 @@ from core.images import Images
 from core.pixels import to_pixels, to_values
 from core.spec import GeneratorSpec
 from trainer import loop
-from trainer.augment import augment_alike
 from trainer.data.pack import Pack
 from trainer.metrics.beaten import table
 from trainer.metrics.extractor import lite0
 from trainer.metrics.features import maker
 from trainer.metrics.held import pairs_of
 from trainer.metrics.translation import evaluate_pairs
+from trainer.objective.augmentation import augment_alike
 from trainer.presets import resolve
 from trainer.training import begin, plan, spec_of, stream_of
 

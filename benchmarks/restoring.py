@@ -20,12 +20,12 @@ from skimage.restoration import denoise_nl_means
 
 from core.checkpoint import load_generator
 from core.images import Images, from_pillow, to_pillow
-from trainer.corruption import Corruption
 from trainer.data.pack import Pack
 from trainer.metrics.features import maker
 from trainer.metrics.held import pairs_of
 from trainer.metrics.pairs import l1, mean_of, psnr, ssim
 from trainer.metrics.translation import translated
+from trainer.objective.corruption import Corruption
 from trainer.run import Run
 
 Filter = Callable[[Images], Images]  # one picture (h, w, c)

@@ -48,7 +48,7 @@ class SourceSpec:
     one (core/fitting.py).
 
     ``origin`` is where they came from in training: ``sources`` those of the pack, ``images`` its images (of the way
-    back, in a cycle), or how they were made of its images, such as ``noise 50`` (trainer/corruption.py).
+    back, in a cycle), or how they were made of its images, such as ``noise 50`` (trainer/objective/corruption.py).
     """
 
     height: int

@@ -17,7 +17,7 @@ from core.networks.base import Discriminator
 from export.exporting import export_run
 from tests.trainer.conftest import blobs
 from trainer.data.pack import Pack, PackInfo, write_pack
-from trainer.penalties import squared_gradient
+from trainer.objective.penalties import squared_gradient
 from trainer.presets import PRESETS, resolve
 from trainer.preview import render
 from trainer.settings.config import TrainConfig

@@ -13,7 +13,7 @@ from core.spec import BACK
 from trainer.data.pack import Pack
 from trainer.log import Log, Report
 from trainer.loop import Training
-from trainer.losses import discriminators
+from trainer.objective.losses import discriminators
 from trainer.preview import render
 from trainer.settings.config import TrainConfig
 

@@ -5,7 +5,7 @@ from time import perf_counter
 from core.errors import TrainingError
 from core.spec import GeneratorSpec
 from trainer.log import Report
-from trainer.losses import loss_of
+from trainer.objective.losses import loss_of
 from trainer.plots import plot_losses
 from trainer.preview import write_animation, write_strip
 from trainer.run import Run

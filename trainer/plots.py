@@ -12,7 +12,7 @@ from core.files import new_file
 from core.images import from_pillow, over_checkerboard
 from core.ours import may_write, software
 from core.places import why_not
-from trainer.losses import TOLD, WON
+from trainer.objective.losses import TOLD, WON
 from trainer.run import KID, L1, METRICS, Run
 
 Lines = Sequence[Mapping[str, Any]]  # of a log

@@ -5,10 +5,10 @@ import torch
 
 from core.pixels import to_values
 from core.spec import GeneratorSpec
-from trainer.corruption import SOURCES
 from trainer.data.classes import members
 from trainer.data.pack import Pack
 from trainer.data.sampler import OF_SOURCES, Order, balanced, indices
+from trainer.objective.corruption import SOURCES
 from trainer.systems.players import Batch
 
 

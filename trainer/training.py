@@ -22,7 +22,6 @@ from trainer import ema, loop, state
 from trainer.arithmetic import arithmetic, changes
 from trainer.board import Board
 from trainer.collapse import CollapseGuard
-from trainer.corruption import SOURCES, Corruption
 from trainer.data.pack import Pack, PackInfo
 from trainer.guard import only_one, stop_signals
 from trainer.judge import Judge
@@ -32,6 +31,7 @@ from trainer.log import Log, Report
 from trainer.loop import Hook, Training
 from trainer.mark import states
 from trainer.metrics.held import examples_of
+from trainer.objective.corruption import SOURCES, Corruption
 from trainer.pictures import Pictures
 from trainer.plateau import settling
 from trainer.preview import write_preview

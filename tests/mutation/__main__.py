@@ -1,4 +1,4 @@
-"""Break one line at a time and see whether a test notices: ``scripts/mutate trainer/losses.py``.
+"""Break one line at a time and see whether a test notices: ``scripts/mutate trainer/objective/losses.py``.
 
 A mutant that survives is a test that is missing, unless it computes the same: those that do are listed, with why, in
 equivalent/.

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tests.trainer.toys import LABELS, batch, score, slopes, system_of
-from trainer.augment import AUGMENTATIONS
+from trainer.objective.augmentation import AUGMENTATIONS
 from trainer.systems.players import Batch
 
 

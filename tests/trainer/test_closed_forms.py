@@ -6,8 +6,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tests.trainer.toys import LABELS, A, B, C, batch, score, slopes, system_of
-from trainer import losses
-from trainer.losses import TOLD, Loss, told
+from trainer.objective import losses
+from trainer.objective.losses import TOLD, Loss, told
 from trainer.systems.players import Batch
 
 WEIGHTS = {"r1_gamma": 0.5, "r2_gamma": 0.3, "gradient_penalty": 7.0, "drift": 0.11}

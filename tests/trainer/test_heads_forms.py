@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tests.trainer.toys import LABELS, SPEC, Painter, batch, score, system_of
-from trainer.losses import TOLD, told
+from trainer.objective.losses import TOLD, told
 from trainer.systems.adversarial import Adversarial
 
 FOUND = replace(SPEC, classes=("category 0", "category 1", "category 2"), codes=2)

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from core.errors import TrainingError
-from trainer.losses import WON
+from trainer.objective.losses import WON
 from trainer.plots import COLOURS, HEALTHY, HEALTHY_ALPHA, WON_ALPHA, _bands, names_of, plot_losses, plot_runs, smooth
 from trainer.run import KID, Run
 

@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from core.spec import GeneratorSpec
-from trainer.augment import AUGMENTATIONS
+from trainer.objective.augmentation import AUGMENTATIONS
 from trainer.settings.config import TrainConfig
 from trainer.settings.stack import Stack
 from trainer.systems import build_system

@@ -11,7 +11,7 @@ from core.spec import GeneratorSpec
 from tests.trainer.conftest import tiny_config
 from tests.trainer.test_training import assert_same, final_tensors
 from trainer.data.pack import Pack
-from trainer.penalties import path_lengths
+from trainer.objective.penalties import path_lengths
 from trainer.presets import resolve
 from trainer.run import Run
 from trainer.settings.config import TrainConfig

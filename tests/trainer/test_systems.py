@@ -12,7 +12,7 @@ from tests.trainer.conftest import tiny_config
 from trainer.data.info import PackInfo, SourcesInfo
 from trainer.ema import averages_of
 from trainer.loop import Training, move
-from trainer.losses import logistic_discriminator
+from trainer.objective.losses import logistic_discriminator
 from trainer.presets import PRESETS, resolve
 from trainer.settings.config import TrainConfig
 from trainer.systems import SYSTEMS, build_system

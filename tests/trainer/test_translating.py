@@ -12,13 +12,13 @@ from core.networks.base import EXAMPLES, Translator
 from core.spec import GeneratorSpec, SourceSpec
 from tests.trainer.conftest import blobs
 from trainer import ema
-from trainer.augment import ALIKE, augment_alike
 from trainer.clock import halved
-from trainer.corruption import Corruption
 from trainer.data.info import PackInfo, SourcesInfo
 from trainer.data.pack import Pack, write_pack
 from trainer.loop import Training, play
 from trainer.metrics.held import examples_of, pairs_of
+from trainer.objective.augmentation import ALIKE, augment_alike
+from trainer.objective.corruption import Corruption
 from trainer.presets import resolve
 from trainer.settings.config import TrainConfig
 from trainer.stream import Stream

@@ -13,10 +13,10 @@ from core.contract import SOURCE, Inputs
 from core.errors import DataError
 from core.images import Images
 from core.spec import BACK, IMAGES, GeneratorSpec
-from trainer.corruption import SOURCES, Corruption
 from trainer.data.pack import PARTS, Pack
 from trainer.metrics.extractor import Extractor
 from trainer.metrics.features import MOST_REALS, Progress, inputs_like, keep, read_kept, real_features
+from trainer.objective.corruption import SOURCES, Corruption
 
 Rows = NDArray[np.int64]
 Shape = tuple[int, int, int]  # height, width, channels

@@ -6,7 +6,7 @@ from dataclasses import asdict, fields
 from typing import Any, NamedTuple
 
 from core.networks import DISCRIMINATORS, GENERATORS, TRANSLATORS
-from trainer.losses import LOSSES
+from trainer.objective.losses import LOSSES
 from trainer.presets.words import OPTIONS, UNITS, WORDS, in_text
 from trainer.settings.config import ADJUSTABLE, FREE_TO_CHANGE, OF_SYSTEMS, TrainConfig
 

@@ -10,9 +10,9 @@ from typing import Any
 from core.errors import ConfigError
 from core.latents import LAST_SEED
 from core.networks import GENERATORS, TRANSLATORS
-from trainer.augment import AUGMENTATIONS
-from trainer.corruption import Corruption
-from trainer.losses import LOSSES, loss_of
+from trainer.objective.augmentation import AUGMENTATIONS
+from trainer.objective.corruption import Corruption
+from trainer.objective.losses import LOSSES, loss_of
 from trainer.optimisers import OPTIMISERS
 from trainer.settings.growth import Growth
 from trainer.settings.heads import Heads
@@ -54,7 +54,7 @@ class TrainConfig:
     conditional: bool = False
     balance: bool = False  # show every class equally often
     loss: str = "non-saturating"
-    loss_options: dict[str, Any] = field(default_factory=dict)  # of that loss: trainer/losses.py
+    loss_options: dict[str, Any] = field(default_factory=dict)  # of that loss: trainer/objective/losses.py
     real_labels: tuple[float, float] = (1.0, 1.0)  # (0.9, 0.9): one-sided smoothing; (0.8, 1): noisy
     fake_labels: tuple[float, float] = (0.0, 0.0)
     r1_gamma: float = 0.0
@@ -87,7 +87,9 @@ class TrainConfig:
     stack: dict[str, float] = field(default_factory=dict)  # of the stacked system: trainer/settings/stack.py
     pairing: dict[str, float] = field(default_factory=dict)  # of systems with pairs: trainer/settings/translation.py
     cycle: dict[str, float] = field(default_factory=dict)  # of the cycle system: trainer/settings/translation.py
-    corruption: dict[str, Any] = field(default_factory=dict)  # of the autoencoder system: trainer/corruption.py
+    corruption: dict[str, Any] = field(
+        default_factory=dict
+    )  # of the autoencoder system: trainer/objective/corruption.py
     batch: int = 64
     kimg: float = 200.0
     seed: int = 0

@@ -9,11 +9,18 @@ from torch import Tensor, nn
 from core.networks import build_discriminator, build_generator
 from core.networks.base import Maker
 from core.spec import GeneratorSpec
-from trainer.augment import ADAPT_EVERY, AdaptiveShare, augment
-from trainer.limits import limited
-from trainer.losses import TOLD, loss_of, told
+from trainer.objective.augmentation import ADAPT_EVERY, AdaptiveShare, augment
+from trainer.objective.clamp import limited
+from trainer.objective.losses import TOLD, loss_of, told
+from trainer.objective.penalties import (
+    clip_weights,
+    drift,
+    gradient_penalty,
+    interpolates,
+    orthogonal,
+    squared_gradient,
+)
 from trainer.optimisers import OPTIMISERS, set_rates
-from trainer.penalties import clip_weights, drift, gradient_penalty, interpolates, orthogonal, squared_gradient
 from trainer.settings.config import TrainConfig
 from trainer.systems.players import GENERATOR, Batch, Player, Stats, frozen
 

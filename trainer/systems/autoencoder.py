@@ -5,8 +5,8 @@ from torch import Tensor
 
 from core.pixels import to_pixels, to_values
 from core.spec import GeneratorSpec
-from trainer.augment import augment_alike
-from trainer.corruption import Corruption
+from trainer.objective.augmentation import augment_alike
+from trainer.objective.corruption import Corruption
 from trainer.settings.config import TrainConfig
 from trainer.systems.paired import Paired
 from trainer.systems.players import Batch

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from core.errors import ConfigError
 from core.spec import IMAGES, GeneratorSpec
-from trainer.augment import augment_alike
+from trainer.objective.augmentation import augment_alike
 from trainer.settings.config import TrainConfig
 from trainer.settings.translation import Cycling
 from trainer.systems.adversarial import optimiser

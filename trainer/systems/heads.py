@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from core.errors import ConfigError
 from core.spec import GeneratorSpec
-from trainer.losses import code_distance
+from trainer.objective.losses import code_distance
 from trainer.settings.config import TrainConfig
 from trainer.settings.heads import Heads
 from trainer.systems.adversarial import Adversarial, Conditions, Judged, optimiser

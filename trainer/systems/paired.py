@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from core.spec import GeneratorSpec
-from trainer.augment import augment_alike
+from trainer.objective.augmentation import augment_alike
 from trainer.settings.config import TrainConfig
 from trainer.settings.translation import Pairing
 from trainer.systems.adversarial import optimiser

@@ -12,8 +12,8 @@ from core.networks import build_discriminator, build_generator
 from core.networks.base import Discriminator, Maker
 from core.networks.stacked import Encoder, FeatureDiscriminator, StackedGenerator
 from core.spec import GeneratorSpec
-from trainer.augment import augment
-from trainer.losses import TOLD, code_distance, loss_of, told
+from trainer.objective.augmentation import augment
+from trainer.objective.losses import TOLD, code_distance, loss_of, told
 from trainer.optimisers import set_rates
 from trainer.settings.config import TrainConfig
 from trainer.settings.stack import Stack

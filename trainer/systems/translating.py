@@ -10,10 +10,10 @@ from core.networks import TRANSLATORS, build_discriminator, build_translator
 from core.networks.base import Maker, Translator
 from core.networks.patch import PatchDiscriminator
 from core.spec import GeneratorSpec
-from trainer.augment import ALIKE
-from trainer.losses import TOLD, loss_of, told
+from trainer.objective.augmentation import ALIKE
+from trainer.objective.losses import TOLD, loss_of, told
+from trainer.objective.penalties import squared_gradient
 from trainer.optimisers import set_rates
-from trainer.penalties import squared_gradient
 from trainer.settings.config import TrainConfig
 from trainer.systems.adversarial import placed
 from trainer.systems.players import Batch, Player, Stats

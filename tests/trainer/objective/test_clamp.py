@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from trainer.limits import PULL, limited
+from trainer.objective.clamp import PULL, limited
 
 
 def test_values_are_clamped() -> None:

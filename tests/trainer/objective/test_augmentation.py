@@ -3,7 +3,16 @@
 import pytest
 import torch
 
-from trainer.augment import AUGMENTATIONS, SHIFT, AdaptiveShare, augment, colour, cutout, flip, translation
+from trainer.objective.augmentation import (
+    AUGMENTATIONS,
+    SHIFT,
+    AdaptiveShare,
+    augment,
+    colour,
+    cutout,
+    flip,
+    translation,
+)
 
 
 def premultiplied(n: int = 6, c: int = 4, size: int = 16) -> torch.Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torchmetrics.functional.classification import binary_auroc
 
 from core.errors import ConfigError
-from trainer.losses import (
+from trainer.objective.losses import (
     LOSSES,
     code_distance,
     hinge_discriminator,
@@ -22,7 +22,7 @@ from trainer.losses import (
     wasserstein_discriminator,
     wasserstein_generator,
 )
-from trainer.penalties import (
+from trainer.objective.penalties import (
     clip_weights,
     drift,
     gradient_penalty,

@@ -9,7 +9,7 @@ from core.errors import ConfigError
 from core.images import over_background
 from core.spec import SourceSpec
 from tests.trainer.conftest import blobs
-from trainer.corruption import WAYS, Corruption
+from trainer.objective.corruption import WAYS, Corruption
 
 RGBA = torch.from_numpy(blobs(6))
 RGB = torch.from_numpy(np.random.RandomState(0).randint(0, 256, (6, 16, 24, 3)).astype(np.uint8))
