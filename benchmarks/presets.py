@@ -36,10 +36,11 @@ from unittest.mock import patch
 import torch
 
 from core.sizes import plan_size
-from trainer import ema, loop
+from trainer import loop
 from trainer.data.openmoji import OpenmojiOptions, import_openmoji
 from trainer.data.pack import Pack
 from trainer.log import wait_for
+from trainer.optimisation import ema
 from trainer.pictures import Pictures
 from trainer.presets import resolve
 from trainer.run import Run

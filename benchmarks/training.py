@@ -25,9 +25,10 @@ from torch.utils.data import DataLoader, Dataset
 from core.images import encode_png
 from core.networks import build_discriminator, build_generator
 from core.sizes import plan_size
-from trainer import ema, loop
+from trainer import loop
 from trainer.data.openmoji import OpenmojiOptions, import_openmoji
 from trainer.data.pack import Pack
+from trainer.optimisation import ema
 from trainer.presets import resolve
 from trainer.stream import Stream
 from trainer.systems import build_system

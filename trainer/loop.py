@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from core.networks.base import Maker
-from trainer import ema
+from trainer.optimisation import ema
 from trainer.settings.config import TrainConfig
 from trainer.stream import Stream
 from trainer.systems.players import Batch, Player, System

@@ -18,7 +18,7 @@ from core.networks import GENERATORS, TRANSLATORS
 from core.networks.base import EXAMPLES, Discriminator, Maker, Translator
 from core.networks.patch import PatchDiscriminator
 from core.spec import AUTO, GeneratorSpec, Provenance, SourceSpec
-from trainer import ema, loop, state
+from trainer import loop, state
 from trainer.arithmetic import arithmetic, changes
 from trainer.board import Board
 from trainer.collapse import CollapseGuard
@@ -32,6 +32,7 @@ from trainer.loop import Hook, Training
 from trainer.mark import states
 from trainer.metrics.held import examples_of
 from trainer.objective.corruption import SOURCES, Corruption
+from trainer.optimisation import ema
 from trainer.pictures import Pictures
 from trainer.plateau import settling
 from trainer.preview import write_preview

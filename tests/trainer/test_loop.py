@@ -9,8 +9,8 @@ from torch import Tensor
 from core.networks import build_generator
 from core.networks.base import Generator
 from core.spec import GeneratorSpec
-from trainer import ema
 from trainer.loop import Hook, Meter, Training, move, play, round_seed, run
+from trainer.optimisation import ema
 from trainer.settings.config import TrainConfig
 from trainer.systems.players import Batch, Player, Stats
 

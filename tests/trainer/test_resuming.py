@@ -13,9 +13,10 @@ from core.errors import ConfigError, TrainingError
 from tests.trainer.conftest import tiny_config
 from tests.trainer.test_training import assert_same, final_tensors
 from tests.trainer.toys import CPU, system_of
-from trainer import ema, pictures, state, training
+from trainer import pictures, state, training
 from trainer.data.pack import Pack
 from trainer.loop import Training
+from trainer.optimisation import ema
 from trainer.presets import resolve
 from trainer.resuming import Settled, find_state, own_settings, settings_for
 from trainer.run import Run

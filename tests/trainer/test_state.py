@@ -15,9 +15,10 @@ from torch import nn
 from core.errors import CheckpointError, DivergedError
 from core.files import sha256
 from tests.trainer.toys import CPU, batch, system_of
-from trainer import ema, state
+from trainer import state
 from trainer.arithmetic import arithmetic
 from trainer.loop import Training, play
+from trainer.optimisation import ema
 from trainer.systems.players import Player
 
 FILES = ["manifest.json", "networks.safetensors", "optimisers.safetensors", "state.json"]

@@ -10,9 +10,9 @@ from core.spec import GeneratorSpec
 from tests.resting import resting
 from tests.trainer.conftest import tiny_config
 from trainer.data.info import PackInfo, SourcesInfo
-from trainer.ema import averages_of
 from trainer.loop import Training, move
 from trainer.objective.losses import logistic_discriminator
+from trainer.optimisation.ema import averages_of
 from trainer.presets import PRESETS, resolve
 from trainer.settings.config import TrainConfig
 from trainer.systems import SYSTEMS, build_system

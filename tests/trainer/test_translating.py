@@ -11,7 +11,6 @@ from core.errors import ConfigError
 from core.networks.base import EXAMPLES, Translator
 from core.spec import GeneratorSpec, SourceSpec
 from tests.trainer.conftest import blobs
-from trainer import ema
 from trainer.clock import halved
 from trainer.data.info import PackInfo, SourcesInfo
 from trainer.data.pack import Pack, write_pack
@@ -19,6 +18,7 @@ from trainer.loop import Training, play
 from trainer.metrics.held import examples_of, pairs_of
 from trainer.objective.augmentation import ALIKE, augment_alike
 from trainer.objective.corruption import Corruption
+from trainer.optimisation import ema
 from trainer.presets import resolve
 from trainer.settings.config import TrainConfig
 from trainer.stream import Stream

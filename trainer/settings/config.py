@@ -13,7 +13,7 @@ from core.networks import GENERATORS, TRANSLATORS
 from trainer.objective.augmentation import AUGMENTATIONS
 from trainer.objective.corruption import Corruption
 from trainer.objective.losses import LOSSES, loss_of
-from trainer.optimisers import OPTIMISERS
+from trainer.optimisation.optimisers import OPTIMISERS
 from trainer.settings.growth import Growth
 from trainer.settings.heads import Heads
 from trainer.settings.regularise import Regularisation

@@ -20,7 +20,7 @@ from trainer.objective.penalties import (
     orthogonal,
     squared_gradient,
 )
-from trainer.optimisers import OPTIMISERS, set_rates
+from trainer.optimisation.optimisers import OPTIMISERS, set_rates
 from trainer.settings.config import TrainConfig
 from trainer.systems.players import GENERATOR, Batch, Player, Stats, frozen
 

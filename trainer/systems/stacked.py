@@ -14,7 +14,7 @@ from core.networks.stacked import Encoder, FeatureDiscriminator, StackedGenerato
 from core.spec import GeneratorSpec
 from trainer.objective.augmentation import augment
 from trainer.objective.losses import TOLD, code_distance, loss_of, told
-from trainer.optimisers import set_rates
+from trainer.optimisation.optimisers import set_rates
 from trainer.settings.config import TrainConfig
 from trainer.settings.stack import Stack
 from trainer.systems.adversarial import optimiser, placed

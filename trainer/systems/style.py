@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from core.errors import ConfigError
 from core.spec import GeneratorSpec
 from trainer.objective.penalties import path_lengths
-from trainer.optimisers import set_rates
+from trainer.optimisation.optimisers import set_rates
 from trainer.settings.config import TrainConfig
 from trainer.settings.regularise import Regularisation
 from trainer.systems.adversarial import Adversarial, Conditions

@@ -13,7 +13,7 @@ from core.spec import GeneratorSpec
 from trainer.objective.augmentation import ALIKE
 from trainer.objective.losses import TOLD, loss_of, told
 from trainer.objective.penalties import squared_gradient
-from trainer.optimisers import set_rates
+from trainer.optimisation.optimisers import set_rates
 from trainer.settings.config import TrainConfig
 from trainer.systems.adversarial import placed
 from trainer.systems.players import Batch, Player, Stats

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from trainer.optimisers import OPTIMISERS, set_rates
+from trainer.optimisation.optimisers import OPTIMISERS, set_rates
 
 GRADIENTS = [0.5, -2.0, 1.0, 0.25]
 

@@ -5,7 +5,7 @@ import torch
 
 from core.networks import build_generator
 from core.spec import GeneratorSpec
-from trainer import ema
+from trainer.optimisation import ema
 
 SPEC = GeneratorSpec("dcgan", 16, 16, 3, 8, options={"width": 4})
 
