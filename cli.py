@@ -630,7 +630,7 @@ def plot(
     out: Annotated[Path, typer.Option(help="The PNG file to draw into.")],
 ) -> None:
     """Draw KID and losses of several runs over one another."""
-    from trainer.plots import check_place, plot_runs
+    from trainer.hooks.curves import check_place, plot_runs
 
     check_place(out)
     plot_runs(runs, out)

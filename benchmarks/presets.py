@@ -39,9 +39,9 @@ from core.sizes import plan_size
 from trainer import loop
 from trainer.data.openmoji import OpenmojiOptions, import_openmoji
 from trainer.data.pack import Pack
-from trainer.log import wait_for
+from trainer.hooks.log import wait_for
+from trainer.hooks.pictures import Pictures
 from trainer.optimisation import ema
-from trainer.pictures import Pictures
 from trainer.presets import resolve
 from trainer.run import Run
 from trainer.stream import Stream

@@ -26,12 +26,12 @@ from core.errors import GanfoundryError
 from core.files import write_atomic
 from core.images import encode_png, over_checkerboard, sheet, to_pillow
 from trainer.data.pack import Pack, write_pack
+from trainer.hooks.preview import render
 from trainer.metrics.evaluate import LEAST, Evaluation, evaluate, results_path, save_results
 from trainer.metrics.extractor import Extractor, lite0
 from trainer.metrics.features import maker, real_features
 from trainer.metrics.kid import kid
 from trainer.presets import PRESETS, resolve
-from trainer.preview import render
 from trainer.run import KID, Run
 from trainer.settings.config import TrainConfig
 from trainer.training import Outcome, plan, train

@@ -17,9 +17,9 @@ from core.networks.base import Discriminator
 from export.exporting import export_run
 from tests.trainer.conftest import blobs
 from trainer.data.pack import Pack, PackInfo, write_pack
+from trainer.hooks.preview import render
 from trainer.objective.penalties import squared_gradient
 from trainer.presets import PRESETS, resolve
-from trainer.preview import render
 from trainer.settings.config import TrainConfig
 from trainer.systems import build_system
 from trainer.training import Outcome, plan, train

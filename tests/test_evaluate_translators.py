@@ -22,7 +22,7 @@ TINY = ("--set", "width=4", "--batch", 8, "--kimg", 0.016, "--metric-every", 0.0
 @pytest.fixture(autouse=True)
 def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(extractor, "lite0", lambda *_: Extractor("lite0", {}, thumbnails))
-    monkeypatch.setattr("trainer.judge.lite0", lambda *_: Extractor("lite0", {}, thumbnails))
+    monkeypatch.setattr("trainer.hooks.judging.lite0", lambda *_: Extractor("lite0", {}, thumbnails))
 
 
 def test_a_run_on_pairs_is_judged_beside_what_it_must_beat(here: Run, tmp_path: Path) -> None:

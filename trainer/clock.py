@@ -8,7 +8,7 @@ import torch
 
 from core.pixels import to_values
 from core.spec import GeneratorSpec, SourceSpec
-from trainer.log import wait_for
+from trainer.hooks.log import wait_for
 from trainer.loop import Training, play
 from trainer.presets import resolve
 from trainer.settings.config import SMALL, TrainConfig

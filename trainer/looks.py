@@ -5,7 +5,7 @@ from dataclasses import replace
 from time import perf_counter
 
 from core.errors import DataError, MissingDependency
-from trainer.measures import PART, measure_of
+from trainer.hooks.measures import PART, measure_of
 from trainer.metrics.evaluate import LEAST
 from trainer.metrics.extractor import lite0
 from trainer.metrics.features import fake_features, inputs_like, kept_features, maker

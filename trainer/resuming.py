@@ -8,7 +8,7 @@ from typing import Any
 from core.errors import ConfigError, TrainingError
 from core.files import sweep_directories
 from trainer import state
-from trainer.log import Report
+from trainer.hooks.log import Report
 from trainer.presets import resolve
 from trainer.presets.settings import set_all
 from trainer.run import Run

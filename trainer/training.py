@@ -20,27 +20,27 @@ from core.networks.patch import PatchDiscriminator
 from core.spec import AUTO, GeneratorSpec, Provenance, SourceSpec
 from trainer import loop, state
 from trainer.arithmetic import arithmetic, changes
-from trainer.board import Board
-from trainer.collapse import CollapseGuard
 from trainer.data.pack import Pack, PackInfo
 from trainer.guard import only_one, stop_signals
-from trainer.judge import Judge
+from trainer.hooks.collapse import CollapseGuard
+from trainer.hooks.judging import Judge
+from trainer.hooks.levels import Levels
+from trainer.hooks.log import Log, Report
+from trainer.hooks.pictures import Pictures
+from trainer.hooks.plateau import settling
+from trainer.hooks.preview import write_preview
+from trainer.hooks.side_by_side import SideBySide
+from trainer.hooks.tensorboard import Board
 from trainer.layers import Layer, layers
-from trainer.levels import Levels
-from trainer.log import Log, Report
 from trainer.loop import Hook, Training
 from trainer.mark import states
 from trainer.metrics.held import examples_of
 from trainer.objective.corruption import SOURCES, Corruption
 from trainer.optimisation import ema
-from trainer.pictures import Pictures
-from trainer.plateau import settling
-from trainer.preview import write_preview
 from trainer.resuming import find_state
 from trainer.run import Run
 from trainer.settings.config import TrainConfig
 from trainer.settings.heads import Heads
-from trainer.side_by_side import SideBySide
 from trainer.stream import Stream
 from trainer.systems import TRANSLATING, build_system
 from trainer.systems.players import System

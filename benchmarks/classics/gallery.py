@@ -14,9 +14,9 @@ from core.contract import sample_inputs, sheet_inputs
 from core.files import write_atomic
 from core.images import Images, encode_png, sheet
 from core.networks.base import Generator
-from trainer.plots import plot_runs
+from trainer.hooks.curves import plot_runs
+from trainer.hooks.preview import images_of
 from trainer.presets.about import ABOUT
-from trainer.preview import images_of
 from trainer.run import Run
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"

@@ -18,11 +18,11 @@ from core.contract import sample_inputs
 from core.files import write_atomic
 from core.images import Images
 from core.networks.base import Generator
+from trainer.hooks.preview import images_of
 from trainer.metrics.extractor import Extractor, lite0
 from trainer.metrics.features import inputs_like, real_features
 from trainer.metrics.kid import kid
 from trainer.metrics.precision_recall import precision_recall
-from trainer.preview import images_of
 from trainer.run import KID, Run
 
 PAIRS = 500  # of images of one class

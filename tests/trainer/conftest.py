@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trainer import pictures
 from trainer.data.info import SourcesInfo
 from trainer.data.pack import Pack, PackInfo, write_pack
+from trainer.hooks import pictures
 from trainer.presets import resolve
 from trainer.settings.config import TrainConfig
 from trainer.training import Plan, plan

@@ -13,8 +13,9 @@ from core.errors import ConfigError, TrainingError
 from tests.trainer.conftest import tiny_config
 from tests.trainer.test_training import assert_same, final_tensors
 from tests.trainer.toys import CPU, system_of
-from trainer import pictures, state, training
+from trainer import state, training
 from trainer.data.pack import Pack
+from trainer.hooks import pictures
 from trainer.loop import Training
 from trainer.optimisation import ema
 from trainer.presets import resolve

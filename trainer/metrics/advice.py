@@ -10,11 +10,11 @@ from typing import Any
 
 from core.bundle import MANIFEST
 from core.errors import TrainingError
+from trainer.hooks.plateau import looks_of, metric_of, stalled
 from trainer.metrics.evaluate import Evaluation
 from trainer.metrics.translators import Judged
 from trainer.metrics.verdict import COPIES, GOOD, SURE, WORDS, Step, Verdict, blind_spot, grade, remarks
 from trainer.objective.losses import TOLD, WON, discriminators, loss_of
-from trainer.plateau import looks_of, metric_of, stalled
 from trainer.presets import PRESETS
 from trainer.presets.about import ABOUT, JOBS
 from trainer.resuming import own_settings

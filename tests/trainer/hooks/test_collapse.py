@@ -11,9 +11,9 @@ from core.latents import latents
 from core.networks.base import Generator
 from core.spec import GeneratorSpec
 from tests.trainer.conftest import blobs, tiny_config
-from trainer.collapse import PATIENCE, CollapseGuard, identical, saturated, spread
 from trainer.data.pack import Pack, PackInfo, write_pack
-from trainer.log import Log
+from trainer.hooks.collapse import PATIENCE, CollapseGuard, identical, saturated, spread
+from trainer.hooks.log import Log
 from trainer.loop import Training
 from trainer.run import Run
 from trainer.training import plan, train

@@ -4,10 +4,10 @@ from time import perf_counter
 
 from core.errors import TrainingError
 from core.spec import GeneratorSpec
-from trainer.log import Report
+from trainer.hooks.curves import plot_losses
+from trainer.hooks.log import Report
+from trainer.hooks.preview import write_animation, write_strip
 from trainer.objective.losses import loss_of
-from trainer.plots import plot_losses
-from trainer.preview import write_animation, write_strip
 from trainer.run import Run
 from trainer.settings.config import TrainConfig
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from trainer import log as room
 from trainer import training
-from trainer.log import Log
+from trainer.hooks import log as room
+from trainer.hooks.log import Log
 from trainer.run import Run
 from trainer.training import Plan, train
 

@@ -11,10 +11,10 @@ from core.networks.base import Maker
 from core.pixels import to_values
 from core.spec import BACK
 from trainer.data.pack import Pack
-from trainer.log import Log, Report
+from trainer.hooks.log import Log, Report
+from trainer.hooks.preview import render
 from trainer.loop import Training
 from trainer.objective.losses import discriminators
-from trainer.preview import render
 from trainer.settings.config import TrainConfig
 
 PATIENCE = 5  # lines of the log in a row

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from core.spec import GeneratorSpec
-from trainer.plateau import HOPELESS, conclusion, looks_of, newly_stalled, said_of, settling, stalled
+from trainer.hooks.plateau import HOPELESS, conclusion, looks_of, newly_stalled, said_of, settling, stalled
 from trainer.presets import resolve
 from trainer.run import KID
 

@@ -5,19 +5,19 @@ import torch
 from core.checkpoint import save_generator
 from core.spec import GeneratorSpec
 from trainer.data.pack import Pack
-from trainer.log import Report
+from trainer.hooks.log import Report
+from trainer.hooks.measures import measure_of
+from trainer.hooks.plateau import Looks, conclusion, looks_of, newly_stalled, said_of
 from trainer.loop import Training
-from trainer.measures import measure_of
 from trainer.metrics.extractor import Extractor, lite0
-from trainer.plateau import Looks, conclusion, looks_of, newly_stalled, said_of
 from trainer.run import KID, Run
 
 
 class Judge:
-    """A hook: the measure of a run (trainer/measures.py) into the log, and what is best by it into files.
+    """A hook: the measure of a run (trainer/hooks/measures.py) into the log, and what is best by it into files.
 
     Once it no longer falls, it says so, and at the end what the looks come to; ``settled_kimg`` is when the run's own
-    plan ends (trainer/plateau.py).
+    plan ends (trainer/hooks/plateau.py).
     """
 
     def __init__(

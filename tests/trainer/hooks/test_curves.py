@@ -9,8 +9,18 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from core.errors import TrainingError
+from trainer.hooks.curves import (
+    COLOURS,
+    HEALTHY,
+    HEALTHY_ALPHA,
+    WON_ALPHA,
+    _bands,
+    names_of,
+    plot_losses,
+    plot_runs,
+    smooth,
+)
 from trainer.objective.losses import WON
-from trainer.plots import COLOURS, HEALTHY, HEALTHY_ALPHA, WON_ALPHA, _bands, names_of, plot_losses, plot_runs, smooth
 from trainer.run import KID, Run
 
 BANDS = ((COLOURS[2], HEALTHY_ALPHA), (COLOURS[1], WON_ALPHA))

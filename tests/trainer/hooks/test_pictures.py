@@ -3,9 +3,9 @@
 import pytest
 
 from tests.trainer.conftest import tiny_config
-from trainer import pictures
 from trainer.data.pack import Pack
-from trainer.pictures import PAUSE, Pictures
+from trainer.hooks import pictures
+from trainer.hooks.pictures import PAUSE, Pictures
 from trainer.run import Run
 from trainer.training import plan, train
 

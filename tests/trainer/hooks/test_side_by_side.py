@@ -16,13 +16,13 @@ from core.seed_sheets import cut
 from core.spec import GeneratorSpec, SourceSpec
 from tests.trainer.conftest import blobs, tiny_config
 from tests.trainer.pairs import paired_pack, unpaired_pack
-from trainer.collapse import PATIENCE, CollapseGuard
 from trainer.data.pack import Pack, PackInfo, SourcesInfo, write_pack
-from trainer.log import Log
+from trainer.hooks.collapse import PATIENCE, CollapseGuard
+from trainer.hooks.log import Log
+from trainer.hooks.preview import write_animation, write_preview, write_strip
+from trainer.hooks.side_by_side import SideBySide
 from trainer.metrics.held import pairs_of
-from trainer.preview import write_animation, write_preview, write_strip
 from trainer.run import Run
-from trainer.side_by_side import SideBySide
 
 SPEC = GeneratorSpec("unet", 16, 16, 4, 0, kind="image", source=SourceSpec(16, 16, 4))
 

@@ -16,9 +16,9 @@ from core.ours import facts_of, signed_png, software
 from core.seed_sheets import cut, sheet_of_seeds
 from core.sheets import CAPTION, Pages, Sheet, small
 from core.spec import GeneratorSpec
+from trainer.hooks.side_by_side import ACROSS, TARGET, strip
 from trainer.metrics.features import maker
 from trainer.run import Run
-from trainer.side_by_side import ACROSS, TARGET, strip
 
 RENDER_BATCH = 64
 STRIP_SEEDS = 8
@@ -46,7 +46,7 @@ def images_of(generator: Maker, inputs: Inputs) -> Images:
 def write_preview(run: Run, generator: Maker, count: int, images_seen: int, drawn: Sheet | None = None) -> None:
     """The sheet of at most ``count`` images on fixed seeds after ``images_seen`` images, a row for each class.
 
-    ``drawn`` is shown in its place, such as what a translator makes of pictures (trainer/side_by_side.py).
+    ``drawn`` is shown in its place, such as what a translator makes of pictures (trainer/hooks/side_by_side.py).
     """
     spec, size, moment = generator.spec, (generator.spec.height, generator.spec.width), _moment(images_seen)
     facts = facts_of(spec)

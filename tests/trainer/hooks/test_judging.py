@@ -13,8 +13,9 @@ from core.checkpoint import load_generator, read_spec
 from core.errors import ConfigError, DataError, MissingDependency
 from tests.trainer.conftest import blobs, tiny_config
 from tests.trainer.metrics.conftest import thumbnails
-from trainer import judge, training
+from trainer import training
 from trainer.data.pack import Pack, PackInfo, write_pack
+from trainer.hooks import judging as judge
 from trainer.metrics.extractor import Extractor
 from trainer.metrics.features import chosen_reals, inputs_like, maker, real_features
 from trainer.metrics.kid import kid

@@ -13,7 +13,7 @@ from tests.trainer.conftest import tiny_config
 from tests.trainer.test_progressive import tiny
 from trainer import training
 from trainer.data.pack import Pack
-from trainer.levels import Levels
+from trainer.hooks.levels import Levels
 from trainer.run import Run
 from trainer.systems import build_system
 from trainer.training import plan, train

@@ -4,7 +4,7 @@ import re
 
 from core.checkpoint import read_spec, save_generator
 from core.errors import CheckpointError
-from trainer.log import Report
+from trainer.hooks.log import Report
 from trainer.loop import Training
 from trainer.run import Run
 
