@@ -465,7 +465,7 @@ def train(
     """
     from trainer.clock import is_over_at_once, seconds_left
     from trainer.data.pack import Pack
-    from trainer.looks import by_default
+    from trainer.judging_interval import by_default
     from trainer.presets.choosing import choose_for
     from trainer.resuming import own_settings, settings_for
     from trainer.run import Run

@@ -408,7 +408,7 @@ def test_a_new_run_is_judged_by_default_and_no_other(
         changed = replace(planned.config, metric_kimg=0.016, metric_samples=16)
         return replace(planned, config=changed), "KID is taken"
 
-    monkeypatch.setattr("trainer.looks.by_default", chosen)
+    monkeypatch.setattr("trainer.judging_interval.by_default", chosen)
     command = ("train", pack, "--out", tmp_path / "run", *TINY, "--kimg")
     assert "KID is taken" in here(*command, 0.016, "--dry-run").stdout
     assert "KID is taken" in here(*command, 0.016).stdout

@@ -21,7 +21,6 @@ from core.spec import AUTO, GeneratorSpec, Provenance, SourceSpec
 from trainer import loop, state
 from trainer.arithmetic import arithmetic, changes
 from trainer.data.pack import Pack, PackInfo
-from trainer.guard import only_one, stop_signals
 from trainer.hooks.collapse import CollapseGuard
 from trainer.hooks.judging import Judge
 from trainer.hooks.levels import Levels
@@ -31,6 +30,7 @@ from trainer.hooks.plateau import settling
 from trainer.hooks.preview import write_preview
 from trainer.hooks.side_by_side import SideBySide
 from trainer.hooks.tensorboard import Board
+from trainer.interrupts import only_one, stop_signals
 from trainer.layers import Layer, layers
 from trainer.loop import Hook, Training
 from trainer.mark import states

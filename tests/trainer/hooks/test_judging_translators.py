@@ -12,11 +12,11 @@ from core.errors import DataError, MissingDependency
 from core.images import Images
 from tests.trainer.metrics.conftest import thumbnails
 from tests.trainer.pairs import paired_pack, unpaired_pack
-from trainer import looks
+from trainer import judging_interval as looks
 from trainer.data.pack import Pack
 from trainer.hooks import judging as judge
 from trainer.hooks.measures import measure_of
-from trainer.looks import LOOKS_AT_PAIRS, by_default
+from trainer.judging_interval import LOOKS_AT_PAIRS, by_default
 from trainer.metrics.extractor import Extractor
 from trainer.metrics.features import maker
 from trainer.metrics.kid import kid

@@ -10,7 +10,7 @@ from core.checkpoint import load_generator, read_spec
 from core.networks.progressive import LEVEL
 from core.spec import GeneratorSpec
 from tests.trainer.conftest import tiny_config
-from tests.trainer.test_progressive import tiny
+from tests.trainer.systems.test_progressive import tiny
 from trainer import training
 from trainer.data.pack import Pack
 from trainer.hooks.levels import Levels

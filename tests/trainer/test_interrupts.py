@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import TrainingError
-from trainer.guard import only_one, stop_signals
+from trainer.interrupts import only_one, stop_signals
 from trainer.run import Run
 
 

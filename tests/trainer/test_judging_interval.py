@@ -9,9 +9,9 @@ import torch
 from core.errors import MissingDependency
 from tests.trainer.conftest import blobs, tiny_config
 from tests.trainer.metrics.conftest import thumbnails
-from trainer import looks
+from trainer import judging_interval as looks
 from trainer.data.pack import Pack, PackInfo, write_pack
-from trainer.looks import SHARE, affordable, by_default
+from trainer.judging_interval import SHARE, affordable, by_default
 from trainer.metrics.extractor import Extractor
 from trainer.metrics.features import real_features
 from trainer.training import plan
