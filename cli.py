@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from export.gates import Judge
     from export.inspection import Inspection
     from serving.local import Graphs
+    from serving.protocol.tls import ClientTls
     from serving.publishing import Published
     from serving.session import Session
-    from serving.tls import ClientTls
     from trainer.data.pack import Pack
     from trainer.metrics.evaluate import Evaluation
     from trainer.metrics.extractor import Extractor
@@ -991,8 +991,8 @@ def serve(
     need_linux("serve")
     from serving.events import EventLog
     from serving.launching import Access, Ports, read_secret
+    from serving.protocol.tls import ServerTls
     from serving.supervisor import serve as run
-    from serving.tls import ServerTls
 
     if (tls_cert is None) != (tls_key is None) or (tls_ca and not tls_cert):
         raise typer.BadParameter("--tls-cert and --tls-key go together, and --tls-ca with both")
@@ -1678,7 +1678,7 @@ def _check_only_with(needed: str, value: Any, options: dict[str, Any]) -> None:
 def _client_tls(trusted: Path | None, certificate: Path | None, key: Path | None) -> "ClientTls | None":
     if trusted is None:
         return None
-    from serving.tls import ClientTls
+    from serving.protocol.tls import ClientTls
 
     return ClientTls(trusted, certificate, key)
 

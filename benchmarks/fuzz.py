@@ -33,9 +33,9 @@ from core.examples import pictures
 from core.images import encode_png
 from core.spec import GeneratorSpec, SourceSpec
 from serving.launching import free_ports
+from serving.protocol.grpc import ask, connect
 from serving.publishing import publish
 from serving.supervisor import Event, Supervisor
-from serving.wire import ask, connect
 
 INFER = "/inference.GRPCInferenceService/ModelInfer"
 EVERY = 50  # requests between two looks at a golden image

@@ -32,10 +32,10 @@ from core.contract import sample_inputs
 from serving.client import Sampler
 from serving.cores import usable_cores
 from serving.launching import free_ports
+from serving.protocol.grpc import OUTPUT, connect, infer_inputs
 from serving.publishing import publish
 from serving.supervisor import Supervisor
 from serving.triton import find_triton
-from serving.wire import OUTPUT, connect, infer_inputs
 
 BATCH, AT_ONCE, SEEDS_COMPARED = 64, 8, 1024
 WARM_UP_CALLS = 10

@@ -31,9 +31,9 @@ from core.images import encode_png
 from core.spec import GeneratorSpec, SourceSpec
 from export.flops import flops
 from serving.launching import free_ports
+from serving.protocol.grpc import OUTPUT, connect, infer_inputs
 from serving.publishing import publish
 from serving.supervisor import Supervisor
-from serving.wire import OUTPUT, connect, infer_inputs
 
 WANTED = 1.5
 WIDTHS = range(4, 129, 4)  # of the generator that is made

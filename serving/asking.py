@@ -12,8 +12,8 @@ from tritonclient.utils import InferenceServerException
 
 from core.errors import ModelNotFound, ServerBusy
 from serving.patience import Patience
-from serving.source import Request
-from serving.wire import CONTROL_SECONDS, ask
+from serving.protocol.grpc import CONTROL_SECONDS, ask
+from serving.protocol.requests import Request
 
 CLOSING_SECONDS = 2.0
 

@@ -8,8 +8,8 @@ from core.errors import MissingDependency, ServingError
 from serving.bulk import Progress, Tally, make_shard
 from serving.client import Sampler
 from serving.files import make_places
+from serving.protocol.tls import ClientTls
 from serving.shards import BulkOrder, State, check_folder
-from serving.tls import ClientTls
 
 SECONDS_TO_END = 10.0  # for tasks that are cancelled
 

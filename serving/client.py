@@ -12,8 +12,8 @@ from core.contract import NOISE, latent_inputs
 from core.errors import RequestRefused
 from core.images import Images
 from core.latents import latents
+from serving.protocol.requests import Parts
 from serving.session import Inputs, Session, chunked
-from serving.source import Parts
 from serving.styles import as_float32, check_rows, refusal
 from serving.translator import Translator as Translator
 

@@ -15,7 +15,7 @@ are those of ``config.pbtxt``.
 
 from dataclasses import replace
 
-from serving.config import NO_LIMITS, TENSORRT, Accelerator, Instances, ModelConfig, Queue
+from serving.protocol.model_config import NO_LIMITS, TENSORRT, Accelerator, Instances, ModelConfig, Queue
 
 PLAN = "model.plan"
 CACHE = "/tmp/ganfoundry-engines"  # noqa: S108 (what NVIDIA's container can always write; mount it to keep engines)

@@ -2,7 +2,7 @@
 
 from core.errors import RepositoryError, SpecError
 from core.spec import GeneratorSpec
-from serving.config import PART, SPEC, WHOLE, ModelConfig
+from serving.protocol.model_config import PART, SPEC, WHOLE, ModelConfig
 from serving.release import listed
 from serving.thin import THIN
 

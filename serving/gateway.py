@@ -26,7 +26,7 @@ from starlette.types import Receive, Scope, Send
 from core.errors import ServingError
 from serving.connections import MOST_HEAD, PATIENCE, Connection
 from serving.launching import GATE, Access
-from serving.refusals import answer_in_our_words
+from serving.protocol.refusals import answer_in_our_words
 from serving.screening import JSON_LENGTH, MOST_BYTES, NUMBER, Refused, rewritten
 
 MOST_CLIENTS = 64  # bodies, and requests to models, at a time

@@ -12,7 +12,7 @@ from PIL import Image
 from core.bundle import MOST_LEVELS, Golden, levels_apart, pack_golden, unpack_golden
 from core.errors import BundleError
 from core.images import Images, from_pillow
-from serving.wire import OUTPUT, Answer, ask
+from serving.protocol.grpc import OUTPUT, Answer, ask
 
 PNG = "png"  # the output of a model that gives files
 

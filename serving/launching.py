@@ -16,7 +16,7 @@ from core.errors import ServingError
 from serving import hidden
 from serving.cores import VARIABLE as CORES
 from serving.cores import usable_cores
-from serving.tls import ClientTls, ServerTls
+from serving.protocol.tls import ClientTls, ServerTls
 from serving.triton import Triton
 from serving.workplace import Workplace, note_group
 

@@ -12,7 +12,7 @@ from core.bundle import GRAPH, MANIFEST, MAPPING, SYNTHESIS, read_bundle
 from core.errors import BundleError
 from core.files import sha256
 from core.spec import GeneratorSpec
-from serving.source import Parts, Request
+from serving.protocol.requests import Parts, Request
 
 MOST_AT_ONCE = 64  # images a run, as many as a served model takes unless it is told otherwise
 _ERRORS_ONLY = 3
@@ -36,7 +36,7 @@ class Graphs(Protocol):
 
 
 class LocalModel:
-    """The generator of ``graphs`` under the name ``model``: a serving.source.Source.
+    """The generator of ``graphs`` under the name ``model``: a serving.protocol.requests.Source.
 
     Its version is the start of the SHA-256, for it has no number before it is published.
     """

@@ -13,8 +13,8 @@ from core.lettering import legible
 from core.sheets import AUTO, Look, Sheet
 from core.system import usable_name
 from serving.client import Sampler
-from serving.facts import describe, number
 from serving.naming import Naming, digits_of_index, names_of_classes, text_in_names
+from serving.protocol.picture_texts import describe, number
 from serving.sheet import SheetFiles
 
 ALL = "all"  # in place of a label: every class in turn

@@ -6,9 +6,19 @@ from pathlib import Path
 
 from core.bundle import GOLDEN, MANIFEST
 from core.spec import ONE_AT_A_TIME
-from serving.config import BUNDLE, NO_LIMITS, PART, SPEC, WHOLE, Accelerator, ModelConfig, Queue, part_name
 from serving.engines import engines_of
 from serving.golden import Reference
+from serving.protocol.model_config import (
+    BUNDLE,
+    NO_LIMITS,
+    PART,
+    SPEC,
+    WHOLE,
+    Accelerator,
+    ModelConfig,
+    Queue,
+    part_name,
+)
 from serving.release import MODEL, Graph, Release
 from serving.thin import ThinModel, own_files, thin_models
 

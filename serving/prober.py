@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from core.errors import ServerOverloaded, ServingError
 from serving.golden import Watched
+from serving.protocol.grpc import Answer
 from serving.server import Finished, Server
-from serving.wire import Answer
 
 _PROBE_SECONDS = 600.0  # the prober judges much earlier
 

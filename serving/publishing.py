@@ -19,10 +19,10 @@ from core.errors import RepositoryError
 from core.files import sha256, sync_tree, write_atomic
 from core.places import why_not
 from core.system import sync_directory
-from serving.config import ModelConfig, part_name, render
 from serving.fitting import check_fits
 from serving.locks import alone
 from serving.pieces import Piece, pieces_of
+from serving.protocol.model_config import ModelConfig, part_name, render
 from serving.release import Release, of_bundle, of_version
 from serving.repository import (
     BESIDE,

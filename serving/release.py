@@ -14,9 +14,9 @@ from core.contract import NOISE, Port, input_ports, mapping_ports, output_port, 
 from core.errors import BundleError
 from core.files import sha256
 from core.spec import GeneratorSpec
-from serving.config import Tensors, part_name
 from serving.golden import Reference
-from serving.graph import tensors_from, tensors_of
+from serving.protocol.graph import tensors_from, tensors_of
+from serving.protocol.model_config import Tensors, part_name
 
 MODEL = "model.onnx"  # a graph in a repository
 PARTS = {"mapping": MAPPING, "synthesis": SYNTHESIS}

@@ -22,8 +22,8 @@ from pathlib import Path
 
 from core.errors import RepositoryError
 from core.files import sha256, write_atomic
-from serving.config import BUNDLE, PART, WHOLE, ModelConfig, glance, parse, part_name
 from serving.locks import alone
+from serving.protocol.model_config import BUNDLE, PART, WHOLE, ModelConfig, glance, parse, part_name
 from serving.release import PARTS
 from serving.thin import RETIRED, THIN
 

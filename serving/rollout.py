@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import GanfoundryError, ServerBusy
-from serving.config import WHOLE, ModelConfig, glance
 from serving.locks import LOCK, undisturbed
+from serving.protocol.model_config import WHOLE, ModelConfig, glance
 from serving.publishing import withdraw
 from serving.repository import CONFIG, Model, asks_others, check_model, glance_at, list_models
 from serving.server import Server, Stillborn

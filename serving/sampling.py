@@ -17,11 +17,11 @@ from core.seed_sheets import sheet_of_classes
 from core.sheets import Cell, Sheet, pixels_of
 from serving.client import Sampler
 from serving.codes import Codes
-from serving.facts import number
 from serving.files import Beside, Keeper, Picture, make_places, older_frames, save_pictures
 from serving.interpolation import Place, follow, lerp, slerp, walk
 from serving.naming import text_in_names
 from serving.order import Names, Order, said, seed_in_names
+from serving.protocol.picture_texts import number
 from serving.sheet import SheetFiles
 from serving.styles import mixed, parse_layers
 

@@ -9,15 +9,15 @@ from tritonclient.utils import InferenceServerException
 from core.errors import ModelNotFound, RequestRefused, ServerUnavailable, ServingError, SpecError
 from core.spec import GeneratorSpec
 from serving.asking import Asking
-from serving.config import BUNDLE, PART, SPEC, WHOLE, ModelConfig, from_message, part_name
 from serving.patience import Patience
-from serving.source import Parts, Request
-from serving.tls import ClientTls
-from serving.wire import CONTROL_SECONDS, at, connect, translated
+from serving.protocol.grpc import CONTROL_SECONDS, at, connect, translated
+from serving.protocol.model_config import BUNDLE, PART, SPEC, WHOLE, ModelConfig, from_message, part_name
+from serving.protocol.requests import Parts, Request
+from serving.protocol.tls import ClientTls
 
 
 class ServedModel:
-    """One version of one model of the server at ``url``, the newest when this was made: a serving.source.Source.
+    """One version of one model of the server at ``url``, the newest when this was made: a serving.protocol.requests.Source.
 
     Raises ServerUnavailable, ModelNotFound, or ServingError for a model that is not one of ours.
     """

@@ -17,9 +17,9 @@ from serving import processes
 from serving.golden import Watched
 from serving.inventory import inventory
 from serving.launching import Access, Ports, launch
+from serving.protocol.grpc import CONTROL_SECONDS, connect, translated
 from serving.shared_memory import taken
 from serving.triton import Triton
-from serving.wire import CONTROL_SECONDS, connect, translated
 from serving.words import STILLBORN, Log
 from serving.workplace import Workplace, clean_shared_memory, note_group
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 from numpy.typing import NDArray
 
 from core.errors import RequestRefused
-from serving.source import OUTPUT, Request, Source
+from serving.protocol.requests import OUTPUT, Request, Source
 
 if TYPE_CHECKING:
-    from serving.tls import ClientTls
+    from serving.protocol.tls import ClientTls
 
 Inputs = dict[str, NDArray[Any]]
 T = TypeVar("T")

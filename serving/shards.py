@@ -20,8 +20,8 @@ from core.files import new_file, sha256, sweep
 from core.images import Images, encode_png
 from core.latents import ALGORITHM, parse_ranges
 from core.spec import GeneratorSpec
-from serving.facts import describe, of_seed
 from serving.files import write_file, writing
+from serving.protocol.picture_texts import describe, of_seed
 from serving.ranges import Ranges, count, share, written
 
 FORMAT_VERSION = 1

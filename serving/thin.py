@@ -15,9 +15,19 @@ from core.contract import NOISE, SOURCE, latent_inputs
 from core.errors import BundleError
 from core.images import encode_png
 from core.spec import GeneratorSpec
-from serving.config import NO_LIMITS, PART, PYTHON, WHOLE, Instances, ModelConfig, Tensor, Tensors, part_name
-from serving.facts import to_fill_in
 from serving.golden import PNG, Reference
+from serving.protocol.model_config import (
+    NO_LIMITS,
+    PART,
+    PYTHON,
+    WHOLE,
+    Instances,
+    ModelConfig,
+    Tensor,
+    Tensors,
+    part_name,
+)
+from serving.protocol.picture_texts import to_fill_in
 from serving.release import Release
 
 THIN = ("from_seed", "png")  # parts of a generator on a server, beside those of a bundle
@@ -25,7 +35,7 @@ RETIRED = ("latents", "encoder")  # those that were ensembles of the two above, 
 SCRIPT = "model.py"
 _PROGRAMS = Path(__file__).parent / "models"
 _SHARED = ("door.py", "png.py")  # what lies beside each of them
-FACTS = "facts.json"  # of a version: the texts that go into its files (serving/facts.py)
+FACTS = "facts.json"  # of a version: the texts that go into its files (serving/protocol/picture_texts.py)
 SEED, PNG_TENSOR, BASE64 = Tensor("seed", "INT64", (1,)), Tensor(PNG, "STRING", (1,)), Tensor("base64", "STRING", (1,))
 CLASS = Tensor("class", "STRING", (1,), optional=True)  # its name, in place of the label's number
 TAKEN_FILES = (Tensor(PNG, "STRING", (1,), optional=True), Tensor("base64", "STRING", (1,), optional=True))

@@ -15,10 +15,10 @@ from core.places import shown
 from core.sheets import AUTO, Look, Sheet
 from core.sizes import Size
 from serving.client import Translator
-from serving.facts import describe, of_source
 from serving.files import Keeper, make_places
 from serving.inputs import Given, find_inputs
 from serving.order import said
+from serving.protocol.picture_texts import describe, of_source
 from serving.sheet import SheetFiles
 
 Read = Callable[[Path], Image.Image]  # a picture, upright, L, RGB or RGBA; raises DataError with a reason

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from benchmarks.load.common import MODEL, find_knee, header, median, options_of, served, steady, verdict
 from core.files import write_atomic
-from serving.config import Queue, render
 from serving.engines import LIMITED, engines_of
 from serving.load import ANSWERED, FAILED, REJECTED, WRONG, Generator, Load, Requests, moments, percentile, point
+from serving.protocol.model_config import Queue, render
 from serving.repository import CONFIG, read_config
 
 TIMES = (1.5, 3.0)

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import DeployError
-from serving.config import ENSEMBLE, WHOLE, ModelConfig, glance
 from serving.engines import LIMITED
+from serving.protocol.model_config import ENSEMBLE, WHOLE, ModelConfig, glance
 from serving.repository import CONFIGS, Model, check_servable, glance_at, list_models
 from serving.shared_memory import MIB, shared_memory_bytes
 

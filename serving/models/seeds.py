@@ -110,6 +110,6 @@ def latents(stream: np.random.RandomState, seeds: NDArray[np.int64], dim: int) -
 
 
 def number(value: np.float32) -> str:
-    """As serving/facts.py writes numbers: six digits, or as many as tell it from others."""
+    """As serving/protocol/picture_texts.py writes numbers: six digits, or as many as tell it from others."""
     short = f"{value:g}"
     return short if np.float32(short) == value else str(value)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import RepositoryError
-from serving.config import ONNXRUNTIME, WHOLE, ModelConfig
 from serving.cores import usable_cores
+from serving.protocol.model_config import ONNXRUNTIME, WHOLE, ModelConfig
 from serving.publishing import reconfigure
 from serving.repository import check_model, list_models, read_config
 from serving.tuning.bench import Bench, Effort, triton_bench

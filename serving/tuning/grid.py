@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Self
 
-from serving.config import THREADS, Instances, ModelConfig, Queue
+from serving.protocol.model_config import THREADS, Instances, ModelConfig, Queue
 
 DELAYS_US = (1000, 4000)
 PREFERRED = (8, 16)

@@ -13,9 +13,9 @@ from core.networks import TRANSLATORS
 from serving.client import Translator
 from serving.golden import images_in
 from serving.launching import free_ports
+from serving.protocol.grpc import connect, infer_inputs
 from serving.publishing import publish
 from serving.supervisor import Supervisor
-from serving.wire import connect, infer_inputs
 from tests.export.conftest import ship
 
 WHAT = "grey to larger RGB"

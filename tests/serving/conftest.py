@@ -17,8 +17,8 @@ from core.files import write_atomic
 from core.latents import ALGORITHM, latents
 from core.spec import GeneratorSpec, Provenance
 from serving import publishing
-from serving.config import Instances, Queue, render
 from serving.launching import Access, Ports, free_ports
+from serving.protocol.model_config import Instances, Queue, render
 from serving.repository import CONFIG, read_config
 from serving.server import Server
 from serving.supervisor import Supervisor

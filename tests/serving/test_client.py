@@ -15,7 +15,7 @@ from core.latents import LAST_SEED, latents
 from serving import served
 from serving.client import Sampler
 from serving.launching import free_ports
-from serving.wire import ask, connect, translated
+from serving.protocol.grpc import ask, connect, translated
 from tests.serving import conftest
 from tests.serving.test_supervisor import eventually
 

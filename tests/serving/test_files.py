@@ -15,7 +15,6 @@ from core.images import encode_png, from_pillow
 from core.ours import software
 from core.sheets import pixels_of
 from serving import files
-from serving.facts import describe, of_seed
 from serving.files import (
     Beside,
     Keeper,
@@ -27,6 +26,7 @@ from serving.files import (
     sweep_pictures,
     writing,
 )
+from serving.protocol.picture_texts import describe, of_seed
 from tests.serving.conftest import SPEC
 
 

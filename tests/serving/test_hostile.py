@@ -21,7 +21,7 @@ from core.errors import DeployError, GanfoundryError, ModelNotFound, RepositoryE
 from serving import publishing
 from serving.client import Sampler
 from serving.deploy.plan import plan
-from serving.wire import ask, connect
+from serving.protocol.grpc import ask, connect
 from tests.serving.conftest import SPEC
 from tests.serving.test_png import IMAGE, RGBA, chunk, file_of
 from tests.serving.translators import SPEC as PAINTER

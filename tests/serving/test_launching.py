@@ -25,8 +25,8 @@ from serving.launching import (
     free_ports,
     read_secret,
 )
+from serving.protocol.tls import ServerTls
 from serving.supervisor import Supervisor
-from serving.tls import ServerTls
 from serving.triton import Triton, find_triton
 from serving.workplace import make_workplace, remove_workplace
 

@@ -14,8 +14,8 @@ from core.errors import BundleError, RepositoryError
 from core.files import sha256
 from core.latents import ALGORITHM
 from core.spec import GeneratorSpec
-from serving.config import BUNDLE, SPEC, Instances, Queue, Tensor
 from serving.locks import LOCK
+from serving.protocol.model_config import BUNDLE, SPEC, Instances, Queue, Tensor
 from serving.repository import CONFIG, CONFIGS, check_servable, list_models, read_config
 from tests.serving import conftest
 from tests.serving.conftest import publish

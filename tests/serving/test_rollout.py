@@ -19,17 +19,17 @@ from core.errors import ModelNotFound, RepositoryError
 from core.latents import ALGORITHM, latents
 from serving import publishing
 from serving.client import Sampler
-from serving.config import Instances
 from serving.golden import images_in
 from serving.launching import free_ports
 from serving.processes import DEAD, state_of
+from serving.protocol.grpc import connect, infer_inputs
+from serving.protocol.model_config import Instances
 from serving.publishing import rollback
 from serving.removing import remove
 from serving.repository import CONFIG, check_servable, list_models, versions_of
 from serving.rollout import EVERY
 from serving.supervisor import Supervisor
 from serving.trial import stand_trial
-from serving.wire import connect, infer_inputs
 from tests.serving.conftest import SPEC, configure, images_of, make_bundle
 from tests.serving.test_odd_places import STILLBORN
 from tests.serving.test_supervisor import eventually

@@ -22,7 +22,7 @@ from core.errors import RequestRefused, ServerUnavailable, ServingError
 from core.files import sha256
 from core.images import from_pillow
 from core.latents import ALGORITHM
-from serving.facts import describe
+from serving.protocol.picture_texts import describe
 from serving.shards import (
     FORMAT_VERSION,
     MOST_SHARDS,

@@ -8,12 +8,12 @@ import pytest
 
 from core.errors import ServingError
 from serving import publishing, shared_memory
-from serving.config import Instances, ModelConfig, Tensor
 from serving.launching import free_ports
+from serving.protocol.grpc import ask, connect
+from serving.protocol.model_config import Instances, ModelConfig, Tensor
 from serving.repository import list_models, read_config
 from serving.shared_memory import PLACE, check_shared_memory, needed, needed_by, shared_memory_bytes
 from serving.supervisor import Supervisor
-from serving.wire import ask, connect
 from tests.serving.conftest import SPEC, make_bundle, publish
 from tests.serving.test_supervisor import eventually
 

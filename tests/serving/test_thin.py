@@ -25,20 +25,20 @@ from core.errors import BundleError, RepositoryError, RequestRefused
 from core.latents import LAST_SEED, latents
 from serving import publishing
 from serving.client import Sampler
-from serving.config import ENSEMBLE, PART, WHOLE, Instances, ModelConfig, Queue, Step, Tensor, render
-from serving.facts import describe, of_seed
 from serving.golden import Reference, images_in
-from serving.graph import tensors_from
 from serving.launching import free_ports
 from serving.models.png import write_png
 from serving.order import Order
+from serving.protocol.graph import tensors_from
+from serving.protocol.grpc import ask as wire_ask
+from serving.protocol.grpc import connect, infer_inputs
+from serving.protocol.model_config import ENSEMBLE, PART, WHOLE, Instances, ModelConfig, Queue, Step, Tensor, render
+from serving.protocol.picture_texts import describe, of_seed
 from serving.publishing import rollback
 from serving.release import Graph, Release, of_bundle
 from serving.repository import CONFIG, SUMS, check_servable, hashes, list_models, read_config, seal, versions_of
 from serving.supervisor import Supervisor
 from serving.thin import THIN, golden_seeds, own_files, thin_models
-from serving.wire import ask as wire_ask
-from serving.wire import connect, infer_inputs
 from tests.serving import conftest
 from tests.serving.conftest import CLASSES, NOISY, SPEC, images_of, make_bundle, make_style_bundle
 

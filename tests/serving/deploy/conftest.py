@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from serving.config import WHOLE
 from serving.deploy.plan import Deployment, plan
 from serving.deploy.writing import TARGETS
+from serving.protocol.model_config import WHOLE
 from serving.repository import CONFIG
 from tests.serving.conftest import publish
 from tests.serving.deploy.rendered import rendered

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import yaml
 
-from serving.config import glance
 from serving.deploy.cluster import ADAPTER, QUEUE_METRIC
 from serving.deploy.plan import IMAGE
 from serving.deploy.writing import TARGETS, to_text
+from serving.protocol.model_config import glance
 from tests.serving.deploy.conftest import MODELS
 from tests.serving.deploy.rendered import CLUSTERS, of_kind, pods, rendered, server, walk
 

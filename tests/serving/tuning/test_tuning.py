@@ -11,14 +11,14 @@ from rich.console import Console
 
 from core.errors import MissingDependency, RepositoryError
 from serving import publishing
-from serving.config import Queue
 from serving.launching import free_ports
+from serving.protocol.grpc import connect, infer_inputs
+from serving.protocol.model_config import Queue
 from serving.repository import CONFIG, check_servable, read_config
 from serving.supervisor import Supervisor
 from serving.tuning import command, report, search
 from serving.tuning.bench import Effort
 from serving.tuning.grid import Setting
-from serving.wire import connect, infer_inputs
 from tests.serving.conftest import configure, publish
 
 

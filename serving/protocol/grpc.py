@@ -10,11 +10,11 @@ from tritonclient.grpc import InferenceServerClient, InferInput, InferRequestedO
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
 from core.errors import ModelNotFound, RequestRefused, ServerBusy, ServerOverloaded, ServerUnavailable, ServingError
-from serving import refusals
-from serving.proxies import asked_by_grpc, is_loopback
-from serving.source import OUTPUT as OUTPUT
-from serving.source import Answer as Answer
-from serving.tls import ClientTls
+from serving.protocol import refusals
+from serving.protocol.proxies import asked_by_grpc, is_loopback
+from serving.protocol.requests import OUTPUT as OUTPUT
+from serving.protocol.requests import Answer as Answer
+from serving.protocol.tls import ClientTls
 
 CONTROL_SECONDS = 10.0  # for questions that no model has to work for
 _ADDRESS = re.compile(r"(?P<host>[\w.-]+|\[[0-9a-fA-F:.%\w]+\]):(?P<port>[0-9]{1,5})")

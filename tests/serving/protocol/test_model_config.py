@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from tritonclient.grpc import model_config_pb2
 
 from core.errors import RepositoryError
-from serving.config import (
+from serving.protocol.model_config import (
     BUNDLE,
     DATA_TYPES,
     ENSEMBLE,

@@ -14,8 +14,8 @@ from core.bundle import GOLDEN, Golden, levels_apart
 from core.errors import ServerUnavailable, ServingError
 from serving.client import Sampler
 from serving.launching import Access, free_ports
+from serving.protocol.tls import ClientTls, ServerTls
 from serving.supervisor import Supervisor
-from serving.tls import ClientTls, ServerTls
 
 NOW = datetime.datetime.now(datetime.UTC)
 DAY = datetime.timedelta(days=1)

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from serving.refusals import answer_in_our_words, in_our_words
+from serving.protocol.refusals import answer_in_our_words, in_our_words
 
 SAID = [
     ("[request id: <id_unknown>] input 'seed' already exists in request", "'seed' is there twice: leave one out"),

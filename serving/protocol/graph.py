@@ -10,7 +10,7 @@ from tritonclient.utils import np_to_triton_dtype
 
 from core.contract import Port
 from core.errors import BundleError
-from serving.config import Tensor, Tensors
+from serving.protocol.model_config import Tensor, Tensors
 
 _TRITON_TYPES = {
     onnx.TensorProto.FLOAT: "FP32",
