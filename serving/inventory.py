@@ -6,10 +6,10 @@ from typing import Any
 
 from core.bundle import GOLDEN
 from core.errors import ServingError
-from serving.golden import Reference, Watched
 from serving.protocol.grpc import CONTROL_SECONDS
 from serving.protocol.model_config import ENSEMBLE, WHOLE, from_message
-from serving.repository import asks_others
+from serving.repository.golden import Reference, Watched
+from serving.repository.layout import asks_others
 
 
 def inventory(client: Any, headers: dict[str, str], repository: Path, before: list[Watched]) -> Iterator[Watched]:

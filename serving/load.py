@@ -22,8 +22,8 @@ from tritonclient.grpc import service_pb2
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
 from core.errors import ServerOverloaded
-from serving.golden import Reference
 from serving.protocol.grpc import channel_options, translated
+from serving.repository.golden import Reference
 
 # Outcomes: the right answer, ServerOverloaded, any other error, an answer that is not the right one.
 ANSWERED, REJECTED, FAILED, WRONG = range(4)

@@ -11,7 +11,7 @@ from core.errors import RepositoryError
 from core.files import sha256
 from serving.metrics import Snapshot
 from serving.protocol.model_config import WHOLE
-from serving.repository import Model, check_seal, glance_at, list_models
+from serving.repository.layout import Model, check_seal, glance_at, list_models
 
 
 @dataclass(frozen=True)

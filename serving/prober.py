@@ -6,8 +6,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 
 from core.errors import ServerOverloaded, ServingError
-from serving.golden import Watched
 from serving.protocol.grpc import Answer
+from serving.repository.golden import Watched
 from serving.server import Finished, Server
 
 _PROBE_SECONDS = 600.0  # the prober judges much earlier

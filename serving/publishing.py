@@ -19,12 +19,9 @@ from core.errors import RepositoryError
 from core.files import sha256, sync_tree, write_atomic
 from core.places import why_not
 from core.system import sync_directory
-from serving.fitting import check_fits
-from serving.locks import alone
-from serving.pieces import Piece, pieces_of
 from serving.protocol.model_config import ModelConfig, part_name, render
-from serving.release import Release, of_bundle, of_version
-from serving.repository import (
+from serving.repository.compatibility import check_fits
+from serving.repository.layout import (
     BESIDE,
     CONFIG,
     CONFIGS,
@@ -43,7 +40,10 @@ from serving.repository import (
     unfinished,
     versions_of,
 )
-from serving.thin import SCRIPT, THIN, own_files
+from serving.repository.locks import alone
+from serving.repository.models import Piece, pieces_of
+from serving.repository.release import Release, of_bundle, of_version
+from serving.repository.thin_clients import SCRIPT, THIN, own_files
 
 Trial = Callable[[Path], None]  # looks at a repository that holds nothing but the new version, and raises if it is bad
 

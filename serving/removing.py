@@ -11,12 +11,12 @@ from pathlib import Path
 from core.errors import RepositoryError
 from core.files import sha256
 from core.places import LITTER
-from serving.locks import alone
-from serving.pieces import KEPT
 from serving.protocol.model_config import BUNDLE, PART, WHOLE, ModelConfig, parse
 from serving.publishing import staging, writing
-from serving.repository import CACHE, CONFIGS, glance_at, hashes, list_models, number_of, versions_of
-from serving.thin import THIN
+from serving.repository.layout import CACHE, CONFIGS, glance_at, hashes, list_models, number_of, versions_of
+from serving.repository.locks import alone
+from serving.repository.models import KEPT
+from serving.repository.thin_clients import THIN
 
 
 def remove(names: Sequence[str], repository: Path, dry_run: bool = False) -> list[Path]:

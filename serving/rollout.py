@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import GanfoundryError, ServerBusy
-from serving.locks import LOCK, undisturbed
 from serving.protocol.model_config import WHOLE, ModelConfig, glance
 from serving.publishing import withdraw
-from serving.repository import CONFIG, Model, asks_others, check_model, glance_at, list_models
+from serving.repository.layout import CONFIG, Model, asks_others, check_model, glance_at, list_models
+from serving.repository.locks import LOCK, undisturbed
 from serving.server import Server, Stillborn
 from serving.shared_memory import check_shared_memory, needed_by
 

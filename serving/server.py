@@ -14,10 +14,10 @@ from tritonclient.utils import InferenceServerException
 
 from core.errors import ServerOverloaded, ServingError
 from serving import processes
-from serving.golden import Watched
 from serving.inventory import inventory
 from serving.launching import Access, Ports, launch
 from serving.protocol.grpc import CONTROL_SECONDS, connect, translated
+from serving.repository.golden import Watched
 from serving.shared_memory import taken
 from serving.triton import Triton
 from serving.words import STILLBORN, Log

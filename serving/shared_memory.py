@@ -16,7 +16,7 @@ from core.errors import ServingError
 from core.spec import GeneratorSpec
 from serving.models.png import most_text
 from serving.protocol.model_config import ENSEMBLE, ONNXRUNTIME, PYTHON, SPEC, ModelConfig, Tensor
-from serving.repository import CONFIG, Model, asks_others, glance_at
+from serving.repository.layout import CONFIG, Model, asks_others, glance_at
 
 PLACE = Path("/dev/shm")  # noqa: S108 (where Linux keeps it; Triton's Python backend uses nothing else)
 

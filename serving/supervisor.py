@@ -22,7 +22,7 @@ from serving.gateway import Gateway
 from serving.launching import EXIT_TIMEOUT, Access, Ports, another_port, check_ports
 from serving.prober import Prober
 from serving.processes import raise_file_limit
-from serving.repository import check_servable, list_models
+from serving.repository.layout import check_servable, list_models
 from serving.rollout import Rollout, Seen, see
 from serving.server import Server
 from serving.shared_memory import check_shared_memory
@@ -44,7 +44,7 @@ def serve(
 ) -> None:
     """Serve ``repository`` until SIGINT or SIGTERM. Blocks; call it in the main thread.
 
-    ``engine`` names configurations beside the usual ones (serving/engines.py). Raises ServingError or
+    ``engine`` names configurations beside the usual ones (serving/repository/engines.py). Raises ServingError or
     MissingDependency, one line with the reason, if it cannot start or cannot go on.
     """
     supervisor = Supervisor(repository, ports, tritonserver, on_event, access=access, engine=engine)

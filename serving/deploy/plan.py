@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import DeployError
-from serving.engines import LIMITED
 from serving.protocol.model_config import ENSEMBLE, WHOLE, ModelConfig, glance
-from serving.repository import CONFIGS, Model, check_servable, glance_at, list_models
+from serving.repository.engines import LIMITED
+from serving.repository.layout import CONFIGS, Model, check_servable, glance_at, list_models
 from serving.shared_memory import MIB, shared_memory_bytes
 
 # One of NVIDIA's containers. A tag may be moved to another image, so a digest goes with it, and nothing starts before

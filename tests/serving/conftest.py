@@ -19,7 +19,7 @@ from core.spec import GeneratorSpec, Provenance
 from serving import publishing
 from serving.launching import Access, Ports, free_ports
 from serving.protocol.model_config import Instances, Queue, render
-from serving.repository import CONFIG, read_config
+from serving.repository.layout import CONFIG, read_config
 from serving.server import Server
 from serving.supervisor import Supervisor
 from serving.triton import find_triton

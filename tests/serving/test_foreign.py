@@ -10,7 +10,7 @@ from core.images import from_pillow
 from core.latents import latents
 from serving.launching import free_ports
 from serving.publishing import publish
-from serving.repository import read_config
+from serving.repository.layout import read_config
 from serving.supervisor import Supervisor
 from tests.export.foreign_models import CLASSES, Foreign
 from tests.export.test_foreign_alone import stuck

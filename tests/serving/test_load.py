@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.bundle import GOLDEN
-from serving.golden import Reference
 from serving.launching import free_ports
 from serving.load import (
     ANSWERED,
@@ -26,6 +25,7 @@ from serving.load import (
     point,
 )
 from serving.protocol.model_config import Queue
+from serving.repository.golden import Reference
 from serving.supervisor import Supervisor
 from tests.serving.conftest import QUEUE_LIMIT, configure, publish
 

@@ -14,7 +14,7 @@ from serving import machine, processes, shared_memory
 from serving.launching import HOST, Access, check_ports, free_ports
 from serving.protocol.grpc import channel_options
 from serving.protocol.proxies import asked_by_grpc, is_loopback
-from serving.repository import check_servable
+from serving.repository.layout import check_servable
 from serving.served import ServedModel
 from serving.supervisor import Supervisor
 from serving.words import reason_in

@@ -19,14 +19,14 @@ from core.errors import ModelNotFound, RepositoryError
 from core.latents import ALGORITHM, latents
 from serving import publishing
 from serving.client import Sampler
-from serving.golden import images_in
 from serving.launching import free_ports
 from serving.processes import DEAD, state_of
 from serving.protocol.grpc import connect, infer_inputs
 from serving.protocol.model_config import Instances
 from serving.publishing import rollback
 from serving.removing import remove
-from serving.repository import CONFIG, check_servable, list_models, versions_of
+from serving.repository.golden import images_in
+from serving.repository.layout import CONFIG, check_servable, list_models, versions_of
 from serving.rollout import EVERY
 from serving.supervisor import Supervisor
 from serving.trial import stand_trial

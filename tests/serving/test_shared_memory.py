@@ -11,7 +11,7 @@ from serving import publishing, shared_memory
 from serving.launching import free_ports
 from serving.protocol.grpc import ask, connect
 from serving.protocol.model_config import Instances, ModelConfig, Tensor
-from serving.repository import list_models, read_config
+from serving.repository.layout import list_models, read_config
 from serving.shared_memory import PLACE, check_shared_memory, needed, needed_by, shared_memory_bytes
 from serving.supervisor import Supervisor
 from tests.serving.conftest import SPEC, make_bundle, publish

@@ -19,7 +19,7 @@ from core.errors import MissingDependency, ServerUnavailable, ServingError
 from serving.client import Sampler
 from serving.launching import HOST, free_ports
 from serving.processes import could_run
-from serving.repository import CONFIG, seal
+from serving.repository.layout import CONFIG, seal
 from serving.supervisor import Supervisor, serve
 from serving.words import reason_in
 from serving.workplace import SHARED_MEMORY

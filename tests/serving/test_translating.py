@@ -21,19 +21,19 @@ from core.errors import GanfoundryError, RequestRefused
 from core.images import encode_png
 from serving import publishing
 from serving.client import Sampler, Translator
-from serving.fitting import check_fits
-from serving.golden import PNG, Reference, images_in
 from serving.inputs import find_inputs
 from serving.load import golden_requests
 from serving.models.png import most_bytes, most_text
-from serving.pieces import pieces_of
 from serving.protocol import model_config as config
 from serving.protocol.grpc import connect, infer_inputs
 from serving.protocol.model_config import Instances, ModelConfig, Tensor
-from serving.release import of_bundle
-from serving.repository import hashes, read_config
+from serving.repository.compatibility import check_fits
+from serving.repository.golden import PNG, Reference, images_in
+from serving.repository.layout import hashes, read_config
+from serving.repository.models import pieces_of
+from serving.repository.release import of_bundle
+from serving.repository.thin_clients import FILES, TAKEN_FILES
 from serving.shared_memory import needed
-from serving.thin import FILES, TAKEN_FILES
 from tests.serving.conftest import make_bundle
 from tests.serving.translators import SPEC, make_translator, translated, translator_spec
 

@@ -8,7 +8,7 @@ import pytest
 from serving.deploy.plan import Deployment, plan
 from serving.deploy.writing import TARGETS
 from serving.protocol.model_config import WHOLE
-from serving.repository import CONFIG
+from serving.repository.layout import CONFIG
 from tests.serving.conftest import publish
 from tests.serving.deploy.rendered import rendered
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from serving import publishing
 from serving.protocol.model_config import THREADS, Instances, ModelConfig, Queue, parse, render
-from serving.repository import CONFIGS, check_servable, read_config
+from serving.repository.layout import CONFIGS, check_servable, read_config
 from serving.tuning.grid import Setting, batches, delays, most_candidates, placements
 from tests.serving.conftest import configure, make_style_bundle
 

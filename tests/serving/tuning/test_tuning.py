@@ -14,7 +14,7 @@ from serving import publishing
 from serving.launching import free_ports
 from serving.protocol.grpc import connect, infer_inputs
 from serving.protocol.model_config import Queue
-from serving.repository import CONFIG, check_servable, read_config
+from serving.repository.layout import CONFIG, check_servable, read_config
 from serving.supervisor import Supervisor
 from serving.tuning import command, report, search
 from serving.tuning.bench import Effort

@@ -9,10 +9,10 @@ from tritonclient.grpc.model_config_pb2 import ModelConfig as Message
 from core.bundle import MOST_LEVELS, levels_apart
 from serving import publishing
 from serving.client import Sampler
-from serving.engines import engines_of
 from serving.launching import free_ports
 from serving.protocol.model_config import Accelerator, Instances, ModelConfig, Queue, Tensor, parse
-from serving.repository import CONFIG, read_config
+from serving.repository.engines import engines_of
+from serving.repository.layout import CONFIG, read_config
 from serving.supervisor import Supervisor
 from tests.serving.conftest import SPEC, make_bundle, make_style_bundle
 

@@ -2,12 +2,12 @@
 
 model_repository/NAME/
   config.pbtxt      rendered from the graph; the same bytes wherever it is made
-  configs/          the same model with limits, and on other engines (serving/engines.py)
+  configs/          the same model with limits, and on other engines (serving/repository/engines.py)
   1/ 2/ …           model.onnx, golden.npz (checked at every start), manifest.json, SHA256SUMS
 model_repository/NAME_mapping/, NAME_synthesis/
                     the same for the two parts of a generator that has styles, under the same version numbers
 model_repository/NAME_from_seed/, NAME_png/
-                    for thin clients (serving/thin.py), under the same version numbers
+                    for thin clients (serving/repository/thin_clients.py), under the same version numbers
 model_repository/.ganfoundry.lock
                     what publishers and servers lock; no model, for it is no directory
 """
@@ -22,10 +22,10 @@ from pathlib import Path
 
 from core.errors import RepositoryError
 from core.files import sha256, write_atomic
-from serving.locks import alone
 from serving.protocol.model_config import BUNDLE, PART, WHOLE, ModelConfig, glance, parse, part_name
-from serving.release import PARTS
-from serving.thin import RETIRED, THIN
+from serving.repository.locks import alone
+from serving.repository.release import PARTS
+from serving.repository.thin_clients import RETIRED, THIN
 
 CONFIG, CONFIGS = "config.pbtxt", "configs"
 SUMS = "SHA256SUMS"

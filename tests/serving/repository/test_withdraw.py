@@ -6,7 +6,7 @@ from core.bundle import MANIFEST
 from core.errors import RepositoryError
 from serving import publishing
 from serving.publishing import rollback, withdraw
-from serving.repository import CONFIG, check_servable, list_models, versions_of
+from serving.repository.layout import CONFIG, check_servable, list_models, versions_of
 from tests.serving.conftest import make_bundle, publish
 
 

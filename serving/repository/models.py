@@ -6,8 +6,6 @@ from pathlib import Path
 
 from core.bundle import GOLDEN, MANIFEST
 from core.spec import ONE_AT_A_TIME
-from serving.engines import engines_of
-from serving.golden import Reference
 from serving.protocol.model_config import (
     BUNDLE,
     NO_LIMITS,
@@ -19,8 +17,10 @@ from serving.protocol.model_config import (
     Queue,
     part_name,
 )
-from serving.release import MODEL, Graph, Release
-from serving.thin import ThinModel, own_files, thin_models
+from serving.repository.engines import engines_of
+from serving.repository.golden import Reference
+from serving.repository.release import MODEL, Graph, Release
+from serving.repository.thin_clients import ThinModel, own_files, thin_models
 
 LARGEST_BATCH = 64  # unless it is told otherwise
 KEPT = 2  # versions that are served: the newest, and the one before, for those who are still at work with it

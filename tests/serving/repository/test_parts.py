@@ -12,9 +12,9 @@ from core.bundle import GRAPH, MANIFEST, MAPPING, SYNTHESIS, Golden, write_manif
 from core.errors import BundleError, RepositoryError
 from core.latents import ALGORITHM
 from serving import publishing
-from serving.golden import MOST_APART, Reference
 from serving.protocol.model_config import BUNDLE, PART, SPEC, WHOLE, Tensor
-from serving.repository import CONFIG, check_servable, list_models, read_config
+from serving.repository.golden import MOST_APART, Reference
+from serving.repository.layout import CONFIG, check_servable, list_models, read_config
 from tests.serving import conftest
 from tests.serving.conftest import LAYERS, STYLE_DIM, publish
 

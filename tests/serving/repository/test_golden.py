@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from core.errors import BundleError
-from serving.golden import Reference, Watched, images_in
+from serving.repository.golden import Reference, Watched, images_in
 
 LATENTS = {"z": np.arange(6, dtype=np.float32).reshape(3, 2)}
 IMAGES = np.random.RandomState(0).randint(10, 200, (3, 4, 5, 3), np.uint8)

@@ -9,9 +9,9 @@ import types
 
 import pytest
 
-from serving import locks as module
-from serving.locks import LOCK, alone, undisturbed
-from serving.repository import list_models
+from serving.repository.layout import list_models
+from serving.repository.layout import locks as module
+from serving.repository.locks import LOCK, alone, undisturbed
 from tests.serving.conftest import publish
 
 

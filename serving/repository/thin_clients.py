@@ -15,7 +15,6 @@ from core.contract import NOISE, SOURCE, latent_inputs
 from core.errors import BundleError
 from core.images import encode_png
 from core.spec import GeneratorSpec
-from serving.golden import PNG, Reference
 from serving.protocol.model_config import (
     NO_LIMITS,
     PART,
@@ -28,7 +27,8 @@ from serving.protocol.model_config import (
     part_name,
 )
 from serving.protocol.picture_texts import to_fill_in
-from serving.release import Release
+from serving.repository.golden import PNG, Reference
+from serving.repository.release import Release
 
 THIN = ("from_seed", "png")  # parts of a generator on a server, beside those of a bundle
 RETIRED = ("latents", "encoder")  # those that were ensembles of the two above, once

@@ -14,9 +14,9 @@ from core.contract import NOISE, Port, input_ports, mapping_ports, output_port, 
 from core.errors import BundleError
 from core.files import sha256
 from core.spec import GeneratorSpec
-from serving.golden import Reference
 from serving.protocol.graph import tensors_from, tensors_of
 from serving.protocol.model_config import Tensors, part_name
+from serving.repository.golden import Reference
 
 MODEL = "model.onnx"  # a graph in a repository
 PARTS = {"mapping": MAPPING, "synthesis": SYNTHESIS}

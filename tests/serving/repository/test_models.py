@@ -8,12 +8,12 @@ import pytest
 from core.bundle import GOLDEN, MANIFEST, Golden
 from core.files import sha256
 from serving import models
-from serving.engines import engines_of
-from serving.golden import Reference
-from serving.pieces import KEPT, pieces_of
 from serving.protocol.model_config import Accelerator, Instances, ModelConfig, Queue, Tensor
 from serving.protocol.picture_texts import to_fill_in
-from serving.release import of_bundle
+from serving.repository.engines import engines_of
+from serving.repository.golden import Reference
+from serving.repository.models import KEPT, pieces_of
+from serving.repository.release import of_bundle
 from tests.serving.conftest import LAYERS, SPEC, STYLE_DIM
 
 EXACT = Accelerator("cuda", {"use_tf32": "0"})

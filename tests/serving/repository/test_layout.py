@@ -14,9 +14,9 @@ from core.errors import BundleError, RepositoryError
 from core.files import sha256
 from core.latents import ALGORITHM
 from core.spec import GeneratorSpec
-from serving.locks import LOCK
 from serving.protocol.model_config import BUNDLE, SPEC, Instances, Queue, Tensor
-from serving.repository import CONFIG, CONFIGS, check_servable, list_models, read_config
+from serving.repository.layout import CONFIG, CONFIGS, check_servable, list_models, read_config
+from serving.repository.locks import LOCK
 from tests.serving import conftest
 from tests.serving.conftest import publish
 
