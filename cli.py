@@ -989,10 +989,10 @@ def serve(
     What dies is restarted, and what is published meanwhile is loaded.
     """
     need_linux("serve")
-    from serving.events import EventLog
-    from serving.launching import Access, Ports, read_secret
     from serving.protocol.tls import ServerTls
-    from serving.supervisor import serve as run
+    from serving.server.events import EventLog
+    from serving.server.launch import Access, Ports, read_secret
+    from serving.server.supervisor import serve as run
 
     if (tls_cert is None) != (tls_key is None) or (tls_ca and not tls_cert):
         raise typer.BadParameter("--tls-cert and --tls-key go together, and --tls-ca with both")
@@ -1624,9 +1624,9 @@ def demo(
 
 
 def _serve_demo(bundle: Path, out: Path, pack: Path, translating: bool) -> None:
-    from serving.events import EventLog
-    from serving.launching import free_ports
-    from serving.supervisor import Supervisor
+    from serving.server.events import EventLog
+    from serving.server.launch import free_ports
+    from serving.server.supervisor import Supervisor
 
     repository, name = out / "model_repository", "colours" if translating else "openmoji"
     _step("4 of 6: publish")
@@ -1684,7 +1684,7 @@ def _client_tls(trusted: Path | None, certificate: Path | None, key: Path | None
 
 
 def _stand_trial(wanted: bool) -> "Callable[[Path], None] | None":
-    from serving.trial import stand_trial
+    from serving.server.trial import stand_trial
 
     return stand_trial if wanted else None
 

@@ -22,9 +22,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.serving import describe_machine
 from core.files import sha256
-from serving.launching import free_ports
 from serving.publishing import publish
-from serving.supervisor import Supervisor
+from serving.server.launch import free_ports
+from serving.server.supervisor import Supervisor
 
 ROOT = Path(__file__).resolve().parent.parent
 WORKERS = 2

@@ -32,10 +32,10 @@ from core.contract import SOURCE
 from core.examples import pictures
 from core.images import encode_png
 from core.spec import GeneratorSpec, SourceSpec
-from serving.launching import free_ports
 from serving.protocol.grpc import ask, connect
 from serving.publishing import publish
-from serving.supervisor import Event, Supervisor
+from serving.server.launch import free_ports
+from serving.server.supervisor import Event, Supervisor
 
 INFER = "/inference.GRPCInferenceService/ModelInfer"
 EVERY = 50  # requests between two looks at a golden image

@@ -30,12 +30,12 @@ import onnxruntime
 from core.bundle import GRAPH, read_bundle
 from core.contract import sample_inputs
 from serving.client import Sampler
-from serving.cores import usable_cores
-from serving.launching import free_ports
 from serving.protocol.grpc import OUTPUT, connect, infer_inputs
 from serving.publishing import publish
-from serving.supervisor import Supervisor
-from serving.triton import find_triton
+from serving.server.cores import usable_cores
+from serving.server.launch import free_ports
+from serving.server.locate import find_triton
+from serving.server.supervisor import Supervisor
 
 BATCH, AT_ONCE, SEEDS_COMPARED = 64, 8, 1024
 WARM_UP_CALLS = 10

@@ -30,10 +30,10 @@ from core.contract import SOURCE, sample_inputs
 from core.images import encode_png
 from core.spec import GeneratorSpec, SourceSpec
 from export.flops import flops
-from serving.launching import free_ports
 from serving.protocol.grpc import OUTPUT, connect, infer_inputs
 from serving.publishing import publish
-from serving.supervisor import Supervisor
+from serving.server.launch import free_ports
+from serving.server.supervisor import Supervisor
 
 WANTED = 1.5
 WIDTHS = range(4, 129, 4)  # of the generator that is made

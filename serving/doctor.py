@@ -5,7 +5,7 @@ from collections.abc import Callable
 from core.doctor import Check, package
 from core.errors import MissingDependency
 from core.system import runs_triton
-from serving.triton import PYTHON, find_libpython, find_stub, find_triton
+from serving.server.locate import PYTHON, find_libpython, find_stub, find_triton
 
 _BUNDLED = "pip install -c constraints.txt '.[serve]'"
 
@@ -31,7 +31,7 @@ def checks() -> list[Check]:
 def _machine() -> list[Check]:
     """What else a server needs of this machine; nothing where the packages that know are missing, as is said above."""
     try:
-        from serving import machine
+        from serving.server.server import machine
     except ImportError:
         return []
     return machine.checks()

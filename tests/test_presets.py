@@ -21,9 +21,9 @@ from export.extras import Extras
 from export.tensorrt.gate import PACKAGE
 from export.trial import BATCHES
 from serving.client import Sampler, Translator
-from serving.launching import free_ports
 from serving.publishing import publish
-from serving.supervisor import Supervisor
+from serving.server.launch import free_ports
+from serving.server.supervisor import Supervisor
 from tests.trainer.conftest import blobs, outlines
 from trainer.data.info import PackInfo, SourcesInfo
 from trainer.data.pack import write_pack

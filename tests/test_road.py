@@ -20,7 +20,7 @@ from core.pixels import to_pixels
 from core.seed_sheets import cut
 from core.sizes import plan_size
 from serving.client import Sampler
-from serving.launching import free_ports
+from serving.server.launch import free_ports
 from trainer.data.openmoji import OpenmojiOptions, import_openmoji
 
 ROOT = Path(__file__).parent.parent

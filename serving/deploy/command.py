@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from serving.launching import Ports
 from serving.repository.engines import LIMITED
+from serving.server.launch import Ports
 
 PORTS = Ports()  # those Triton listens on unless told, all addresses of the container
 USER = 1000  # triton-server in NVIDIA's image

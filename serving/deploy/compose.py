@@ -14,7 +14,7 @@ from serving.deploy.command import (
     environment,
 )
 from serving.deploy.plan import Deployment
-from serving.launching import HOST
+from serving.server.launch import HOST
 
 KEY_FILE = "admin-key"
 _KEY = f"/run/secrets/{KEY_FILE}"

@@ -5,7 +5,7 @@ from typing import Any
 from serving.deploy.command import EXIT_SECONDS, MODELS, PORTS, READY, START_SECONDS
 from serving.deploy.compose import confined, limits, models
 from serving.deploy.plan import Deployment
-from serving.launching import HOST
+from serving.server.launch import HOST
 
 IMAGE = "ganfoundry-serve:local"
 _SCRATCH_MIB = 256  # /tmp: the parts of the server that it starts from there, and its log

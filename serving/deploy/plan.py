@@ -13,7 +13,7 @@ from core.errors import DeployError
 from serving.protocol.model_config import ENSEMBLE, WHOLE, ModelConfig, glance
 from serving.repository.engines import LIMITED
 from serving.repository.layout import CONFIGS, Model, check_servable, glance_at, list_models
-from serving.shared_memory import MIB, shared_memory_bytes
+from serving.server.shared_memory import MIB, shared_memory_bytes
 
 # One of NVIDIA's containers. A tag may be moved to another image, so a digest goes with it, and nothing starts before
 # someone has put it in.

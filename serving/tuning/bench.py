@@ -11,13 +11,13 @@ from typing import Protocol
 from core.bundle import GOLDEN
 from core.errors import ServingError
 from core.files import write_atomic
-from serving.launching import HOST, free_ports
 from serving.load import ANSWERED, Generator, Point, Requests, golden_requests, moments, percentile, point
 from serving.metrics import Counts
 from serving.protocol.model_config import ModelConfig, render
 from serving.repository.golden import Reference
 from serving.repository.layout import CONFIG
-from serving.supervisor import Supervisor
+from serving.server.launch import HOST, free_ports
+from serving.server.supervisor import Supervisor
 from serving.top import Reader
 
 AT_ONCE = 32  # requests that saturate a server; fewer than may wait

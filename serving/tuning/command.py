@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import RepositoryError
-from serving.cores import usable_cores
 from serving.protocol.model_config import ONNXRUNTIME, WHOLE, ModelConfig
 from serving.publishing import reconfigure
 from serving.repository.layout import check_model, list_models, read_config
+from serving.server.cores import usable_cores
 from serving.tuning.bench import Bench, Effort, triton_bench
 from serving.tuning.grid import Setting, most_candidates
 from serving.tuning.search import FINALISTS, HALVINGS, REPEATS, STEPS, Found, Tell, search

@@ -16,9 +16,9 @@ from rich.text import Text
 
 from core.files import new_file, write_atomic
 from core.ours import software
-from serving.cores import usable_cores
 from serving.load import Point
-from serving.triton import find_triton
+from serving.server.cores import usable_cores
+from serving.server.locate import find_triton
 from serving.tuning.command import Tuned
 from serving.tuning.grid import Setting
 from serving.tuning.search import Curve, Found, Repeats, ranked

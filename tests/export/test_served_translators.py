@@ -11,11 +11,11 @@ from core.contract import OPSET, SOURCE, sample_inputs
 from core.images import encode_png
 from core.networks import TRANSLATORS
 from serving.client import Translator
-from serving.launching import free_ports
 from serving.protocol.grpc import connect, infer_inputs
 from serving.publishing import publish
 from serving.repository.golden import images_in
-from serving.supervisor import Supervisor
+from serving.server.launch import free_ports
+from serving.server.supervisor import Supervisor
 from tests.export.conftest import ship
 
 WHAT = "grey to larger RGB"

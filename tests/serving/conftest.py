@@ -17,13 +17,13 @@ from core.files import write_atomic
 from core.latents import ALGORITHM, latents
 from core.spec import GeneratorSpec, Provenance
 from serving import publishing
-from serving.launching import Access, Ports, free_ports
 from serving.protocol.model_config import Instances, Queue, render
 from serving.repository.layout import CONFIG, read_config
-from serving.server import Server
-from serving.supervisor import Supervisor
-from serving.triton import find_triton
-from serving.workplace import make_workplace, remove_workplace
+from serving.server.launch import Access, Ports, free_ports
+from serving.server.locate import find_triton
+from serving.server.server import Server
+from serving.server.supervisor import Supervisor
+from serving.server.workspace import make_workplace, remove_workplace
 from tests.serving.translators import make_translator
 
 SPEC = GeneratorSpec("tiny", 8, 12, 4, latent_dim=8, provenance=Provenance(data_name="noise", data_licence="CC0-1.0"))

@@ -20,9 +20,9 @@ from core.errors import GanfoundryError, MissingDependency, RequestRefused, Serv
 from core.images import from_pillow
 from serving.bulk import make_shard, parse_shard, place_order, write_shards
 from serving.client import Sampler
-from serving.launching import free_ports
+from serving.server.launch import free_ports
+from serving.server.supervisor import Supervisor
 from serving.shards import State
-from serving.supervisor import Supervisor
 from tests.serving.test_client import executions, in_process
 
 ROOT = Path(__file__).parent.parent.parent

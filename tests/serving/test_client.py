@@ -14,10 +14,10 @@ from core.errors import ModelNotFound, RequestRefused, ServerUnavailable, Servin
 from core.latents import LAST_SEED, latents
 from serving import served
 from serving.client import Sampler
-from serving.launching import free_ports
 from serving.protocol.grpc import ask, connect, translated
+from serving.server.launch import free_ports
 from tests.serving import conftest
-from tests.serving.test_supervisor import eventually
+from tests.serving.server.test_supervisor import eventually
 
 SEEDS = [5, 0, LAST_SEED, 5, 12, *range(100, 145)]
 

@@ -21,7 +21,7 @@ from core.bundle import levels_apart
 from core.contract import sample_inputs
 from core.images import encode_png
 from serving.client import Sampler
-from serving.launching import free_ports
+from serving.server.launch import free_ports
 from tests.serving import translators
 from tests.serving.conftest import CLASSES
 

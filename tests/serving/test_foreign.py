@@ -8,10 +8,10 @@ import cli
 from core.bundle import levels_apart
 from core.images import from_pillow
 from core.latents import latents
-from serving.launching import free_ports
 from serving.publishing import publish
 from serving.repository.layout import read_config
-from serving.supervisor import Supervisor
+from serving.server.launch import free_ports
+from serving.server.supervisor import Supervisor
 from tests.export.foreign_models import CLASSES, Foreign
 from tests.export.test_foreign_alone import stuck
 

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from core.contract import sample_inputs
 from core.errors import ServerOverloaded, ServingError
 from serving.client import Sampler
-from serving.launching import HOST
 from serving.metrics import Counts, Device, Model, Snapshot, parse, rates
 from serving.protocol.grpc import ask, connect, infer_inputs
+from serving.server.launch import HOST
 from tests.serving.conftest import SPEC
 
 COUNTS = st.builds(Counts, **{field.name: st.integers(0, 10**12) for field in fields(Counts)})

@@ -12,11 +12,11 @@ import cli
 from core.errors import GanfoundryError, ModelNotFound, RepositoryError
 from serving import publishing, removing
 from serving.client import Sampler
-from serving.launching import free_ports
 from serving.publishing import publish, rollback
 from serving.repository.layout import check_servable, list_models
 from serving.repository.locks import LOCK
-from serving.supervisor import Supervisor
+from serving.server.launch import free_ports
+from serving.server.supervisor import Supervisor
 from tests.serving.conftest import make_style_bundle
 from tests.test_cli import ROOT
 

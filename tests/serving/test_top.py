@@ -19,10 +19,10 @@ from rich.console import Console
 from core.contract import sample_inputs
 from core.errors import ServerUnavailable, ServingError
 from serving import top
-from serving.launching import HOST
 from serving.metrics import Counts, Device, Model, Snapshot, rates
 from serving.protocol.grpc import ask, connect
 from serving.protocol.model_config import Queue
+from serving.server.launch import HOST
 from serving.top import Reader, measure, table, watch
 from tests.serving.conftest import QUEUE_LIMIT, SPEC
 

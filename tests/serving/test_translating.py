@@ -33,7 +33,7 @@ from serving.repository.layout import hashes, read_config
 from serving.repository.models import pieces_of
 from serving.repository.release import of_bundle
 from serving.repository.thin_clients import FILES, TAKEN_FILES
-from serving.shared_memory import needed
+from serving.server.shared_memory import needed
 from tests.serving.conftest import make_bundle
 from tests.serving.translators import SPEC, make_translator, translated, translator_spec
 

@@ -181,7 +181,7 @@ def failure(error: Exception) -> Any:
 def physical_cores() -> int:
     """Cores this process may use, hyper-threads counted once: the second thread of a core adds no arithmetic.
 
-    ``serve`` says how many, for a container may be given fewer than it sees (serving/cores.py).
+    ``serve`` says how many, for a container may be given fewer than it sees (serving/server/cores.py).
     """
     if told := os.environ.get("GANFOUNDRY_CORES"):
         return int(told)

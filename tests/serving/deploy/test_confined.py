@@ -19,8 +19,8 @@ from serving.deploy.compose import render as render_compose
 from serving.deploy.container import DOCKERFILE
 from serving.deploy.container import render as render_serve
 from serving.deploy.plan import plan
-from serving.triton import find_triton, server_in_wheel
-from serving.workplace import make_workplace, remove_workplace
+from serving.server.locate import find_triton, server_in_wheel
+from serving.server.workspace import make_workplace, remove_workplace
 from tests.serving.conftest import SPEC, make_bundle, publish
 from tests.serving.deploy.confinement import Container, Inside, start, why_not
 from tests.test_cli import ROOT
@@ -31,7 +31,7 @@ KEY = "0123456789abcdef"
 UNITS = {"m": 1 << 20, "g": 1 << 30}
 
 
-COUNT = [f"{sys.prefix}/bin/python", "-Bc", "from serving.cores import usable_cores; print(usable_cores())"]
+COUNT = [f"{sys.prefix}/bin/python", "-Bc", "from serving.server.cores import usable_cores; print(usable_cores())"]
 
 
 def size(text: str) -> int:

@@ -5,7 +5,7 @@ import pytest
 from core.errors import DeployError, RepositoryError
 from serving.deploy.plan import IMAGE, Deployment, plan
 from serving.protocol.model_config import glance
-from serving.shared_memory import shared_memory_bytes
+from serving.server.shared_memory import shared_memory_bytes
 from tests.serving.deploy.conftest import DIGEST, MODELS
 
 

@@ -23,9 +23,9 @@ from core.files import write_atomic
 from serving.client import Sampler
 from serving.deploy.compose import render
 from serving.deploy.plan import plan
-from serving.launching import Ports, environment, free_ports
-from serving.triton import find_triton
-from serving.workplace import make_workplace, note_group, remove_workplace
+from serving.server.launch import Ports, environment, free_ports
+from serving.server.locate import find_triton
+from serving.server.workspace import make_workplace, note_group, remove_workplace
 from tests.serving.conftest import publish
 
 KEY = "0123456789abcdef"

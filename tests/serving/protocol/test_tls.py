@@ -13,9 +13,9 @@ from cryptography.x509.oid import NameOID
 from core.bundle import GOLDEN, Golden, levels_apart
 from core.errors import ServerUnavailable, ServingError
 from serving.client import Sampler
-from serving.launching import Access, free_ports
 from serving.protocol.tls import ClientTls, ServerTls
-from serving.supervisor import Supervisor
+from serving.server.launch import Access, free_ports
+from serving.server.supervisor import Supervisor
 
 NOW = datetime.datetime.now(datetime.UTC)
 DAY = datetime.timedelta(days=1)

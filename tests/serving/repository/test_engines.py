@@ -9,11 +9,11 @@ from tritonclient.grpc.model_config_pb2 import ModelConfig as Message
 from core.bundle import MOST_LEVELS, levels_apart
 from serving import publishing
 from serving.client import Sampler
-from serving.launching import free_ports
 from serving.protocol.model_config import Accelerator, Instances, ModelConfig, Queue, Tensor, parse
 from serving.repository.engines import engines_of
 from serving.repository.layout import CONFIG, read_config
-from serving.supervisor import Supervisor
+from serving.server.launch import free_ports
+from serving.server.supervisor import Supervisor
 from tests.serving.conftest import SPEC, make_bundle, make_style_bundle
 
 # What each engine may say in its own way; all else is the same model.

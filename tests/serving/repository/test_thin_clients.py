@@ -25,7 +25,6 @@ from core.errors import BundleError, RepositoryError, RequestRefused
 from core.latents import LAST_SEED, latents
 from serving import publishing
 from serving.client import Sampler
-from serving.launching import free_ports
 from serving.models.png import write_png
 from serving.order import Order
 from serving.protocol.graph import tensors_from
@@ -38,7 +37,8 @@ from serving.repository.golden import Reference, images_in
 from serving.repository.layout import CONFIG, SUMS, check_servable, hashes, list_models, read_config, seal, versions_of
 from serving.repository.release import Graph, Release, of_bundle
 from serving.repository.thin_clients import THIN, golden_seeds, own_files, thin_models
-from serving.supervisor import Supervisor
+from serving.server.launch import free_ports
+from serving.server.supervisor import Supervisor
 from tests.serving import conftest
 from tests.serving.conftest import CLASSES, NOISY, SPEC, images_of, make_bundle, make_style_bundle
 

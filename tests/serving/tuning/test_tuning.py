@@ -11,11 +11,11 @@ from rich.console import Console
 
 from core.errors import MissingDependency, RepositoryError
 from serving import publishing
-from serving.launching import free_ports
 from serving.protocol.grpc import connect, infer_inputs
 from serving.protocol.model_config import Queue
 from serving.repository.layout import CONFIG, check_servable, read_config
-from serving.supervisor import Supervisor
+from serving.server.launch import free_ports
+from serving.server.supervisor import Supervisor
 from serving.tuning import command, report, search
 from serving.tuning.bench import Effort
 from serving.tuning.grid import Setting
@@ -112,7 +112,7 @@ def test_what_cannot_be_tuned_says_why(bundle, tmp_path, monkeypatch):
     def missing(_):
         raise MissingDependency("there is no tritonserver")
 
-    monkeypatch.setattr("serving.supervisor.find_triton", missing)
+    monkeypatch.setattr("serving.server.supervisor.find_triton", missing)
     with pytest.raises(MissingDependency):
         command.tune("tiny", tmp_path, Effort())
 

@@ -17,12 +17,12 @@ import pytest
 from core.bundle import GOLDEN, MOST_LEVELS, Golden, levels_apart
 from core.errors import MissingDependency, ServerUnavailable, ServingError
 from serving.client import Sampler
-from serving.launching import HOST, free_ports
-from serving.processes import could_run
 from serving.repository.layout import CONFIG, seal
-from serving.supervisor import Supervisor, serve
-from serving.words import reason_in
-from serving.workplace import SHARED_MEMORY
+from serving.server.launch import HOST, free_ports
+from serving.server.log_errors import reason_in
+from serving.server.processes import could_run
+from serving.server.supervisor import Supervisor, serve
+from serving.server.workspace import SHARED_MEMORY
 from tests.serving.conftest import SPEC, make_bundle, publish
 from tests.serving.test_files import save_samples
 
@@ -219,7 +219,7 @@ def test_it_gives_up_on_a_server_that_is_always_lost_at_once(make_repository):
 
 def test_the_server_of_another_supervisor_is_not_taken_for_ones_own(server, make_repository, monkeypatch):
     """Two that start together both find the ports free."""
-    monkeypatch.setattr("serving.supervisor.check_ports", lambda *_: None)
+    monkeypatch.setattr("serving.server.supervisor.check_ports", lambda *_: None)
     events = []
     starting_fails(make_repository(), f"port {server.ports.grpc} is taken", server.ports, on_event=events.append)
     assert [event.kind for event in events] == ["starting", "stopped"]
@@ -320,8 +320,8 @@ def test_a_program_that_is_no_server_is_said(make_repository, tmp_path):
 SERVE = """
 import sys
 from pathlib import Path
-from serving.supervisor import serve
-from serving.launching import Ports
+from serving.server.supervisor import serve
+from serving.server.launch import Ports
 serve(Path(sys.argv[1]), Ports(*map(int, sys.argv[2:])), on_event=lambda event: print(event.kind, flush=True))
 """
 

@@ -11,10 +11,10 @@ import pytest
 
 from core.bundle import GOLDEN, Golden
 from core.errors import ServingError
-from serving.launching import HOST, free_ports
-from serving.supervisor import Supervisor
-from serving.workplace import SHARED_MEMORY
-from tests.serving.test_supervisor import SERVE, eventually, images_are_right, processes_of
+from serving.server.launch import HOST, free_ports
+from serving.server.supervisor import Supervisor
+from serving.server.workspace import SHARED_MEMORY
+from tests.serving.server.test_supervisor import SERVE, eventually, images_are_right, processes_of
 
 
 def test_a_server_that_never_becomes_ready_is_given_up_and_ended(make_repository, tmp_path):

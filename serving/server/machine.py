@@ -6,10 +6,10 @@ from pathlib import Path
 
 from core.doctor import Check
 from core.errors import ServingError
-from serving import shared_memory
-from serving.processes import LEAST_FILES
 from serving.protocol import proxies
-from serving.workplace import fault_of_place, find_place
+from serving.server.processes import LEAST_FILES
+from serving.server.server import shared_memory
+from serving.server.workspace import fault_of_place, find_place
 
 _SHARED_MIB = 256  # enough for most generators; `serve` counts what a repository takes
 

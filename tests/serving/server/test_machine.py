@@ -10,14 +10,14 @@ import sys
 import pytest
 
 from core.errors import RepositoryError, ServerUnavailable, ServingError
-from serving import machine, processes, shared_memory
-from serving.launching import HOST, Access, check_ports, free_ports
 from serving.protocol.grpc import channel_options
 from serving.protocol.proxies import asked_by_grpc, is_loopback
 from serving.repository.layout import check_servable
 from serving.served import ServedModel
-from serving.supervisor import Supervisor
-from serving.words import reason_in
+from serving.server.launch import HOST, Access, check_ports, free_ports
+from serving.server.log_errors import reason_in
+from serving.server.server import machine, processes, shared_memory
+from serving.server.supervisor import Supervisor
 
 LOOPBACK = [
     "localhost",
@@ -83,8 +83,8 @@ def test_the_doctor_looks_at_it_all(monkeypatch):
 def test_a_server_may_open_as_many_files_as_it_needs(make_repository):
     """Of those whose soft limit is low, as macOS' and many shells' is."""
     code = (
-        "import resource, sys; from pathlib import Path; from serving.supervisor import Supervisor; "
-        "from serving.launching import free_ports; resource.setrlimit(resource.RLIMIT_NOFILE, (int(sys.argv[2]), "
+        "import resource, sys; from pathlib import Path; from serving.server.supervisor import Supervisor; "
+        "from serving.server.launch import free_ports; resource.setrlimit(resource.RLIMIT_NOFILE, (int(sys.argv[2]), "
         "int(sys.argv[3])));\nwith Supervisor(Path(sys.argv[1]), free_ports()): print('ready')"
     )
 

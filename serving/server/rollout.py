@@ -19,8 +19,8 @@ from serving.protocol.model_config import WHOLE, ModelConfig, glance
 from serving.publishing import withdraw
 from serving.repository.layout import CONFIG, Model, asks_others, check_model, glance_at, list_models
 from serving.repository.locks import LOCK, undisturbed
-from serving.server import Server, Stillborn
-from serving.shared_memory import check_shared_memory, needed_by
+from serving.server.server import Server, Stillborn
+from serving.server.shared_memory import check_shared_memory, needed_by
 
 EVERY = 1.0  # seconds between two looks at the repository
 

@@ -19,20 +19,20 @@ from core.errors import ModelNotFound, RepositoryError
 from core.latents import ALGORITHM, latents
 from serving import publishing
 from serving.client import Sampler
-from serving.launching import free_ports
-from serving.processes import DEAD, state_of
 from serving.protocol.grpc import connect, infer_inputs
 from serving.protocol.model_config import Instances
 from serving.publishing import rollback
 from serving.removing import remove
 from serving.repository.golden import images_in
 from serving.repository.layout import CONFIG, check_servable, list_models, versions_of
-from serving.rollout import EVERY
-from serving.supervisor import Supervisor
-from serving.trial import stand_trial
+from serving.server.launch import free_ports
+from serving.server.processes import DEAD, state_of
+from serving.server.rollout import EVERY
+from serving.server.supervisor import Supervisor
+from serving.server.trial import stand_trial
 from tests.serving.conftest import SPEC, configure, images_of, make_bundle
-from tests.serving.test_odd_places import STILLBORN
-from tests.serving.test_supervisor import eventually
+from tests.serving.server.test_odd_places import STILLBORN
+from tests.serving.server.test_supervisor import eventually
 
 SEEDS = list(range(8))
 PAUSE = 0.1  # seconds between two requests of a client: models are loaded on the same processor

@@ -24,10 +24,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from core.errors import ServingError
-from serving.connections import MOST_HEAD, PATIENCE, Connection
-from serving.launching import GATE, Access
 from serving.protocol.refusals import answer_in_our_words
-from serving.screening import JSON_LENGTH, MOST_BYTES, NUMBER, Refused, rewritten
+from serving.server.connections import MOST_HEAD, PATIENCE, Connection
+from serving.server.launch import GATE, Access
+from serving.server.screening import JSON_LENGTH, MOST_BYTES, NUMBER, Refused, rewritten
 
 MOST_CLIENTS = 64  # bodies, and requests to models, at a time
 BODY_SECONDS = 60.0  # for the whole of a body

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Literal, Self, TextIO
 
 from core.places import shown
-from serving.launching import Ports
+from serving.server.launch import Ports
 
 _LAST_SECONDS = 1.0  # for the last lines to be written, at the end
 

@@ -4,8 +4,10 @@ import sysconfig
 import pytest
 
 from core.errors import MissingDependency
-from serving import doctor, machine, triton
-from serving.triton import Triton, find_triton
+from serving import doctor
+from serving.server.locate import Triton, find_triton
+from serving.server.server import locate as triton
+from serving.server.server import machine
 
 
 def test_a_program_is_found_where_it_is_said_to_be_then_on_the_path_then_in_the_wheel(tmp_path, monkeypatch):

@@ -13,15 +13,15 @@ import psutil
 from tritonclient.utils import InferenceServerException
 
 from core.errors import ServerOverloaded, ServingError
-from serving import processes
-from serving.inventory import inventory
-from serving.launching import Access, Ports, launch
 from serving.protocol.grpc import CONTROL_SECONDS, connect, translated
 from serving.repository.golden import Watched
-from serving.shared_memory import taken
-from serving.triton import Triton
-from serving.words import STILLBORN, Log
-from serving.workplace import Workplace, clean_shared_memory, note_group
+from serving.server.inventory import inventory
+from serving.server.launch import Access, Ports, launch
+from serving.server.locate import Triton
+from serving.server.log_errors import STILLBORN, Log
+from serving.server.server import processes
+from serving.server.shared_memory import taken
+from serving.server.workspace import Workplace, clean_shared_memory, note_group
 
 Finished = Mapping[tuple[str, str], int]  # runs, by model and version
 

@@ -17,17 +17,17 @@ from typing import Self
 import psutil
 
 from core.errors import GanfoundryError, ServingError
-from serving.events import Event as Event
-from serving.gateway import Gateway
-from serving.launching import EXIT_TIMEOUT, Access, Ports, another_port, check_ports
-from serving.prober import Prober
-from serving.processes import raise_file_limit
 from serving.repository.layout import check_servable, list_models
-from serving.rollout import Rollout, Seen, see
-from serving.server import Server
-from serving.shared_memory import check_shared_memory
-from serving.triton import Triton, find_triton
-from serving.workplace import Workplace, clean_leftovers, make_workplace, remove_workplace
+from serving.server.events import Event as Event
+from serving.server.health import Prober
+from serving.server.http_gateway import Gateway
+from serving.server.launch import EXIT_TIMEOUT, Access, Ports, another_port, check_ports
+from serving.server.locate import Triton, find_triton
+from serving.server.processes import raise_file_limit
+from serving.server.rollout import Rollout, Seen, see
+from serving.server.server import Server
+from serving.server.shared_memory import check_shared_memory
+from serving.server.workspace import Workplace, clean_leftovers, make_workplace, remove_workplace
 
 _LOOK_EVERY = 0.2  # seconds between two looks at the processes
 _GRACE = EXIT_TIMEOUT + 5.0  # seconds from asking the server to end to killing it

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from core.errors import ServerOverloaded, ServingError
 from serving.protocol.grpc import Answer
 from serving.repository.golden import Watched
-from serving.server import Finished, Server
+from serving.server.server import Finished, Server
 
 _PROBE_SECONDS = 600.0  # the prober judges much earlier
 

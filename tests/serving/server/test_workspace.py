@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from serving import workplace as module
-from serving.triton import find_triton
-from serving.workplace import SHARED_MEMORY, clean_leftovers, make_workplace, remove_workplace
+from serving.server.locate import find_triton
+from serving.server.server import workspace as module
+from serving.server.workspace import SHARED_MEMORY, clean_leftovers, make_workplace, remove_workplace
 
 
 @pytest.fixture

@@ -7,15 +7,16 @@ import numpy as np
 import pytest
 
 from core.errors import ServingError
-from serving import publishing, shared_memory
-from serving.launching import free_ports
+from serving import publishing
 from serving.protocol.grpc import ask, connect
 from serving.protocol.model_config import Instances, ModelConfig, Tensor
 from serving.repository.layout import list_models, read_config
-from serving.shared_memory import PLACE, check_shared_memory, needed, needed_by, shared_memory_bytes
-from serving.supervisor import Supervisor
+from serving.server.launch import free_ports
+from serving.server.server import shared_memory
+from serving.server.shared_memory import PLACE, check_shared_memory, needed, needed_by, shared_memory_bytes
+from serving.server.supervisor import Supervisor
 from tests.serving.conftest import SPEC, make_bundle, publish
-from tests.serving.test_supervisor import eventually
+from tests.serving.server.test_supervisor import eventually
 
 MIB = 1 << 20
 SIDE = 160

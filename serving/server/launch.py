@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import ServingError
-from serving import hidden
-from serving.cores import VARIABLE as CORES
-from serving.cores import usable_cores
 from serving.protocol.tls import ClientTls, ServerTls
-from serving.triton import Triton
-from serving.workplace import Workplace, note_group
+from serving.server.cores import VARIABLE as CORES
+from serving.server.cores import usable_cores
+from serving.server.locate import Triton
+from serving.server.server import hidden_arguments as hidden
+from serving.server.workspace import Workplace, note_group
 
 HOST = "127.0.0.1"
 SECRET_VARIABLE = "GANFOUNDRY_ADMIN_SECRET"  # noqa: S105 (its name)
@@ -26,7 +26,7 @@ EXIT_TIMEOUT = 5  # seconds the server waits for requests in flight when it is a
 
 _SECRET = re.compile(r"[A-Za-z0-9_-]{16,256}")
 _KEY = "admin-key"
-GATE = "gate-key"  # the header with which serving/gateway.py has models run over HTTP
+GATE = "gate-key"  # the header with which serving/server/http_gateway.py has models run over HTTP
 # What only whoever holds the key may ask for: what changes the server, and what tells of others' work.
 _ADMINISTRATION = ("shared-memory", "model-repository", "statistics", "trace", "logging")
 _INFERENCE = (

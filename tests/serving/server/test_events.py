@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from core.bundle import GOLDEN, Golden
-from serving.events import Event, EventLog, as_json, as_text
-from serving.launching import Ports, free_ports
-from serving.supervisor import Supervisor
+from serving.server.events import Event, EventLog, as_json, as_text
+from serving.server.launch import Ports, free_ports
+from serving.server.supervisor import Supervisor
 from tests.serving.conftest import publish
-from tests.serving.test_supervisor import eventually, images_are_right
+from tests.serving.server.test_supervisor import eventually, images_are_right
 
 AT = datetime(2026, 11, 28, 8, 5, 9, 250_000, UTC)
 READY = Event("ready", "all is right", Ports(1, 2, 3), "[::1]", ("a:1", "b:2"), AT)
@@ -85,7 +85,7 @@ def full_disk():
 
 @pytest.mark.parametrize("make", [closed_pipe, full_pipe, closed_file, full_disk])
 def test_where_nobody_listens_telling_goes_on_and_ends(make, monkeypatch):
-    monkeypatch.setattr("serving.events._LAST_SECONDS", 0.1)
+    monkeypatch.setattr("serving.server.events._LAST_SECONDS", 0.1)
     stream = make()
     with EventLog(stream) as log:
         for _ in range(3):

@@ -12,9 +12,9 @@ from unittest.mock import Mock
 import pytest
 
 from core.errors import ServingError
-from serving import hidden
-from serving.cores import VARIABLE, usable_cores
-from serving.launching import (
+from serving.protocol.tls import ServerTls
+from serving.server.cores import VARIABLE, usable_cores
+from serving.server.launch import (
     HOST,
     SECRET_VARIABLE,
     Access,
@@ -25,10 +25,10 @@ from serving.launching import (
     free_ports,
     read_secret,
 )
-from serving.protocol.tls import ServerTls
-from serving.supervisor import Supervisor
-from serving.triton import Triton, find_triton
-from serving.workplace import make_workplace, remove_workplace
+from serving.server.locate import Triton, find_triton
+from serving.server.server import hidden_arguments as hidden
+from serving.server.supervisor import Supervisor
+from serving.server.workspace import make_workplace, remove_workplace
 
 FOREIGN = Triton(Path("/opt/tritonserver/bin/tritonserver"), False, "2.60.0")
 BUNDLED = Triton(Path("/somewhere/tritonserver"), True, "2.51.0")

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import ServingError
-from serving.shared_memory import PLACE as SHARED_MEMORY
-from serving.triton import LIBPYTHON, Triton, find_libpython, find_stub, server_in_wheel
+from serving.server.locate import LIBPYTHON, Triton, find_libpython, find_stub, server_in_wheel
+from serving.server.shared_memory import PLACE as SHARED_MEMORY
 
 _PREFIX = "ganfoundry-"
 _PLACES = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 (instead of a TMPDIR in which no server can work)

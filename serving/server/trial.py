@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from core.errors import RepositoryError, ServingError
-from serving.launching import free_ports
-from serving.supervisor import Supervisor
+from serving.server.launch import free_ports
+from serving.server.supervisor import Supervisor
 
 
 def stand_trial(repository: Path) -> None:

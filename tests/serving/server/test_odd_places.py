@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 
 from core.errors import RepositoryError, ServingError
-from serving import publishing, workplace
-from serving.launching import free_ports
-from serving.supervisor import Supervisor
-from serving.trial import stand_trial
-from serving.triton import find_triton
-from serving.words import Log
-from serving.workplace import fault_of_place, make_workplace, remove_workplace
+from serving import publishing
+from serving.server.launch import free_ports
+from serving.server.locate import find_triton
+from serving.server.log_errors import Log
+from serving.server.server import workspace as workplace
+from serving.server.supervisor import Supervisor
+from serving.server.trial import stand_trial
+from serving.server.workspace import fault_of_place, make_workplace, remove_workplace
 
 NAMES = ["q$(cd;id>pwned)", "`id>pwned`", "a b", "c&d", "e;f", "g'h", 'i"j', "k(1)", "répo", "日本", "x|y", "*", "#a",
          "~", "new\nline", "!b", "{c}", "<d", "-v", "a\\b", "%s", "$HOME", "[e]", os.fsdecode(b"r\xe9po")]  # fmt: skip
