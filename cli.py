@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from core.spec import GeneratorSpec
     from export.gates import Judge
     from export.inspection import Inspection
-    from serving.local import Graphs
+    from serving.client.local import Graphs
+    from serving.client.session import Session
     from serving.protocol.tls import ClientTls
     from serving.publishing import Published
-    from serving.session import Session
     from trainer.data.pack import Pack
     from trainer.metrics.evaluate import Evaluation
     from trainer.metrics.extractor import Extractor
@@ -1311,7 +1311,7 @@ def sample(
         _sample_shards(model, out, seeds or "", shard, truncation, label, address, batch, ray)
         return
     from core.latents import parse_seeds
-    from serving.client import Sampler
+    from serving.client.sampler import Sampler
     from serving.codes import parse_codes
     from serving.order import ALL, Order
     from serving.sampling import draw, draw_interpolation, draw_mixes, parse_truncations
@@ -1431,7 +1431,7 @@ def translate(
     _check_only_with("--sheet", sheet, of_sheets)
     _check_only_with("--tls-ca", tls_ca, {"--tls-cert": tls_cert, "--tls-key": tls_key})
     look = _look_of_sheets(sheet_scale, sheet_labels)
-    from serving.client import Translator
+    from serving.client.sampler import Translator
     from serving.translating import Translation
     from serving.translating import translate as of_files
     from trainer.data.reading import read_image
@@ -1476,7 +1476,7 @@ def _graphs(model: str) -> "Graphs | None":
 
     path = Path(model)
     if (path / MANIFEST).is_file():
-        from serving.local import BundleGraphs
+        from serving.client.local import BundleGraphs
 
         return BundleGraphs(path)
     if path.is_file() or Run(path).generator.is_file():
@@ -1491,7 +1491,7 @@ def _graphs(model: str) -> "Graphs | None":
 def _session(kind: "type[S]", model: str, batch: int | None, address: "tuple[str, ClientTls | None]") -> "S":
     """Whoever asks the bundle or run at the path ``model``, or the served model of that name."""
     if (graphs := _graphs(model)) is not None:
-        from serving.local import LocalModel
+        from serving.client.local import LocalModel
 
         return kind.of(LocalModel(Path(model).absolute().name.removesuffix(".safetensors"), graphs), batch=batch)
     if find_spec("tritonclient") is None:
@@ -1516,7 +1516,7 @@ def _sample_shards(
 ) -> None:
     from core.latents import parse_ranges
     from serving.bulk import BATCH, parse_shard, place_order, write_shards
-    from serving.client import Sampler
+    from serving.client.sampler import Sampler
     from serving.sampling import parse_truncations
 
     ranges, (shards, number), (value,) = parse_ranges(seeds), parse_shard(shard), parse_truncations(truncation)

@@ -29,7 +29,7 @@ import onnxruntime
 
 from core.bundle import GRAPH, read_bundle
 from core.contract import sample_inputs
-from serving.client import Sampler
+from serving.client.sampler import Sampler
 from serving.protocol.grpc import OUTPUT, connect, infer_inputs
 from serving.publishing import publish
 from serving.server.cores import usable_cores

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from core.errors import RequestRefused, ServerUnavailable
-from serving.client import Sampler
+from serving.client.sampler import Sampler
 from serving.files import make_places
 from serving.ranges import ascending, count, written
 from serving.shards import MOST_SHARDS, BulkOrder, State, check_folder, state_of, write_shard

@@ -6,7 +6,7 @@ from typing import Any
 
 from core.errors import MissingDependency, ServingError
 from serving.bulk import Progress, Tally, make_shard
-from serving.client import Sampler
+from serving.client.sampler import Sampler
 from serving.files import make_places
 from serving.protocol.tls import ClientTls
 from serving.shards import BulkOrder, State, check_folder

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from core.lettering import legible
 from core.sheets import AUTO, Look, Sheet
 from core.system import usable_name
-from serving.client import Sampler
+from serving.client.sampler import Sampler
 from serving.naming import Naming, digits_of_index, names_of_classes, text_in_names
 from serving.protocol.picture_texts import describe, number
 from serving.sheet import SheetFiles

@@ -14,7 +14,7 @@ from core.images import Images, encode_png, to_pillow
 from core.places import shown
 from core.sheets import AUTO, Look, Sheet
 from core.sizes import Size
-from serving.client import Translator
+from serving.client.sampler import Translator
 from serving.files import Keeper, make_places
 from serving.inputs import Given, find_inputs
 from serving.order import said

@@ -20,7 +20,7 @@ from export.exporting import export_run
 from export.extras import Extras
 from export.tensorrt.gate import PACKAGE
 from export.trial import BATCHES
-from serving.client import Sampler, Translator
+from serving.client.sampler import Sampler, Translator
 from serving.publishing import publish
 from serving.server.launch import free_ports
 from serving.server.supervisor import Supervisor

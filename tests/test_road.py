@@ -19,7 +19,7 @@ from core.latents import latents
 from core.pixels import to_pixels
 from core.seed_sheets import cut
 from core.sizes import plan_size
-from serving.client import Sampler
+from serving.client.sampler import Sampler
 from serving.server.launch import free_ports
 from trainer.data.openmoji import OpenmojiOptions, import_openmoji
 

@@ -17,8 +17,8 @@ from export.exporting import export_run
 from export.runtime import open_session
 from export.unexported import TorchGraphs
 from export.verify import verify_bundle
-from serving.client import Sampler
-from serving.local import LocalModel
+from serving.client.local import LocalModel
+from serving.client.sampler import Sampler
 from tests.export.conftest import lively, reseal, tiny_spec
 
 SPEC = tiny_spec("style", (24, 16, 3), classes=("a", "b"))

@@ -10,7 +10,7 @@ from core.bundle import GOLDEN, GRAPH, MOST_LEVELS, Golden, levels_apart, write_
 from core.contract import OPSET, SOURCE, sample_inputs
 from core.images import encode_png
 from core.networks import TRANSLATORS
-from serving.client import Translator
+from serving.client.sampler import Translator
 from serving.protocol.grpc import connect, infer_inputs
 from serving.publishing import publish
 from serving.repository.golden import images_in

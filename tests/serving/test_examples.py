@@ -20,7 +20,7 @@ import cli
 from core.bundle import levels_apart
 from core.contract import sample_inputs
 from core.images import encode_png
-from serving.client import Sampler
+from serving.client.sampler import Sampler
 from serving.server.launch import free_ports
 from tests.serving import translators
 from tests.serving.conftest import CLASSES

@@ -15,7 +15,7 @@ from core.errors import GanfoundryError, RequestRefused
 from core.images import encode_png, from_pillow
 from core.ours import signed_png
 from core.system import fault_of_name, folded
-from serving.client import Sampler
+from serving.client.sampler import Sampler
 from serving.naming import FIELDS, Naming, digits_of_index, names_of_classes, parse_names, text_in_names
 from serving.protocol.picture_texts import describe
 from tests.serving.conftest import CODED, SPEC, make_bundle

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 import cli
 from core.errors import GanfoundryError, ModelNotFound, RepositoryError
 from serving import publishing, removing
-from serving.client import Sampler
+from serving.client.sampler import Sampler
 from serving.publishing import publish, rollback
 from serving.repository.layout import check_servable, list_models
 from serving.repository.locks import LOCK

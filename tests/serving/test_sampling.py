@@ -10,7 +10,7 @@ from core.bundle import MOST_LEVELS, levels_apart
 from core.errors import GanfoundryError, RequestRefused
 from core.images import from_pillow
 from core.latents import latents
-from serving.client import Sampler
+from serving.client.sampler import Sampler
 from serving.interpolation import slerp
 from serving.sampling import MOST_FRAMES, parse_truncations
 from tests.serving.conftest import CLASSES, LAYERS, NOISY, SPEC, images_of_styles, style_weights, styles_of

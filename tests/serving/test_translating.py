@@ -20,7 +20,7 @@ from core.bundle import GOLDEN, Golden
 from core.errors import GanfoundryError, RequestRefused
 from core.images import encode_png
 from serving import publishing
-from serving.client import Sampler, Translator
+from serving.client.sampler import Sampler, Translator
 from serving.inputs import find_inputs
 from serving.load import golden_requests
 from serving.models.png import most_bytes, most_text

@@ -20,7 +20,7 @@ from tritonclient.utils import InferenceServerException
 from core.bundle import GOLDEN, Golden
 from core.errors import ModelNotFound
 from core.files import write_atomic
-from serving.client import Sampler
+from serving.client.sampler import Sampler
 from serving.deploy.compose import render
 from serving.deploy.plan import plan
 from serving.server.launch import Ports, environment, free_ports

@@ -12,7 +12,7 @@ from cryptography.x509.oid import NameOID
 
 from core.bundle import GOLDEN, Golden, levels_apart
 from core.errors import ServerUnavailable, ServingError
-from serving.client import Sampler
+from serving.client.sampler import Sampler
 from serving.protocol.tls import ClientTls, ServerTls
 from serving.server.launch import Access, free_ports
 from serving.server.supervisor import Supervisor

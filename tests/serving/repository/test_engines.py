@@ -8,7 +8,7 @@ from tritonclient.grpc.model_config_pb2 import ModelConfig as Message
 
 from core.bundle import MOST_LEVELS, levels_apart
 from serving import publishing
-from serving.client import Sampler
+from serving.client.sampler import Sampler
 from serving.protocol.model_config import Accelerator, Instances, ModelConfig, Queue, Tensor, parse
 from serving.repository.engines import engines_of
 from serving.repository.layout import CONFIG, read_config

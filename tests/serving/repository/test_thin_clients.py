@@ -24,7 +24,7 @@ from core.contract import input_ports, output_port, sample_inputs
 from core.errors import BundleError, RepositoryError, RequestRefused
 from core.latents import LAST_SEED, latents
 from serving import publishing
-from serving.client import Sampler
+from serving.client.sampler import Sampler
 from serving.models.png import write_png
 from serving.order import Order
 from serving.protocol.graph import tensors_from

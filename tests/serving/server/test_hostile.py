@@ -19,7 +19,7 @@ from benchmarks.fuzz import SIDES, TYPES, Attacker, file_for, fuzz, golden_bytes
 from core.bundle import GOLDEN, Golden, levels_apart
 from core.errors import DeployError, GanfoundryError, ModelNotFound, RepositoryError
 from serving import publishing
-from serving.client import Sampler
+from serving.client.sampler import Sampler
 from serving.deploy.plan import plan
 from serving.protocol.grpc import ask, connect
 from tests.serving.conftest import SPEC

@@ -18,7 +18,7 @@ from core.bundle import GOLDEN, GRAPH, MANIFEST, Golden, levels_apart, write_man
 from core.errors import ModelNotFound, RepositoryError
 from core.latents import ALGORITHM, latents
 from serving import publishing
-from serving.client import Sampler
+from serving.client.sampler import Sampler
 from serving.protocol.grpc import connect, infer_inputs
 from serving.protocol.model_config import Instances
 from serving.publishing import rollback

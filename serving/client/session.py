@@ -32,7 +32,7 @@ class Session:
     come from that one, and ``bundle`` is the SHA-256 of the manifest of the bundle it was published from. The last
     bit of a pixel may depend on which images are run together: ``alone`` asks for a run for each request, so that
     the bytes are a function of what is in it, and with ``batch=1``, which is always alone, of each row. A request
-    that meets an overloaded or restarting server is asked again, within ``seconds`` for each (serving/patience.py);
+    that meets an overloaded or restarting server is asked again, within ``seconds`` for each (serving/client/retry.py);
     images come in order all the same. ``tls`` encrypts.
 
     Raises ServerUnavailable, ModelNotFound, RequestRefused for a model of another kind, or ServingError for one that is
@@ -55,7 +55,7 @@ class Session:
         if in_flight < 1 or seconds <= 0:
             raise RequestRefused("the batch, the requests in flight and the deadline must be above 0")
         _check_batch(batch)
-        from serving.served import ServedModel  # here, so that a bundle needs no client of Triton's
+        from serving.client.served import ServedModel  # here, so that a bundle needs no client of Triton's
 
         self.url, self.in_flight = url, in_flight
         self._ask_of(ServedModel(model, url, in_flight, seconds, tls), batch, alone)
@@ -67,7 +67,7 @@ class Session:
         The images are those that the bundle makes when it is served. ``model`` is the folder's name and ``version``
         the start of the manifest's SHA-256; ``threads`` 0 means all cores. Raises BundleError.
         """
-        from serving.local import BundleGraphs, LocalModel
+        from serving.client.local import BundleGraphs, LocalModel
 
         return cls.of(LocalModel(Path(bundle).absolute().name, BundleGraphs(Path(bundle), threads)), batch=batch)
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tritonclient.utils import InferenceServerException
 
 from core.errors import ModelNotFound, ServerBusy
-from serving.patience import Patience
+from serving.client.retry import Patience
 from serving.protocol.grpc import CONTROL_SECONDS, ask
 from serving.protocol.requests import Request
 

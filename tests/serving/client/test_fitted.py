@@ -7,7 +7,7 @@ from PIL import Image
 from core.errors import RequestRefused
 from core.images import to_pillow
 from core.sizes import plan_size
-from serving.fitted import Fitted, as_pillow
+from serving.client.fitted import Fitted, as_pillow
 from tests.serving.translators import translator_spec
 from trainer.data.importing import ImportOptions, import_images
 

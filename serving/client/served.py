@@ -8,8 +8,8 @@ from tritonclient.utils import InferenceServerException
 
 from core.errors import ModelNotFound, RequestRefused, ServerUnavailable, ServingError, SpecError
 from core.spec import GeneratorSpec
-from serving.asking import Asking
-from serving.patience import Patience
+from serving.client.pipeline import Asking
+from serving.client.retry import Patience
 from serving.protocol.grpc import CONTROL_SECONDS, at, connect, translated
 from serving.protocol.model_config import BUNDLE, PART, SPEC, WHOLE, ModelConfig, from_message, part_name
 from serving.protocol.requests import Parts, Request

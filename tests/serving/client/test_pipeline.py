@@ -8,9 +8,10 @@ import pytest
 from tritonclient.utils import InferenceServerException
 
 from core.errors import ModelNotFound, RequestRefused, ServerBusy, ServerOverloaded
-from serving import asking, patience
-from serving.asking import Asking, Request
-from serving.patience import FIRST_PAUSE, LONGEST_PAUSE, MOST_TOKENS, REFUND, Patience
+from serving.client.pipeline import Asking, Request
+from serving.client.retry import FIRST_PAUSE, LONGEST_PAUSE, MOST_TOKENS, REFUND, Patience
+from serving.client.sampler import pipeline as asking
+from serving.client.sampler import retry as patience
 
 
 class Clock:

@@ -15,7 +15,7 @@ from PIL import Image
 from core.errors import RequestRefused
 from core.images import Images
 from core.spec import GeneratorSpec
-from serving.fitted import factors, in_channels, rgba_of, source_of
+from serving.client.fitted import factors, in_channels, rgba_of, source_of
 
 Weights = NDArray[np.float64]
 

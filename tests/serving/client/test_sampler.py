@@ -12,8 +12,7 @@ from tritonclient.utils import InferenceServerException
 from core.bundle import GRAPH, MOST_LEVELS, levels_apart
 from core.errors import ModelNotFound, RequestRefused, ServerUnavailable, ServingError
 from core.latents import LAST_SEED, latents
-from serving import served
-from serving.client import Sampler
+from serving.client.sampler import Sampler, served
 from serving.protocol.grpc import ask, connect, translated
 from serving.server.launch import free_ports
 from tests.serving import conftest

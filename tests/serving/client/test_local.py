@@ -8,7 +8,7 @@ from PIL import Image
 
 from core.bundle import GRAPH, MOST_LEVELS, levels_apart
 from core.errors import BundleError, RequestRefused
-from serving.client import Sampler
+from serving.client.sampler import Sampler
 from serving.codes import parse_codes
 from serving.sampling import Order, draw, draw_interpolation, draw_mixes
 

@@ -7,8 +7,8 @@ from core.bundle import MOST_LEVELS, levels_apart
 from core.contract import latent_inputs
 from core.errors import RequestRefused, ServingError
 from core.latents import LAST_SEED, latents
-from serving.client import Sampler
-from serving.styles import mixed, parse_layers
+from serving.client.sampler import Sampler
+from serving.client.styles import mixed, parse_layers
 from tests.serving.conftest import (
     LAYERS,
     NOISY,

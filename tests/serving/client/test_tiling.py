@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from core.errors import RequestRefused
 from core.images import to_pillow
-from serving.tiling import Tiled, premultiplied, starts, straight, usual_overlap, weights
+from serving.client.tiling import Tiled, premultiplied, starts, straight, usual_overlap, weights
 from tests.serving.translators import translator_spec
 
 

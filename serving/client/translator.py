@@ -9,9 +9,9 @@ from PIL import Image
 
 from core.contract import SOURCE
 from core.images import Images
-from serving.fitted import Fitted, Plan, as_pillow
-from serving.session import Session, chunked
-from serving.tiling import Tiled, check_overlap, whole_factors
+from serving.client.fitted import Fitted, Plan, as_pillow
+from serving.client.session import Session, chunked
+from serving.client.tiling import Tiled, check_overlap, whole_factors
 
 
 class Translator(Session):

@@ -1,4 +1,4 @@
-"""``Sampler``: seeds to images. Beside it ``Translator``: pictures to pictures. Both as serving/session.py has it."""
+"""``Sampler``: seeds to images. Beside it ``Translator``: pictures to pictures. Both as serving/client/session.py has it."""
 
 import difflib
 import itertools
@@ -12,10 +12,10 @@ from core.contract import NOISE, latent_inputs
 from core.errors import RequestRefused
 from core.images import Images
 from core.latents import latents
+from serving.client.session import Inputs, Session, chunked
+from serving.client.styles import as_float32, check_rows, refusal
+from serving.client.translator import Translator as Translator
 from serving.protocol.requests import Parts
-from serving.session import Inputs, Session, chunked
-from serving.styles import as_float32, check_rows, refusal
-from serving.translator import Translator as Translator
 
 
 class Sampler(Session):
