@@ -1039,7 +1039,7 @@ def tune(
     They are measured under load, on this machine.
     """
     need_linux("tune")
-    from serving.files import make_places
+    from serving.sampling.files import make_places
     from serving.tuning.bench import Effort
     from serving.tuning.command import tune as find
     from serving.tuning.report import save, table, verdict
@@ -1312,9 +1312,9 @@ def sample(
         return
     from core.latents import parse_seeds
     from serving.client.sampler import Sampler
-    from serving.codes import parse_codes
-    from serving.order import ALL, Order
-    from serving.sampling import draw, draw_interpolation, draw_mixes, parse_truncations
+    from serving.sampling.codes import parse_codes
+    from serving.sampling.order import ALL, Order
+    from serving.sampling.sample import draw, draw_interpolation, draw_mixes, parse_truncations
 
     numbers, truncations = parse_seeds(seeds or interpolate or mix or ""), parse_truncations(truncation)
     if len(truncations) > 1 and not seeds:
@@ -1432,8 +1432,8 @@ def translate(
     _check_only_with("--tls-ca", tls_ca, {"--tls-cert": tls_cert, "--tls-key": tls_key})
     look = _look_of_sheets(sheet_scale, sheet_labels)
     from serving.client.sampler import Translator
-    from serving.translating import Translation
-    from serving.translating import translate as of_files
+    from serving.sampling.translate import Translation
+    from serving.sampling.translate import translate as of_files
     from trainer.data.reading import read_image
 
     address = url, _client_tls(tls_ca, tls_cert, tls_key)
@@ -1450,7 +1450,7 @@ def translate(
 def _look_of_sheets(scale: str | None, labels: bool) -> "Look":
     """How sheets are drawn. Raises BadParameter for a scale that is none."""
     from core.sheets import Look
-    from serving.sheet import parse_scale
+    from serving.sampling.sheet import parse_scale
 
     try:
         return Look(parse_scale(scale or "auto"), labels)
@@ -1461,7 +1461,7 @@ def _look_of_sheets(scale: str | None, labels: bool) -> "Look":
 def _check_names(pattern: str | None) -> None:
     """Raise BadParameter for a pattern of names that is none."""
     if pattern is not None:
-        from serving.naming import parse_names
+        from serving.sampling.naming import parse_names
 
         try:
             parse_names(pattern)
@@ -1517,7 +1517,7 @@ def _sample_shards(
     from core.latents import parse_ranges
     from serving.bulk import BATCH, parse_shard, place_order, write_shards
     from serving.client.sampler import Sampler
-    from serving.sampling import parse_truncations
+    from serving.sampling.sample import parse_truncations
 
     ranges, (shards, number), (value,) = parse_ranges(seeds), parse_shard(shard), parse_truncations(truncation)
     (url, tls), size = address, BATCH if batch is None else batch

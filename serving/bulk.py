@@ -9,8 +9,8 @@ from typing import TypeVar
 
 from core.errors import RequestRefused, ServerUnavailable
 from serving.client.sampler import Sampler
-from serving.files import make_places
 from serving.ranges import ascending, count, written
+from serving.sampling.files import make_places
 from serving.shards import MOST_SHARDS, BulkOrder, State, check_folder, state_of, write_shard
 
 BATCH = 16  # never the server's own limit: the last bit of a pixel may depend on it

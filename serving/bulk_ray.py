@@ -7,8 +7,8 @@ from typing import Any
 from core.errors import MissingDependency, ServingError
 from serving.bulk import Progress, Tally, make_shard
 from serving.client.sampler import Sampler
-from serving.files import make_places
 from serving.protocol.tls import ClientTls
+from serving.sampling.files import make_places
 from serving.shards import BulkOrder, State, check_folder
 
 SECONDS_TO_END = 10.0  # for tasks that are cancelled

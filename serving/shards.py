@@ -20,9 +20,9 @@ from core.files import new_file, sha256, sweep
 from core.images import Images, encode_png
 from core.latents import ALGORITHM, parse_ranges
 from core.spec import GeneratorSpec
-from serving.files import write_file, writing
 from serving.protocol.picture_texts import describe, of_seed
 from serving.ranges import Ranges, count, share, written
+from serving.sampling.files import write_file, writing
 
 FORMAT_VERSION = 1
 MOST_SHARDS = 99_999

@@ -9,8 +9,8 @@ from PIL import Image
 from core.bundle import GRAPH, MOST_LEVELS, levels_apart
 from core.errors import BundleError, RequestRefused
 from serving.client.sampler import Sampler
-from serving.codes import parse_codes
-from serving.sampling import Order, draw, draw_interpolation, draw_mixes
+from serving.sampling.codes import parse_codes
+from serving.sampling.sample import Order, draw, draw_interpolation, draw_mixes
 
 SEEDS = [5, 0, 2**32 - 1, *range(100, 110)]
 

@@ -26,7 +26,6 @@ from core.latents import LAST_SEED, latents
 from serving import publishing
 from serving.client.sampler import Sampler
 from serving.models.png import write_png
-from serving.order import Order
 from serving.protocol.graph import tensors_from
 from serving.protocol.grpc import ask as wire_ask
 from serving.protocol.grpc import connect, infer_inputs
@@ -37,6 +36,7 @@ from serving.repository.golden import Reference, images_in
 from serving.repository.layout import CONFIG, SUMS, check_servable, hashes, list_models, read_config, seal, versions_of
 from serving.repository.release import Graph, Release, of_bundle
 from serving.repository.thin_clients import THIN, golden_seeds, own_files, thin_models
+from serving.sampling.order import Order
 from serving.server.launch import free_ports
 from serving.server.supervisor import Supervisor
 from tests.serving import conftest

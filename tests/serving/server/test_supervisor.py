@@ -24,7 +24,7 @@ from serving.server.processes import could_run
 from serving.server.supervisor import Supervisor, serve
 from serving.server.workspace import SHARED_MEMORY
 from tests.serving.conftest import SPEC, make_bundle, publish
-from tests.serving.test_files import save_samples
+from tests.serving.sampling.test_files import save_samples
 
 PATIENCE = 60  # seconds for anything, on a machine that is busy with something else
 

@@ -21,7 +21,6 @@ from core.errors import GanfoundryError, RequestRefused
 from core.images import encode_png
 from serving import publishing
 from serving.client.sampler import Sampler, Translator
-from serving.inputs import find_inputs
 from serving.load import golden_requests
 from serving.models.png import most_bytes, most_text
 from serving.protocol import model_config as config
@@ -33,6 +32,7 @@ from serving.repository.layout import hashes, read_config
 from serving.repository.models import pieces_of
 from serving.repository.release import of_bundle
 from serving.repository.thin_clients import FILES, TAKEN_FILES
+from serving.sampling.inputs import find_inputs
 from serving.server.shared_memory import needed
 from tests.serving.conftest import make_bundle
 from tests.serving.translators import SPEC, make_translator, translated, translator_spec

@@ -13,9 +13,9 @@ from core.lettering import legible
 from core.sheets import AUTO, Look, Sheet
 from core.system import usable_name
 from serving.client.sampler import Sampler
-from serving.naming import Naming, digits_of_index, names_of_classes, text_in_names
 from serving.protocol.picture_texts import describe, number
-from serving.sheet import SheetFiles
+from serving.sampling.naming import Naming, digits_of_index, names_of_classes, text_in_names
+from serving.sampling.sheet import SheetFiles
 
 ALL = "all"  # in place of a label: every class in turn
 
@@ -30,7 +30,7 @@ class Order:
 
     ``codes`` are the same for all images; ``progress`` hears how many of how many images are there. ``every`` asks for
     each class in turn, as does the ``label`` ALL where no class is called so. ``names`` is the pattern of the files'
-    names (serving/naming.py); pictures that are there are only replaced by others where ``overwrite``. ``look`` is how
+    names (serving/sampling/naming.py); pictures that are there are only replaced by others where ``overwrite``. ``look`` is how
     the sheet is drawn.
     """
 

@@ -17,13 +17,13 @@ from core.seed_sheets import sheet_of_classes
 from core.sheets import Cell, Sheet, pixels_of
 from serving.client.sampler import Sampler
 from serving.client.styles import mixed, parse_layers
-from serving.codes import Codes
-from serving.files import Beside, Keeper, Picture, make_places, older_frames, save_pictures
-from serving.interpolation import Place, follow, lerp, slerp, walk
-from serving.naming import text_in_names
-from serving.order import Names, Order, said, seed_in_names
 from serving.protocol.picture_texts import number
-from serving.sheet import SheetFiles
+from serving.sampling.codes import Codes
+from serving.sampling.files import Beside, Keeper, Picture, make_places, older_frames, save_pictures
+from serving.sampling.interpolation import Place, follow, lerp, slerp, walk
+from serving.sampling.naming import text_in_names
+from serving.sampling.order import Names, Order, said, seed_in_names
+from serving.sampling.sheet import SheetFiles
 
 MOST_FRAMES = 3600  # of an animation: three minutes at 20 a second
 MOST_TRUNCATIONS = 32  # of a sweep: each is a stream of requests

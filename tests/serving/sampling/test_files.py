@@ -14,8 +14,8 @@ from core.errors import RequestRefused, ServerUnavailable, ServingError
 from core.images import encode_png, from_pillow
 from core.ours import software
 from core.sheets import pixels_of
-from serving import files
-from serving.files import (
+from serving.protocol.picture_texts import describe, of_seed
+from serving.sampling.files import (
     Beside,
     Keeper,
     Picture,
@@ -26,7 +26,7 @@ from serving.files import (
     sweep_pictures,
     writing,
 )
-from serving.protocol.picture_texts import describe, of_seed
+from serving.sampling.sample import files
 from tests.serving.conftest import SPEC
 
 

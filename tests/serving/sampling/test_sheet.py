@@ -15,8 +15,8 @@ from core.images import encode_png, from_pillow, over_checkerboard
 from core.ours import signed_png
 from core.seed_sheets import cut
 from core.sheets import Look, Sheet
-from serving.files import Keeper, same_picture
-from serving.sheet import SheetFiles, parse_scale
+from serving.sampling.files import Keeper, same_picture
+from serving.sampling.sheet import SheetFiles, parse_scale
 from tests.serving.conftest import SPEC, make_bundle
 
 GREY = [np.full((4, 4, 1), level, np.uint8) for level in range(70)]

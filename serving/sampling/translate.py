@@ -15,11 +15,11 @@ from core.places import shown
 from core.sheets import AUTO, Look, Sheet
 from core.sizes import Size
 from serving.client.sampler import Translator
-from serving.files import Keeper, make_places
-from serving.inputs import Given, find_inputs
-from serving.order import said
 from serving.protocol.picture_texts import describe, of_source
-from serving.sheet import SheetFiles
+from serving.sampling.files import Keeper, make_places
+from serving.sampling.inputs import Given, find_inputs
+from serving.sampling.order import said
+from serving.sampling.sheet import SheetFiles
 
 Read = Callable[[Path], Image.Image]  # a picture, upright, L, RGB or RGBA; raises DataError with a reason
 
@@ -57,7 +57,7 @@ class Outcome:
 
 
 def translate(order: Translation, inputs: Sequence[str]) -> Outcome:
-    """Write the translation of every picture that ``inputs`` name (serving/inputs.py), as they come.
+    """Write the translation of every picture that ``inputs`` name (serving/sampling/inputs.py), as they come.
 
     Raises RequestRefused for inputs that cannot be, and where no file is a picture, or with ``strict`` one is not;
     otherwise as ``Keeper.save`` and ``Translator.translate`` do.

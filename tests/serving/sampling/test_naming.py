@@ -16,8 +16,8 @@ from core.images import encode_png, from_pillow
 from core.ours import signed_png
 from core.system import fault_of_name, folded
 from serving.client.sampler import Sampler
-from serving.naming import FIELDS, Naming, digits_of_index, names_of_classes, parse_names, text_in_names
 from serving.protocol.picture_texts import describe
+from serving.sampling.naming import FIELDS, Naming, digits_of_index, names_of_classes, parse_names, text_in_names
 from tests.serving.conftest import CODED, SPEC, make_bundle
 
 ALIKE = (
@@ -304,7 +304,7 @@ def test_sheets_larger_than_pillow_trusts_are_known_again(sample, tmp_path, monk
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 4096)
     for _ in range(2):
         sample("plain", "--seeds", "0-3", "--sheet", tmp_path / "sheet.png")
-    monkeypatch.setattr("serving.files._LARGE", 300)
+    monkeypatch.setattr("serving.sampling.files._LARGE", 300)
     with pytest.raises(RequestRefused, match=r"sheet\.png is there and is another picture"):
         sample("plain", "--seeds", "4-7", "--sheet", tmp_path / "sheet.png")
     sample("plain", "--seeds", "4-7", "--sheet", tmp_path / "sheet.png", "--overwrite")

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.latents import latents
-from serving.interpolation import Place, follow, lerp, slerp, walk
+from serving.sampling.interpolation import Place, follow, lerp, slerp, walk
 
 shares = st.floats(0, 1)
 dims = st.integers(2, 64)

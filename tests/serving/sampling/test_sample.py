@@ -11,8 +11,8 @@ from core.errors import GanfoundryError, RequestRefused
 from core.images import from_pillow
 from core.latents import latents
 from serving.client.sampler import Sampler
-from serving.interpolation import slerp
-from serving.sampling import MOST_FRAMES, parse_truncations
+from serving.sampling.interpolation import slerp
+from serving.sampling.sample import MOST_FRAMES, parse_truncations
 from tests.serving.conftest import CLASSES, LAYERS, NOISY, SPEC, images_of_styles, style_weights, styles_of
 
 FIRST, SECOND = style_weights()

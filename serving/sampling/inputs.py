@@ -13,8 +13,8 @@ from core.errors import RequestRefused
 from core.ours import is_ours, of_any_size
 from core.sheets import PAGE
 from core.system import folded
-from serving.files import check_free
 from serving.protocol.picture_texts import TRANSLATED
+from serving.sampling.files import check_free
 
 _LITTER = frozenset({"Thumbs.db", "desktop.ini", "__MACOSX"})
 

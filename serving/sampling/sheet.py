@@ -11,7 +11,7 @@ from core.errors import RequestRefused
 from core.images import encode_png
 from core.ours import is_ours, of_any_size
 from core.sheets import AUTO, PAGE, Cell, Look, Pages, Sheet
-from serving.files import Beside
+from serving.sampling.files import Beside
 
 LARGEST_SCALE = 64
 _LEGEND = 6  # names that are said; all are in the file

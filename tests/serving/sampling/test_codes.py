@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from core.errors import RequestRefused
-from serving.codes import STEPS, parse_codes
+from serving.sampling.codes import STEPS, parse_codes
 
 
 def test_codes_that_are_not_named_are_0() -> None:
