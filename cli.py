@@ -1515,7 +1515,7 @@ def _sample_shards(
     ray: bool,
 ) -> None:
     from core.latents import parse_ranges
-    from serving.bulk import BATCH, parse_shard, place_order, write_shards
+    from serving.bulk.sample import BATCH, parse_shard, place_order, write_shards
     from serving.client.sampler import Sampler
     from serving.sampling.sample import parse_truncations
 
@@ -1524,7 +1524,7 @@ def _sample_shards(
     with Sampler(model, url, batch=size, alone=True, tls=tls) as sampler, _bar("sampling") as bar:
         order = place_order(sampler, ranges, number, value, label)
         if ray:
-            from serving.bulk_ray import write_shards_with_ray
+            from serving.bulk.on_ray import write_shards_with_ray
 
             said = write_shards_with_ray(order, url, shards, out, bar, tls)
         else:

@@ -22,8 +22,7 @@ from core.errors import RequestRefused, ServerUnavailable, ServingError
 from core.files import sha256
 from core.images import from_pillow
 from core.latents import ALGORITHM
-from serving.protocol.picture_texts import describe
-from serving.shards import (
+from serving.bulk.shards import (
     FORMAT_VERSION,
     MOST_SHARDS,
     BulkOrder,
@@ -34,6 +33,7 @@ from serving.shards import (
     state_of,
     write_shard,
 )
+from serving.protocol.picture_texts import describe
 from tests.serving.conftest import SPEC
 
 ORDER = BulkOrder("tiny", "3", "ab" * 32, "0-9,20-22", shards=4, truncation=0.7, label=None, batch=16)
@@ -149,14 +149,14 @@ def test_every_member_is_whole_blocks_and_two_empty_ones_end_the_tar(out):
 
 
 def test_data_of_whole_blocks_is_not_filled_up(tmp_path, monkeypatch):
-    monkeypatch.setattr("serving.shards.encode_png", lambda image, text: bytes(1024))
+    monkeypatch.setattr("serving.bulk.shards.encode_png", lambda image, text: bytes(1024))
     write_shard(ORDER, 1, tmp_path, SPEC, samples())
     assert (tmp_path / f"{NAME}.tar").stat().st_size == 3 * (512 + 1024) + 1024
 
 
 def test_what_is_written_into_each_image(monkeypatch, tmp_path):
     told = []
-    monkeypatch.setattr("serving.shards.encode_png", lambda image, text: told.append(text) or b"png")
+    monkeypatch.setattr("serving.bulk.shards.encode_png", lambda image, text: told.append(text) or b"png")
     labelled = replace(ORDER, label="cat")
     write_shard(labelled, 1, tmp_path / "labelled", SPEC, samples())
     facts = describe(SPEC, "tiny", "3", 0.7, "cat")

@@ -18,11 +18,11 @@ from typer.testing import CliRunner
 import cli
 from core.errors import GanfoundryError, MissingDependency, RequestRefused, ServerUnavailable
 from core.images import from_pillow
-from serving.bulk import make_shard, parse_shard, place_order, write_shards
+from serving.bulk.sample import make_shard, parse_shard, place_order, write_shards
+from serving.bulk.shards import State
 from serving.client.sampler import Sampler
 from serving.server.launch import free_ports
 from serving.server.supervisor import Supervisor
-from serving.shards import State
 from tests.serving.client.test_sampler import executions, in_process
 
 ROOT = Path(__file__).parent.parent.parent

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from core.errors import RequestRefused
 from core.latents import LAST_SEED, MOST_SEEDS, parse_ranges
-from serving.ranges import ascending, count, share, written
+from serving.bulk.ranges import ascending, count, share, written
 
 
 def flat(ranges):

@@ -20,8 +20,8 @@ from core.files import new_file, sha256, sweep
 from core.images import Images, encode_png
 from core.latents import ALGORITHM, parse_ranges
 from core.spec import GeneratorSpec
+from serving.bulk.ranges import Ranges, count, share, written
 from serving.protocol.picture_texts import describe, of_seed
-from serving.ranges import Ranges, count, share, written
 from serving.sampling.files import write_file, writing
 
 FORMAT_VERSION = 1

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import MissingDependency, ServingError
-from serving.bulk import Progress, Tally, make_shard
+from serving.bulk.sample import Progress, Tally, make_shard
+from serving.bulk.shards import BulkOrder, State, check_folder
 from serving.client.sampler import Sampler
 from serving.protocol.tls import ClientTls
 from serving.sampling.files import make_places
-from serving.shards import BulkOrder, State, check_folder
 
 SECONDS_TO_END = 10.0  # for tasks that are cancelled
 
@@ -22,7 +22,7 @@ def write_shards_with_ray(
     progress: Progress | None = None,
     tls: ClientTls | None = None,
 ) -> str:
-    """As ``serving.bulk.write_shards``, on the cluster that RAY_ADDRESS names, one that runs here, or a new one here.
+    """As ``serving.bulk.sample.write_shards``, on the cluster that RAY_ADDRESS names, one that runs here, or a new one here.
 
     Every node must have this package, reach the server at ``url`` and see ``out``. Raises MissingDependency where Ray
     is not installed.

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from core.errors import RequestRefused, ServerUnavailable
+from serving.bulk.ranges import ascending, count, written
+from serving.bulk.shards import MOST_SHARDS, BulkOrder, State, check_folder, state_of, write_shard
 from serving.client.sampler import Sampler
-from serving.ranges import ascending, count, written
 from serving.sampling.files import make_places
-from serving.shards import MOST_SHARDS, BulkOrder, State, check_folder, state_of, write_shard
 
 BATCH = 16  # never the server's own limit: the last bit of a pixel may depend on it
 
