@@ -924,8 +924,8 @@ def models(
         return
     if dry_run:
         raise typer.BadParameter("--dry-run goes with --prune or --remove only")
-    from serving.overview import overview, table
-    from serving.top import Reader
+    from serving.monitoring.overview import overview, table
+    from serving.monitoring.top import Reader
 
     served = Reader(metrics_url).read() if metrics_url else None
     _print_table(table(overview(repository, served), served is not None))
@@ -1556,7 +1556,7 @@ def top(
     """
     from dataclasses import asdict
 
-    from serving.top import Reader, measure, table, watch
+    from serving.monitoring.top import Reader, measure, table, watch
 
     read = Reader(metrics_url, http_url).read
     if json:

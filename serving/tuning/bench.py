@@ -12,13 +12,13 @@ from core.bundle import GOLDEN
 from core.errors import ServingError
 from core.files import write_atomic
 from serving.load import ANSWERED, Generator, Point, Requests, golden_requests, moments, percentile, point
-from serving.metrics import Counts
+from serving.monitoring.metrics import Counts
+from serving.monitoring.top import Reader
 from serving.protocol.model_config import ModelConfig, render
 from serving.repository.golden import Reference
 from serving.repository.layout import CONFIG
 from serving.server.launch import HOST, free_ports
 from serving.server.supervisor import Supervisor
-from serving.top import Reader
 
 AT_ONCE = 32  # requests that saturate a server; fewer than may wait
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from core.contract import sample_inputs
 from core.errors import ServerOverloaded, ServingError
 from serving.client.sampler import Sampler
-from serving.metrics import Counts, Device, Model, Snapshot, parse, rates
+from serving.monitoring.metrics import Counts, Device, Model, Snapshot, parse, rates
 from serving.protocol.grpc import ask, connect, infer_inputs
 from serving.server.launch import HOST
 from tests.serving.conftest import SPEC

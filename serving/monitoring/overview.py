@@ -9,7 +9,7 @@ from rich.table import Table
 from core.bundle import MANIFEST
 from core.errors import RepositoryError
 from core.files import sha256
-from serving.metrics import Snapshot
+from serving.monitoring.metrics import Snapshot
 from serving.protocol.model_config import WHOLE
 from serving.repository.layout import Model, check_seal, glance_at, list_models
 

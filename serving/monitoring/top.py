@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from core.errors import ServerUnavailable, ServingError
-from serving.metrics import Device, ModelRates, Rates, Snapshot, parse, rates
+from serving.monitoring.metrics import Device, ModelRates, Rates, Snapshot, parse, rates
 
 METRICS_URL = "http://localhost:8002/metrics"
 HTTP_URL = "http://localhost:8000"

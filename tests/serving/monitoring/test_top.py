@@ -18,12 +18,12 @@ from rich.console import Console
 
 from core.contract import sample_inputs
 from core.errors import ServerUnavailable, ServingError
-from serving import top
-from serving.metrics import Counts, Device, Model, Snapshot, rates
+from serving.monitoring import top
+from serving.monitoring.metrics import Counts, Device, Model, Snapshot, rates
+from serving.monitoring.top import Reader, measure, table, watch
 from serving.protocol.grpc import ask, connect
 from serving.protocol.model_config import Queue
 from serving.server.launch import HOST
-from serving.top import Reader, measure, table, watch
 from tests.serving.conftest import QUEUE_LIMIT, SPEC
 
 CLI = Path(__file__).parents[2] / "cli.py"
