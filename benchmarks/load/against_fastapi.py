@@ -24,8 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.load.common import MODEL, header, median, options_of, served, verdict
-from serving.load import ANSWERED, Generator
 from serving.server.launch import HOST, free_ports
+from serving.tuning.load import ANSWERED, Generator
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 AT_ONCE = 16

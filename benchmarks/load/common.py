@@ -15,12 +15,12 @@ import psutil
 
 from benchmarks.serving import describe_machine
 from core.bundle import GOLDEN
-from serving.load import Generator, Load, Requests, golden_requests, knee, moments, point
 from serving.publishing import publish
 from serving.repository.golden import Reference
 from serving.repository.layout import read_config
 from serving.server.launch import free_ports
 from serving.server.supervisor import Event, Supervisor
+from serving.tuning.load import Generator, Load, Requests, golden_requests, knee, moments, point
 from serving.tuning.search import LEAST_LIMIT_MS, TIMES_UNLOADED, climb
 
 MODEL = "benchmark"

@@ -17,7 +17,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
 from benchmarks.load.common import Served, header, options_of, served, steady, verdict
-from serving.load import ANSWERED, FAILED, WRONG, Generator, Load
+from serving.tuning.load import ANSWERED, FAILED, WRONG, Generator, Load
 
 WANTED = {"stub": 5.0, "server": 8.0}
 BEFORE, WATCHED = 1.0, 12.0  # seconds of load before a kill, and in all

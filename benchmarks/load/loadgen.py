@@ -20,7 +20,7 @@ import grpc
 import numpy as np
 
 from benchmarks.load.common import find_knee, header, median, options_of, served, steady
-from serving.load import Generator, Requests, point
+from serving.tuning.load import Generator, Requests, point
 
 SHARES = (0.5, 1.0)
 NANOSECONDS = re.compile(r"^(50|99)\.00 percentile latency \(ns\)\s*:\s*(\d+)", re.MULTILINE)

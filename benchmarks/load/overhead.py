@@ -24,7 +24,7 @@ from benchmarks.load.common import MODEL, command_line, header, median, options_
 from benchmarks.serving import cores
 from core.bundle import GRAPH, read_bundle
 from core.contract import sample_inputs
-from serving.load import ANSWERED, Generator
+from serving.tuning.load import ANSWERED, Generator
 
 BATCH, UNDER_WAY, WARM_UP = 64, 2, 20
 LATENT_MS, SEED_MS, SHARE = 1.0, 1.5, 0.95

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 
 from benchmarks.load.common import MODEL, find_knee, header, median, options_of, served, steady, verdict
 from core.files import write_atomic
-from serving.load import ANSWERED, FAILED, REJECTED, WRONG, Generator, Load, Requests, moments, percentile, point
 from serving.protocol.model_config import Queue, render
 from serving.repository.engines import LIMITED, engines_of
 from serving.repository.layout import CONFIG, read_config
+from serving.tuning.load import ANSWERED, FAILED, REJECTED, WRONG, Generator, Load, Requests, moments, percentile, point
 
 TIMES = (1.5, 3.0)
 SHARE, REJECT_MS, BACK_SECONDS = 0.9, 50.0, 2.0

@@ -21,8 +21,8 @@ import numpy as np
 
 from benchmarks.load.common import MODEL, Served, header, options_of, served, steady, verdict
 from core.bundle import GOLDEN, Golden
-from serving.load import ANSWERED, FAILED, REJECTED, WRONG, Generator, Load, Requests, golden_requests
 from serving.publishing import publish, rollback
+from serving.tuning.load import ANSWERED, FAILED, REJECTED, WRONG, Generator, Load, Requests, golden_requests
 
 IMAGES = 4  # of a request with latents
 STRETCH = 2.0  # seconds

@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 import psutil
 
 from benchmarks.load.common import Served, header, options_of, served, steady, verdict
-from serving.load import ANSWERED, Generator
+from serving.tuning.load import ANSWERED, Generator
 
 GROWTH, WARM_UP = 0.02, 0.1
 STRETCH = 10.0  # seconds of load between two looks at the memory

@@ -20,7 +20,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 from benchmarks.load.common import MODEL, header, options_of, steady
 from core.bundle import GOLDEN
 from core.files import write_atomic
-from serving.load import FAILED, Generator, golden_requests
 from serving.protocol.model_config import NO_LIMITS, Instances, Queue, render
 from serving.publishing import publish
 from serving.repository.golden import Reference
@@ -29,6 +28,7 @@ from serving.server.launch import HOST, Access, free_ports
 from serving.server.locate import find_triton
 from serving.server.server import Server
 from serving.server.workspace import make_workplace, remove_workplace
+from serving.tuning.load import FAILED, Generator, golden_requests
 
 VARIANTS = {
     "limits, 1 instance": (Queue(), 1),

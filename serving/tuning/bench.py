@@ -11,7 +11,6 @@ from typing import Protocol
 from core.bundle import GOLDEN
 from core.errors import ServingError
 from core.files import write_atomic
-from serving.load import ANSWERED, Generator, Point, Requests, golden_requests, moments, percentile, point
 from serving.monitoring.metrics import Counts
 from serving.monitoring.top import Reader
 from serving.protocol.model_config import ModelConfig, render
@@ -19,6 +18,7 @@ from serving.repository.golden import Reference
 from serving.repository.layout import CONFIG
 from serving.server.launch import HOST, free_ports
 from serving.server.supervisor import Supervisor
+from serving.tuning.load import ANSWERED, Generator, Point, Requests, golden_requests, moments, percentile, point
 
 AT_ONCE = 32  # requests that saturate a server; fewer than may wait
 

@@ -16,11 +16,11 @@ from rich.text import Text
 
 from core.files import new_file, write_atomic
 from core.ours import software
-from serving.load import Point
 from serving.server.cores import usable_cores
 from serving.server.locate import find_triton
 from serving.tuning.command import Tuned
 from serving.tuning.grid import Setting
+from serving.tuning.load import Point
 from serving.tuning.search import Curve, Found, Repeats, ranked
 
 DRAWN = 4  # curves in the picture: more could not be told apart

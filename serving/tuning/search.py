@@ -9,9 +9,9 @@ from time import perf_counter
 
 from core.clock import in_words
 from core.errors import ServingError
-from serving.load import Point, knee
 from serving.tuning.bench import Bench
 from serving.tuning.grid import Setting, batches, delays, most_candidates, placements
+from serving.tuning.load import Point, knee
 
 STEPS = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5)  # of the rate that saturates, until one breaks the limit
 HALVINGS = 3  # of what lies between the last that keeps the limit and the first that breaks it

@@ -21,7 +21,6 @@ from core.errors import GanfoundryError, RequestRefused
 from core.images import encode_png
 from serving import publishing
 from serving.client.sampler import Sampler, Translator
-from serving.load import golden_requests
 from serving.models.png import most_bytes, most_text
 from serving.protocol import model_config as config
 from serving.protocol.grpc import connect, infer_inputs
@@ -34,6 +33,7 @@ from serving.repository.release import of_bundle
 from serving.repository.thin_clients import FILES, TAKEN_FILES
 from serving.sampling.inputs import find_inputs
 from serving.server.shared_memory import needed
+from serving.tuning.load import golden_requests
 from tests.serving.conftest import make_bundle
 from tests.serving.translators import SPEC, make_translator, translated, translator_spec
 

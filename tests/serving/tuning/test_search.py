@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import ServingError
-from serving.load import Point, knee
 from serving.tuning.grid import Setting, most_candidates
+from serving.tuning.load import Point, knee
 from serving.tuning.search import REPEATS, WORTH_REFUSING, Repeats, climb, ranked, search
 
 PRESENT = Setting(1, 2)

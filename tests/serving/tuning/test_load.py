@@ -9,7 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.bundle import GOLDEN
-from serving.load import (
+from serving.protocol.model_config import Queue
+from serving.repository.golden import Reference
+from serving.server.launch import free_ports
+from serving.server.supervisor import Supervisor
+from serving.tuning.load import (
     ANSWERED,
     FAILED,
     REJECTED,
@@ -23,10 +27,6 @@ from serving.load import (
     percentile,
     point,
 )
-from serving.protocol.model_config import Queue
-from serving.repository.golden import Reference
-from serving.server.launch import free_ports
-from serving.server.supervisor import Supervisor
 from tests.serving.conftest import QUEUE_LIMIT, configure, publish
 
 latencies = st.lists(st.floats(0, 1e6), min_size=1, max_size=50).map(np.array)
