@@ -14,7 +14,7 @@ import numpy as np
 from core.contract import input_ports
 from core.errors import ServingError
 from core.spec import GeneratorSpec
-from serving.models.png import most_text
+from serving.in_triton.models.png import most_text
 from serving.protocol.model_config import ENSEMBLE, ONNXRUNTIME, PYTHON, SPEC, ModelConfig, Tensor
 from serving.repository.layout import CONFIG, Model, asks_others, glance_at
 

@@ -12,7 +12,7 @@ from onnx import TensorProto, helper
 import core
 
 ROOT = Path(__file__).parent.parent.parent
-BACKEND = "serving.backends.onnxruntime.model"  # runs in Triton's stub, where core cannot be imported
+BACKEND = "serving.in_triton.backends.onnxruntime.model"  # runs in Triton's stub, where core cannot be imported
 MODULES = sorted(
     ".".join(path.relative_to(ROOT).with_suffix("").parts)
     for room in ("core", "export", "serving", "trainer")

@@ -73,6 +73,6 @@ def test_whoever_reads_a_repository_with_a_lock_stops_no_publisher(bundle, tmp_p
 
 def test_instances_take_turns_on_nfs_too(tmp_path, monkeypatch, as_on_nfs):
     monkeypatch.setitem(sys.modules, "triton_python_backend_utils", types.ModuleType("triton_python_backend_utils"))
-    backend = importlib.import_module("serving.backends.onnxruntime.model")
+    backend = importlib.import_module("serving.in_triton.backends.onnxruntime.model")
     with backend.Turns(tmp_path / "lock"):
         pass

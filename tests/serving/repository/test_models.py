@@ -7,7 +7,7 @@ import pytest
 
 from core.bundle import GOLDEN, MANIFEST, Golden
 from core.files import sha256
-from serving import models
+from serving.in_triton import models
 from serving.protocol.model_config import Accelerator, Instances, ModelConfig, Queue, Tensor
 from serving.protocol.picture_texts import to_fill_in
 from serving.repository.engines import engines_of

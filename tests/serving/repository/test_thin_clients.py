@@ -25,7 +25,7 @@ from core.errors import BundleError, RepositoryError, RequestRefused
 from core.latents import LAST_SEED, latents
 from serving import publishing
 from serving.client.sampler import Sampler
-from serving.models.png import write_png
+from serving.in_triton.models.png import write_png
 from serving.protocol.graph import tensors_from
 from serving.protocol.grpc import ask as wire_ask
 from serving.protocol.grpc import connect, infer_inputs
@@ -277,7 +277,7 @@ def test_a_file_says_by_itself_what_is_usual(served, version):
 def load_program():
     """Triton's module is only there inside Triton."""
     sys.modules.setdefault("triton_python_backend_utils", types.ModuleType("triton_python_backend_utils"))
-    return importlib.import_module("serving.models.seeds")
+    return importlib.import_module("serving.in_triton.models.seeds")
 
 
 @pytest.mark.parametrize("wrong", [{"seed": column([-1])}, {"seed": column([2**32])}, {"seed": column([-(2**63)])}])
@@ -520,7 +520,7 @@ def keep(error, said, code):
 
 def answers(triton, *requests):
     program = load_program()
-    program.pb_utils = sys.modules["serving.models.door"].pb_utils = triton
+    program.pb_utils = sys.modules["serving.in_triton.models.door"].pb_utils = triton
     model = program.TritonPythonModel()
     model.spec = {"latent_dim": 2, "noise": 0, "codes": 0, "classes": []}
     model.sides, model.generator, model.version = {"truncation": 1}, "g", 5

@@ -21,7 +21,7 @@ from core.errors import GanfoundryError, RequestRefused
 from core.images import encode_png
 from serving import publishing
 from serving.client.sampler import Sampler, Translator
-from serving.models.png import most_bytes, most_text
+from serving.in_triton.models.png import most_bytes, most_text
 from serving.protocol import model_config as config
 from serving.protocol.grpc import connect, infer_inputs
 from serving.protocol.model_config import Instances, ModelConfig, Tensor

@@ -23,7 +23,7 @@ from serving.client.sampler import Sampler
 from serving.deploy.plan import plan
 from serving.protocol.grpc import ask, connect
 from tests.serving.conftest import SPEC
-from tests.serving.test_png import IMAGE, RGBA, chunk, file_of
+from tests.serving.in_triton.test_png import IMAGE, RGBA, chunk, file_of
 from tests.serving.translators import SPEC as PAINTER
 from tests.serving.translators import make_translator
 

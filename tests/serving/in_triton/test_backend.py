@@ -16,7 +16,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from serving.backends import onnxruntime as backend
+from serving.in_triton.backends import onnxruntime as backend
 from tests.serving.conftest import SPEC
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from core.images import to_pillow
-from serving.models.png import COLOUR, MOST_CHUNKS, ROOM, SIGNATURE, Wrong, most_bytes, read_png, write_png
+from serving.in_triton.models.png import COLOUR, MOST_CHUNKS, ROOM, SIGNATURE, Wrong, most_bytes, read_png, write_png
 
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 GREY, RGB, PALETTE, GREY_ALPHA, RGBA = 0, 2, 3, 4, 6
