@@ -1480,7 +1480,7 @@ def _graphs(model: str) -> "Graphs | None":
 
         return BundleGraphs(path)
     if path.is_file() or Run(path).generator.is_file():
-        from export.unexported import TorchGraphs
+        from export.graphs.unexported import TorchGraphs
 
         return TorchGraphs(path if path.is_file() else Run(path).generator)
     if any(each in model for each in "/\\"):

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
     from core.spec import GeneratorSpec
-    from export.graph import Whole
+    from export.graphs.modules import Whole
 
 GENERATORS = ("dcgan:64", "stylegan-lite-cpu:32", "stylegan-lite:64", "r3gan-cpu:32", "r3gan:64")
 TRANSLATORS = ("pix2pix-cpu:64", "colourise-cpu:64", "upscale-cpu:64", "cyclegan-cpu:64")
@@ -120,7 +120,7 @@ def row(name: str, batch: int, seconds: dict[str, float], names: Iterable[str], 
 
 def report_rewrites(options: argparse.Namespace) -> None:
     """Seconds of our graph without a rewrite over those with all of them: above 1 it is worth having."""
-    from export.optimise import REWRITES, optimised
+    from export.graphs.optimise import REWRITES, optimised
 
     for name in options.generators:
         graph = graph_of(*parsed(name))
@@ -140,9 +140,11 @@ def report_rewrites(options: argparse.Namespace) -> None:
 
 def report_doublings(options: argparse.Namespace) -> None:
     """Seconds of a transposed convolution and a ReLU over those of the same as four convolutions."""
-    from export.rewrites import subpixel
+    from export.graphs.rewrites import subpixel
 
-    print(f"Transposed over sub-pixel, seconds, {options.threads} threads; the rule in export/rewrites/subpixel.py")
+    print(
+        f"Transposed over sub-pixel, seconds, {options.threads} threads; the rule in export/graphs/rewrites/subpixel.py"
+    )
     print(
         f"{'inputs':>6} {'outputs':>7} {'side':>5} " + " ".join(f"{f'batch {n}':>9}" for n in options.batches), " rule"
     )
@@ -163,8 +165,8 @@ def doublings(inputs: int, outputs: int, side: int, batch: int, threads: int) ->
     from onnx import helper
     from onnx_ir.passes.common import RemoveUnusedNodesPass
 
-    from export.rewrites import subpixel
-    from export.rewrites.graph import apply
+    from export.graphs.rewrites import subpixel
+    from export.graphs.rewrites.graph import apply
 
     draw = np.random.default_rng(0)
     weights = {"w": draw.standard_normal((inputs, outputs, 4, 4)), "b": draw.standard_normal(outputs)}
@@ -212,7 +214,7 @@ def graph_of(preset: str, side: int) -> "Whole":
     import torch
 
     from core.networks import build_maker
-    from export.graph import whole_graph
+    from export.graphs.modules import whole_graph
 
     torch.manual_seed(0)
     generator = build_maker(spec_of(preset, side))
@@ -223,20 +225,20 @@ def graph_of(preset: str, side: int) -> "Whole":
 
 
 def plain(graph: "Whole") -> "ModelProto":
-    from export.convert import to_onnx
+    from export.graphs.convert import to_onnx
 
     return to_onnx(graph, plain=True)
 
 
 def ours(graph: "Whole") -> "ModelProto":
-    from export.convert import to_onnx
+    from export.graphs.convert import to_onnx
 
     return to_onnx(graph)
 
 
 def traced(graph: "Whole") -> "ModelProto":
     """What our optimiser gets."""
-    from export.convert import traced
+    from export.graphs.convert import traced
 
     return traced(graph)
 

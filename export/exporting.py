@@ -29,9 +29,9 @@ from core.spec import IGNORES_TRUNCATION
 from core.trials import examples_in
 from export.bundling import Progress, check_destination, golden_images, sample_sheet, serialised
 from export.card import render_card
-from export.convert import to_onnx
 from export.extras import PLAIN, Extras
-from export.graph import ExportGraph, Graph, Whole, part_graphs, whole_graph
+from export.graphs.convert import to_onnx
+from export.graphs.modules import ExportGraph, Graph, Whole, part_graphs, whole_graph
 from export.provenance import Origin
 from export.rules import Contract
 from export.runtime import Chain, open_session

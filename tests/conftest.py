@@ -56,7 +56,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
 @pytest.fixture(scope="session", autouse=True)
 def traced_once():
     """No graph is traced twice: see tests/tracing.py."""
-    from export import convert
+    from export.graphs import convert
     from tests.tracing import keeping
 
     with pytest.MonkeyPatch.context() as patch:
@@ -67,7 +67,7 @@ def traced_once():
 @pytest.fixture
 def traced_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     """PyTorch's exporter itself, for those who test it."""
-    from export import convert
+    from export.graphs import convert
 
     monkeypatch.setattr(convert, "traced", convert.traced.__wrapped__)
 

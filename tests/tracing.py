@@ -16,14 +16,14 @@ from core.files import write_atomic
 
 ROOT = Path(__file__).parent.parent
 KEPT = ROOT / ".traced_cache"
-SOURCES = ("core/**/*.py", "export/graph.py", "export/convert.py")
+SOURCES = ("core/**/*.py", "export/graphs/modules.py", "export/graphs/convert.py")
 PACKAGES = ("torch", "onnx", "onnxscript", "onnx-ir")
 
 Tracer = Callable[..., onnx.ModelProto]
 
 
 def keeping(traced: Tracer) -> Tracer:
-    """``export.convert.traced`` that looks first for what it gave before."""
+    """``export.graphs.convert.traced`` that looks first for what it gave before."""
 
     @wraps(traced)
     def kept(graph, plain=False) -> onnx.ModelProto:

@@ -7,7 +7,7 @@ from fastapi import FastAPI, Response
 from pydantic import BaseModel
 
 from core.checkpoint import load_generator
-from export.graph import ExportGraph
+from export.graphs.modules import ExportGraph
 
 generator = load_generator(os.environ["GENERATOR"])
 graph = ExportGraph(generator)

@@ -22,9 +22,9 @@ from core.networks.base import Generator, Translator
 from core.pixels import to_values
 from core.spec import GeneratorSpec, Provenance, SourceSpec
 from export import exporting
-from export.convert import to_onnx
 from export.exporting import export_run
-from export.graph import Whole, whole_graph
+from export.graphs.convert import to_onnx
+from export.graphs.modules import Whole, whole_graph
 from export.runtime import Session, open_session
 
 # What every family is exported as, once a session; one of them with labels and codes.

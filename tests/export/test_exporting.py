@@ -240,7 +240,9 @@ def test_a_full_disk_leaves_nothing(run, converted, tmp_path, monkeypatch):
 
 
 def test_a_silent_other_opset_is_an_error(run, tmp_path, monkeypatch, traced_anew):
-    monkeypatch.setattr("export.convert.OPSET", 15)  # this network cannot go there, and the exporter does not say so
+    monkeypatch.setattr(
+        "export.graphs.convert.OPSET", 15
+    )  # this network cannot go there, and the exporter does not say so
     with pytest.raises(ExportError, match="opset 18 where 15"):
         export_run(run, tmp_path / "out")
     assert list(tmp_path.iterdir()) == []

@@ -21,7 +21,7 @@ from core.trials import FAR, probe
 from export import gates
 from export.exporting import export_run
 from export.extras import Extras
-from export.graph import ExportGraph
+from export.graphs.modules import ExportGraph
 from export.half import LARGEST, emulate, to_half
 from export.precision import Distance, Limits, holds
 from export.quantise import to_int8
@@ -212,7 +212,7 @@ def test_settled_styles_make_the_same_images_and_fit_into_halves():
 
 
 def test_styles_that_grew_overflow_unless_they_are_settled(tmp_path):
-    from export.convert import to_onnx
+    from export.graphs.convert import to_onnx
 
     generator = grown_style()
     inputs = {name: value[:2] for name, value in probe(generator.spec).items()}

@@ -25,8 +25,8 @@ from core.images import clear_hidden_colour, to_pillow, with_channels
 from core.latents import LAST_SEED, latents
 from core.sizes import Size
 from core.spec import FITS
-from export.convert import to_onnx
-from export.graph import ExportGraph
+from export.graphs.convert import to_onnx
+from export.graphs.modules import ExportGraph
 from tests.export.conftest import Shipped, family_spec, lively, ship
 from tests.serving.translators import make_translator, translated, translator_spec
 

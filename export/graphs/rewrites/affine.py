@@ -3,7 +3,7 @@
 import numpy as np
 import onnx_ir as ir
 
-from export.rewrites.graph import Array, Patch, constant, made_by, operands
+from export.graphs.rewrites.graph import Array, Patch, constant, made_by, operands
 
 LINEAR = ("Gemm", "Conv", "ConvTranspose")
 LARGEST_SUM = 2**19  # elements of a constant that two smaller ones become

@@ -3,8 +3,8 @@
 import numpy as np
 import onnx_ir as ir
 
-from export.rewrites.graph import Array, Patch, constant, ints, made_by, sides
-from export.rewrites.resampling import is_doubling
+from export.graphs.rewrites.graph import Array, Patch, constant, ints, made_by, sides
+from export.graphs.rewrites.resampling import is_doubling
 
 ACTIVATIONS = ("Relu", "LeakyRelu")  # which a runtime joins to the convolution right before
 

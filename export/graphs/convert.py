@@ -13,8 +13,8 @@ from core import latents
 from core.bundle import FORMAT_VERSION
 from core.contract import BATCH, OPSET, SEEDS_KEY, SPEC_KEY, VERSION_KEY
 from core.errors import ExportError
-from export.graph import Graph
-from export.optimise import optimised
+from export.graphs.modules import Graph
+from export.graphs.optimise import optimised
 
 # Any batch but 0 and 1, which torch.export takes for constants.
 _TRACED_BATCH = 2

@@ -8,7 +8,7 @@ import torch
 from core.contract import input_ports, mapping_ports, output_port, sample_inputs, style_port, synthesis_ports
 from core.networks.base import Generator
 from core.spec import GeneratorSpec
-from export.graph import ExportGraph, MappingGraph, SynthesisGraph
+from export.graphs.modules import ExportGraph, MappingGraph, SynthesisGraph
 
 SPEC = GeneratorSpec("line", 2, 3, 1, latent_dim=3, classes=("a", "b"), codes=2, noise=2)
 MEAN = torch.tensor([1.0, -1.0, 0.5, 0.0])

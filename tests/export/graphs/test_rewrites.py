@@ -10,7 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.helper import make_node as n
 
 from core.contract import OPSET
-from export.optimise import REWRITES, optimised
+from export.graphs.optimise import REWRITES, optimised
 from export.runtime import open_session
 
 DRAW = np.random.default_rng(0)

@@ -7,8 +7,8 @@ import pytest
 from core.bundle import levels_apart
 from core.contract import sample_inputs
 from core.networks import GENERATORS, TRANSLATORS
-from export.convert import to_onnx
-from export.optimise import optimised
+from export.graphs.convert import to_onnx
+from export.graphs.optimise import optimised
 from export.runtime import Session, open_session, run
 from tests.export.conftest import SIZES, ship
 

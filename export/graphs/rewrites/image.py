@@ -3,7 +3,7 @@
 import numpy as np
 import onnx_ir as ir
 
-from export.rewrites.graph import Array, Patch, constant, ints, made_by, sides
+from export.graphs.rewrites.graph import Array, Patch, constant, ints, made_by, sides
 
 MOST_OUTPUTS = 4  # four pixels of so many channels fill a block of 16, the width of ONNX Runtime's kernels
 FEWEST_INPUTS = 8

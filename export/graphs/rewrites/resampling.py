@@ -2,7 +2,7 @@
 
 import onnx_ir as ir
 
-from export.rewrites.graph import Patch, constant, ints, made_by, sides
+from export.graphs.rewrites.graph import Patch, constant, ints, made_by, sides
 
 FEWEST_INPUTS = 64  # below, a smaller convolution does not pay for doubling its outputs beside its inputs
 

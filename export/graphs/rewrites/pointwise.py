@@ -3,7 +3,7 @@
 import numpy as np
 import onnx_ir as ir
 
-from export.rewrites.graph import Array, Patch, constant, ints, made_by, sides
+from export.graphs.rewrites.graph import Array, Patch, constant, ints, made_by, sides
 
 MOST_OUTPUTS = 4  # an image's channels: as many weights for each row of the batch as there are
 

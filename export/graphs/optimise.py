@@ -6,14 +6,14 @@ import onnx_ir as ir
 from onnx import ModelProto
 from onnx_ir.passes.common import RemoveUnusedNodesPass, ShapeInferencePass
 
-from export.rewrites.affine import affine_output, joined_terms, scaled_input
-from export.rewrites.dense import constant_first_layer, dense_first_layer
-from export.rewrites.graph import Rewrite, apply
-from export.rewrites.image import beside_the_source, four_at_a_time
-from export.rewrites.pointwise import narrowed_residual, styled_image
-from export.rewrites.resampling import mixed_before, scaled_after
-from export.rewrites.subpixel import ACTIVATIONS, subpixel, transposed_from_nearest
-from export.rewrites.tidying import tidy
+from export.graphs.rewrites.affine import affine_output, joined_terms, scaled_input
+from export.graphs.rewrites.dense import constant_first_layer, dense_first_layer
+from export.graphs.rewrites.graph import Rewrite, apply
+from export.graphs.rewrites.image import beside_the_source, four_at_a_time
+from export.graphs.rewrites.pointwise import narrowed_residual, styled_image
+from export.graphs.rewrites.resampling import mixed_before, scaled_after
+from export.graphs.rewrites.subpixel import ACTIVATIONS, subpixel, transposed_from_nearest
+from export.graphs.rewrites.tidying import tidy
 
 Pass = Callable[[ir.Model], int]  # changes a graph, and says in how many places
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from core.bundle import GRAPH, MAPPING, SYNTHESIS
 from core.checkpoint import load_generator
 from core.files import sha256
-from export.graph import Graph, part_graphs, whole_graph
+from export.graphs.modules import Graph, part_graphs, whole_graph
 
 MOST_AT_ONCE = 64  # images a run, as many as a bundle takes
 

@@ -14,8 +14,8 @@ from core.contract import sample_inputs
 from core.errors import BundleError
 from core.pixels import to_pixels
 from export.exporting import export_run
+from export.graphs.unexported import TorchGraphs
 from export.runtime import open_session
-from export.unexported import TorchGraphs
 from export.verify import verify_bundle
 from serving.client.local import LocalModel
 from serving.client.sampler import Sampler

@@ -14,9 +14,9 @@ from core.files import sha256
 from core.networks.progressive import LEVEL
 from core.pixels import to_pixels
 from core.seed_sheets import cut
-from export.convert import to_onnx
 from export.exporting import _level, export_run
-from export.graph import ExportGraph
+from export.graphs.convert import to_onnx
+from export.graphs.modules import ExportGraph
 from export.runtime import open_session
 from export.trial import stand_trial
 from export.verify import verify_bundle

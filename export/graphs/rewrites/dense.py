@@ -4,7 +4,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.lib.stride_tricks import sliding_window_view
 
-from export.rewrites.graph import Array, Patch, constant, ints, made_by, operands, sides
+from export.graphs.rewrites.graph import Array, Patch, constant, ints, made_by, operands, sides
 
 MOST_GROWTH = 2  # times a convolution's weights that the products of its first layer may be
 
