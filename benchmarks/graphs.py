@@ -245,7 +245,7 @@ def traced(graph: "Whole") -> "ModelProto":
 
 def operations(model: "ModelProto") -> float:
     """Multiplications and additions an image takes in convolutions and matrix products."""
-    from export.flops import flops
+    from export.checks.flops import flops
 
     return float(flops(model) or 0)
 

@@ -29,7 +29,7 @@ from core.bundle import GOLDEN, GRAPH, Golden, read_bundle
 from core.contract import SOURCE, sample_inputs
 from core.images import encode_png
 from core.spec import GeneratorSpec, SourceSpec
-from export.flops import flops
+from export.checks.flops import flops
 from serving.protocol.grpc import OUTPUT, connect, infer_inputs
 from serving.publishing import publish
 from serving.server.launch import free_ports

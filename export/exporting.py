@@ -29,13 +29,13 @@ from core.spec import IGNORES_TRUNCATION
 from core.trials import examples_in
 from export.bundling import Progress, check_destination, golden_images, sample_sheet, serialised
 from export.card import render_card
+from export.checks.rules import Contract
+from export.checks.trial import TRIED_TRUNCATIONS, stand_trial, truncation_note
 from export.extras import PLAIN, Extras
 from export.graphs.convert import to_onnx
 from export.graphs.modules import ExportGraph, Graph, Whole, part_graphs, whole_graph
 from export.provenance import Origin
-from export.rules import Contract
 from export.runtime import Chain, open_session
-from export.trial import TRIED_TRUNCATIONS, stand_trial, truncation_note
 from export.verify import check_graph
 
 CHECKPOINT = "generator.safetensors"

@@ -14,11 +14,11 @@ from onnx import ModelProto, TensorProto, ValueInfoProto
 
 from core.bundle import MANIFEST, read_manifest
 from core.errors import BundleError, ExportError
-from export.flops import flops
+from export.checks.flops import flops
+from export.checks.rules import what_else
 from export.foreign.guess import likely_command
 from export.foreign.source import weights_beside
 from export.kernels import without_kernels
-from export.rules import what_else
 from export.targets import PROTOBUF, STANDARD, TARGETS, is_ours, misfit, text
 
 # What networks learn is of these types; whole numbers are shapes and axes.

@@ -28,6 +28,7 @@ from core.spec import FOREIGN, IGNORES_TRUNCATION, GeneratorSpec, Provenance
 from core.trials import examples_in
 from export.bundling import Progress, check_destination, golden_images, sample_sheet, serialised
 from export.card import render_card
+from export.checks.trial import TRIED_TRUNCATIONS, UNKNOWN, stand_trial, truncation_note
 from export.extras import PLAIN, Extras
 from export.foreign.batches import made_for
 from export.foreign.joined import TRUNCATION, joined
@@ -43,7 +44,6 @@ from export.foreign.told import Told
 from export.foreign.wrap import check_nodes, needed_for
 from export.provenance import Origin, tool_versions
 from export.runtime import Session, open_session, run
-from export.trial import TRIED_TRUNCATIONS, UNKNOWN, stand_trial, truncation_note
 
 CHANGED = ("AveragePool", "BatchNormalization", "Clip", "Dropout", "Pad", "Resize", "Softmax", "Upsample")
 _UNUSED_TOOLS = ("torch", "onnxscript")

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, helper
 
-from export.flops import known_shapes
+from export.checks.flops import known_shapes
 from export.foreign.folding import constants_of
 
 Roles = tuple[str, ...]  # what each side of a weight is: image, output, input, height, width; "no" are two in one

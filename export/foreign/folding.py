@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, numpy_helper
 
 from core.errors import ExportError
-from export.rules import STANDARD
+from export.checks.rules import STANDARD
 
 _FATAL_ONLY = 4
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from onnx import ModelProto, TensorProto, ValueInfoProto
 
 from core.spec import CHANNELS
-from export.flops import Shape, Shapes, known_shapes
+from export.checks.flops import Shape, Shapes, known_shapes
 from export.foreign.pictures import guessed_range, looks_like_a_picture, may_be_a_picture
 from export.foreign.ports import FLOATS, INTEGERS
 from export.foreign.seeing import last_range

@@ -6,7 +6,7 @@ from onnx import ModelProto, helper, numpy_helper
 
 from core.contract import OPSET
 from core.errors import ExportError
-from export.rules import STANDARD
+from export.checks.rules import STANDARD
 
 LATEST_OPSET = 21  # what Triton's ONNX Runtime loads
 

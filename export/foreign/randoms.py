@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
-from export.flops import Shapes, known_shapes
+from export.checks.flops import Shapes, known_shapes
 
 MOST_DRAWN = 1 << 26  # numbers
 _DRAWN = ("RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike")

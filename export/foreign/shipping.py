@@ -13,6 +13,7 @@ from core.images import Images
 from core.spec import ONE_AT_A_TIME, GeneratorSpec
 from core.trials import mixed_inputs
 from export.bundling import serialised
+from export.checks.rules import Contract
 from export.foreign.folding import folded
 from export.foreign.modulated import unmodulated
 from export.foreign.opsets import converted, opset_of
@@ -21,7 +22,6 @@ from export.foreign.ports import Ports
 from export.foreign.told import Layout
 from export.foreign.wrap import wrapped
 from export.provenance import Origin
-from export.rules import Contract
 from export.runtime import Session, open_session, run
 from export.verify import check_graph
 

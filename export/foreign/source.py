@@ -10,7 +10,7 @@ from onnx import ModelProto, TensorProto
 
 from core.errors import ExportError
 from core.files import sha256
-from export.rules import STANDARD, tensors_of, what_else
+from export.checks.rules import STANDARD, tensors_of, what_else
 
 LARGEST_GRAPH = 2**31 - 1  # bytes: what protobuf can hold
 LONGEST_NAME = 200  # characters; file systems stop at 255 bytes a part

@@ -12,12 +12,12 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto,
 from core.contract import SOURCE, Port, batch_of, input_ports, output_port
 from core.errors import ExportError
 from core.spec import GeneratorSpec
+from export.checks.rules import CONTROL_FLOW, RANDOM, STANDARD, in_training, values_for_one_image
 from export.foreign.batches import Freeing
 from export.foreign.opsets import opset_of
 from export.foreign.pictures import MOVES, Picture, bytes_are_cast
 from export.foreign.ports import Ports, Rows
 from export.foreign.told import Layout
-from export.rules import CONTROL_FLOW, RANDOM, STANDARD, in_training, values_for_one_image
 
 PREFIX = "foreign_"  # of every name of theirs, so that none of ours is among them
 MOST_VALUES = 1 << 31  # on the way to one image, in graphs that are run before their image's size is known

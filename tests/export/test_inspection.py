@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from core.bundle import GRAPH, MANIFEST
 from core.errors import BundleError
 from core.networks import GENERATORS
-from export.flops import flops
+from export.checks.flops import flops
 from export.inspection import describe, inspect, inspect_file
 from export.targets import TARGETS
 from tests.export.conftest import ship

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from cli import app
 from core.bundle import read_manifest
-from export.flops import flops
+from export.checks.flops import flops
 from export.inspection import describe, inspect
 from tests.export.foreign_models import CLASSES, Foreign
 

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from core.bundle import CARD, GOLDEN, GRAPH, MANIFEST, SHEET, SUMS, Golden, read_manifest
 from core.errors import BundleError, MissingDependency
 from export.verify import verify_bundle
+from tests.export.checks.test_rules import add_random, ask_for_more_than_memory, hold_a_sparse_weight, move_weights_out
 from tests.export.conftest import forge, graph_of, reseal
-from tests.export.test_rules import add_random, ask_for_more_than_memory, hold_a_sparse_weight, move_weights_out
 
 
 def refusal(bundle) -> str:

@@ -12,8 +12,8 @@ from core.contract import OPSET, SPEC_KEY, sample_inputs
 from core.errors import BundleError
 from core.spec import GeneratorSpec
 from export import verify
+from export.checks.rules import Contract
 from export.provenance import Origin
-from export.rules import Contract
 from export.verify import Finding, check_graph, verify_bundle
 from tests.export.conftest import reseal
 

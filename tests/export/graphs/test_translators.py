@@ -15,13 +15,13 @@ from core.networks import TRANSLATORS
 from core.seed_sheets import cut
 from core.trials import FAR, probe
 from export import exporting, gates
+from export.checks.rules import Contract, broken_rules
+from export.checks.trial import BATCHES, stand_trial
 from export.exporting import DIRECTIONS, export_run
 from export.extras import Extras
 from export.half import emulate, to_half
 from export.precision import Distance, holds
-from export.rules import Contract, broken_rules
 from export.runtime import open_session, run
-from export.trial import BATCHES, stand_trial
 from export.verify import verify_bundle
 from tests.export.conftest import TRANSLATIONS, ship
 

@@ -8,8 +8,8 @@ import pytest
 from onnx import SparseTensorProto, TensorProto, helper, numpy_helper
 
 from core.contract import OPSET, SPEC_KEY, Port
-from export.rules import CONTROL_FLOW, RANDOM, RULES, Contract, tensors_of, values_for_one_image
-from tests.export.test_rules import FACTS, SPEC, move_weights_out, sound
+from export.checks.rules import CONTROL_FLOW, RANDOM, RULES, Contract, tensors_of, values_for_one_image
+from tests.export.checks.test_rules import FACTS, SPEC, move_weights_out, sound
 
 
 def only(rule, model, contract=None):

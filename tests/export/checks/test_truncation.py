@@ -7,9 +7,9 @@ import pytest
 from core.bundle import CARD, GRAPH
 from core.checkpoint import save_generator
 from core.contract import sample_inputs
+from export.checks.trial import truncation_note
 from export.exporting import export_run
 from export.runtime import open_session, run
-from export.trial import truncation_note
 from export.verify import verify_bundle
 from tests.export.conftest import SIZES, lively, tiny_spec
 

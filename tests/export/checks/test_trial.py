@@ -8,7 +8,7 @@ import pytest
 from core.contract import sample_inputs
 from core.errors import ExportError
 from core.spec import GeneratorSpec
-from export.trial import Difference, stand_trial
+from export.checks.trial import Difference, stand_trial
 
 SPEC = GeneratorSpec("tiny", 2, 3, 1, latent_dim=4)
 
