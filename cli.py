@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from core.bundle import Manifest
     from core.sheets import Look
     from core.spec import GeneratorSpec
-    from export.gates import Judge
     from export.inspection import Inspection
+    from export.precisions.gates import Judge
     from serving.client.local import Graphs
     from serving.client.session import Session
     from serving.protocol.tls import ClientTls
@@ -1730,7 +1730,7 @@ def _export_foreign(paths: list[Path], out: Path, options: dict[str, Any], how: 
 
 def _print_export(manifest: "Manifest", out: Path) -> None:
     """What an export found; raises ExportError for precisions that were asked for and left out."""
-    from export.gates import failures
+    from export.precisions.gates import failures
 
     found = manifest.verification
     _print_findings(found)

@@ -345,8 +345,8 @@ def report_table(options: argparse.Namespace) -> None:
 
 
 def precisions_of(graph: "Whole") -> dict[str, "ModelProto"]:
-    from export.half import to_half
-    from export.quantise import to_int8
+    from export.precisions.fp16 import to_half
+    from export.precisions.int8 import to_int8
 
     model = ours(graph)
     return {"fp32": model, "fp16": to_half(model), "int8": to_int8(model, graph.generator.spec)}

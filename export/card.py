@@ -6,7 +6,7 @@ from typing import Any
 from core.bundle import GOLDEN, MANIFEST, MAPPING, SHEET, SYNTHESIS
 from core.contract import OPSET, Port, input_ports, mapping_ports, output_port, synthesis_ports
 from core.spec import GeneratorSpec
-from export.precision import FILES
+from export.precisions.limits import FILES
 from export.provenance import KIDS, OF_RESULTS
 from export.usage import usage_of
 

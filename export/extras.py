@@ -10,8 +10,8 @@ from onnx import ModelProto
 from core.bundle import FP16, GRAPH, Golden
 from core.errors import ExportError
 from core.spec import GeneratorSpec
-from export.gates import Judge, write_precisions
-from export.precision import FILES
+from export.precisions.gates import Judge, write_precisions
+from export.precisions.limits import FILES
 from export.targets import TARGETS
 from export.tensorrt.gate import check_installed
 from export.tensorrt.writing import write_tensorrt

@@ -22,7 +22,7 @@ from core.contract import Port, input_ports, mapping_ports, output_port, rows, s
 from core.errors import BundleError
 from core.images import Images
 from export.checks.rules import RULES, Contract, broken_rules
-from export.precision import FILES, LIMITS, Distance, holds
+from export.precisions.limits import FILES, LIMITS, Distance, holds
 from export.provenance import Origin
 from export.runtime import CPU, Chain, Session, open_session, run
 from export.variants import verify_targets

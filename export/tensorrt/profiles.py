@@ -7,7 +7,7 @@ from typing import Any
 
 from core.contract import input_ports
 from core.spec import GeneratorSpec
-from export.precision import TRUE_HALVES, Limits
+from export.precisions.limits import TRUE_HALVES, Limits
 
 BATCHES = {"one": (1, 1, 4), "batch": (1, 16, 64)}  # of each profile the least, the usual and the largest
 # Without TF32, fp32 is another order of adding up and no more.

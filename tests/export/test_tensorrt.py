@@ -21,7 +21,7 @@ from core.files import sha256
 from core.networks import TRANSLATORS
 from export.exporting import export_run
 from export.extras import Extras
-from export.half import to_half
+from export.precisions.fp16 import to_half
 from export.runtime import open_session
 from export.tensorrt import gate, writing
 from export.tensorrt.profiles import plan, render_trtexec

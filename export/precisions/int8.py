@@ -27,7 +27,7 @@ from core.contract import batches, sample_inputs
 from core.errors import ExportError
 from core.images import Images
 from core.spec import GeneratorSpec
-from export.precision import tidied
+from export.precisions.limits import tidied
 
 SEEDS = range(40_000, 40_256)  # none of the gate's
 _BATCH = 16

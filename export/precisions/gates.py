@@ -25,8 +25,9 @@ from core.errors import BundleError, ExportError
 from core.images import Images
 from core.spec import GeneratorSpec
 from core.trials import examples_in, probe, stretched
-from export.half import emulate, to_half
-from export.precision import (
+from export.precisions.fp16 import emulate, to_half
+from export.precisions.int8 import to_int8
+from export.precisions.limits import (
     EXPERIMENTAL,
     FILES,
     LIMITS,
@@ -35,7 +36,6 @@ from export.precision import (
     holds,
     kid_complaint,
 )
-from export.quantise import to_int8
 from export.runtime import open_session, run
 
 Make = Callable[[Inputs], Images]

@@ -7,7 +7,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from core.bundle import FP16, INT8
 from core.contract import OPSET
-from export.precision import (
+from export.precisions.limits import (
     EXPERIMENTAL,
     FILES,
     LIMITS,
