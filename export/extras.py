@@ -12,10 +12,10 @@ from core.errors import ExportError
 from core.spec import GeneratorSpec
 from export.precisions.gates import Judge, write_precisions
 from export.precisions.limits import FILES
-from export.targets import TARGETS
+from export.targets.runtimes import TARGETS
+from export.targets.variants import write_targets
 from export.tensorrt.gate import check_installed
 from export.tensorrt.writing import write_tensorrt
-from export.variants import write_targets
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ from export.checks.flops import flops
 from export.checks.rules import what_else
 from export.foreign.guess import likely_command
 from export.foreign.source import weights_beside
-from export.kernels import without_kernels
-from export.targets import PROTOBUF, STANDARD, TARGETS, is_ours, misfit, text
+from export.targets.kernels import without_kernels
+from export.targets.runtimes import PROTOBUF, STANDARD, TARGETS, is_ours, misfit, text
 
 # What networks learn is of these types; whole numbers are shapes and axes.
 _WEIGHTS = (

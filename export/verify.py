@@ -25,7 +25,7 @@ from export.checks.rules import RULES, Contract, broken_rules
 from export.precisions.limits import FILES, LIMITS, Distance, holds
 from export.provenance import Origin
 from export.runtime import CPU, Chain, Session, open_session, run
-from export.variants import verify_targets
+from export.targets.variants import verify_targets
 
 LARGEST_GRAPH = 2**31 - 1  # bytes: what protobuf can hold
 

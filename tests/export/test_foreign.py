@@ -25,7 +25,7 @@ from export.foreign.exporting import export_foreign
 from export.foreign.original import to_images
 from export.foreign.told import Told, parse_classes, parse_fixed, parse_range
 from export.runtime import open_session, run
-from export.targets import TARGETS
+from export.targets.runtimes import TARGETS
 from export.verify import verify_bundle
 from tests.export.conftest import SIZES, lively, tiny_spec
 from tests.export.foreign_models import CLASSES, FIXED, Foreign

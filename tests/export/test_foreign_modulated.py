@@ -13,7 +13,7 @@ from export.foreign.folding import folded
 from export.foreign.modulated import unmodulated
 from export.foreign.told import Told
 from export.runtime import open_session, run
-from export.targets import TARGETS, misfit
+from export.targets.runtimes import TARGETS, misfit
 from export.verify import verify_bundle
 from tests.export.modulated_models import DIM, Modulated, Plain, Shifted, styled, traced
 

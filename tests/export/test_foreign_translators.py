@@ -21,7 +21,7 @@ from export.foreign.exporting import export_foreign
 from export.foreign.told import Told
 from export.inspection import inspect
 from export.runtime import open_session, run
-from export.targets import TARGETS
+from export.targets.runtimes import TARGETS
 from export.verify import verify_bundle
 from tests.export.test_tensorrt import GATE
 

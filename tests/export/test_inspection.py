@@ -17,7 +17,7 @@ from core.errors import BundleError
 from core.networks import GENERATORS
 from export.checks.flops import flops
 from export.inspection import describe, inspect, inspect_file
-from export.targets import TARGETS
+from export.targets.runtimes import TARGETS
 from tests.export.conftest import ship
 
 

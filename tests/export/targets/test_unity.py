@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from core.latents import LAST_SEED, latents
-from export.targets import TARGETS
-from export.variants import VARIANTS
+from export.targets.runtimes import TARGETS
+from export.targets.variants import VARIANTS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "unity.md").read_text(encoding="utf-8")
 CODE = re.findall(r"```csharp\n(.*?)```", PAGE, re.DOTALL)

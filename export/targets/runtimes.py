@@ -11,7 +11,7 @@ import onnx
 from onnx import AttributeProto, ModelProto, NodeProto, TensorProto
 
 from core.contract import SPEC_KEY
-from export.operators import INFERENCE_2_3, SENTIS_2_1, TENSORRT_10_15
+from export.targets.operators import INFERENCE_2_3, SENTIS_2_1, TENSORRT_10_15
 
 STANDARD = ("", "ai.onnx")
 EXTRA = ("com.microsoft", "ai.onnx.ml")  # that ONNX Runtime has besides

@@ -19,9 +19,9 @@ from core.contract import Port, batch_of, input_ports, output_port
 from core.errors import BundleError, ExportError
 from core.images import Images
 from core.spec import GeneratorSpec
-from export.lowering import lowered
 from export.runtime import CPU, Session, open_session
-from export.targets import TARGETS, Target, misfit
+from export.targets.lowering import lowered
+from export.targets.runtimes import TARGETS, Target, misfit
 
 LEGACY_OPSET, LEGACY_IR = 15, 8  # as ONNX 1.10 paired them
 _VALUES = "FP32 [N, C, H, W], 0 to 1, straight alpha"

@@ -12,8 +12,8 @@ from core.bundle import GOLDEN, GRAPH, MANIFEST, SUMS, Golden, read_manifest
 from core.errors import BundleError, ExportError
 from export.exporting import export_run
 from export.extras import Extras
-from export.targets import TARGETS
-from export.variants import VARIANTS, verify_targets, write_targets
+from export.targets.runtimes import TARGETS
+from export.targets.variants import VARIANTS, verify_targets, write_targets
 from export.verify import verify_bundle
 from tests.export.conftest import graph_of, reseal
 

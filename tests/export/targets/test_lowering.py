@@ -11,7 +11,7 @@ from core.errors import BundleError, ExportError
 from export.extras import Extras
 from export.foreign.exporting import export_foreign
 from export.foreign.told import Told
-from export.lowering import lowered
+from export.targets.lowering import lowered
 from export.verify import verify_bundle
 from tests.export.test_foreign_opsets import model as generator
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, helper, numpy_helper
 
 from core.errors import BundleError
-from export.targets import STANDARD, text
+from export.targets.runtimes import STANDARD, text
 
 Array = NDArray[Any]
 

@@ -12,7 +12,7 @@ from onnx import ModelProto, TensorProto, helper
 
 from core.errors import BundleError, MissingDependency
 from export.runtime import open_session
-from export.targets import text
+from export.targets.runtimes import text
 
 KEPT = 1024  # numbers: lists of sides and the like, which some nodes must know beforehand
 
