@@ -23,7 +23,7 @@ from export.inspection import inspect
 from export.runtime import open_session, run
 from export.targets.runtimes import TARGETS
 from export.verify import verify_bundle
-from tests.export.test_tensorrt import GATE
+from tests.export.tensorrt.test_tensorrt import GATE
 
 TYPES = {"float": TensorProto.FLOAT, "half": TensorProto.FLOAT16, "bytes": TensorProto.UINT8}
 

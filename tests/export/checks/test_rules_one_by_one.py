@@ -119,7 +119,7 @@ def test_what_a_graph_ends_with_is_said(spoil, ending):
     ],
 )
 def test_what_takes_pixels_makes_floats_of_them(first, says):
-    """TensorRT for RTX 1.7 was given both orders: tests/export/test_tensorrt.py."""
+    """TensorRT for RTX 1.7 was given both orders: tests/export/tensorrt/test_tensorrt.py."""
     operator, kind = first
     node = helper.make_node(operator, ["source"], ["x"], "first", **({"to": kind} if kind else {}))
     source = helper.make_tensor_value_info("source", TensorProto.UINT8, ["batch", 4, 4, 3])
