@@ -787,7 +787,7 @@ def export(
     _check_only_with("a run", run, only_runs)
     if precision and "int8" in precision and data is None:
         raise typer.BadParameter("--precision int8 goes with --data PACK: it is judged by its KID")
-    from export.extras import Extras
+    from export.bundles.extras import Extras
 
     extras = Extras(precision or (), _judge(data) if data else None, target or (), tensorrt)
     with console.status("exporting") as status:
@@ -795,7 +795,7 @@ def export(
         if from_onnx:
             manifest = _export_foreign(from_onnx, out, told, how)
         else:
-            from export.exporting import export_run
+            from export.bundles.exporting import export_run
 
             assert run is not None
             manifest = export_run(run, out, level=level, direction=direction, noise_input=noise == "input", **how)
@@ -810,7 +810,7 @@ def verify(
 
     It needs no PyTorch.
     """
-    from export.verify import verify_bundle
+    from export.bundles.verify import verify_bundle
 
     table = Table("check", "found", title=Text(shown(str(bundle))), title_justify="left")
     for finding in verify_bundle(bundle):

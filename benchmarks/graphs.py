@@ -385,8 +385,8 @@ def make_run(run: Path, preset: str, side: int) -> None:
 
 def export(run: Path, bundle: Path, precision: str) -> None:
     start = time.perf_counter()
-    from export.exporting import export_run
-    from export.extras import Extras
+    from export.bundles.exporting import export_run
+    from export.bundles.extras import Extras
 
     imported = time.perf_counter()
     export_run(run, bundle, extras=Extras(precisions=[precision]))

@@ -94,7 +94,7 @@ def made_generator(folder: Path, like: GeneratorSpec, wanted: int) -> Path:
 def exported(folder: Path, spec: GeneratorSpec) -> Path:
     from core.checkpoint import save_generator
     from core.networks import build_maker
-    from export.exporting import export_run
+    from export.bundles.exporting import export_run
 
     file = folder / f"{spec.family}.safetensors"
     generator = build_maker(spec).eval()

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from core.bundle import levels_apart
 from core.checkpoint import load_generator
 from core.networks.base import Discriminator
-from export.exporting import export_run
+from export.bundles.exporting import export_run
 from tests.trainer.conftest import blobs
 from trainer.data.pack import Pack, PackInfo, write_pack
 from trainer.hooks.preview import render

@@ -16,9 +16,9 @@ from core.bundle import levels_apart, read_bundle
 from core.checkpoint import load_generator
 from core.contract import SOURCE, sample_inputs
 from core.spec import Provenance
+from export.bundles.exporting import export_run
+from export.bundles.extras import Extras
 from export.checks.trial import BATCHES
-from export.exporting import export_run
-from export.extras import Extras
 from export.tensorrt.gate import PACKAGE
 from serving.client.sampler import Sampler, Translator
 from serving.publishing import publish

@@ -26,10 +26,11 @@ from core.latents import latents
 from core.places import shown
 from core.spec import FOREIGN, IGNORES_TRUNCATION, GeneratorSpec, Provenance
 from core.trials import examples_in
-from export.bundling import Progress, check_destination, golden_images, sample_sheet, serialised
-from export.card import render_card
+from export.bundles.card import render_card
+from export.bundles.contents import Progress, check_destination, golden_images, sample_sheet, serialised
+from export.bundles.extras import PLAIN, Extras
+from export.bundles.provenance import Origin, tool_versions
 from export.checks.trial import TRIED_TRUNCATIONS, UNKNOWN, stand_trial, truncation_note
-from export.extras import PLAIN, Extras
 from export.foreign.batches import made_for
 from export.foreign.joined import TRUNCATION, joined
 from export.foreign.opsets import opset_of
@@ -42,7 +43,6 @@ from export.foreign.shipping import Foreign, shipped
 from export.foreign.source import Source, read_source
 from export.foreign.told import Told
 from export.foreign.wrap import check_nodes, needed_for
-from export.provenance import Origin, tool_versions
 from export.runtime import Session, open_session, run
 
 CHANGED = ("AveragePool", "BatchNormalization", "Clip", "Dropout", "Pad", "Resize", "Softmax", "Upsample")

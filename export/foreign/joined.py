@@ -14,7 +14,7 @@ from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, num
 from core.contract import OPSET
 from core.errors import ExportError
 from core.latents import latents
-from export.bundling import serialised
+from export.bundles.contents import serialised
 from export.foreign.opsets import opset_of, raised
 from export.foreign.original import Original
 from export.foreign.ports import FLOATS, find_ports

@@ -12,7 +12,9 @@ from core.errors import BundleError, ExportError
 from core.images import Images
 from core.spec import ONE_AT_A_TIME, GeneratorSpec
 from core.trials import mixed_inputs
-from export.bundling import serialised
+from export.bundles.contents import serialised
+from export.bundles.provenance import Origin
+from export.bundles.verify import check_graph
 from export.checks.rules import Contract
 from export.foreign.folding import folded
 from export.foreign.modulated import unmodulated
@@ -21,9 +23,7 @@ from export.foreign.original import Original, to_images
 from export.foreign.ports import Ports
 from export.foreign.told import Layout
 from export.foreign.wrap import wrapped
-from export.provenance import Origin
 from export.runtime import Session, open_session, run
-from export.verify import check_graph
 
 TRIED_BATCHES = (1, 2, 3)
 

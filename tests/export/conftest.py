@@ -21,8 +21,8 @@ from core.networks import TRANSLATORS, build_generator, build_translator
 from core.networks.base import Generator, Translator
 from core.pixels import to_values
 from core.spec import GeneratorSpec, Provenance, SourceSpec
-from export import exporting
-from export.exporting import export_run
+from export.bundles import exporting
+from export.bundles.exporting import export_run
 from export.graphs.convert import to_onnx
 from export.graphs.modules import Whole, whole_graph
 from export.runtime import Session, open_session

@@ -16,13 +16,13 @@ from core.contract import SOURCE, sample_inputs
 from core.errors import ExportError
 from core.examples import pictures
 from core.spec import SourceSpec
-from export.extras import Extras
+from export.bundles.extras import Extras
+from export.bundles.verify import verify_bundle
 from export.foreign.exporting import export_foreign
 from export.foreign.told import Told
 from export.inspection import inspect
 from export.runtime import open_session, run
 from export.targets.runtimes import TARGETS
-from export.verify import verify_bundle
 from tests.export.tensorrt.test_tensorrt import GATE
 
 TYPES = {"float": TensorProto.FLOAT, "half": TensorProto.FLOAT16, "bytes": TensorProto.UINT8}

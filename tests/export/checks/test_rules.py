@@ -9,8 +9,8 @@ from onnx import SparseTensorProto, TensorProto, helper, numpy_helper
 
 from core.bundle import read_manifest
 from core.contract import CHECKPOINT_KEY, OPSET, SPEC_KEY, TOOLS_KEY
+from export.bundles.provenance import Origin
 from export.checks.rules import RULES, Contract, broken_rules
-from export.provenance import Origin
 from tests.export.conftest import SIZES, graph_of, tiny_spec
 
 

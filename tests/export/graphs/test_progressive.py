@@ -14,12 +14,12 @@ from core.files import sha256
 from core.networks.progressive import LEVEL
 from core.pixels import to_pixels
 from core.seed_sheets import cut
+from export.bundles.exporting import _level, export_run
+from export.bundles.verify import verify_bundle
 from export.checks.trial import stand_trial
-from export.exporting import _level, export_run
 from export.graphs.convert import to_onnx
 from export.graphs.modules import ExportGraph
 from export.runtime import open_session
-from export.verify import verify_bundle
 from tests.export.conftest import SIZES, lively, ship, tiny_spec
 
 

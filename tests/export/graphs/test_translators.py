@@ -14,16 +14,16 @@ from core.errors import ExportError
 from core.networks import TRANSLATORS
 from core.seed_sheets import cut
 from core.trials import FAR, probe
-from export import exporting
+from export.bundles import exporting
+from export.bundles.exporting import DIRECTIONS, export_run
+from export.bundles.extras import Extras
+from export.bundles.verify import verify_bundle
 from export.checks.rules import Contract, broken_rules
 from export.checks.trial import BATCHES, stand_trial
-from export.exporting import DIRECTIONS, export_run
-from export.extras import Extras
 from export.precisions import gates
 from export.precisions.fp16 import emulate, to_half
 from export.precisions.limits import Distance, holds
 from export.runtime import open_session, run
-from export.verify import verify_bundle
 from tests.export.conftest import TRANSLATIONS, ship
 
 

@@ -18,16 +18,16 @@ from core.errors import BundleError, ExportError
 from core.networks import GENERATORS
 from core.networks.style_layers import settle
 from core.trials import FAR, probe
+from export.bundles.exporting import export_run
+from export.bundles.extras import Extras
+from export.bundles.verify import verify_bundle
 from export.checks.rules import Contract, broken_rules
-from export.exporting import export_run
-from export.extras import Extras
 from export.graphs.modules import ExportGraph
 from export.precisions import gates
 from export.precisions.fp16 import LARGEST, emulate, to_half
 from export.precisions.int8 import to_int8
 from export.precisions.limits import Distance, Limits, holds
 from export.runtime import open_session, run
-from export.verify import verify_bundle
 from tests.export.conftest import SIZES, graph_of, lively, reseal, ship, tiny_spec
 
 FLOAT, FLOAT16, INT = TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.INT8

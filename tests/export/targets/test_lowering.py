@@ -8,11 +8,11 @@ from onnx import TensorProto, helper, numpy_helper
 
 from core.bundle import read_manifest
 from core.errors import BundleError, ExportError
-from export.extras import Extras
+from export.bundles.extras import Extras
+from export.bundles.verify import verify_bundle
 from export.foreign.exporting import export_foreign
 from export.foreign.told import Told
 from export.targets.lowering import lowered
-from export.verify import verify_bundle
 from tests.export.test_foreign_opsets import model as generator
 
 F = TensorProto.FLOAT

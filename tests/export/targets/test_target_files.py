@@ -10,11 +10,11 @@ from onnx import helper, numpy_helper
 
 from core.bundle import GOLDEN, GRAPH, MANIFEST, SUMS, Golden, read_manifest
 from core.errors import BundleError, ExportError
-from export.exporting import export_run
-from export.extras import Extras
+from export.bundles.exporting import export_run
+from export.bundles.extras import Extras
+from export.bundles.verify import verify_bundle
 from export.targets.runtimes import TARGETS
 from export.targets.variants import VARIANTS, verify_targets, write_targets
-from export.verify import verify_bundle
 from tests.export.conftest import graph_of, reseal
 
 UNITY = VARIANTS["unity"][0]

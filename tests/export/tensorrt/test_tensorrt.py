@@ -19,13 +19,13 @@ from core.bundle import FP16, GRAPH, read_bundle
 from core.errors import BundleError, ExportError, MissingDependency
 from core.files import sha256
 from core.networks import TRANSLATORS
-from export.exporting import export_run
-from export.extras import Extras
+from export.bundles.exporting import export_run
+from export.bundles.extras import Extras
+from export.bundles.verify import verify_bundle
 from export.precisions.fp16 import to_half
 from export.runtime import open_session
 from export.tensorrt import gate, writing
 from export.tensorrt.profiles import plan, render_trtexec
-from export.verify import verify_bundle
 from tests.export.conftest import TRANSLATIONS, family_spec, graph_of, ship, translator_spec
 
 GPU = {"gpu": "NVIDIA Fake 9000", "compute_capability": "8.9", "cuda_driver": "12080"}
@@ -39,7 +39,7 @@ def ready(run, tmp_path_factory):
     path = tmp_path_factory.mktemp("ready") / "sprites"
     with pytest.MonkeyPatch.context() as patch:
         if not THERE:
-            patch.setattr("export.extras.check_installed", lambda: None)
+            patch.setattr("export.bundles.extras.check_installed", lambda: None)
             patch.setattr(writing, "try_build", lambda name, graph, profiles: {"file": name, "layers": 1})
             patch.setattr(writing, "version", lambda: "0")
         export_run(run, path, extras=Extras(tensorrt=True))
@@ -182,7 +182,7 @@ def test_a_failing_gate_leaves_nothing(run, converted, tmp_path, monkeypatch):
     def refuse(name, graph, profiles):
         raise ExportError(f"TensorRT cannot parse {name}: Det node 'odd_one': no")
 
-    monkeypatch.setattr("export.extras.check_installed", lambda: None)
+    monkeypatch.setattr("export.bundles.extras.check_installed", lambda: None)
     monkeypatch.setattr(writing, "try_build", refuse)
     with pytest.raises(ExportError, match="odd_one"):
         export_run(run, tmp_path / "out", extras=Extras(tensorrt=True))

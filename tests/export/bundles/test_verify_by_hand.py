@@ -11,10 +11,10 @@ from core.bundle import FP16, GOLDEN, GRAPH, INT8, MAPPING, SYNTHESIS, Golden, r
 from core.contract import OPSET, SPEC_KEY, sample_inputs
 from core.errors import BundleError
 from core.spec import GeneratorSpec
-from export import verify
+from export.bundles import verify
+from export.bundles.provenance import Origin
+from export.bundles.verify import Finding, check_graph, verify_bundle
 from export.checks.rules import Contract
-from export.provenance import Origin
-from export.verify import Finding, check_graph, verify_bundle
 from tests.export.conftest import reseal
 
 SPEC = GeneratorSpec("line", 2, 4, 3, latent_dim=3, noise=2)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from core.bundle import CARD, GOLDEN, GRAPH, MANIFEST, SHEET, SUMS, Golden, read_manifest
 from core.errors import BundleError, MissingDependency
-from export.verify import verify_bundle
+from export.bundles.verify import verify_bundle
 from tests.export.checks.test_rules import add_random, ask_for_more_than_memory, hold_a_sparse_weight, move_weights_out
 from tests.export.conftest import forge, graph_of, reseal
 
@@ -255,7 +255,7 @@ def test_a_small_graph_that_asks_for_more_than_memory(bundle, spoil):
 
 
 def test_a_graph_larger_than_onnx_can_be_is_not_read(bundle, monkeypatch):
-    monkeypatch.setattr("export.verify.LARGEST_GRAPH", (bundle / GRAPH).stat().st_size - 1)
+    monkeypatch.setattr("export.bundles.verify.LARGEST_GRAPH", (bundle / GRAPH).stat().st_size - 1)
     monkeypatch.setattr(onnx, "load_model_from_string", None)
     assert "larger than" in refusal(bundle)
 
@@ -318,7 +318,7 @@ def test_cuda_is_used_or_refused(exported):
 
 def test_verification_needs_no_torch(exported):
     code = (
-        "import sys; from pathlib import Path; from export.verify import verify_bundle;"
+        "import sys; from pathlib import Path; from export.bundles.verify import verify_bundle;"
         "findings = verify_bundle(Path(sys.argv[1])); assert len(findings) == 5;"
         "assert 'torch' not in sys.modules"
     )

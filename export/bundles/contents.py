@@ -16,7 +16,7 @@ from core.seed_sheets import sheet_of_inputs
 from core.sheets import Pages
 from core.spec import GeneratorSpec
 from core.trials import golden_inputs
-from export.usage import SHEET_SEEDS
+from export.bundles.usage import SHEET_SEEDS
 
 LARGEST_FILE = 2**31 - 1  # what protobuf can hold; larger graphs would need files beside them
 

@@ -6,9 +6,9 @@ from typing import Any
 from core.bundle import GOLDEN, MANIFEST, MAPPING, SHEET, SYNTHESIS
 from core.contract import OPSET, Port, input_ports, mapping_ports, output_port, synthesis_ports
 from core.spec import GeneratorSpec
+from export.bundles.provenance import KIDS, OF_RESULTS
+from export.bundles.usage import usage_of
 from export.precisions.limits import FILES
-from export.provenance import KIDS, OF_RESULTS
-from export.usage import usage_of
 
 _ONNX_TYPES = {"float32": "FP32", "int64": "INT64", "uint8": "UINT8"}
 

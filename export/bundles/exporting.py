@@ -27,16 +27,16 @@ from core.networks.style_layers import settle
 from core.places import shown
 from core.spec import IGNORES_TRUNCATION
 from core.trials import examples_in
-from export.bundling import Progress, check_destination, golden_images, sample_sheet, serialised
-from export.card import render_card
+from export.bundles.card import render_card
+from export.bundles.contents import Progress, check_destination, golden_images, sample_sheet, serialised
+from export.bundles.extras import PLAIN, Extras
+from export.bundles.provenance import Origin
+from export.bundles.verify import check_graph
 from export.checks.rules import Contract
 from export.checks.trial import TRIED_TRUNCATIONS, stand_trial, truncation_note
-from export.extras import PLAIN, Extras
 from export.graphs.convert import to_onnx
 from export.graphs.modules import ExportGraph, Graph, Whole, part_graphs, whole_graph
-from export.provenance import Origin
 from export.runtime import Chain, open_session
-from export.verify import check_graph
 
 CHECKPOINT = "generator.safetensors"
 DIRECTIONS = {"a2b": CHECKPOINT, "b2a": "generator.b2a.safetensors"}  # of a run that learns two, a file for each

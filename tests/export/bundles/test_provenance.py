@@ -13,10 +13,10 @@ from core.contract import CHECKPOINT_KEY, JUDGED_KEY, SEEDS_KEY, SPEC_KEY, TOOLS
 from core.files import sha256
 from core.latents import ALGORITHM
 from core.spec import GeneratorSpec
-from export import provenance
-from export.card import render_card
-from export.exporting import export_run
-from export.provenance import judgement
+from export.bundles import provenance
+from export.bundles.card import render_card
+from export.bundles.exporting import export_run
+from export.bundles.provenance import judgement
 from tests.export.conftest import PROVENANCE, SIZES, tiny_spec, translator_spec
 
 SPEC = tiny_spec("dcgan", SIZES["square RGBA"])

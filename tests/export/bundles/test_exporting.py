@@ -28,9 +28,9 @@ from core.checkpoint import save_generator
 from core.errors import CheckpointError, ExportError, GanfoundryError
 from core.files import sha256
 from core.seed_sheets import cut
-from export import exporting
-from export.exporting import export_run
-from export.verify import verify_bundle
+from export.bundles import exporting
+from export.bundles.exporting import export_run
+from export.bundles.verify import verify_bundle
 from tests.export.conftest import SIZES, graph_of, lively, tiny_spec
 
 
@@ -137,7 +137,7 @@ def test_weights_that_are_not_numbers(tmp_path):
 
 
 def test_a_graph_too_large_for_one_file(run, converted, tmp_path, monkeypatch):
-    monkeypatch.setattr("export.bundling.LARGEST_FILE", 1000)
+    monkeypatch.setattr("export.bundles.contents.LARGEST_FILE", 1000)
     with pytest.raises(ExportError, match="narrower"):
         export_run(run, tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
@@ -145,7 +145,7 @@ def test_a_graph_too_large_for_one_file(run, converted, tmp_path, monkeypatch):
 
 def test_the_first_export_of_a_process_is_quiet_too(run, tmp_path):
     code = (
-        "import sys; from pathlib import Path; from export.exporting import export_run;"
+        "import sys; from pathlib import Path; from export.bundles.exporting import export_run;"
         "export_run(*map(Path, sys.argv[1:]))"
     )
     command = [sys.executable, "-c", code, str(run), str(tmp_path / "out")]
