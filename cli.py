@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from core.bundle import Manifest
     from core.sheets import Look
     from core.spec import GeneratorSpec
-    from export.inspection import Inspection
+    from export.foreign.inspection import Inspection
     from export.precisions.gates import Judge
     from serving.client.local import Graphs
     from serving.client.session import Session
@@ -831,7 +831,7 @@ def inspect(
     """
     from dataclasses import asdict
 
-    from export.inspection import inspect as look
+    from export.foreign.inspection import inspect as look
 
     found = look(source)
     if json:
@@ -1766,7 +1766,7 @@ def _print_targets(targets: dict[str, Any]) -> None:
 
 
 def _print_inspection(found: "Inspection") -> None:
-    from export.inspection import describe
+    from export.foreign.inspection import describe
 
     table = Table(title=Text(found.file), show_header=False, title_justify="left")
     table.add_column()

@@ -12,8 +12,8 @@ from serving.publishing import publish
 from serving.repository.layout import read_config
 from serving.server.launch import free_ports
 from serving.server.supervisor import Supervisor
-from tests.export.foreign_models import CLASSES, Foreign
-from tests.export.test_foreign_alone import stuck
+from tests.export.foreign.foreign_models import CLASSES, Foreign
+from tests.export.foreign.test_alone import stuck
 
 
 def ganfoundry(*arguments: object) -> None:

@@ -13,7 +13,7 @@ from export.bundles.verify import verify_bundle
 from export.foreign.exporting import export_foreign
 from export.foreign.told import Told
 from export.targets.lowering import lowered
-from tests.export.test_foreign_opsets import model as generator
+from tests.export.foreign.test_opsets import model as generator
 
 F = TensorProto.FLOAT
 RANDOM = np.random.RandomState(0)

@@ -16,7 +16,7 @@ from export.targets.operators import INFERENCE_2_3, SENTIS_2_1, TENSORRT_10_15
 from export.targets.runtimes import TARGETS, misfit
 from export.targets.variants import VARIANTS, float_variant, legacy_variant, pixels
 from tests.export.conftest import SIZES, graph_of, ship
-from tests.export.test_inspection import model_of
+from tests.export.foreign.test_inspection import model_of
 
 SIZE = 1000
 

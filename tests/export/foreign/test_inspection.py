@@ -16,7 +16,7 @@ from core.bundle import GRAPH, MANIFEST
 from core.errors import BundleError
 from core.networks import GENERATORS
 from export.checks.flops import flops
-from export.inspection import describe, inspect, inspect_file
+from export.foreign.inspection import describe, inspect, inspect_file
 from export.targets.runtimes import TARGETS
 from tests.export.conftest import ship
 
@@ -220,7 +220,7 @@ def test_absurd_sides_cost_nothing(tmp_path):
 
 def test_inspecting_needs_no_torch(exported):
     code = (
-        "import sys; from pathlib import Path; from export.inspection import inspect; inspect(Path(sys.argv[1]));"
+        "import sys; from pathlib import Path; from export.foreign.inspection import inspect; inspect(Path(sys.argv[1]));"
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code, str(exported)], check=True, timeout=60)

@@ -14,10 +14,10 @@ from core.errors import BundleError, ExportError
 from core.files import sha256
 from export.foreign import source
 from export.foreign.exporting import export_foreign
+from export.foreign.inspection import inspect
 from export.foreign.source import read_source
 from export.foreign.told import Told
-from export.inspection import inspect
-from tests.export.foreign_models import Foreign
+from tests.export.foreign.foreign_models import Foreign
 
 PLAIN = Told((-1, 1))
 WHOLE = Foreign().model().SerializeToString()

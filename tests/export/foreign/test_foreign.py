@@ -28,7 +28,7 @@ from export.foreign.told import Told, parse_classes, parse_fixed, parse_range
 from export.runtime import open_session, run
 from export.targets.runtimes import TARGETS
 from tests.export.conftest import SIZES, lively, tiny_spec
-from tests.export.foreign_models import CLASSES, FIXED, Foreign
+from tests.export.foreign.foreign_models import CLASSES, FIXED, Foreign
 
 PLAIN = Told((-1, 1))
 LABELLED = Told((-1, 1), latent="z", label="y", classes=CLASSES)

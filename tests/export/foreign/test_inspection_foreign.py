@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 from cli import app
 from core.bundle import read_manifest
 from export.checks.flops import flops
-from export.inspection import describe, inspect
-from tests.export.foreign_models import CLASSES, Foreign
+from export.foreign.inspection import describe, inspect
+from tests.export.foreign.foreign_models import CLASSES, Foreign
 
 F, D = TensorProto.FLOAT, TensorProto.DOUBLE
 ORT = ("ort", "triton", "web")

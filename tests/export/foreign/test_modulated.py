@@ -15,7 +15,7 @@ from export.foreign.modulated import unmodulated
 from export.foreign.told import Told
 from export.runtime import open_session, run
 from export.targets.runtimes import TARGETS, misfit
-from tests.export.modulated_models import DIM, Modulated, Plain, Shifted, styled, traced
+from tests.export.foreign.modulated_models import DIM, Modulated, Plain, Shifted, styled, traced
 
 CASES = {
     "batch 1": (1, False),

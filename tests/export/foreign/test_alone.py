@@ -15,7 +15,7 @@ from export.bundles.verify import verify_bundle
 from export.foreign.exporting import export_foreign
 from export.foreign.told import Told
 from export.runtime import open_session, run
-from tests.export.foreign_models import CLASSES, Foreign
+from tests.export.foreign.foreign_models import CLASSES, Foreign
 
 PLAIN = Told((-1, 1))
 

@@ -19,8 +19,8 @@ from core.spec import SourceSpec
 from export.bundles.extras import Extras
 from export.bundles.verify import verify_bundle
 from export.foreign.exporting import export_foreign
+from export.foreign.inspection import inspect
 from export.foreign.told import Told
-from export.inspection import inspect
 from export.runtime import open_session, run
 from export.targets.runtimes import TARGETS
 from tests.export.tensorrt.test_tensorrt import GATE
