@@ -1844,8 +1844,8 @@ def _maker(source: Path, device: Any) -> "tuple[Make, GeneratorSpec]":
     from trainer.run import Run
 
     if (source / MANIFEST).is_file():
-        from export.runtime import open_session
-        from export.runtime import run as infer
+        from core.onnx.session import open_session
+        from core.onnx.session import run as infer
 
         manifest = read_bundle(source)
         return partial(infer, open_session((source / GRAPH).read_bytes())), manifest.spec

@@ -268,7 +268,7 @@ def runtimes(graph: "Whole", models: dict[str, "ModelProto"], batch: int, thread
 def in_onnxruntime(model: "ModelProto", graph: "Whole", batch: int, threads: int) -> Callable[[], object]:
     from core.bundle import MOST_LEVELS, levels_apart
     from core.contract import sample_inputs
-    from export.runtime import open_session, run
+    from core.onnx.session import open_session, run
 
     inputs = sample_inputs(graph.generator.spec, range(batch))
     session = open_session(model.SerializeToString(), threads=threads)
@@ -292,7 +292,7 @@ def in_openvino(model: "ModelProto", inputs: dict[str, Any], threads: int) -> Ca
 
 
 def called(model: "ModelProto", inputs: dict[str, Any], threads: int) -> Callable[[], object]:
-    from export.runtime import open_session
+    from core.onnx.session import open_session
 
     session = open_session(model.SerializeToString(), threads=threads)
     return lambda: session.run(None, inputs)

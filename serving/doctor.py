@@ -31,7 +31,7 @@ def checks() -> list[Check]:
 def _machine() -> list[Check]:
     """What else a server needs of this machine; nothing where the packages that know are missing, as is said above."""
     try:
-        from serving.server.server import machine
+        from serving.server import machine
     except ImportError:
         return []
     return machine.checks()

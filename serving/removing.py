@@ -1,8 +1,8 @@
 """``models --prune`` and ``models --remove``: versions and models that were published go, and nothing else with them.
 
 What goes is moved aside first, so that a server or a crash sees each version whole or not at all; whoever is killed
-leaves what the next publisher clears away. A server that runs unloads what is gone (serving/server/rollout.py); it serves the
-newest two versions, which are never pruned.
+leaves what the next publisher clears away. A server that runs unloads what is gone (serving/server/rollout.py); it
+serves the newest two versions, which are never pruned.
 """
 
 from collections.abc import Iterator, Sequence

@@ -24,6 +24,7 @@ from core.errors import BundleError, CheckpointError, ExportError
 from core.files import new_directory
 from core.networks.base import Generator, Maker
 from core.networks.style_layers import settle
+from core.onnx.session import Chain, open_session
 from core.places import shown
 from core.spec import IGNORES_TRUNCATION
 from core.trials import examples_in
@@ -36,7 +37,6 @@ from export.checks.rules import Contract
 from export.checks.trial import TRIED_TRUNCATIONS, stand_trial, truncation_note
 from export.graphs.convert import to_onnx
 from export.graphs.modules import ExportGraph, Graph, Whole, part_graphs, whole_graph
-from export.runtime import Chain, open_session
 
 CHECKPOINT = "generator.safetensors"
 DIRECTIONS = {"a2b": CHECKPOINT, "b2a": "generator.b2a.safetensors"}  # of a run that learns two, a file for each

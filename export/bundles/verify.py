@@ -21,10 +21,10 @@ from core.bundle import (
 from core.contract import Port, input_ports, mapping_ports, output_port, rows, style_port, synthesis_ports
 from core.errors import BundleError
 from core.images import Images
+from core.onnx.session import CPU, Chain, Session, open_session, run
 from export.bundles.provenance import Origin
 from export.checks.rules import RULES, Contract, broken_rules
 from export.precisions.limits import FILES, LIMITS, Distance, holds
-from export.runtime import CPU, Chain, Session, open_session, run
 from export.targets.variants import verify_targets
 
 LARGEST_GRAPH = 2**31 - 1  # bytes: what protobuf can hold

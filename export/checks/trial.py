@@ -12,9 +12,9 @@ from core.bundle import MOST_LEVELS, levels_apart
 from core.contract import Inputs, count_of, rows
 from core.errors import ExportError
 from core.images import Images
+from core.onnx.session import Session, run
 from core.spec import GeneratorSpec
 from core.trials import mixed_inputs, tried_inputs
-from export.runtime import Session, run
 
 BATCHES = (1, 2, 3, 8, 17)
 TRIED_TRUNCATIONS = (0.0, 0.5, 1.0)

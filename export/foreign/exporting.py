@@ -23,6 +23,7 @@ from core.errors import BundleError, ExportError, SpecError
 from core.examples import pictures
 from core.files import new_directory
 from core.latents import latents
+from core.onnx.session import Session, open_session, run
 from core.places import shown
 from core.spec import FOREIGN, IGNORES_TRUNCATION, GeneratorSpec, Provenance
 from core.trials import examples_in
@@ -43,7 +44,6 @@ from export.foreign.shipping import Foreign, shipped
 from export.foreign.source import Source, read_source
 from export.foreign.told import Told
 from export.foreign.wrap import check_nodes, needed_for
-from export.runtime import Session, open_session, run
 
 CHANGED = ("AveragePool", "BatchNormalization", "Clip", "Dropout", "Pad", "Resize", "Softmax", "Upsample")
 _UNUSED_TOOLS = ("torch", "onnxscript")

@@ -14,13 +14,13 @@ from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, num
 from core.contract import OPSET
 from core.errors import ExportError
 from core.latents import latents
+from core.onnx.session import open_session
 from export.bundles.contents import serialised
 from export.foreign.opsets import opset_of, raised
 from export.foreign.original import Original
 from export.foreign.ports import FLOATS, find_ports
 from export.foreign.source import Source
 from export.foreign.told import Told
-from export.runtime import open_session
 
 MEAN_OF = 4096  # styles; StyleGAN takes 10,000 where it is not kept while training
 TRUNCATION = "joined.truncation"

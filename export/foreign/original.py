@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from core.contract import SOURCE, Inputs, count_of
 from core.errors import ExportError
 from core.images import Images
+from core.onnx.session import Session
 from export.foreign.ports import Ports, Rows
 from export.foreign.told import Layout
-from export.runtime import Session
 
 Values = NDArray[np.float64]
 

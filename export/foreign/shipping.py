@@ -10,6 +10,7 @@ from core.bundle import FORMAT_VERSION, MOST_LEVELS, levels_apart
 from core.contract import SPEC_KEY, VERSION_KEY, Inputs, output_port, rows, sample_inputs
 from core.errors import BundleError, ExportError
 from core.images import Images
+from core.onnx.session import Session, open_session, run
 from core.spec import ONE_AT_A_TIME, GeneratorSpec
 from core.trials import mixed_inputs
 from export.bundles.contents import serialised
@@ -23,7 +24,6 @@ from export.foreign.original import Original, to_images
 from export.foreign.ports import Ports
 from export.foreign.told import Layout
 from export.foreign.wrap import wrapped
-from export.runtime import Session, open_session, run
 
 TRIED_BATCHES = (1, 2, 3)
 

@@ -18,8 +18,8 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from core.contract import ONE, Inputs, batches
 from core.errors import ExportError
 from core.images import Images
+from core.onnx.session import open_session
 from export.precisions.limits import batch_name, tidied
-from export.runtime import open_session
 
 FLOAT, FLOAT16 = TensorProto.FLOAT, TensorProto.FLOAT16
 PIXELS = "image"

@@ -23,6 +23,7 @@ from core.bundle import Golden
 from core.contract import Inputs, batches
 from core.errors import BundleError, ExportError
 from core.images import Images
+from core.onnx.session import open_session, run
 from core.spec import GeneratorSpec
 from core.trials import examples_in, probe, stretched
 from export.precisions.fp16 import emulate, to_half
@@ -36,7 +37,6 @@ from export.precisions.limits import (
     holds,
     kid_complaint,
 )
-from export.runtime import open_session, run
 
 Make = Callable[[Inputs], Images]
 Judge = Callable[[GeneratorSpec, Make], float]  # the KID of what a graph makes

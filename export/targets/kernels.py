@@ -11,7 +11,7 @@ import onnx
 from onnx import ModelProto, TensorProto, helper
 
 from core.errors import BundleError, MissingDependency
-from export.runtime import open_session
+from core.onnx.session import open_session
 from export.targets.runtimes import text
 
 KEPT = 1024  # numbers: lists of sides and the like, which some nodes must know beforehand

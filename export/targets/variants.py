@@ -18,8 +18,8 @@ from core.bundle import GRAPH, MOST_LEVELS, Golden, levels_apart
 from core.contract import Port, batch_of, input_ports, output_port
 from core.errors import BundleError, ExportError
 from core.images import Images
+from core.onnx.session import CPU, Session, open_session
 from core.spec import GeneratorSpec
-from export.runtime import CPU, Session, open_session
 from export.targets.lowering import lowered
 from export.targets.runtimes import TARGETS, Target, misfit
 

@@ -22,7 +22,7 @@ def write_shards_with_ray(
     progress: Progress | None = None,
     tls: ClientTls | None = None,
 ) -> str:
-    """As ``serving.bulk.sample.write_shards``, on the cluster that RAY_ADDRESS names, one that runs here, or a new one here.
+    """As ``bulk.sample.write_shards``, on the cluster that RAY_ADDRESS names, one that runs here, or a new one here.
 
     Every node must have this package, reach the server at ``url`` and see ``out``. Raises MissingDependency where Ray
     is not installed.

@@ -1,4 +1,4 @@
-"""``Sampler``: seeds to images. Beside it ``Translator``: pictures to pictures. Both as serving/client/session.py has it."""
+"""``Sampler``: seeds to images. Beside it ``Translator``: pictures to pictures. Both as session.py has it."""
 
 import difflib
 import itertools

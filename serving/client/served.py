@@ -17,7 +17,7 @@ from serving.protocol.tls import ClientTls
 
 
 class ServedModel:
-    """One version of one model of the server at ``url``, the newest when this was made: a serving.protocol.requests.Source.
+    """One version of one model of the server at ``url``, the newest when this was made: a ``Source``.
 
     Raises ServerUnavailable, ModelNotFound, or ServingError for a model that is not one of ours.
     """

@@ -1,8 +1,8 @@
 """Doors for thin clients: NAME_from_seed (a seed to an image) and NAME_png (a seed to a PNG file), or, of a translator,
 NAME_png (a PNG file to a PNG file).
 
-Each version is a Python model (``serving/models``) that any Triton with a Python backend runs. It asks the same version
-of the generator within the server, and so answers for as long as that is served.
+Each version is a Python model (``serving/in_triton/models``) that any Triton with a Python backend runs. It asks the
+same version of the generator within the server, and so answers for as long as that is served.
 """
 
 from dataclasses import dataclass, replace
@@ -33,7 +33,7 @@ from serving.repository.release import Release
 THIN = ("from_seed", "png")  # parts of a generator on a server, beside those of a bundle
 RETIRED = ("latents", "encoder")  # those that were ensembles of the two above, once
 SCRIPT = "model.py"
-_PROGRAMS = Path(__file__).parent / "models"
+_PROGRAMS = Path(__file__).parents[1] / "in_triton" / "models"
 _SHARED = ("door.py", "png.py")  # what lies beside each of them
 FACTS = "facts.json"  # of a version: the texts that go into its files (serving/protocol/picture_texts.py)
 SEED, PNG_TENSOR, BASE64 = Tensor("seed", "INT64", (1,)), Tensor(PNG, "STRING", (1,)), Tensor("base64", "STRING", (1,))

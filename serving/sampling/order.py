@@ -30,7 +30,7 @@ class Order:
 
     ``codes`` are the same for all images; ``progress`` hears how many of how many images are there. ``every`` asks for
     each class in turn, as does the ``label`` ALL where no class is called so. ``names`` is the pattern of the files'
-    names (serving/sampling/naming.py); pictures that are there are only replaced by others where ``overwrite``. ``look`` is how
+    names (naming.py); pictures that are there are only replaced by others where ``overwrite``. ``look`` is how
     the sheet is drawn.
     """
 

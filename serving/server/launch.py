@@ -14,10 +14,10 @@ from typing import Any
 
 from core.errors import ServingError
 from serving.protocol.tls import ClientTls, ServerTls
+from serving.server import hidden_arguments as hidden
 from serving.server.cores import VARIABLE as CORES
 from serving.server.cores import usable_cores
 from serving.server.locate import Triton
-from serving.server.server import hidden_arguments as hidden
 from serving.server.workspace import Workplace, note_group
 
 HOST = "127.0.0.1"

@@ -7,8 +7,8 @@ from pathlib import Path
 from core.doctor import Check
 from core.errors import ServingError
 from serving.protocol import proxies
+from serving.server import shared_memory
 from serving.server.processes import LEAST_FILES
-from serving.server.server import shared_memory
 from serving.server.workspace import fault_of_place, find_place
 
 _SHARED_MIB = 256  # enough for most generators; `serve` counts what a repository takes

@@ -1,4 +1,4 @@
-"""Ends a server whose supervisor was killed: ``python guard.py DIRECTORY SHARED_MEMORY_PREFIX``, fed through a pipe.
+"""Ends a server whose supervisor was killed: ``python reaper.py DIRECTORY SHARED_MEMORY_PREFIX``, fed through a pipe.
 
 Triton's stubs outlive a killed server, and nothing tells the server that its supervisor is gone. The supervisor
 writes the process group of each server it starts, and 0 when it has ended, to this process's standard input. When

@@ -15,11 +15,11 @@ from tritonclient.utils import InferenceServerException
 from core.errors import ServerOverloaded, ServingError
 from serving.protocol.grpc import CONTROL_SECONDS, connect, translated
 from serving.repository.golden import Watched
+from serving.server import processes
 from serving.server.inventory import inventory
 from serving.server.launch import Access, Ports, launch
 from serving.server.locate import Triton
 from serving.server.log_errors import STILLBORN, Log
-from serving.server.server import processes
 from serving.server.shared_memory import taken
 from serving.server.workspace import Workplace, clean_shared_memory, note_group
 

@@ -24,6 +24,7 @@ from serving.server.shared_memory import PLACE as SHARED_MEMORY
 _PREFIX = "ganfoundry-"
 _PLACES = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 (instead of a TMPDIR in which no server can work)
 _PLAIN = re.compile(r"[A-Za-z0-9/._-]+")  # what no shell takes for anything else
+_BACKENDS = Path(__file__).parents[1] / "in_triton" / "backends"
 
 
 @dataclass(frozen=True)
@@ -133,14 +134,14 @@ def _assemble(root: Path) -> None:
     for file in (*(wheel / "backends" / "python").glob("*.*"), find_stub()):
         shutil.copy(file, python / file.name)  # Triton refuses links that lead out of the backend directory
     ours.mkdir()
-    shutil.copyfile(Path(__file__).parent / "backends" / "onnxruntime" / "model.py", ours / "model.py")
+    shutil.copyfile(_BACKENDS / "onnxruntime" / "model.py", ours / "model.py")
     (root / "lib").mkdir()
     (root / "lib" / LIBPYTHON).symlink_to(find_libpython())
     (root / "libs").symlink_to(wheel.parent.parent / "nvidia_pytriton.libs")
 
 
 def _guard(root: Path, prefix: str) -> "subprocess.Popen[str]":
-    program = [sys.executable, "-I", "-S", str(Path(__file__).with_name("guard.py"))]
+    program = [sys.executable, "-I", "-S", str(Path(__file__).with_name("reaper.py"))]
     return subprocess.Popen(  # noqa: S603 (a list, no shell)
         [*program, str(root), str(SHARED_MEMORY / prefix)], stdin=subprocess.PIPE, text=True, start_new_session=True
     )

@@ -19,13 +19,13 @@ from core.contract import SOURCE, sample_inputs
 from core.files import write_atomic
 from core.networks import TRANSLATORS, build_generator, build_translator
 from core.networks.base import Generator, Translator
+from core.onnx.session import Session, open_session
 from core.pixels import to_values
 from core.spec import GeneratorSpec, Provenance, SourceSpec
 from export.bundles import exporting
 from export.bundles.exporting import export_run
 from export.graphs.convert import to_onnx
 from export.graphs.modules import Whole, whole_graph
-from export.runtime import Session, open_session
 
 # What every family is exported as, once a session; one of them with labels and codes.
 SIZES = {"square RGBA": (32, 32, 4), "grey from 7": (28, 28, 1), "tall RGB": (48, 32, 3)}

@@ -4,9 +4,9 @@
 
 Runs in any Triton with a Python backend, NVIDIA's container included: it imports NumPy and nothing of ours that does
 not lie beside it, nor Pillow (png.py). The texts in files are those of ``sample``'s and ``translate``'s, from
-``facts.json`` beside this (serving/protocol/picture_texts.py). What it must know of its version stands in the manifest beside this file,
-for the configuration is that of the newest. It asks the generator within the server, by its version (business logic
-scripting, as Triton calls it), which an ensemble cannot.
+``facts.json`` beside this (serving/protocol/picture_texts.py). What it must know of its version stands in the manifest
+beside this file, for the configuration is that of the newest. It asks the generator within the server, by its version
+(business logic scripting, as Triton calls it), which an ensemble cannot.
 """
 
 import base64

@@ -10,11 +10,11 @@ from typer.testing import CliRunner
 from cli import app
 from core.bundle import CARD, GRAPH, levels_apart, read_manifest
 from core.contract import ONE, sample_inputs
+from core.onnx.session import open_session, run
 from export.bundles.extras import Extras
 from export.bundles.verify import verify_bundle
 from export.foreign.exporting import export_foreign
 from export.foreign.told import Told
-from export.runtime import open_session, run
 from tests.export.foreign.foreign_models import CLASSES, Foreign
 
 PLAIN = Told((-1, 1))

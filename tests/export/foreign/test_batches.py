@@ -8,9 +8,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from core.bundle import GRAPH, levels_apart
 from core.contract import sample_inputs
+from core.onnx.session import open_session, run
 from export.foreign.exporting import export_foreign
 from export.foreign.told import Told
-from export.runtime import open_session, run
 
 F = TensorProto.FLOAT
 

@@ -19,13 +19,13 @@ from core.contract import OPSET, sample_inputs
 from core.errors import ExportError, GanfoundryError
 from core.files import sha256
 from core.latents import latents
+from core.onnx.session import open_session, run
 from core.pixels import to_pixels
 from export.bundles.extras import Extras
 from export.bundles.verify import verify_bundle
 from export.foreign.exporting import export_foreign
 from export.foreign.original import to_images
 from export.foreign.told import Told, parse_classes, parse_fixed, parse_range
-from export.runtime import open_session, run
 from export.targets.runtimes import TARGETS
 from tests.export.conftest import SIZES, lively, tiny_spec
 from tests.export.foreign.foreign_models import CLASSES, FIXED, Foreign

@@ -220,7 +220,8 @@ def test_absurd_sides_cost_nothing(tmp_path):
 
 def test_inspecting_needs_no_torch(exported):
     code = (
-        "import sys; from pathlib import Path; from export.foreign.inspection import inspect; inspect(Path(sys.argv[1]));"
+        "import sys; from pathlib import Path; from export.foreign.inspection import inspect;"
+        "inspect(Path(sys.argv[1]));"
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code, str(exported)], check=True, timeout=60)

@@ -11,11 +11,11 @@ from core.bundle import GRAPH, levels_apart
 from core.contract import sample_inputs
 from core.errors import ExportError
 from core.latents import latents
+from core.onnx.session import open_session, run
 from export.bundles.verify import verify_bundle
 from export.foreign.exporting import export_foreign
 from export.foreign.joined import MEAN_OF
 from export.foreign.told import Told
-from export.runtime import open_session, run
 
 F, I64 = TensorProto.FLOAT, TensorProto.INT64
 Z, W, LAYERS, SIDE = 8, 5, 3, 6

@@ -8,12 +8,12 @@ import torch
 
 from core.bundle import GRAPH, levels_apart
 from core.contract import sample_inputs
+from core.onnx.session import open_session, run
 from export.bundles.verify import verify_bundle
 from export.foreign.exporting import export_foreign
 from export.foreign.folding import folded
 from export.foreign.modulated import unmodulated
 from export.foreign.told import Told
-from export.runtime import open_session, run
 from export.targets.runtimes import TARGETS, misfit
 from tests.export.foreign.modulated_models import DIM, Modulated, Plain, Shifted, styled, traced
 

@@ -8,10 +8,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 from core.bundle import GRAPH, levels_apart, read_manifest
 from core.contract import sample_inputs
+from core.onnx.session import open_session, run
 from export.bundles.verify import verify_bundle
 from export.foreign.exporting import export_foreign
 from export.foreign.told import Told
-from export.runtime import open_session, run
 
 F = TensorProto.FLOAT
 

@@ -12,11 +12,11 @@ from onnx import TensorProto, helper, numpy_helper
 from core.bundle import CARD, GRAPH, levels_apart
 from core.contract import input_ports, sample_inputs
 from core.errors import ExportError
+from core.onnx.session import open_session, run
 from export.bundles.extras import Extras
 from export.bundles.verify import verify_bundle
 from export.foreign.exporting import export_foreign
 from export.foreign.told import Told
-from export.runtime import open_session, run
 
 F, I64 = TensorProto.FLOAT, TensorProto.INT64
 DIM, HEIGHT, WIDTH = 8, 6, 10

@@ -15,13 +15,13 @@ from core.bundle import CARD, GOLDEN, GRAPH, Golden, levels_apart
 from core.contract import SOURCE, sample_inputs
 from core.errors import ExportError
 from core.examples import pictures
+from core.onnx.session import open_session, run
 from core.spec import SourceSpec
 from export.bundles.extras import Extras
 from export.bundles.verify import verify_bundle
 from export.foreign.exporting import export_foreign
 from export.foreign.inspection import inspect
 from export.foreign.told import Told
-from export.runtime import open_session, run
 from export.targets.runtimes import TARGETS
 from tests.export.tensorrt.test_tensorrt import GATE
 

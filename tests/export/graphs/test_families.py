@@ -9,11 +9,11 @@ import pytest
 from core.bundle import MOST_LEVELS, levels_apart
 from core.contract import OPSET, sample_inputs
 from core.networks import GENERATORS
+from core.onnx.session import open_session, run
 from export.checks.rules import Contract, broken_rules
 from export.checks.trial import BATCHES, stand_trial
 from export.graphs.convert import to_onnx
 from export.graphs.modules import ExportGraph
-from export.runtime import open_session, run
 from tests.export.conftest import SIZES, family_spec, lively, ship, tiny_spec
 
 

@@ -13,10 +13,10 @@ from core.bundle import CARD, GOLDEN, GRAPH, MAPPING, SYNTHESIS, Golden, levels_
 from core.checkpoint import load_generator, read_spec, save_generator
 from core.contract import sample_inputs
 from core.errors import BundleError, ExportError
+from core.onnx.session import open_session, run
 from core.pixels import to_pixels
 from export.bundles.exporting import export_run
 from export.bundles.verify import verify_bundle
-from export.runtime import open_session, run
 from tests.export.conftest import SIZES, forge, graph_of, lively, tiny_spec
 
 

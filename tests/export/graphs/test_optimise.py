@@ -7,9 +7,9 @@ import pytest
 from core.bundle import levels_apart
 from core.contract import sample_inputs
 from core.networks import GENERATORS, TRANSLATORS
+from core.onnx.session import Session, open_session, run
 from export.graphs.convert import to_onnx
 from export.graphs.optimise import optimised
-from export.runtime import Session, open_session, run
 from tests.export.conftest import SIZES, ship
 
 FAMILIES = [(family, size) for family in GENERATORS for size in SIZES]

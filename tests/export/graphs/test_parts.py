@@ -12,11 +12,11 @@ from core.bundle import GRAPH, MAPPING, SYNTHESIS, Golden, levels_apart, read_ma
 from core.checkpoint import load_generator, save_generator
 from core.contract import sample_inputs
 from core.errors import BundleError
+from core.onnx.session import open_session
 from core.pixels import to_pixels
 from export.bundles.exporting import export_run
 from export.bundles.verify import verify_bundle
 from export.graphs.unexported import TorchGraphs
-from export.runtime import open_session
 from serving.client.local import LocalModel
 from serving.client.sampler import Sampler
 from tests.export.conftest import lively, reseal, tiny_spec

@@ -12,6 +12,7 @@ from core.checkpoint import load_generator, save_generator
 from core.errors import ExportError
 from core.files import sha256
 from core.networks.progressive import LEVEL
+from core.onnx.session import open_session
 from core.pixels import to_pixels
 from core.seed_sheets import cut
 from export.bundles.exporting import _level, export_run
@@ -19,7 +20,6 @@ from export.bundles.verify import verify_bundle
 from export.checks.trial import stand_trial
 from export.graphs.convert import to_onnx
 from export.graphs.modules import ExportGraph
-from export.runtime import open_session
 from tests.export.conftest import SIZES, lively, ship, tiny_spec
 
 

@@ -10,8 +10,8 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.helper import make_node as n
 
 from core.contract import OPSET
+from core.onnx.session import open_session
 from export.graphs.optimise import REWRITES, optimised
-from export.runtime import open_session
 
 DRAW = np.random.default_rng(0)
 DOUBLING = {"kernel_shape": [4, 4], "strides": [2, 2], "pads": [1, 1, 1, 1]}

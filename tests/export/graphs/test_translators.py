@@ -12,6 +12,7 @@ from core.checkpoint import load_generator, save_generator
 from core.contract import OPSET, SOURCE, sample_inputs
 from core.errors import ExportError
 from core.networks import TRANSLATORS
+from core.onnx.session import open_session, run
 from core.seed_sheets import cut
 from core.trials import FAR, probe
 from export.bundles import exporting
@@ -23,7 +24,6 @@ from export.checks.trial import BATCHES, stand_trial
 from export.precisions import gates
 from export.precisions.fp16 import emulate, to_half
 from export.precisions.limits import Distance, holds
-from export.runtime import open_session, run
 from tests.export.conftest import TRANSLATIONS, ship
 
 

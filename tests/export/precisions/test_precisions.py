@@ -17,6 +17,7 @@ from core.contract import OPSET
 from core.errors import BundleError, ExportError
 from core.networks import GENERATORS
 from core.networks.style_layers import settle
+from core.onnx.session import open_session, run
 from core.trials import FAR, probe
 from export.bundles.exporting import export_run
 from export.bundles.extras import Extras
@@ -27,7 +28,6 @@ from export.precisions import gates
 from export.precisions.fp16 import LARGEST, emulate, to_half
 from export.precisions.int8 import to_int8
 from export.precisions.limits import Distance, Limits, holds
-from export.runtime import open_session, run
 from tests.export.conftest import SIZES, graph_of, lively, reseal, ship, tiny_spec
 
 FLOAT, FLOAT16, INT = TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.INT8

@@ -11,7 +11,7 @@ from core.bundle import GRAPH, MOST_LEVELS, levels_apart, read_manifest
 from core.contract import sample_inputs
 from core.errors import BundleError
 from core.networks import GENERATORS
-from export.runtime import open_session, run
+from core.onnx.session import open_session, run
 from export.targets.operators import INFERENCE_2_3, SENTIS_2_1, TENSORRT_10_15
 from export.targets.runtimes import TARGETS, misfit
 from export.targets.variants import VARIANTS, float_variant, legacy_variant, pixels

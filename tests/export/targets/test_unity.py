@@ -12,7 +12,7 @@ from core.latents import LAST_SEED, latents
 from export.targets.runtimes import TARGETS
 from export.targets.variants import VARIANTS
 
-PAGE = (Path(__file__).parents[2] / "docs" / "unity.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[3] / "docs" / "unity.md").read_text(encoding="utf-8")
 CODE = re.findall(r"```csharp\n(.*?)```", PAGE, re.DOTALL)
 
 MAIN = """

@@ -30,7 +30,7 @@ from export.graphs.modules import ExportGraph
 from tests.export.conftest import Shipped, family_spec, lively, ship
 from tests.serving.translators import make_translator, translated, translator_spec
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "examples" / "web"
 TESTS = Path(__file__).parent / "web"
 DRAWN = translator_spec(8, 12, 4, times=2)  # what is drawn for in Chromium

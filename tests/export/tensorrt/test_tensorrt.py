@@ -19,11 +19,11 @@ from core.bundle import FP16, GRAPH, read_bundle
 from core.errors import BundleError, ExportError, MissingDependency
 from core.files import sha256
 from core.networks import TRANSLATORS
+from core.onnx.session import open_session
 from export.bundles.exporting import export_run
 from export.bundles.extras import Extras
 from export.bundles.verify import verify_bundle
 from export.precisions.fp16 import to_half
-from export.runtime import open_session
 from export.tensorrt import gate, writing
 from export.tensorrt.profiles import plan, render_trtexec
 from tests.export.conftest import TRANSLATIONS, family_spec, graph_of, ship, translator_spec

@@ -25,7 +25,7 @@ from serving.server.launch import free_ports
 from serving.server.supervisor import Supervisor
 from tests.serving.client.test_sampler import executions, in_process
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[3]
 SEEDS = "200-210,0-99"
 NUMBERS = [*range(100), *range(200, 211)]
 

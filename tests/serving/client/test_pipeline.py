@@ -8,10 +8,10 @@ import pytest
 from tritonclient.utils import InferenceServerException
 
 from core.errors import ModelNotFound, RequestRefused, ServerBusy, ServerOverloaded
+from serving.client import pipeline as asking
+from serving.client import retry as patience
 from serving.client.pipeline import Asking, Request
 from serving.client.retry import FIRST_PAUSE, LONGEST_PAUSE, MOST_TOKENS, REFUND, Patience
-from serving.client.sampler import pipeline as asking
-from serving.client.sampler import retry as patience
 
 
 class Clock:

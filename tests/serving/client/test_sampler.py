@@ -12,7 +12,8 @@ from tritonclient.utils import InferenceServerException
 from core.bundle import GRAPH, MOST_LEVELS, levels_apart
 from core.errors import ModelNotFound, RequestRefused, ServerUnavailable, ServingError
 from core.latents import LAST_SEED, latents
-from serving.client.sampler import Sampler, served
+from serving.client import served
+from serving.client.sampler import Sampler
 from serving.protocol.grpc import ask, connect, translated
 from serving.server.launch import free_ports
 from tests.serving import conftest

@@ -11,7 +11,7 @@ import yaml
 
 from serving.server.launch import HOST, Ports
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 MONITORING = ROOT / "deploy" / "monitoring"
 DASHBOARD = json.loads((MONITORING / "grafana-dashboard.json").read_text())
 PANELS = DASHBOARD["panels"]

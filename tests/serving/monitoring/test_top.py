@@ -26,7 +26,7 @@ from serving.protocol.model_config import Queue
 from serving.server.launch import HOST
 from tests.serving.conftest import QUEUE_LIMIT, SPEC
 
-CLI = Path(__file__).parents[2] / "cli.py"
+CLI = Path(__file__).parents[3] / "cli.py"
 IDLE = Snapshot(0, (Model("cat", "3", Counts()), Model("cat_mapping", "3", Counts())), Device(), {})
 COUNTS = Counts(successes=20, rejected=3, cancelled=1, images=1200, executions=60, request_us=240_000, queue_us=2000)
 BUSY = Snapshot(

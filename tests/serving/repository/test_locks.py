@@ -9,8 +9,8 @@ import types
 
 import pytest
 
+from serving.repository import locks as module
 from serving.repository.layout import list_models
-from serving.repository.layout import locks as module
 from serving.repository.locks import LOCK, alone, undisturbed
 from tests.serving.conftest import publish
 

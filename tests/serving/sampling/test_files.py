@@ -15,6 +15,7 @@ from core.images import encode_png, from_pillow
 from core.ours import software
 from core.sheets import pixels_of
 from serving.protocol.picture_texts import describe, of_seed
+from serving.sampling import files
 from serving.sampling.files import (
     Beside,
     Keeper,
@@ -26,7 +27,6 @@ from serving.sampling.files import (
     sweep_pictures,
     writing,
 )
-from serving.sampling.sample import files
 from tests.serving.conftest import SPEC
 
 

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from serving.server.server import cores
+from serving.server import cores
 
 V2, V1 = "0::/kubepods/pod1/box\n", "5:memory:/box\n4:cpu,cpuacct:/docker/box\n0::/\n"
 

@@ -9,8 +9,8 @@ import pytest
 
 from core.errors import ServerOverloaded, ServingError
 from serving.repository.golden import Reference
+from serving.server import health as module
 from serving.server.health import Prober
-from serving.server.server import health as module
 
 LOOK = 0.2  # seconds between two looks
 GOLDEN = Reference({"z": np.zeros((1, 2), np.float32)}, "image", np.full((1, 2, 2, 1), 9, np.uint8))

@@ -15,11 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import ServingError
+from serving.server import connections
+from serving.server import http_gateway as gateway
 from serving.server.http_gateway import MOST_CLIENTS, Gateway
 from serving.server.launch import GATE, HOST, Access, free_ports
 from serving.server.screening import MOST_BYTES, MOST_JSON, Refused, rewritten
-from serving.server.server import connections
-from serving.server.server import http_gateway as gateway
 
 RIGHT = {"inputs": [{"name": "seed", "shape": [2, 1], "datatype": "INT64", "data": [7, 2**32 - 1]}], "id": "é"}
 

@@ -13,6 +13,7 @@ import pytest
 
 from core.errors import ServingError
 from serving.protocol.tls import ServerTls
+from serving.server import hidden_arguments as hidden
 from serving.server.cores import VARIABLE, usable_cores
 from serving.server.launch import (
     HOST,
@@ -26,7 +27,6 @@ from serving.server.launch import (
     read_secret,
 )
 from serving.server.locate import Triton, find_triton
-from serving.server.server import hidden_arguments as hidden
 from serving.server.supervisor import Supervisor
 from serving.server.workspace import make_workplace, remove_workplace
 

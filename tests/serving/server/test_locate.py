@@ -5,9 +5,9 @@ import pytest
 
 from core.errors import MissingDependency
 from serving import doctor
+from serving.server import locate as triton
+from serving.server import machine
 from serving.server.locate import Triton, find_triton
-from serving.server.server import locate as triton
-from serving.server.server import machine
 
 
 def test_a_program_is_found_where_it_is_said_to_be_then_on_the_path_then_in_the_wheel(tmp_path, monkeypatch):

@@ -8,10 +8,10 @@ import pytest
 
 from core.errors import RepositoryError, ServingError
 from serving import publishing
+from serving.server import workspace as workplace
 from serving.server.launch import free_ports
 from serving.server.locate import find_triton
 from serving.server.log_errors import Log
-from serving.server.server import workspace as workplace
 from serving.server.supervisor import Supervisor
 from serving.server.trial import stand_trial
 from serving.server.workspace import fault_of_place, make_workplace, remove_workplace

@@ -11,8 +11,8 @@ from serving import publishing
 from serving.protocol.grpc import ask, connect
 from serving.protocol.model_config import Instances, ModelConfig, Tensor
 from serving.repository.layout import list_models, read_config
+from serving.server import shared_memory
 from serving.server.launch import free_ports
-from serving.server.server import shared_memory
 from serving.server.shared_memory import PLACE, check_shared_memory, needed, needed_by, shared_memory_bytes
 from serving.server.supervisor import Supervisor
 from tests.serving.conftest import SPEC, make_bundle, publish

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from serving.server import workspace as module
 from serving.server.locate import find_triton
-from serving.server.server import workspace as module
 from serving.server.workspace import SHARED_MEMORY, clean_leftovers, make_workplace, remove_workplace
 
 
@@ -36,7 +36,7 @@ def test_the_guard_cleans_up_after_a_supervisor_that_was_killed(tmp_path):
     region.touch()
     (tmp_path / "root").mkdir()
     with subprocess.Popen(["sleep", "60"], start_new_session=True) as sleeper:
-        guard = [sys.executable, str(Path(module.__file__).with_name("guard.py")), str(tmp_path / "root")]
+        guard = [sys.executable, str(Path(module.__file__).with_name("reaper.py")), str(tmp_path / "root")]
         subprocess.run([*guard, str(region)[:-6]], input=f"0\n{sleeper.pid}\n", text=True, check=True, timeout=30)
         assert sleeper.wait(10) == -9
     assert not region.exists()
