@@ -6,25 +6,16 @@ from typing import NamedTuple
 import numpy as np
 import onnx
 
-from core.bundle import (
-    GOLDEN,
-    GRAPH,
-    MAPPING,
-    MOST_LEVELS,
-    SYNTHESIS,
-    Golden,
-    Manifest,
-    golden_shapes,
-    levels_apart,
-    read_bundle,
-)
+from core.bundle import GOLDEN, GRAPH, MAPPING, SYNTHESIS, Manifest, read_bundle
 from core.contract import Port, input_ports, mapping_ports, output_port, rows, style_port, synthesis_ports
+from core.difference import MOST_LEVELS, VisibleDifference, levels_apart
 from core.errors import BundleError
+from core.golden import Golden, golden_shapes
 from core.images import Images
 from core.onnx.session import CPU, Chain, Session, open_session, run
 from export.bundles.provenance import Origin
 from export.checks.rules import RULES, Contract, broken_rules
-from export.precisions.limits import FILES, LIMITS, Distance, holds
+from export.precisions.limits import FILES, LIMITS, holds
 from export.targets.variants import verify_targets
 
 LARGEST_GRAPH = 2**31 - 1  # bytes: what protobuf can hold
@@ -75,8 +66,8 @@ def _verify_precision(
         images = run(open_session(graph, provider, threads), golden.inputs)
     except BundleError as error:
         raise BundleError(f"{path}: {error}") from None
-    found = Distance.between(images, golden.images)
-    if complaint := found.complaint(LIMITS[precision]):
+    found = VisibleDifference.between(images, golden.images)
+    if complaint := LIMITS[precision].complaint(found):
         raise BundleError(f"{path}: against {GOLDEN}, {complaint}: export again")
     return Finding(precision, f"golden images: {found}")
 

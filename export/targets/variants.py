@@ -14,9 +14,11 @@ import onnx
 from numpy.typing import NDArray
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
-from core.bundle import GRAPH, MOST_LEVELS, Golden, levels_apart
+from core.bundle import GRAPH
 from core.contract import Port, batch_of, input_ports, output_port
+from core.difference import MOST_LEVELS, levels_apart
 from core.errors import BundleError, ExportError
+from core.golden import Golden
 from core.images import Images
 from core.onnx.session import CPU, Session, open_session
 from core.spec import GeneratorSpec

@@ -9,10 +9,11 @@ from typing import Any
 import onnxruntime
 from numpy.typing import NDArray
 
-from core.bundle import GOLDEN, GRAPH, MANIFEST, MAPPING, SYNTHESIS, Golden, Manifest, read_bundle, read_manifest
+from core.bundle import GOLDEN, GRAPH, MANIFEST, MAPPING, SYNTHESIS, Manifest, read_bundle, read_manifest
 from core.contract import NOISE, Port, input_ports, mapping_ports, output_port, style_port, synthesis_ports
 from core.errors import BundleError
 from core.files import sha256
+from core.golden import Golden
 from core.spec import GeneratorSpec
 from serving.protocol.graph import tensors_from, tensors_of
 from serving.protocol.model_config import Tensors, part_name

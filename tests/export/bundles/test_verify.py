@@ -14,8 +14,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from core.bundle import CARD, GOLDEN, GRAPH, MANIFEST, SHEET, SUMS, Golden, read_manifest
+from core.bundle import CARD, GOLDEN, GRAPH, MANIFEST, SHEET, SUMS, read_manifest
 from core.errors import BundleError, MissingDependency
+from core.golden import Golden
 from export.bundles.verify import verify_bundle
 from tests.export.checks.test_rules import add_random, ask_for_more_than_memory, hold_a_sparse_weight, move_weights_out
 from tests.export.conftest import forge, graph_of, reseal

@@ -7,9 +7,10 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from core.bundle import FP16, GOLDEN, GRAPH, INT8, MAPPING, SYNTHESIS, Golden, read_manifest, write_manifest
+from core.bundle import FP16, GOLDEN, GRAPH, INT8, MAPPING, SYNTHESIS, read_manifest, write_manifest
 from core.contract import OPSET, SPEC_KEY, sample_inputs
 from core.errors import BundleError
+from core.golden import Golden
 from core.spec import GeneratorSpec
 from export.bundles import verify
 from export.bundles.provenance import Origin

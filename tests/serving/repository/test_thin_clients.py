@@ -19,9 +19,11 @@ from PIL import Image
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 from tritonclient.utils import InferenceServerException
 
-from core.bundle import GOLDEN, Golden, levels_apart
+from core.bundle import GOLDEN
 from core.contract import input_ports, output_port, sample_inputs
+from core.difference import levels_apart
 from core.errors import BundleError, RepositoryError, RequestRefused
+from core.golden import Golden
 from core.latents import LAST_SEED, latents
 from serving import publishing
 from serving.client.sampler import Sampler

@@ -16,8 +16,9 @@ from tritonclient.utils import InferenceServerException
 from typer.testing import CliRunner
 
 import cli
-from core.bundle import GOLDEN, Golden
+from core.bundle import GOLDEN
 from core.errors import GanfoundryError, RequestRefused
+from core.golden import Golden
 from core.images import encode_png
 from serving import publishing
 from serving.client.sampler import Sampler, Translator
