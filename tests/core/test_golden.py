@@ -1,6 +1,7 @@
 """Golden images in their file, and what is refused: exporting and serving rely on these."""
 
 import io
+import os
 import pickle
 import zipfile
 
