@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from trainer.data.pack import Pack
     from trainer.metrics.evaluate import Evaluation
     from trainer.metrics.extractor import Extractor
-    from trainer.metrics.features import Make
+    from trainer.metrics.features import ImageFunction
     from trainer.planning import Plan
     from trainer.settings.config import TrainConfig
 
@@ -1837,7 +1837,7 @@ def _bars() -> Iterator[Callable[[str], Callable[[int, int], None]]]:
         yield step
 
 
-def _maker(source: Path, device: Any) -> "tuple[Make, GeneratorSpec]":
+def _maker(source: Path, device: Any) -> "tuple[ImageFunction, GeneratorSpec]":
     """What ``source`` makes of a graph's inputs: a bundle in ONNX Runtime, anything else in PyTorch."""
     from core.bundle import GRAPH, MANIFEST, read_bundle
     from core.checkpoint import load_generator
@@ -1864,7 +1864,7 @@ def _judge(data: Path) -> "Judge":
 
     pack, extractor = Pack.open(data), lite0()
 
-    def judge(spec: "GeneratorSpec", make: "Make") -> float:
+    def judge(spec: "GeneratorSpec", make: "ImageFunction") -> float:
         inputs, reals = judged_by(pack, spec, JUDGED, extractor)
         return round(kid(fake_features(make, inputs, extractor), reals), 6)
 
@@ -1872,7 +1872,7 @@ def _judge(data: Path) -> "Judge":
 
 
 def _evaluate_translator(
-    ways: "list[tuple[Make, GeneratorSpec]]",
+    ways: "list[tuple[ImageFunction, GeneratorSpec]]",
     pack: "Pack",
     extractor: "Extractor",
     samples: int,

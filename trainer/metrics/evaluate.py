@@ -20,7 +20,7 @@ from trainer.data.pack import Pack
 from trainer.metrics.extractor import Extractor
 from trainer.metrics.features import (
     MOST_REALS,
-    Make,
+    ImageFunction,
     Progress,
     chosen_reals,
     fake_features,
@@ -104,7 +104,7 @@ class Evaluation:
 
 
 def evaluate(
-    make: Make,
+    make: ImageFunction,
     spec: GeneratorSpec,
     pack: Pack,
     extractor: Extractor,
