@@ -6,7 +6,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from core.errors import CheckpointError, SpecError
+from core.errors import CheckpointError, SpecError, first_line
 from core.files import write_atomic
 from core.networks import build_maker
 from core.networks.base import Maker
@@ -49,5 +49,5 @@ def load_generator(path: Path, device: torch.device | str = "cpu") -> Maker:
     except SpecError as error:
         raise CheckpointError(f"{path}: {error}") from None
     except (SafetensorError, RuntimeError, OSError) as error:
-        raise CheckpointError(f"{path}: the weights do not fit the spec ({str(error).splitlines()[0]})") from None
+        raise CheckpointError(f"{path}: the weights do not fit the spec ({first_line(error)})") from None
     return generator.to(device).eval()

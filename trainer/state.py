@@ -23,7 +23,7 @@ from safetensors.torch import load_file
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
-from core.errors import CheckpointError, ConfigError, DivergedError
+from core.errors import CheckpointError, ConfigError, DivergedError, first_line
 from core.files import new_directory, sha256
 from trainer.arithmetic import arithmetic
 from trainer.loop import Training
@@ -119,7 +119,7 @@ def restore(training: Training, saved: Saved) -> None:
             optimiser.load_state_dict({"state": state, "param_groups": saved.groups[name]})
             _match_layout(optimiser)
     except (RuntimeError, KeyError, ValueError) as error:
-        raise CheckpointError(f"the saved state does not fit this run ({str(error).splitlines()[0]})") from None
+        raise CheckpointError(f"the saved state does not fit this run ({first_line(error)})") from None
     training.images_seen, training.rounds = saved.images_seen, saved.rounds
 
 
