@@ -27,6 +27,7 @@ from typing import Any
 
 from core.errors import BundleError, SpecError
 from core.files import sha256, write_atomic
+from core.hashes import hashes_of, render_sums
 from core.spec import GeneratorSpec
 
 FORMAT_VERSION = 1
@@ -125,7 +126,7 @@ def write_manifest(bundle: Path, **facts: Any) -> Manifest:
     """Hash every file in ``bundle``, write ``manifest.json`` and ``SHA256SUMS``; ``facts`` are Manifest's others."""
     found = sorted(path.relative_to(bundle).as_posix() for path in bundle.rglob("*") if path.is_file())
     names = [name for name in found if name not in (MANIFEST, SUMS)]
-    manifest = Manifest(files={name: sha256(bundle / name) for name in names}, **facts)
+    manifest = Manifest(files=hashes_of(bundle, names), **facts)
     text = manifest.to_json()
     write_atomic(bundle / MANIFEST, text)
     write_atomic(bundle / SUMS, _sums(manifest, _digest(text)))
@@ -134,8 +135,7 @@ def write_manifest(bundle: Path, **facts: Any) -> Manifest:
 
 def _sums(manifest: Manifest, digest: str) -> str:
     """What SHA256SUMS holds, a line a file as coreutils' sha256sum writes it; ``digest`` is the manifest's own."""
-    hashes = {**manifest.files, MANIFEST: digest}
-    return "".join(f"{hashes[name]}  {name}\n" for name in sorted(hashes))
+    return render_sums({**manifest.files, MANIFEST: digest})
 
 
 def read_manifest(bundle: Path) -> Manifest:

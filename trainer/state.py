@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from core.errors import CheckpointError, ConfigError, DivergedError, first_line
 from core.files import new_directory, sha256
+from core.hashes import hashes_of
 from trainer.arithmetic import arithmetic
 from trainer.loop import Training
 from trainer.mark import delete_state, holds_a_state, states
@@ -171,7 +172,7 @@ def _write(folder: Path, training: Training, networks: dict[str, Tensor], finger
         "arithmetic": arithmetic(training.config, training.device),
     }
     (folder / "state.json").write_text(json.dumps(facts), encoding="utf-8", newline="\n")
-    hashes = {name: sha256(folder / name) for name in _FILES}
+    hashes = hashes_of(folder, _FILES)
     (folder / "manifest.json").write_text(json.dumps(hashes), encoding="utf-8", newline="\n")
 
 
