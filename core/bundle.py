@@ -88,6 +88,7 @@ class Manifest:
             raise BundleError(f"the manifest's spec is wrong: {error}") from None
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise BundleError(f"the manifest is malformed ({type(error).__name__}: {error}): export again") from None
+
         manifest._check_types()
         if _digest(text.replace(f'"seal": "{seal}"', '"seal": ""')) != seal:
             raise BundleError("the manifest was changed after the export: export again")
@@ -99,12 +100,15 @@ class Manifest:
         texts = isinstance(self.checkpoint_sha256, str) and isinstance(self.seed_algorithm, str)
         if not tables or not texts or not isinstance(self.opset, int):
             raise BundleError("the manifest is malformed (a field is of the wrong type): export again")
+
+        # Names: plain ones, inside the bundle, of files that a bundle has
         for name in self.files:
             path = PurePosixPath(name)
             if path.is_absolute() or ".." in path.parts or not name.isprintable() or set(name) & set("\\:"):
                 raise BundleError(f"the manifest names {name!r}, which lies outside the bundle")
             if str(path) != name or name in (".", MANIFEST, SUMS) or len(name) > _LONGEST_NAME:
                 raise BundleError(f"the manifest names {name[:80]!r}, which is not a file of a bundle")
+
         if missing := sorted({GRAPH, GOLDEN} - set(self.files)):
             raise BundleError(f"the manifest does not list {missing[0]}: export again")
 
@@ -170,6 +174,7 @@ def read_bundle(bundle: Path) -> Manifest:
     """
     manifest = read_manifest(bundle)
     allowed = {bundle.resolve(), (bundle / MANIFEST).resolve().parent}
+
     for name, digest in manifest.files.items():
         path = bundle / name
         try:
@@ -181,6 +186,7 @@ def read_bundle(bundle: Path) -> Manifest:
             raise BundleError(f"{bundle} lacks {name}: export again or copy the whole folder")
         if found != digest:
             raise BundleError(f"{path} was changed after the export: export again")
+
     _check_sums(bundle, manifest)
     return manifest
 

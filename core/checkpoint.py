@@ -30,6 +30,7 @@ def read_spec(path: Path) -> GeneratorSpec:
         raise CheckpointError(f"there is no generator file at {path}: train one with 'train'") from None
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path} is not a readable generator file ({error})") from None
+
     if _SPEC_KEY not in metadata:
         raise CheckpointError(f"{path} holds weights without a Ganfoundry spec: it was written by another program")
     try:

@@ -196,6 +196,7 @@ class Pages(Sequence[Page]):
     def _places(self, index: int) -> Iterator[tuple[int, int, int, int]]:
         """The pictures of a page: column and row of the sheet, and where their cells begin, in pixels."""
         grid, right = self._grid, ceil(self._grid.wide / self._grid.across)
+
         for below, block in enumerate(range(index * grid.stack, (index + 1) * grid.stack)):
             first_row, first = block // right * grid.down, block % right * grid.across
             top = grid.top + below * (grid.down * grid.step[1] + _LINE + _GAP)

@@ -83,15 +83,18 @@ def open_session(model: bytes, provider: str = CPU, threads: int = 0, optimise: 
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # beside other work: core.system.WAITS
     if not optimise:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+
     available = onnxruntime.get_available_providers()
     if provider not in available:
         raise MissingDependency(f"this ONNX Runtime has no {provider}: choose from {', '.join(available)}")
+
     try:
         session = onnxruntime.InferenceSession(model, options, providers=[provider])
     except Exception as error:  # ONNX Runtime has a kind for each of its status codes
         raise BundleError(f"ONNX Runtime refuses the graph ({first_line(error)})") from None
     if (used := session.get_providers()[0]) != provider:
         raise MissingDependency(f"{provider} does not work on this machine ({used} would be used): see 'doctor'")
+
     first = session.get_inputs()[0].shape if session.get_inputs() else []
     return OneByOne(session) if first and first[0] == ONE else session
 
