@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from trainer.metrics.evaluate import Evaluation
     from trainer.metrics.extractor import Extractor
     from trainer.metrics.features import Make
+    from trainer.planning import Plan
     from trainer.settings.config import TrainConfig
-    from trainer.training import Plan
 
 S = TypeVar("S", bound="Session")
 
@@ -466,10 +466,11 @@ def train(
     from trainer.clock import is_over_at_once, seconds_left
     from trainer.data.pack import Pack
     from trainer.judging_interval import by_default
+    from trainer.planning import pick_device, plan, use_threads
     from trainer.presets.choosing import choose_for
     from trainer.resuming import own_settings, settings_for
     from trainer.run import Run
-    from trainer.training import Outcome, last_saved, pick_device, plan, use_threads
+    from trainer.training import Outcome, last_saved
     from trainer.training import train as run
 
     changes = {"kimg": kimg, "batch": batch, "seed": seed, "device": device, "precision": precision}
@@ -603,8 +604,8 @@ def evaluate(
     from trainer.metrics.evaluate import results_path, save_results
     from trainer.metrics.extractor import lite0
     from trainer.metrics.inception import inception as inception_of
+    from trainer.planning import pick_device, use_threads
     from trainer.run import Run
-    from trainer.training import pick_device, use_threads
 
     use_threads(threads)
     pack, place = Pack.open(data), pick_device(device)
@@ -2007,7 +2008,7 @@ def _print_listing(config: "TrainConfig") -> None:
 
 
 def _print_plan(planned: "Plan") -> None:
-    from trainer.training import describe
+    from trainer.planning import describe
 
     _print_settings(planned)
     console.print_json(planned.config.to_json())

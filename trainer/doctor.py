@@ -26,7 +26,7 @@ def _torch() -> Check:
     try:
         import torch
 
-        from trainer.training import pick_device
+        from trainer.planning import pick_device
 
         device = pick_device("auto")
     except Exception as error:  # a wheel for another platform fails in ways of its own
