@@ -17,6 +17,7 @@ from pathlib import Path
 from core.bundle import MANIFEST, read_manifest
 from core.errors import RepositoryError
 from core.files import sha256, sync_tree, write_atomic
+from core.hashes import render_sums
 from core.places import why_not
 from core.system import sync_directory
 from serving.protocol.model_config import ModelConfig, part_name, render
@@ -253,7 +254,7 @@ def _take_over(name: str, repository: Path) -> None:
                     raise RepositoryError(f"{version / file} is not what 'publish' wrote: move it, then publish again")
             for file, data in files.items():
                 write_atomic(version / file, data)
-            added = "".join(f"{hashlib.sha256(data).hexdigest()}  {file}\n" for file, data in files.items())
+            added = render_sums({file: hashlib.sha256(data).hexdigest() for file, data in files.items()})
             write_atomic(version / SUMS, (version / SUMS).read_text("ascii") + added)
 
 

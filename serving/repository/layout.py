@@ -22,6 +22,7 @@ from pathlib import Path
 
 from core.errors import RepositoryError
 from core.files import sha256, write_atomic
+from core.hashes import hashes_of, parse_sums, render_sums
 from serving.protocol.model_config import BUNDLE, PART, WHOLE, ModelConfig, glance, parse, part_name
 from serving.repository.locks import alone
 from serving.repository.release import PARTS
@@ -109,17 +110,16 @@ def asks_others(config: ModelConfig) -> bool:
 def seal(version: Path) -> None:
     """Write the hashes of all files of a version, as ``sha256sum -c`` takes them."""
     files = sorted(path.name for path in version.iterdir() if path.name != SUMS)
-    write_atomic(version / SUMS, "".join(f"{sha256(version / name)}  {name}\n" for name in files))
+    write_atomic(version / SUMS, render_sums(hashes_of(version, files)))
 
 
 def check_seal(version: Path) -> None:
     """Raise RepositoryError for a file of a version that is missing or not what it was when it was published."""
     try:
-        lines = (version / SUMS).read_text(encoding="ascii").splitlines()
+        known = parse_sums((version / SUMS).read_text(encoding="ascii"))
     except (OSError, UnicodeDecodeError):
         raise RepositoryError(f"{version} has no readable {SUMS}: publish it again, or delete it") from None
-    for line in lines:
-        digest, _, name = line.partition("  ")
+    for name, digest in known.items():
         file = version / Path(name).name
         if not file.is_file():
             raise RepositoryError(f"{file} is missing: publish it again, and delete {version}")
@@ -130,10 +130,7 @@ def check_seal(version: Path) -> None:
 def hashes(version: Path) -> dict[str, str]:
     """The hash of every file of a version, by name, as its seal has them, and of the seal itself."""
     try:
-        text = (version / SUMS).read_text(encoding="ascii")
-        return {name: digest for digest, _, name in (line.partition("  ") for line in text.splitlines())} | {
-            SUMS: sha256(version / SUMS)
-        }
+        return parse_sums((version / SUMS).read_text(encoding="ascii")) | {SUMS: sha256(version / SUMS)}
     except (OSError, UnicodeDecodeError):
         return {}
 

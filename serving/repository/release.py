@@ -6,7 +6,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import onnxruntime
 from numpy.typing import NDArray
 
 from core.bundle import GOLDEN, GRAPH, MANIFEST, MAPPING, SYNTHESIS, Manifest, read_bundle, read_manifest
@@ -106,15 +105,12 @@ def _references(paths: Mapping[str, Path], golden: Reference) -> dict[str, Refer
 
 
 def _run(graph: Path, output: str, inputs: dict[str, NDArray[Any]]) -> NDArray[Any]:
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = _ERRORS_ONLY
+    from core.onnx.session import open_session, run
+
     try:
-        session = onnxruntime.InferenceSession(graph.read_bytes(), options, providers=["CPUExecutionProvider"])
-        (values,) = session.run([output], inputs)
-    except Exception as error:  # ONNX Runtime has a kind for each of its status codes
-        first_line = (str(error).strip() or repr(error)).splitlines()[0]
-        raise BundleError(f"{graph} cannot be run ({first_line}): export again") from None
-    return values  # type: ignore[no-any-return]
+        return run(open_session(graph.read_bytes()), inputs, output)
+    except BundleError as error:
+        raise BundleError(f"{graph}: {error}: export again") from None
 
 
 def _styles(graph: Path) -> Port:
