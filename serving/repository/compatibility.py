@@ -2,9 +2,8 @@
 
 from core.errors import RepositoryError, SpecError
 from core.spec import GeneratorSpec
-from serving.protocol.model_config import PART, SPEC, WHOLE, ModelConfig
-from serving.repository.release import listed
-from serving.repository.thin_clients import THIN
+from serving.protocol.model_config import PART, SPEC, WHOLE, ModelConfig, listed
+from serving.repository.layout import THIN
 
 _CHANNELS = {1: "grey", 3: "RGB", 4: "RGBA"}
 
