@@ -596,13 +596,14 @@ def evaluate(
     The figures are KID, Fréchet distance, precision and recall, and how many images look copied. A translator is judged
     by pairs that were held out, beside what any result must beat, or, without pairs, by KID and by the way back.
     """
+    from core.run import back_of
     from trainer.data.pack import Pack
     from trainer.metrics.advice import with_verdict
     from trainer.metrics.evaluate import evaluate as judge
     from trainer.metrics.evaluate import results_path, save_results
     from trainer.metrics.extractor import lite0
     from trainer.metrics.inception import inception as inception_of
-    from trainer.run import Run, back_of
+    from trainer.run import Run
     from trainer.training import pick_device, use_threads
 
     use_threads(threads)

@@ -27,9 +27,10 @@ import grpc
 import psutil
 from tritonclient.grpc import service_pb2
 
-from core.bundle import GOLDEN, Golden, read_manifest
+from core.bundle import GOLDEN, read_manifest
 from core.contract import SOURCE
 from core.examples import pictures
+from core.golden import Golden
 from core.images import encode_png
 from core.spec import GeneratorSpec, SourceSpec
 from serving.protocol.grpc import ask, connect

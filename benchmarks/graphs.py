@@ -266,8 +266,8 @@ def runtimes(graph: "Whole", models: dict[str, "ModelProto"], batch: int, thread
 
 
 def in_onnxruntime(model: "ModelProto", graph: "Whole", batch: int, threads: int) -> Callable[[], object]:
-    from core.bundle import MOST_LEVELS, levels_apart
     from core.contract import sample_inputs
+    from core.difference import MOST_LEVELS, levels_apart
     from core.onnx.session import open_session, run
 
     inputs = sample_inputs(graph.generator.spec, range(batch))

@@ -25,8 +25,9 @@ import numpy as np
 import onnx
 
 from benchmarks.serving import describe_machine, seconds_each
-from core.bundle import GOLDEN, GRAPH, Golden, read_bundle
+from core.bundle import GOLDEN, GRAPH, read_bundle
 from core.contract import SOURCE, sample_inputs
+from core.golden import Golden
 from core.images import encode_png
 from core.spec import GeneratorSpec, SourceSpec
 from export.checks.flops import flops

@@ -17,7 +17,7 @@ from serving.repository.configs import read_config_lenient
 from serving.repository.layout import CONFIGS, PYTHON_CACHE, THIN
 from serving.repository.locks import alone
 from serving.repository.models import KEPT
-from serving.repository.seal import hashes_of
+from serving.repository.seal import sealed_hashes
 from serving.repository.staging import staging, writing
 from serving.repository.versions import list_models, number_of, versions_of
 
@@ -122,7 +122,7 @@ def _check_config(path: Path) -> None:
 
 def _check_version(version: Path) -> None:
     """Raise RepositoryError unless all that is in the directory ``version`` is what its seal names, or comes of it."""
-    known = hashes_of(version)
+    known = sealed_hashes(version)
     compiled = {name.removesuffix(".py") for name in known if name.endswith(".py")}
     for path in sorted(version.iterdir()):
         if path.name == PYTHON_CACHE and path.is_dir() and not path.is_symlink():

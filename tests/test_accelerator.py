@@ -11,8 +11,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from core.bundle import levels_apart
 from core.checkpoint import load_generator
+from core.difference import levels_apart
 from core.networks.base import Discriminator
 from export.bundles.exporting import export_run
 from tests.trainer.conftest import blobs

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 import cli
-from core.bundle import MOST_LEVELS, levels_apart
+from core.difference import MOST_LEVELS, levels_apart
 from core.errors import UnsupportedSystem
 from core.system import fault_of_name
 

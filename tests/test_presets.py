@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.bundle import levels_apart, read_bundle
+from core.bundle import read_bundle
 from core.checkpoint import load_generator
 from core.contract import SOURCE, sample_inputs
+from core.difference import levels_apart
 from core.spec import Provenance
 from export.bundles.exporting import export_run
 from export.bundles.extras import Extras

@@ -20,7 +20,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 import numpy as np
 
 from benchmarks.load.common import MODEL, Served, header, options_of, served, steady, verdict
-from core.bundle import GOLDEN, Golden
+from core.bundle import GOLDEN
+from core.golden import Golden
 from serving.publishing import publish, rollback
 from serving.tuning.load import ANSWERED, FAILED, REJECTED, WRONG, Generator, Load, Requests, golden_requests
 

@@ -5,10 +5,11 @@ from pathlib import Path
 
 from onnx import ModelProto
 
-from core.bundle import CARD, MANIFEST, SUMS, Golden, Manifest, read_manifest
+from core.bundle import CARD, MANIFEST, SUMS, Manifest, read_manifest
 from core.contract import Inputs, batches, sheet_inputs
 from core.errors import BundleError, ExportError
 from core.files import sha256, sweep_around
+from core.golden import Golden
 from core.images import Images, encode_png
 from core.ours import facts_of
 from core.places import LITTER, is_free, why_not

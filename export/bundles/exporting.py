@@ -26,6 +26,7 @@ from core.networks.base import Generator, Maker
 from core.networks.style_layers import settle
 from core.onnx.session import Chain, open_session
 from core.places import shown
+from core.run import A_TO_B, B_TO_A, GENERATOR, LEVELS, back_of
 from core.spec import IGNORES_TRUNCATION
 from core.trials import examples_in
 from export.bundles.card import render_card
@@ -38,9 +39,7 @@ from export.checks.trial import TRIED_TRUNCATIONS, stand_trial, truncation_note
 from export.graphs.convert import to_onnx
 from export.graphs.modules import ExportGraph, Graph, Whole, part_graphs, whole_graph
 
-CHECKPOINT = "generator.safetensors"
-DIRECTIONS = {"a2b": CHECKPOINT, "b2a": "generator.b2a.safetensors"}  # of a run that learns two, a file for each
-LEVELS = "levels"  # in a run that grows, a generator file for each that it has finished
+DIRECTIONS = {A_TO_B: GENERATOR, B_TO_A: back_of(Path(GENERATOR)).name}  # of a run that learns two, a file for each
 
 
 def export_run(
@@ -71,7 +70,7 @@ def export_run(
     check = partial(check_destination, destination, overwrite)
     check()
     extras.check()
-    checkpoint = source / CHECKPOINT if source.is_dir() else source
+    checkpoint = source / GENERATOR if source.is_dir() else source
     tell("loading the generator")
     if direction is not None:
         checkpoint = _directed(checkpoint, direction)
@@ -178,7 +177,7 @@ def _directed(checkpoint: Path, wanted: str) -> Path:
     """The file of the direction ``wanted`` of the run that ``checkpoint`` lies in."""
     if wanted not in DIRECTIONS:
         raise ExportError(f"there is no direction '{wanted}': choose from {', '.join(DIRECTIONS)}")
-    if checkpoint.name != CHECKPOINT:
+    if checkpoint.name != GENERATOR:
         raise ExportError(f"{checkpoint} is one generator, of one direction: name its run, or omit --direction")
     if read_spec(checkpoint).source is None:
         raise ExportError(f"{checkpoint.parent} makes images of latents, in no direction: omit --direction")

@@ -7,8 +7,9 @@ from typing import Any
 
 from onnx import ModelProto
 
-from core.bundle import FP16, GRAPH, Golden
+from core.bundle import FP16, GRAPH
 from core.errors import ExportError
+from core.golden import Golden
 from core.spec import GeneratorSpec
 from export.precisions.gates import Judge, write_precisions
 from export.precisions.limits import FILES

@@ -1,15 +1,15 @@
 """The trial of every export: ONNX Runtime against PyTorch, row against batch, run against run."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.bundle import MOST_LEVELS, levels_apart
 from core.contract import Inputs, count_of, rows
+from core.difference import MOST_LEVELS, Difference
 from core.errors import ExportError
 from core.images import Images
 from core.onnx.session import Session, run
@@ -20,22 +20,6 @@ BATCHES = (1, 2, 3, 8, 17)
 TRIED_TRUNCATIONS = (0.0, 0.5, 1.0)
 DEPENDS = "an image depends on those beside it, as in training mode: export after .eval()"
 UNKNOWN = "install the versions in constraints.txt, and if it stays, report it"
-
-
-@dataclass(frozen=True)
-class Difference:
-    """How far two stacks of images are apart: at most, in levels of 255, and the share of pixels that differ at all."""
-
-    levels: int
-    pixels: float
-
-    @classmethod
-    def between(cls, images: Images, expected: Images) -> "Difference":
-        """Stacks ``(n, h, w, c)``; other shapes are 256 levels apart in every pixel."""
-        levels = levels_apart(images, expected)
-        if levels > 255:
-            return cls(levels, 1.0)
-        return cls(levels, float((images != expected).any(axis=-1).mean()))
 
 
 def truncation_note(made: Sequence[NDArray[Any]]) -> str | None:

@@ -9,19 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, helper, load_model_from_string
 
-from core.bundle import (
-    CARD,
-    GOLDEN,
-    GRAPH,
-    SHEET,
-    Golden,
-    Manifest,
-    write_manifest,
-)
+from core.bundle import CARD, GOLDEN, GRAPH, SHEET, Manifest, write_manifest
 from core.contract import OPSET, SOURCE
 from core.errors import BundleError, ExportError, SpecError
 from core.examples import pictures
 from core.files import new_directory
+from core.golden import Golden
 from core.latents import latents
 from core.onnx.session import Session, open_session, run
 from core.places import shown

@@ -13,7 +13,7 @@ import onnx
 from numpy.typing import NDArray
 
 from core.contract import SOURCE, Inputs, count_of
-from core.errors import ExportError
+from core.errors import ExportError, first_line
 from core.images import Images
 from core.onnx.session import Session
 from export.foreign.ports import Ports, Rows
@@ -68,8 +68,7 @@ class Original:
         try:
             (made,) = self.session.run([self.ports.image], given)
         except Exception as error:  # ONNX Runtime has a kind for each of its status codes
-            reason = (str(error).strip() or repr(error)).splitlines()[0][:300]
-            raise ExportError(f"ONNX Runtime cannot run the graph as it is ({reason})") from None
+            raise ExportError(f"ONNX Runtime cannot run the graph as it is ({first_line(error, 300)})") from None
         if self.ports.batch == 1 and np.shape(made)[:1] != (1,):  # a single image, without a batch
             made = np.asarray(made)[None]
         if np.shape(made)[:1] != (len(rows),):

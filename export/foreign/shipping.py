@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from onnx import ModelProto, helper
 
-from core.bundle import FORMAT_VERSION, MOST_LEVELS, levels_apart
+from core.bundle import FORMAT_VERSION
 from core.contract import SPEC_KEY, VERSION_KEY, Inputs, output_port, rows, sample_inputs
+from core.difference import MOST_LEVELS, levels_apart
 from core.errors import BundleError, ExportError
 from core.images import Images
 from core.onnx.session import Session, open_session, run

@@ -16,7 +16,7 @@ import onnx
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from core.contract import ONE, Inputs, batches
-from core.errors import ExportError
+from core.errors import ExportError, first_line
 from core.images import Images
 from core.onnx.session import open_session
 from export.precisions.limits import batch_name, tidied
@@ -50,7 +50,7 @@ def to_half(model: ModelProto) -> ModelProto:
     try:
         return tidied(half, model)
     except Exception as error:  # InferenceError and others
-        raise ExportError(f"the fp16 graph is not sound ({str(error).strip().splitlines()[0]})") from error
+        raise ExportError(f"the fp16 graph is not sound ({first_line(error)})") from error
 
 
 class _Writer:

@@ -19,24 +19,17 @@ from typing import Any
 import numpy as np
 from onnx import ModelProto
 
-from core.bundle import Golden
 from core.contract import Inputs, batches
+from core.difference import VisibleDifference
 from core.errors import BundleError, ExportError
+from core.golden import Golden
 from core.images import Images
 from core.onnx.session import open_session, run
 from core.spec import GeneratorSpec
 from core.trials import examples_in, probe, stretched
 from export.precisions.fp16 import emulate, to_half
 from export.precisions.int8 import to_int8
-from export.precisions.limits import (
-    EXPERIMENTAL,
-    FILES,
-    LIMITS,
-    TRUE_HALVES,
-    Distance,
-    holds,
-    kid_complaint,
-)
+from export.precisions.limits import EXPERIMENTAL, FILES, LIMITS, TRUE_HALVES, holds, kid_complaint
 
 Make = Callable[[Inputs], Images]
 Judge = Callable[[GeneratorSpec, Make], float]  # the KID of what a graph makes
@@ -87,12 +80,12 @@ def _half_gate(
     complaints: list[str | None] = []
     for name, inputs in sets.items():
         emulated = emulate(half, inputs)
-        as_run = Distance.between(make(inputs), expected[name])
-        rounded = Distance.between(emulated.images, expected[name])
+        as_run = VisibleDifference.between(make(inputs), expected[name])
+        rounded = VisibleDifference.between(emulated.images, expected[name])
         found |= {name: asdict(as_run), f"{name}_in_true_halves": asdict(rounded)}
         found["largest_value"] = max(found.get("largest_value", 0.0), _json(emulated.largest))
-        complaints += [emulated.complaint(), as_run.complaint(LIMITS["fp16"])]
-        if (complaint := rounded.complaint(TRUE_HALVES)) is not None:
+        complaints += [emulated.complaint(), LIMITS["fp16"].complaint(as_run)]
+        if (complaint := TRUE_HALVES.complaint(rounded)) is not None:
             complaints.append(f"where every half is rounded, {complaint}")
     return next((complaint for complaint in complaints if complaint), None)
 
@@ -111,13 +104,13 @@ def _int8_gate(
     make, reference = _maker(typed), _maker(model)
     near, far = probe(spec, examples_in(golden.inputs)), stretched(spec)
     distances = {
-        "probe": Distance.between(make(near), reference(near)),
-        "golden": Distance.between(make(golden.inputs), golden.images),
-        "stretched": Distance.between(make(far), reference(far)),
+        "probe": VisibleDifference.between(make(near), reference(near)),
+        "golden": VisibleDifference.between(make(golden.inputs), golden.images),
+        "stretched": VisibleDifference.between(make(far), reference(far)),
     }
     found |= {name: asdict(distance) for name, distance in distances.items()}
     found |= {"kid": judge(spec, make), "kid_of_fp32": judge(spec, reference)}
-    complaints = [distances[name].complaint(LIMITS["int8"]) for name in ("probe", "golden")]
+    complaints = [LIMITS["int8"].complaint(distances[name]) for name in ("probe", "golden")]
     return next(filter(None, complaints), None) or kid_complaint(found["kid"], found["kid_of_fp32"])
 
 

@@ -10,7 +10,7 @@ from core.files import write_atomic
 from serving.protocol.model_config import part_name
 from serving.repository.configs import is_part
 from serving.repository.layout import RETIRED, THIN
-from serving.repository.seal import add_to_seal, hashes_of
+from serving.repository.seal import add_to_seal, sealed_hashes
 from serving.repository.thin_clients import SCRIPT, own_files
 from serving.repository.versions import versions_of
 
@@ -23,7 +23,7 @@ def convert_ensembles(name: str, repository: Path) -> None:
     """
     for model in (repository / part_name(name, part) for part in THIN):
         for version in (model / str(number) for number in versions_of(model)):
-            known = hashes_of(version)
+            known = sealed_hashes(version)
             if known and SCRIPT not in known:
                 _add_program(version, name)
 

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from core.bundle import MOST_LEVELS, Golden, levels_apart, pack_golden, unpack_golden
+from core.difference import MOST_LEVELS, levels_apart, relative_difference
 from core.errors import BundleError
+from core.golden import Golden, pack_golden, unpack_golden
 from core.images import Images, from_pillow
 from serving.protocol.requests import OUTPUT
 
@@ -65,7 +66,7 @@ class Reference:
             return f"{levels} levels off" if levels > MOST_LEVELS else ""
         if values.shape != expected.shape or values.dtype != expected.dtype:
             return f"{values.dtype} {values.shape} instead of {expected.dtype} {expected.shape}"
-        share = float(np.abs(values - expected).max(initial=0) / max(np.abs(expected).max(initial=0), 1e-9))
+        share = relative_difference(values, expected)
         return "" if share <= MOST_APART else f"{share:.2%} off"  # a NaN is off
 
 

@@ -10,10 +10,11 @@ from typing import Any, Self
 
 from numpy.typing import NDArray
 
-from core.bundle import GOLDEN, GRAPH, MANIFEST, SYNTHESIS, Golden, Manifest, read_bundle, read_manifest
+from core.bundle import GOLDEN, GRAPH, MANIFEST, SYNTHESIS, Manifest, read_bundle, read_manifest
 from core.contract import NOISE, Port, input_ports, mapping_ports, output_port, style_port, synthesis_ports
 from core.errors import BundleError
 from core.files import sha256
+from core.golden import Golden
 from core.spec import GeneratorSpec
 from serving.protocol.graph import tensors_from, tensors_of
 from serving.protocol.model_config import Tensors, listed, part_name
@@ -134,14 +135,12 @@ def _references(paths: Mapping[str, Path], golden: Reference) -> dict[str, Refer
 
 
 def _run(graph: Path, output: str, inputs: dict[str, NDArray[Any]]) -> NDArray[Any]:
-    from core.onnx.session import open_session  # here, for ONNX Runtime is needed for parts alone, and slow to load
+    from core.onnx.session import open_session, run  # here, for only parts need ONNX Runtime, which is slow to load
 
     try:
-        (values,) = open_session(graph.read_bytes()).run([output], inputs)
-    except Exception as error:  # ONNX Runtime has a kind for each of its status codes
-        first_line = (str(error).strip() or repr(error)).splitlines()[0]
-        raise BundleError(f"{graph} cannot be run ({first_line}): export again") from None
-    return values  # type: ignore[no-any-return]
+        return run(open_session(graph.read_bytes()), inputs, output)
+    except BundleError as error:
+        raise BundleError(f"{graph}: {error}: export again") from None
 
 
 def _styles(graph: Path) -> Port:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from core.errors import RepositoryError
 from core.files import sha256, write_atomic
+from core.hashes import hashes_of, parse_sums, render_sums
 
 SUMS = "SHA256SUMS"
 
@@ -11,13 +12,12 @@ SUMS = "SHA256SUMS"
 def seal(version: Path) -> None:
     """Write the hashes of all files of a version, as ``sha256sum -c`` takes them."""
     files = sorted(path.name for path in version.iterdir() if path.name != SUMS)
-    write_atomic(version / SUMS, "".join(_line(sha256(version / name), name) for name in files))
+    write_atomic(version / SUMS, render_sums(hashes_of(version, files)))
 
 
 def add_to_seal(version: Path, hashes: dict[str, str]) -> None:
     """Write the hashes of further files of a version, by name, behind those that are there."""
-    added = "".join(_line(digest, name) for name, digest in hashes.items())
-    write_atomic(version / SUMS, (version / SUMS).read_text("ascii") + added)
+    write_atomic(version / SUMS, (version / SUMS).read_text("ascii") + render_sums(hashes))
 
 
 def check_seal(version: Path) -> None:
@@ -34,7 +34,7 @@ def check_seal(version: Path) -> None:
             raise RepositoryError(f"{file} was changed after it was published: publish it again, and delete {version}")
 
 
-def hashes_of(version: Path) -> dict[str, str]:
+def sealed_hashes(version: Path) -> dict[str, str]:
     """The hash of every file of a version, by name, as its seal has them, and of the seal itself; none without one."""
     try:
         return _read(version) | {SUMS: sha256(version / SUMS)}
@@ -43,9 +43,4 @@ def hashes_of(version: Path) -> dict[str, str]:
 
 
 def _read(version: Path) -> dict[str, str]:
-    lines = (version / SUMS).read_text(encoding="ascii").splitlines()
-    return {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
-
-
-def _line(digest: str, name: str) -> str:
-    return f"{digest}  {name}\n"
+    return parse_sums((version / SUMS).read_text(encoding="ascii"))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from serving.repository.layout import CONFIG, CONFIGS, PYTHON_CACHE
-from serving.repository.seal import SUMS, hashes_of
+from serving.repository.seal import SUMS, sealed_hashes
 
 _REFUSED = re.compile(r"\.([0-9]+)\.refused")
 
@@ -78,7 +78,7 @@ def _delete_model(model: Path) -> None:
 
 def _delete_version(version: Path) -> None:
     """Delete the files that the version's seal names, and what Python made of them."""
-    for name in (*hashes_of(version), SUMS):
+    for name in (*sealed_hashes(version), SUMS):
         (version / Path(name).name).unlink(missing_ok=True)
         for compiled in (version / PYTHON_CACHE).glob(f"{Path(name).stem}.*.pyc") if name.endswith(".py") else ():
             compiled.unlink()

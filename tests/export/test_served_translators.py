@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.bundle import GOLDEN, GRAPH, MOST_LEVELS, Golden, levels_apart, write_manifest
+from core.bundle import GOLDEN, GRAPH, write_manifest
 from core.contract import OPSET, SOURCE, sample_inputs
+from core.difference import MOST_LEVELS, levels_apart
+from core.golden import Golden
 from core.images import encode_png
 from core.networks import TRANSLATORS
 from serving.client.sampler import Translator

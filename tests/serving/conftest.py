@@ -11,9 +11,10 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from core.bundle import GOLDEN, GRAPH, MAPPING, SYNTHESIS, Golden, write_manifest
+from core.bundle import GOLDEN, GRAPH, MAPPING, SYNTHESIS, write_manifest
 from core.contract import latent_inputs
 from core.files import write_atomic
+from core.golden import Golden
 from core.latents import ALGORITHM, latents
 from core.spec import GeneratorSpec, Provenance
 from serving import publishing

@@ -5,7 +5,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import cli
-from core.bundle import levels_apart
+from core.difference import levels_apart
 from core.images import from_pillow
 from core.latents import latents
 from serving.publishing import publish

@@ -9,9 +9,10 @@ import pytest
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
-from core.bundle import GOLDEN, GRAPH, MANIFEST, Golden, write_manifest
+from core.bundle import GOLDEN, GRAPH, MANIFEST, write_manifest
 from core.errors import BundleError, RepositoryError
 from core.files import sha256
+from core.golden import Golden
 from core.latents import ALGORITHM
 from core.spec import GeneratorSpec
 from serving.protocol.model_config import BUNDLE, SPEC, Instances, Queue, Tensor

@@ -1,14 +1,12 @@
 """The trial, with networks that are a line of numpy: what it tries, and at what it stops."""
 
-from dataclasses import asdict
-
 import numpy as np
 import pytest
 
 from core.contract import sample_inputs
 from core.errors import ExportError
 from core.spec import GeneratorSpec
-from export.checks.trial import Difference, stand_trial
+from export.checks.trial import stand_trial
 
 SPEC = GeneratorSpec("tiny", 2, 3, 1, latent_dim=4)
 
@@ -106,18 +104,6 @@ def test_two_runs_may_not_differ_by_a_single_level():
 def test_images_of_another_size_are_refused():
     with pytest.raises(ExportError, match=r"batch 1, .* images \(1, 2, 2, 1\) instead of \(1, 2, 3, 1\)"):
         stand_trial(SPEC, Network(lambda images, call: images[:, :, :2]), images_of)
-
-
-def test_a_pixel_differs_if_any_of_its_channels_does():
-    images = np.zeros((2, 2, 2, 3), np.uint8)
-    other = images.copy()
-    other[0, 0, 0], other[1, 1, 1, 2] = (1, 0, 5), 3
-    assert asdict(Difference.between(other, images)) == {"levels": 5, "pixels": 0.25}
-    assert Difference.between(images[:, :1], images) == Difference(256, 1.0)
-    white = np.full_like(images, 255)
-    assert Difference.between(white, images) == Difference(255, 1.0)
-    white[0] = 0
-    assert Difference.between(white, images) == Difference(255, 0.5)
 
 
 def test_advice_is_that_of_the_cause_where_one_is_known():

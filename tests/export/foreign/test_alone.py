@@ -8,8 +8,9 @@ from onnx import TensorProto, helper, numpy_helper
 from typer.testing import CliRunner
 
 from cli import app
-from core.bundle import CARD, GRAPH, levels_apart, read_manifest
+from core.bundle import CARD, GRAPH, read_manifest
 from core.contract import ONE, sample_inputs
+from core.difference import levels_apart
 from core.onnx.session import open_session, run
 from export.bundles.extras import Extras
 from export.bundles.verify import verify_bundle

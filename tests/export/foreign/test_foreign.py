@@ -14,10 +14,12 @@ from onnx import TensorProto, helper, numpy_helper
 from typer.testing import CliRunner
 
 import cli
-from core.bundle import CARD, GOLDEN, GRAPH, INT8, Golden, levels_apart, read_manifest
+from core.bundle import CARD, GOLDEN, GRAPH, INT8, read_manifest
 from core.contract import OPSET, sample_inputs
+from core.difference import levels_apart
 from core.errors import ExportError, GanfoundryError
 from core.files import sha256
+from core.golden import Golden
 from core.latents import latents
 from core.onnx.session import open_session, run
 from core.pixels import to_pixels

@@ -7,8 +7,9 @@ from onnx import TensorProto, helper, numpy_helper
 from typer.testing import CliRunner
 
 from cli import app
-from core.bundle import GRAPH, levels_apart
+from core.bundle import GRAPH
 from core.contract import sample_inputs
+from core.difference import levels_apart
 from core.errors import ExportError
 from core.latents import latents
 from core.onnx.session import open_session, run

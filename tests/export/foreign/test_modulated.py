@@ -6,8 +6,9 @@ import onnxruntime
 import pytest
 import torch
 
-from core.bundle import GRAPH, levels_apart
+from core.bundle import GRAPH
 from core.contract import sample_inputs
+from core.difference import levels_apart
 from core.onnx.session import open_session, run
 from export.bundles.verify import verify_bundle
 from export.foreign.exporting import export_foreign

@@ -6,8 +6,9 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from core.bundle import GRAPH, levels_apart, read_manifest
+from core.bundle import GRAPH, read_manifest
 from core.contract import sample_inputs
+from core.difference import levels_apart
 from core.onnx.session import open_session, run
 from export.bundles.verify import verify_bundle
 from export.foreign.exporting import export_foreign

@@ -9,8 +9,9 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from core.bundle import CARD, GRAPH, levels_apart
+from core.bundle import CARD, GRAPH
 from core.contract import input_ports, sample_inputs
+from core.difference import levels_apart
 from core.errors import ExportError
 from core.onnx.session import open_session, run
 from export.bundles.extras import Extras

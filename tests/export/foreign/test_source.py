@@ -12,6 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from core.errors import BundleError, ExportError
 from core.files import sha256
+from core.onnx import reading
 from export.foreign import source
 from export.foreign.exporting import export_foreign
 from export.foreign.inspection import inspect
@@ -167,7 +168,7 @@ def test_places_where_no_file_is(tmp_path):
 
 def test_a_file_larger_than_onnx_can_be_is_not_read(tmp_path, monkeypatch):
     (tmp_path / "theirs.onnx").write_bytes(WHOLE)
-    monkeypatch.setattr(source, "LARGEST_GRAPH", len(WHOLE) - 1)
+    monkeypatch.setattr(reading, "LARGEST_GRAPH", len(WHOLE) - 1)
     monkeypatch.setattr(onnx, "load_model_from_string", None)
     with pytest.raises(ExportError, match="larger than"):
         read_source(tmp_path / "theirs.onnx")

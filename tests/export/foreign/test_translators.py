@@ -11,10 +11,12 @@ from onnx import TensorProto, helper, numpy_helper
 from typer.testing import CliRunner
 
 from cli import app
-from core.bundle import CARD, GOLDEN, GRAPH, Golden, levels_apart
+from core.bundle import CARD, GOLDEN, GRAPH
 from core.contract import SOURCE, sample_inputs
+from core.difference import levels_apart
 from core.errors import ExportError
 from core.examples import pictures
+from core.golden import Golden
 from core.onnx.session import open_session, run
 from core.spec import SourceSpec
 from export.bundles.extras import Extras

@@ -6,8 +6,8 @@ import numpy as np
 import onnx
 import pytest
 
-from core.bundle import MOST_LEVELS, levels_apart
 from core.contract import OPSET, sample_inputs
+from core.difference import MOST_LEVELS, levels_apart
 from core.networks import GENERATORS
 from core.onnx.session import open_session, run
 from export.checks.rules import Contract, broken_rules

@@ -7,10 +7,12 @@ import pytest
 import torch
 from PIL import Image
 
-from core.bundle import GOLDEN, SHEET, Golden, levels_apart
+from core.bundle import GOLDEN, SHEET
 from core.checkpoint import load_generator, save_generator
+from core.difference import levels_apart
 from core.errors import ExportError
 from core.files import sha256
+from core.golden import Golden
 from core.networks.progressive import LEVEL
 from core.onnx.session import open_session
 from core.pixels import to_pixels

@@ -7,10 +7,12 @@ import onnx
 import pytest
 from PIL import Image
 
-from core.bundle import CARD, FP16, GOLDEN, GRAPH, INT8, SHEET, Golden, levels_apart, read_bundle
+from core.bundle import CARD, FP16, GOLDEN, GRAPH, INT8, SHEET, read_bundle
 from core.checkpoint import load_generator, save_generator
 from core.contract import OPSET, SOURCE, sample_inputs
+from core.difference import VisibleDifference, levels_apart
 from core.errors import ExportError
+from core.golden import Golden
 from core.networks import TRANSLATORS
 from core.onnx.session import open_session, run
 from core.seed_sheets import cut
@@ -23,7 +25,7 @@ from export.checks.rules import Contract, broken_rules
 from export.checks.trial import BATCHES, stand_trial
 from export.precisions import gates
 from export.precisions.fp16 import emulate, to_half
-from export.precisions.limits import Distance, holds
+from export.precisions.limits import holds
 from tests.export.conftest import TRANSLATIONS, ship
 
 
@@ -62,7 +64,7 @@ def test_keeps_the_rules_and_its_images_in_fp16(shipped):
     assert next(a.i for a in first.attribute if a.name == "to") == onnx.TensorProto.FLOAT  # levels are whole there
     inputs = {name: value[-FAR:] for name, value in probe(graph.generator.spec, graph.generator.examples).items()}
     for images in (run(open_session(half.SerializeToString()), inputs), emulate(half, inputs).images):
-        assert Distance.between(images, run(session, inputs)).mean < 0.25
+        assert VisibleDifference.between(images, run(session, inputs)).mean < 0.25
 
 
 @pytest.fixture(scope="module")

@@ -11,10 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
-from core.bundle import CARD, FP16, GOLDEN, GRAPH, INT8, Golden, read_bundle
+from core.bundle import CARD, FP16, GOLDEN, GRAPH, INT8, read_bundle
 from core.checkpoint import save_generator
 from core.contract import OPSET
+from core.difference import VisibleDifference
 from core.errors import BundleError, ExportError
+from core.golden import Golden
 from core.networks import GENERATORS
 from core.networks.style_layers import settle
 from core.onnx.session import open_session, run
@@ -27,7 +29,7 @@ from export.graphs.modules import ExportGraph
 from export.precisions import gates
 from export.precisions.fp16 import LARGEST, emulate, to_half
 from export.precisions.int8 import to_int8
-from export.precisions.limits import Distance, Limits, holds
+from export.precisions.limits import Limits, holds
 from tests.export.conftest import SIZES, graph_of, lively, reseal, ship, tiny_spec
 
 FLOAT, FLOAT16, INT = TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.INT8
@@ -115,7 +117,7 @@ def test_every_family_keeps_the_rules_and_its_images_in_fp16(family):
     inputs = {name: value[-FAR:] for name, value in probe(spec).items()}
     expected = run(session, inputs)
     for images in (run(open_session(half.SerializeToString()), inputs), emulate(half, inputs).images):
-        assert Distance.between(images, expected).mean < 0.25
+        assert VisibleDifference.between(images, expected).mean < 0.25
 
 
 @pytest.mark.parametrize("family", ["dcgan", "style"])

@@ -8,8 +8,9 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-from core.bundle import GOLDEN, GRAPH, MANIFEST, SUMS, Golden, read_manifest
+from core.bundle import GOLDEN, GRAPH, MANIFEST, SUMS, read_manifest
 from core.errors import BundleError, ExportError
+from core.golden import Golden
 from export.bundles.exporting import export_run
 from export.bundles.extras import Extras
 from export.bundles.verify import verify_bundle

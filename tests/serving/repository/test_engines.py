@@ -6,7 +6,7 @@ import pytest
 from google.protobuf import text_format
 from tritonclient.grpc.model_config_pb2 import ModelConfig as Message
 
-from core.bundle import MOST_LEVELS, levels_apart
+from core.difference import MOST_LEVELS, levels_apart
 from serving import publishing
 from serving.client.sampler import Sampler
 from serving.protocol.model_config import Accelerator, Instances, ModelConfig, Queue, Tensor

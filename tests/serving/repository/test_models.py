@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from core.bundle import GOLDEN, MANIFEST, Golden
+from core.bundle import GOLDEN, MANIFEST
 from core.files import sha256
+from core.golden import Golden
 from serving.in_triton import models
 from serving.protocol.model_config import Accelerator, Instances, ModelConfig, Queue, Tensor
 from serving.protocol.picture_texts import to_fill_in

@@ -8,8 +8,9 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from core.bundle import GRAPH, MANIFEST, MAPPING, SYNTHESIS, Golden, write_manifest
+from core.bundle import GRAPH, MANIFEST, MAPPING, SYNTHESIS, write_manifest
 from core.errors import BundleError, RepositoryError
+from core.golden import Golden
 from core.latents import ALGORITHM
 from serving import publishing
 from serving.protocol.model_config import BUNDLE, PART, SPEC, WHOLE, Tensor

@@ -19,9 +19,11 @@ from PIL import Image
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 from tritonclient.utils import InferenceServerException
 
-from core.bundle import GOLDEN, Golden, levels_apart
+from core.bundle import GOLDEN
 from core.contract import input_ports, output_port, sample_inputs
+from core.difference import levels_apart
 from core.errors import BundleError, RepositoryError, RequestRefused
+from core.golden import Golden
 from core.latents import LAST_SEED, latents
 from serving import publishing
 from serving.client.sampler import Sampler
@@ -38,7 +40,7 @@ from serving.repository.configs import read_config
 from serving.repository.golden import Reference, images_in
 from serving.repository.layout import CONFIG, THIN
 from serving.repository.release import Graph, Release
-from serving.repository.seal import SUMS, hashes_of, seal
+from serving.repository.seal import SUMS, seal, sealed_hashes
 from serving.repository.servable import check_servable
 from serving.repository.thin_clients import bls_models, golden_seeds, own_files
 from serving.repository.versions import list_models, versions_of
@@ -194,7 +196,7 @@ def test_ensembles_of_before_are_taken_over(tmp_path):
         config = read_config(repository / f"tiny_{part}")
         assert (config.backend, config.steps, config.versions) == ("python", (), 2)
         old, new = (repository / f"tiny_{part}" / version for version in ("1", "2"))
-        assert hashes_of(old).keys() == hashes_of(new).keys()
+        assert sealed_hashes(old).keys() == sealed_hashes(new).keys()
         for added in own_files(SPEC, "tiny"):
             assert (old / added).read_bytes() == (new / added).read_bytes()
     check_servable(repository)

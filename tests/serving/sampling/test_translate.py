@@ -16,8 +16,9 @@ from tritonclient.utils import InferenceServerException
 from typer.testing import CliRunner
 
 import cli
-from core.bundle import GOLDEN, Golden
+from core.bundle import GOLDEN
 from core.errors import GanfoundryError, RequestRefused
+from core.golden import Golden
 from core.images import encode_png
 from serving import publishing
 from serving.client.sampler import Sampler, Translator
@@ -30,7 +31,7 @@ from serving.repository.configs import read_config
 from serving.repository.golden import PNG, Reference, images_in
 from serving.repository.models import entries_of
 from serving.repository.release import Release
-from serving.repository.seal import hashes_of
+from serving.repository.seal import sealed_hashes
 from serving.repository.thin_clients import FILES, TAKEN_FILES
 from serving.sampling.inputs import find_inputs
 from serving.server.shared_memory import needed
@@ -221,7 +222,7 @@ def test_a_translator_is_rolled_back_with_its_door(painter, tmp_path):
     back = publishing.rollback("painter", tmp_path / "repository", trial=False)
     assert (back.version, back.companions) == (3, ("painter_png",))
     for model in ("painter", "painter_png"):
-        first, last = (hashes_of(tmp_path / "repository" / model / version) for version in ("1", "3"))
+        first, last = (sealed_hashes(tmp_path / "repository" / model / version) for version in ("1", "3"))
         assert first == last
 
 

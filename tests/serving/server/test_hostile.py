@@ -16,8 +16,10 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 from tritonclient.utils import InferenceServerException
 
 from benchmarks.fuzz import SIDES, TYPES, Attacker, file_for, fuzz, golden_bytes, infer_request, memory
-from core.bundle import GOLDEN, Golden, levels_apart
+from core.bundle import GOLDEN
+from core.difference import levels_apart
 from core.errors import DeployError, GanfoundryError, ModelNotFound, RepositoryError
+from core.golden import Golden
 from serving import publishing
 from serving.client.sampler import Sampler
 from serving.deploy.plan import plan

@@ -14,8 +14,10 @@ import psutil
 import pytest
 from tritonclient.utils import InferenceServerException
 
-from core.bundle import GOLDEN, GRAPH, MANIFEST, Golden, levels_apart, write_manifest
+from core.bundle import GOLDEN, GRAPH, MANIFEST, write_manifest
+from core.difference import levels_apart
 from core.errors import ModelNotFound, RepositoryError
+from core.golden import Golden
 from core.latents import ALGORITHM, latents
 from serving import publishing
 from serving.client.sampler import Sampler

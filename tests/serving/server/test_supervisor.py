@@ -14,8 +14,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from core.bundle import GOLDEN, MOST_LEVELS, Golden, levels_apart
+from core.bundle import GOLDEN
+from core.difference import MOST_LEVELS, levels_apart
 from core.errors import MissingDependency, ServerUnavailable, ServingError
+from core.golden import Golden
 from serving.client.sampler import Sampler
 from serving.repository.layout import CONFIG
 from serving.repository.seal import seal
