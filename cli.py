@@ -865,7 +865,7 @@ def publish(
     from serving.publishing import publish as add
 
     with console.status("publishing, after a trial in a server of its own" if trial else "publishing"):
-        published = add(bundle, name, repository, thin=thin, trial=_stand_trial(trial))
+        published = add(bundle, name, repository, thin=thin, trial=trial)
     _print_published(published)
 
 
@@ -886,7 +886,7 @@ def rollback(
     from serving.publishing import rollback as back
 
     with console.status("going back, after a trial in a server of its own" if trial else "going back"):
-        published = back(name, repository, to, trial=_stand_trial(trial))
+        published = back(name, repository, to, trial=trial)
     _print_published(published)
 
 
@@ -1686,16 +1686,10 @@ def _client_tls(trusted: Path | None, certificate: Path | None, key: Path | None
     return ClientTls(trusted, certificate, key)
 
 
-def _stand_trial(wanted: bool) -> "Callable[[Path], None] | None":
-    from serving.server.trial import stand_trial
-
-    return stand_trial if wanted else None
-
-
 def _print_published(published: "Published") -> None:
     _say(f"published {published.name} version {published.version}: {published.path}")
-    if published.beside:
-        _say(f"beside it: {', '.join(published.beside)}")
+    if published.companions:
+        _say(f"beside it: {', '.join(published.companions)}")
 
 
 def _export_foreign(paths: list[Path], out: Path, options: dict[str, Any], how: dict[str, Any]) -> "Manifest":

@@ -98,7 +98,7 @@ def url(road: Road) -> Iterator[str]:
     """One Triton with all of them, but without models for thin clients: each would be a process of its own."""
     repository = road.place / "repository"
     for preset in NETWORKS:
-        publish(road.bundle(preset), preset, repository, thin=False)
+        publish(road.bundle(preset), preset, repository, thin=False, trial=False)
     with Supervisor(repository, free_ports()) as supervisor:
         yield supervisor.url
 
