@@ -27,6 +27,7 @@ from typing import Any
 
 from core.errors import BundleError, SpecError
 from core.files import sha256, write_atomic
+from core.hashes import hashes_of, render_sums
 from core.spec import GeneratorSpec
 
 FORMAT_VERSION = 1
@@ -87,6 +88,7 @@ class Manifest:
             raise BundleError(f"the manifest's spec is wrong: {error}") from None
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise BundleError(f"the manifest is malformed ({type(error).__name__}: {error}): export again") from None
+
         manifest._check_types()
         if _digest(text.replace(f'"seal": "{seal}"', '"seal": ""')) != seal:
             raise BundleError("the manifest was changed after the export: export again")
@@ -98,12 +100,15 @@ class Manifest:
         texts = isinstance(self.checkpoint_sha256, str) and isinstance(self.seed_algorithm, str)
         if not tables or not texts or not isinstance(self.opset, int):
             raise BundleError("the manifest is malformed (a field is of the wrong type): export again")
+
+        # Names: plain ones, inside the bundle, of files that a bundle has
         for name in self.files:
             path = PurePosixPath(name)
             if path.is_absolute() or ".." in path.parts or not name.isprintable() or set(name) & set("\\:"):
                 raise BundleError(f"the manifest names {name!r}, which lies outside the bundle")
             if str(path) != name or name in (".", MANIFEST, SUMS) or len(name) > _LONGEST_NAME:
                 raise BundleError(f"the manifest names {name[:80]!r}, which is not a file of a bundle")
+
         if missing := sorted({GRAPH, GOLDEN} - set(self.files)):
             raise BundleError(f"the manifest does not list {missing[0]}: export again")
 
@@ -125,7 +130,7 @@ def write_manifest(bundle: Path, **facts: Any) -> Manifest:
     """Hash every file in ``bundle``, write ``manifest.json`` and ``SHA256SUMS``; ``facts`` are Manifest's others."""
     found = sorted(path.relative_to(bundle).as_posix() for path in bundle.rglob("*") if path.is_file())
     names = [name for name in found if name not in (MANIFEST, SUMS)]
-    manifest = Manifest(files={name: sha256(bundle / name) for name in names}, **facts)
+    manifest = Manifest(files=hashes_of(bundle, names), **facts)
     text = manifest.to_json()
     write_atomic(bundle / MANIFEST, text)
     write_atomic(bundle / SUMS, _sums(manifest, _digest(text)))
@@ -134,8 +139,7 @@ def write_manifest(bundle: Path, **facts: Any) -> Manifest:
 
 def _sums(manifest: Manifest, digest: str) -> str:
     """What SHA256SUMS holds, a line a file as coreutils' sha256sum writes it; ``digest`` is the manifest's own."""
-    hashes = {**manifest.files, MANIFEST: digest}
-    return "".join(f"{hashes[name]}  {name}\n" for name in sorted(hashes))
+    return render_sums({**manifest.files, MANIFEST: digest})
 
 
 def read_manifest(bundle: Path) -> Manifest:
@@ -170,6 +174,7 @@ def read_bundle(bundle: Path) -> Manifest:
     """
     manifest = read_manifest(bundle)
     allowed = {bundle.resolve(), (bundle / MANIFEST).resolve().parent}
+
     for name, digest in manifest.files.items():
         path = bundle / name
         try:
@@ -181,6 +186,7 @@ def read_bundle(bundle: Path) -> Manifest:
             raise BundleError(f"{bundle} lacks {name}: export again or copy the whole folder")
         if found != digest:
             raise BundleError(f"{path} was changed after the export: export again")
+
     _check_sums(bundle, manifest)
     return manifest
 

