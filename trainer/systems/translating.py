@@ -47,6 +47,8 @@ class Translating:
                 f"networks of family {config.family} make images of latents, and the {config.system} system makes them "
                 f"of images: --set family=unet"
             )
+
+        # Settings of other systems, and augmentations that change only one side
         for name, usual in _UNKNOWN.items():
             if getattr(config, name) != usual:
                 raise ConfigError(f"the {config.system} system has no {name}: leave it at {usual}")
