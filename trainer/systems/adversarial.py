@@ -36,7 +36,7 @@ class Fakes(NamedTuple):
     asked: Conditions
 
 
-class Verdict(NamedTuple):
+class DiscriminatorOutput(NamedTuple):
     """What a discriminator makes of images: logits ``(n,)`` and the features ``(n, d)`` they rest on."""
 
     logits: Tensor
@@ -171,12 +171,12 @@ class Adversarial:
         return loss, said
 
     def auxiliary_discriminator_loss(
-        self, real: Verdict, fake: Verdict, batch: Batch, asked: Conditions
+        self, real: DiscriminatorOutput, fake: DiscriminatorOutput, batch: Batch, asked: Conditions
     ) -> tuple[Tensor | float, Stats]:
         """What else the discriminator minimises, of what it made of the round's images."""
         return 0.0, {}
 
-    def auxiliary_generator_loss(self, fake: Verdict, asked: Conditions) -> tuple[Tensor | float, Stats]:
+    def auxiliary_generator_loss(self, fake: DiscriminatorOutput, asked: Conditions) -> tuple[Tensor | float, Stats]:
         """What else the generator minimises, of what the discriminator made of its images."""
         return 0.0, {}
 
@@ -184,11 +184,11 @@ class Adversarial:
         """What this round's fakes are asked to be: of the classes of the round's real images."""
         return Conditions(batch.labels)
 
-    def _discriminate(self, images: Tensor, labels: Tensor | None) -> Verdict:
+    def _discriminate(self, images: Tensor, labels: Tensor | None) -> DiscriminatorOutput:
         """What the discriminator makes of what augmentation leaves of ``images``."""
         share = self.now.augment_p if self.share is None else self.share.p
         features = self.discriminator.features(augment(images, self.now.augment, share), labels)
-        return Verdict(self.discriminator.score(features, labels).float(), features)
+        return DiscriminatorOutput(self.discriminator.score(features, labels).float(), features)
 
     def _adapt(self, share: AdaptiveShare, real: Tensor, fake: Tensor, step: int) -> None:
         """Steer the share of augmented images by the logits ``(n,)`` of the round.
