@@ -109,7 +109,7 @@ class Adversarial:
         return now.batch
 
     def finished(self, average: Maker, images_seen: int) -> Mapping[str, Maker]:
-        """Nothing: the whole is trained from the first round on."""
+        """No smaller generators: the whole one is trained from the first round on."""
         return {}
 
     def settings(self, images_seen: int) -> TrainConfig:
@@ -173,19 +173,19 @@ class Adversarial:
     def auxiliary_discriminator_loss(
         self, real: DiscriminatorOutput, fake: DiscriminatorOutput, batch: Batch, asked: Conditions
     ) -> tuple[Tensor | float, Stats]:
-        """What else the discriminator minimises, of what it made of the round's images."""
+        """What a subclass adds to the discriminator's loss, by its outputs for the round's images, and statistics."""
         return 0.0, {}
 
     def auxiliary_generator_loss(self, fake: DiscriminatorOutput, asked: Conditions) -> tuple[Tensor | float, Stats]:
-        """What else the generator minimises, of what the discriminator made of its images."""
+        """What a subclass adds to the generator's loss, by the discriminator's output for its images, and statistics."""
         return 0.0, {}
 
     def conditions(self, batch: Batch) -> Conditions:
-        """What this round's fakes are asked to be: of the classes of the round's real images."""
+        """What this round's fakes are to be: of the same classes as the round's real images."""
         return Conditions(batch.labels)
 
     def _discriminate(self, images: Tensor, labels: Tensor | None) -> DiscriminatorOutput:
-        """What the discriminator makes of what augmentation leaves of ``images``."""
+        """The discriminator's output for ``images``, augmented first."""
         share = self.now.augment_p if self.share is None else self.share.p
         features = self.discriminator.features(augment(images, self.now.augment, share), labels)
         return DiscriminatorOutput(self.discriminator.score(features, labels).float(), features)

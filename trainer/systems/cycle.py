@@ -152,7 +152,7 @@ class Cycle(Translating):
 
 
 def reversed_spec(spec: GeneratorSpec) -> GeneratorSpec:
-    """The spec of the way back: what was made is the source, and the source is made."""
+    """The spec of the other direction: source and image exchanged, and their licences with them."""
     assert spec.source is not None
     source = replace(spec.source, height=spec.height, width=spec.width, channels=spec.channels, origin=IMAGES)
     made, facts = spec.source, spec.provenance

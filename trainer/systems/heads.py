@@ -54,7 +54,7 @@ class WithHeads(Adversarial):
         return [*super().discriminating(), *(head for head in (self.classes, self.codes) if head is not None)]
 
     def conditions(self, batch: Batch) -> Conditions:
-        """Codes are uniform, continuous ones in [-1, 1] (Chen et al. 2016, section 7); classes those of the round."""
+        """The round's classes, or random categories, and codes uniform in [-1, 1] (Chen et al. 2016, section 7)."""
         count, device = len(batch.images), batch.images.device
         labels = batch.labels
         if self.heads.categories:
@@ -80,7 +80,7 @@ class WithHeads(Adversarial):
     def _errors(
         self, fake: DiscriminatorOutput, asked: Conditions, share: float = 1.0
     ) -> tuple[Tensor | float, dict[str, Tensor]]:
-        """What the heads get wrong of fakes, ``share`` of it for classes that real images show, too."""
+        """The heads' losses on fakes; of classes that real images teach, too, ``share`` of theirs."""
         loss: Tensor | float = 0.0
         stats: dict[str, Tensor] = {}
         if self.classes is not None and asked.labels is not None:
