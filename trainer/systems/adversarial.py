@@ -177,7 +177,7 @@ class Adversarial:
         return 0.0, {}
 
     def auxiliary_generator_loss(self, fake: DiscriminatorOutput, asked: Conditions) -> tuple[Tensor | float, Stats]:
-        """What a subclass adds to the generator's loss, by the discriminator's output for it; and statistics."""
+        """What a subclass adds to the generator's loss, by the discriminator's output for fakes, and statistics."""
         return 0.0, {}
 
     def conditions(self, batch: Batch) -> Conditions:
