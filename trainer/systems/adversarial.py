@@ -72,7 +72,7 @@ class Adversarial:
         self.generators = {GENERATOR: self.generator}
 
         # Players
-        self.optimiser_d = optimiser(config, *self.discriminating())
+        self.optimiser_d = optimiser(config, *self.discriminator_networks())
         if config.clip:
             self.optimiser_d.register_step_post_hook(lambda *_: clip_weights(self.discriminator, config.clip))
         self.optimiser_g = optimiser(config, self.generator)
@@ -90,7 +90,7 @@ class Adversarial:
             networks["augment"] = self.share
         return networks
 
-    def discriminating(self) -> list[nn.Module]:
+    def discriminator_networks(self) -> list[nn.Module]:
         """The networks that move with the discriminator, itself among them."""
         return [self.discriminator]
 

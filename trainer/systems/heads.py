@@ -49,9 +49,9 @@ class WithHeads(Adversarial):
             networks["codes"] = self.codes = nn.Linear(dim, self.spec.codes).to(self.device)
         return networks
 
-    def discriminating(self) -> list[nn.Module]:
+    def discriminator_networks(self) -> list[nn.Module]:
         """The discriminator and its heads."""
-        return [*super().discriminating(), *(head for head in (self.classes, self.codes) if head is not None)]
+        return [*super().discriminator_networks(), *(head for head in (self.classes, self.codes) if head is not None)]
 
     def conditions(self, batch: Batch) -> Conditions:
         """The round's classes, or random categories, and codes uniform in [-1, 1] (Chen et al. 2016, section 7)."""
