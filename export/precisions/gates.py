@@ -76,6 +76,12 @@ def failures(figures: dict[str, Any]) -> list[str]:
     return [f"{name} was not written: {found['failed']}" for name, found in figures.items() if found["failed"]]
 
 
+def check_written(figures: dict[str, Any], bundle: Path) -> None:
+    """Raise ExportError, once all else is written into ``bundle``, for precisions that were not."""
+    if failed := failures(figures):
+        raise ExportError(f"{'; '.join(failed)} (all else is in {bundle})")
+
+
 def _half_gate(
     model: ModelProto, half: ModelProto, spec: GeneratorSpec, golden: Golden, found: dict[str, Any]
 ) -> str | None:

@@ -17,8 +17,8 @@ from serving.repository.layout import check_servable, list_models
 from serving.repository.locks import LOCK
 from serving.server.launch import free_ports
 from serving.server.supervisor import Supervisor
+from tests.running import ROOT
 from tests.serving.conftest import make_style_bundle
-from tests.test_cli import ROOT
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -235,6 +236,9 @@ def test_a_precision_that_fails_is_left_out_and_the_rest_is_there(run, converted
     assert "0 is allowed" in found["fp16"]["failed"]
     assert "KID is 0.2000, fp32's 0.1000: 0.0100 apart" in found["int8"]["failed"]
     assert [line.split(":")[0] for line in gates.failures(found)] == ["fp16 was not written", "int8 was not written"]
+    with pytest.raises(ExportError, match=r"fp16 was not written: .*; int8 was not written: .*\(all else is in out\)"):
+        gates.check_written(found, Path("out"))
+    gates.check_written({"fp16": {"failed": None}}, Path("out"))
     assert "not written: its mean error" in (tmp_path / "out" / CARD).read_text()
     verify_bundle(tmp_path / "out")
 
