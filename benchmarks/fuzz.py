@@ -27,9 +27,10 @@ import grpc
 import psutil
 from tritonclient.grpc import service_pb2
 
-from core.bundle import GOLDEN, Golden, read_manifest
+from core.bundle import GOLDEN, read_manifest
 from core.contract import SOURCE
 from core.examples import pictures
+from core.golden import Golden
 from core.images import encode_png
 from core.spec import GeneratorSpec, SourceSpec
 from serving.protocol.grpc import ask, connect
@@ -328,7 +329,7 @@ def main() -> None:
     print(f"$ python {' '.join(sys.argv)}")
     events: list[Event] = []
     with tempfile.TemporaryDirectory() as folder:
-        publish(options.bundle, "fuzzed", Path(folder))
+        publish(options.bundle, "fuzzed", Path(folder), trial=False)
         with Supervisor(Path(folder), free_ports(), on_event=events.append) as server:
             spec = read_manifest(options.bundle).spec
             with Attacker(server.url, server.ports.http, "fuzzed", spec) as attacker:

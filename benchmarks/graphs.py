@@ -266,8 +266,8 @@ def runtimes(graph: "Whole", models: dict[str, "ModelProto"], batch: int, thread
 
 
 def in_onnxruntime(model: "ModelProto", graph: "Whole", batch: int, threads: int) -> Callable[[], object]:
-    from core.bundle import MOST_LEVELS, levels_apart
     from core.contract import sample_inputs
+    from core.difference import MOST_LEVELS, levels_apart
     from core.onnx.session import open_session, run
 
     inputs = sample_inputs(graph.generator.spec, range(batch))
@@ -386,10 +386,10 @@ def make_run(run: Path, preset: str, side: int) -> None:
 def export(run: Path, bundle: Path, precision: str) -> None:
     start = time.perf_counter()
     from export.bundles.exporting import export_run
-    from export.bundles.extras import Extras
+    from export.bundles.options import ExportOptions
 
     imported = time.perf_counter()
-    export_run(run, bundle, extras=Extras(precisions=[precision]))
+    export_run(run, bundle, options=ExportOptions(precisions=[precision]))
     print(json.dumps({"import": imported - start, "export": time.perf_counter() - imported, "peak": peak_memory()}))
 
 

@@ -45,7 +45,7 @@ def evaluate(
     by pairs that were held out, beside what any result must beat, or, without pairs, by KID and by the way back.
     """
     from trainer.metrics.report import EvaluationRequest, report_on
-    from trainer.training import use_threads
+    from trainer.planning import use_threads
 
     use_threads(threads)
     program = Path(sys.argv[0]).name

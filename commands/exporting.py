@@ -15,6 +15,7 @@ from commands.options import Bundle, Overwrite, check_one_of, check_only_with, g
 
 if TYPE_CHECKING:
     from core.bundle import Manifest
+    from export.checks.verification import Verification
 
 
 class Precision(StrEnum):
@@ -98,14 +99,14 @@ def export(
     if precision and "int8" in precision and data is None:
         raise typer.BadParameter("--precision int8 goes with --data PACK: it is judged by its KID")
 
-    from export.bundles.extras import Extras
+    from export.bundles.options import ExportOptions
 
-    judge = None
+    measure_kid = None
     if data:
         from trainer.metrics.kid_judge import kid_judge
 
-        judge = kid_judge(data)
-    extras = Extras(precision or (), judge, target or (), tensorrt)
+        measure_kid = kid_judge(data)
+    options = ExportOptions(precision or (), measure_kid, target or (), tensorrt)
 
     if foreign.from_onnx:
         from export.foreign.exporting import export_foreign
@@ -114,7 +115,7 @@ def export(
         make = partial(
             export_foreign,
             path,
-            told=foreign.hints(),
+            hints=foreign.hints(),
             synthesis=synthesis[0] if synthesis else None,
             licence=foreign.licence or "",
             attribution=foreign.attribution or "",
@@ -124,20 +125,22 @@ def export(
 
         assert run
         make = partial(export_run, run, level=level, direction=direction, noise_input=noise == "input")
-    make_bundle(make, out, extras=extras, overwrite=overwrite)
+    make_bundle(make, out, options=options, overwrite=overwrite)
 
 
-def make_bundle(make: "Callable[..., Manifest]", out: Path, **options: Any) -> None:
+def make_bundle(make: "Callable[..., Manifest]", out: Path, **arguments: Any) -> None:
     """Make the bundle ``out`` with one of the room's functions, and print what was found.
 
     Raises ExportError in the end for precisions that were asked for and left out.
     """
-    from export.precisions.gates import check_written
+    from export.checks.verification import Verification
 
     with console.status("exporting") as status:
-        manifest = make(destination=out, progress=status.update, **options)
-    _print_export(manifest, out)
-    check_written(manifest.verification.get("precisions", {}), out)
+        manifest = make(destination=out, progress=status.update, **arguments)
+
+    found = Verification.of(manifest)
+    _print_export(found, manifest.opset, out)
+    found.check_precisions(out)
 
 
 def verify(bundle: Bundle) -> None:
@@ -172,30 +175,29 @@ def inspect(
         print_facts(inspection.file, describe(inspection))
 
 
-def _print_export(manifest: "Manifest", out: Path) -> None:
+def _print_export(found: "Verification", opset: int, out: Path) -> None:
     """Print what an export found, and where the bundle is."""
-    found = manifest.verification
-    say_all(_distances(found))
-    say_all(f"target {name}: {fits['file']} fits {fits['runtime']}" for name, fits in found.get("targets", {}).items())
-    say_all(f"note: {what}" for what in found.get("notes", ()))
-    say_all(f"not checked: {what}" for what in found.get("not_checked", ()))
+    say_all(_differences(found))
+    say_all(f"target {name}: {report.file} fits {report.runtime}" for name, report in found.targets.items())
+    say_all(f"note: {what}" for what in found.notes)
+    say_all(f"not checked: {what}" for what in found.not_checked)
 
-    far = " as far as it can be" if "not_checked" in found else ""
-    say(f"exported and verified{far}: {out} (opset {manifest.opset})")
+    far = " as far as it can be" if found.not_checked else ""
+    say(f"exported and verified{far}: {out} (opset {opset})")
 
 
-def _distances(verification: dict[str, Any]) -> Iterator[str]:
+def _differences(found: "Verification") -> Iterator[str]:
     """How far every graph is from its reference, a line each."""
-    for reference in ("PyTorch", "original"):
-        for batch, found in verification.get(f"onnxruntime_against_{reference.lower()}_by_batch", {}).items():
-            differ = f"{found['pixels']:.3%} of values differ"
-            yield f"batch {batch:>2}: ONNX Runtime within {found['levels']} of 255 levels of {reference}, {differ}"
+    reference = found.agreement.reference
+    for batch, difference in found.agreement.by_batch.items():
+        differ = f"{difference.pixels:.3%} of values differ"
+        yield f"batch {batch:>2}: ONNX Runtime within {difference.levels} of 255 levels of {reference}, {differ}"
 
-    for precision, found in verification.get("precisions", {}).items():
-        if far := found.get("probe"):
-            levels = f"mean {far['mean']:.3f} and at most {far['most']:.1f} of 255 levels"
-            kid = f", KID-lite0 {found['kid']:.4f} (fp32 {found['kid_of_fp32']:.4f})" if "kid" in found else ""
-            yield f"{precision}: {levels} from fp32, PSNR {far['psnr']:.1f} dB{kid}"
+    for precision, report in found.precisions.items():
+        if far := report.differences.get("probe"):
+            levels = f"mean {far.mean:.3f} and at most {far.most:.1f} of 255 levels"
+            kid = "" if report.kid is None else f", KID-lite0 {report.kid:.4f} (fp32 {report.kid_of_fp32:.4f})"
+            yield f"{precision}: {levels} from fp32, PSNR {far.psnr:.1f} dB{kid}"
 
-    if built := verification.get("tensorrt"):
-        yield f"TensorRT: {' and '.join(built['engines'])} parsed and built, every profile, by {built['built_with']}"
+    if built := found.tensorrt:
+        yield f"TensorRT: {' and '.join(built.engines)} parsed and built, every profile, by {built.built_with}"

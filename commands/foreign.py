@@ -9,7 +9,7 @@ import typer
 from commands.options import check_only_with
 
 if TYPE_CHECKING:
-    from export.foreign.told import Told
+    from export.foreign.hints import ImportHints
 
 _NAMES = {"value_range": "--range"}  # of options that are not called as their fields are
 
@@ -108,13 +108,13 @@ class ForeignOptions:
         if self.from_onnx and self.value_range is None:
             raise typer.BadParameter("--from-onnx needs --range: what the graph's values go from and to, such as -1,1")
 
-    def hints(self) -> "Told":
+    def hints(self) -> "ImportHints":
         """What the graph does not say itself. Raises ExportError for texts that are none."""
         from core.sizes import parse_sides
-        from export.foreign.told import Told, parse_classes, parse_fixed, parse_range
+        from export.foreign.hints import ImportHints, parse_classes, parse_fixed, parse_range
 
         assert self.value_range is not None
-        return Told(
+        return ImportHints(
             value_range=parse_range(self.value_range),
             latent=self.latent,
             image=self.image,

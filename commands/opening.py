@@ -35,7 +35,7 @@ def session(kind: "type[S]", model: str, server: ServerOptions, batch: int | Non
 def graphs_of(model: str) -> "Graphs | None":
     """The graphs of a bundle or run, by its path; None for a served model's name, which has no slashes."""
     from core.bundle import MANIFEST
-    from trainer.run import Run
+    from core.run import GENERATOR
 
     path = Path(model)
     if (path / MANIFEST).is_file():
@@ -43,10 +43,11 @@ def graphs_of(model: str) -> "Graphs | None":
 
         return BundleGraphs(path)
 
-    if path.is_file() or Run(path).generator.is_file():
-        from export.graphs.unexported import TorchGraphs
+    checkpoint = path if path.is_file() else path / GENERATOR
+    if checkpoint.is_file():
+        from export.graphs.torch_graphs import TorchGraphs
 
-        return TorchGraphs(path if path.is_file() else Run(path).generator)
+        return TorchGraphs(checkpoint)
 
     if any(each in model for each in "/\\"):
         raise BundleError(f"{model} is neither a bundle, which 'export' makes, nor a run, which 'train' makes")

@@ -36,10 +36,9 @@ def publish_bundle(bundle: Path, name: str, repository: Path, thin: bool = True,
     """Publish a bundle, after a trial unless that is switched off, and print where it is."""
     need_linux("publish")
     from serving.publishing import publish as add_version
-    from serving.server.trial import stand_trial
 
     with console.status("publishing, after a trial in a server of its own" if trial else "publishing"):
-        published = add_version(bundle, name, repository, thin=thin, trial=stand_trial if trial else None)
+        published = add_version(bundle, name, repository, thin=thin, trial=trial)
     _print_published(published)
 
 
@@ -57,10 +56,9 @@ def rollback(
     """
     need_linux("rollback")
     from serving.publishing import rollback as go_back
-    from serving.server.trial import stand_trial
 
     with console.status("going back, after a trial in a server of its own" if trial else "going back"):
-        published = go_back(name, repository, to, trial=stand_trial if trial else None)
+        published = go_back(name, repository, to, trial=trial)
     _print_published(published)
 
 
@@ -119,5 +117,5 @@ def _delete(repository: Path, keep: int | None, names: list[str], only: list[str
 
 def _print_published(published: "Published") -> None:
     say(f"published {published.name} version {published.version}: {published.path}")
-    if published.beside:
-        say(f"beside it: {', '.join(published.beside)}")
+    if published.companions:
+        say(f"beside it: {', '.join(published.companions)}")

@@ -12,8 +12,9 @@ from commands.options import Threads, grouped, is_given
 from commands.progress import training_bar
 
 if TYPE_CHECKING:
+    from trainer.planning import Plan
     from trainer.preparing import ChosenSettings, TrainingRequest
-    from trainer.training import Outcome, Plan
+    from trainer.training import Outcome
 
 STOPPED = 3  # the exit status of a run that was stopped, and saved
 
@@ -130,8 +131,8 @@ def train(
         missing = "option '--out'" if data else "argument 'PACK'"
         raise typer.BadParameter(f"Missing {missing}")
 
+    from trainer.planning import use_threads
     from trainer.preparing import TrainingRequest
-    from trainer.training import use_threads
 
     use_threads(threads)
     request = TrainingRequest(data, out, preset, tuple(settings or ()), changes.changes(), resume)
@@ -264,7 +265,7 @@ def _print_settings(planned: "Plan") -> None:
 
 def _print_networks(planned: "Plan") -> None:
     """Print all settings, and every network layer by layer."""
-    from trainer.training import describe
+    from trainer.planning import describe
 
     console.print_json(planned.config.to_json())
     for name, layers in describe(planned).items():

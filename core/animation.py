@@ -37,16 +37,19 @@ def encode_animation(frames: Images, kind: str, fps: float, text: Mapping[str, s
     """
     durations = _durations(len(frames), fps, 100 if kind == "GIF" else 1000)
     described = "; ".join(f"{key}: {value}" for key, value in (text or {}).items())
+
     if kind == "GIF":
         return _encode(
             _indexed(frames), kind, durations, disposal=2, optimize=False, comment=described, **_clear(frames)
         )
+
     pictures = [to_pillow(frame) for frame in frames]
     if kind == "PNG":
         info = PngImagePlugin.PngInfo()
         for key, value in (text or {}).items():
             info.add_itxt(key, value)
         return _encode(pictures, kind, durations, pnginfo=info)
+
     exif = Image.Exif()
     exif[_DESCRIPTION] = described
     return _encode(pictures, kind, durations, lossless=True, exif=exif)

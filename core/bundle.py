@@ -19,23 +19,15 @@ Torch-free, and distrustful: a bundle may come from anywhere.
 """
 
 import hashlib
-import io
 import json
-import math
 import stat
-import zipfile
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import numpy as np
-import numpy.lib.format as npy
-from numpy.typing import NDArray
-
 from core.errors import BundleError, SpecError
 from core.files import sha256, write_atomic
-from core.images import Images
+from core.hashes import hashes_of, render_sums
 from core.spec import GeneratorSpec
 
 FORMAT_VERSION = 1
@@ -50,85 +42,9 @@ SHEET = "sheet.png"
 
 # Of files that nobody vouches for: more than any of ours needs, less than harms the machine that reads them.
 LARGEST_MANIFEST = 1 << 24  # bytes
-LARGEST_GOLDEN = 3 << 29  # bytes, unpacked: 16 of the largest images with all of their noise
 
 _LONGEST_NAME = 200  # characters; file systems stop at 255 bytes a part
 _LONGEST_COMPLAINT = 300  # characters of an error that quotes the file it is about
-
-# Runtimes add up in other orders at other batch sizes, so an image may differ by rounding, never by more.
-MOST_LEVELS = 1
-
-
-@dataclass(frozen=True)
-class Golden:
-    """Inputs of the graph by name, each ``(n, …)``, and the uint8 images ``(n, h, w, c)`` PyTorch made of them."""
-
-    inputs: dict[str, NDArray[Any]]
-    images: Images
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def to_bytes(self) -> bytes:
-        """The npz file: numbers only."""
-        return pack_golden(self.inputs, "image", self.images)
-
-    @classmethod
-    def read(cls, path: Path) -> "Golden":
-        """The golden images in an npz file. Raises BundleError if it is not one."""
-        try:
-            inputs, images = unpack_golden(path, "image")
-        except Exception as error:  # numpy and zipfile raise half a dozen kinds for a damaged file
-            raise BundleError(f"{path} holds no golden images ({error}): export or publish again") from None
-        whole = images.dtype == np.uint8 and images.ndim == 4 and len(images) > 0
-        if not whole or any(value.shape[:1] != images.shape[:1] for value in inputs.values()):
-            raise BundleError(f"{path} holds golden images of the wrong shape: export or publish again")
-        return cls(inputs, images)
-
-
-def pack_golden(inputs: Mapping[str, NDArray[Any]], output: str, values: NDArray[Any]) -> bytes:
-    """The npz file of a graph's ``inputs`` by name and the ``values`` of its one ``output``: numbers only."""
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **{output: values}, **{f"input_{name}": array for name, array in inputs.items()})
-    return buffer.getvalue()
-
-
-def unpack_golden(path: Path, output: str) -> tuple[dict[str, NDArray[Any]], NDArray[Any]]:
-    """The inputs by name and the values of ``output``. A damaged file raises what NumPy and zipfile raise."""
-    golden_shapes(path)
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-        inputs = {name[len("input_") :]: arrays[name] for name in arrays.files if name.startswith("input_")}
-        return inputs, arrays[output]
-
-
-def golden_shapes(path: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
-    """The dtype and shape of each array in an npz file by name, from the headers alone: nothing is unpacked.
-
-    Raises ValueError, or what zipfile raises, unless each array is as large as its header says and all together are
-    no larger than ``LARGEST_GOLDEN``: a small file can claim to hold, or be packed from, more than memory does.
-    """
-    shapes, left = {}, LARGEST_GOLDEN
-    with path.open("rb") as file, zipfile.ZipFile(file) as archive:
-        for member in archive.infolist():
-            with archive.open(member) as array:
-                if npy.read_magic(array) != (1, 0):  # type: ignore[no-untyped-call] # others have headers of gigabytes
-                    raise ValueError(f"{member.filename[:80]!r} is not an array of numbers")
-                shape, _, dtype = npy.read_array_header_1_0(array)  # type: ignore[no-untyped-call]
-                header = array.tell()
-            size = math.prod(shape) * dtype.itemsize
-            if any(side < 0 for side in shape) or member.file_size != header + size:
-                raise ValueError(f"{member.filename[:80]!r} is not as large as it says")
-            if (left := left - size) < 0:
-                raise ValueError(f"it is larger than {LARGEST_GOLDEN} bytes")
-            shapes[member.filename.removesuffix(".npy")] = (dtype.name, shape)
-    return shapes
-
-
-def levels_apart(images: Images, expected: Images) -> int:
-    """The largest difference in any pixel, in levels of 255; 256 where the shapes differ."""
-    if images.shape != expected.shape or images.dtype != expected.dtype:
-        return 256
-    return int(np.abs(images.astype(np.int16) - expected.astype(np.int16)).max(initial=0))
 
 
 @dataclass(frozen=True)
@@ -172,6 +88,7 @@ class Manifest:
             raise BundleError(f"the manifest's spec is wrong: {error}") from None
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise BundleError(f"the manifest is malformed ({type(error).__name__}: {error}): export again") from None
+
         manifest._check_types()
         if _digest(text.replace(f'"seal": "{seal}"', '"seal": ""')) != seal:
             raise BundleError("the manifest was changed after the export: export again")
@@ -183,12 +100,15 @@ class Manifest:
         texts = isinstance(self.checkpoint_sha256, str) and isinstance(self.seed_algorithm, str)
         if not tables or not texts or not isinstance(self.opset, int):
             raise BundleError("the manifest is malformed (a field is of the wrong type): export again")
+
+        # Names: plain ones, inside the bundle, of files that a bundle has
         for name in self.files:
             path = PurePosixPath(name)
             if path.is_absolute() or ".." in path.parts or not name.isprintable() or set(name) & set("\\:"):
                 raise BundleError(f"the manifest names {name!r}, which lies outside the bundle")
             if str(path) != name or name in (".", MANIFEST, SUMS) or len(name) > _LONGEST_NAME:
                 raise BundleError(f"the manifest names {name[:80]!r}, which is not a file of a bundle")
+
         if missing := sorted({GRAPH, GOLDEN} - set(self.files)):
             raise BundleError(f"the manifest does not list {missing[0]}: export again")
 
@@ -210,7 +130,7 @@ def write_manifest(bundle: Path, **facts: Any) -> Manifest:
     """Hash every file in ``bundle``, write ``manifest.json`` and ``SHA256SUMS``; ``facts`` are Manifest's others."""
     found = sorted(path.relative_to(bundle).as_posix() for path in bundle.rglob("*") if path.is_file())
     names = [name for name in found if name not in (MANIFEST, SUMS)]
-    manifest = Manifest(files={name: sha256(bundle / name) for name in names}, **facts)
+    manifest = Manifest(files=hashes_of(bundle, names), **facts)
     text = manifest.to_json()
     write_atomic(bundle / MANIFEST, text)
     write_atomic(bundle / SUMS, _sums(manifest, _digest(text)))
@@ -219,8 +139,7 @@ def write_manifest(bundle: Path, **facts: Any) -> Manifest:
 
 def _sums(manifest: Manifest, digest: str) -> str:
     """What SHA256SUMS holds, a line a file as coreutils' sha256sum writes it; ``digest`` is the manifest's own."""
-    hashes = {**manifest.files, MANIFEST: digest}
-    return "".join(f"{hashes[name]}  {name}\n" for name in sorted(hashes))
+    return render_sums({**manifest.files, MANIFEST: digest})
 
 
 def read_manifest(bundle: Path) -> Manifest:
@@ -255,6 +174,7 @@ def read_bundle(bundle: Path) -> Manifest:
     """
     manifest = read_manifest(bundle)
     allowed = {bundle.resolve(), (bundle / MANIFEST).resolve().parent}
+
     for name, digest in manifest.files.items():
         path = bundle / name
         try:
@@ -266,6 +186,7 @@ def read_bundle(bundle: Path) -> Manifest:
             raise BundleError(f"{bundle} lacks {name}: export again or copy the whole folder")
         if found != digest:
             raise BundleError(f"{path} was changed after the export: export again")
+
     _check_sums(bundle, manifest)
     return manifest
 

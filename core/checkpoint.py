@@ -6,7 +6,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from core.errors import CheckpointError, SpecError
+from core.errors import CheckpointError, SpecError, first_line
 from core.files import write_atomic
 from core.networks import build_maker
 from core.networks.base import Maker
@@ -30,6 +30,7 @@ def read_spec(path: Path) -> GeneratorSpec:
         raise CheckpointError(f"there is no generator file at {path}: train one with 'train'") from None
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path} is not a readable generator file ({error})") from None
+
     if _SPEC_KEY not in metadata:
         raise CheckpointError(f"{path} holds weights without a Ganfoundry spec: it was written by another program")
     try:
@@ -49,5 +50,5 @@ def load_generator(path: Path, device: torch.device | str = "cpu") -> Maker:
     except SpecError as error:
         raise CheckpointError(f"{path}: {error}") from None
     except (SafetensorError, RuntimeError, OSError) as error:
-        raise CheckpointError(f"{path}: the weights do not fit the spec ({str(error).splitlines()[0]})") from None
+        raise CheckpointError(f"{path}: the weights do not fit the spec ({first_line(error)})") from None
     return generator.to(device).eval()

@@ -63,10 +63,12 @@ def mapping_ports(spec: GeneratorSpec) -> tuple[Port, ...]:
     truncation = "1 as trained; towards 0, nearer the mean image"
     if spec.options.get(IGNORES_TRUNCATION):
         truncation = "ignored: this generator has no truncation"
+
     ports = [
         Port("z", "float32", (spec.latent_dim,), "standard normal latent"),
         Port("truncation", "float32", (1,), truncation),
     ]
+
     if spec.classes:
         ports.append(Port("label", "int64", (1,), f"class, 0 to {len(spec.classes) - 1}"))
     if spec.codes:
@@ -116,11 +118,13 @@ def sample_inputs(
     """
     if spec.source is not None:
         return {SOURCE: pictures(spec.source, seeds, examples)}
+
     count = len(seeds)
     inputs: dict[str, NDArray[Any]] = {
         **latent_inputs(spec, seeds),
         "truncation": np.full((count, 1), truncation, np.float32),
     }
+
     if spec.classes:
         inputs["label"] = np.asarray(seeds, np.int64).reshape(count, 1) % len(spec.classes)
     if spec.codes:
@@ -144,6 +148,7 @@ def sheet_inputs(
         columns = count // shown
         inputs = sample_inputs(spec, list(range(columns)) * shown)
         inputs["label"] = np.repeat(np.arange(shown), columns)[:, None]
+
     if spec.codes:
         inputs["codes"] = np.zeros_like(inputs["codes"])
     return inputs, columns

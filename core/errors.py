@@ -96,3 +96,8 @@ class ModelNotFound(ServingError):
 
 class RequestRefused(ServingError):
     """The server or the client refused what was asked."""
+
+
+def first_line(error: object, most: int | None = None) -> str:
+    """What ``error`` says in one line of at most ``most`` characters: libraries say pages, and some nothing at all."""
+    return (str(error).strip() or repr(error)).splitlines()[0][:most]

@@ -37,6 +37,7 @@ def new_file(path: Path) -> Iterator[BinaryIO]:
     file stays. A writer that is killed leaves a hidden file that ``sweep`` deletes.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+
     handle, temporary = _locked_temporary(path)
     try:
         with os.fdopen(handle, "wb") as file:
@@ -52,6 +53,7 @@ def new_file(path: Path) -> Iterator[BinaryIO]:
         if isinstance(error, OSError) and error.errno is not None and error.filename in (None, str(temporary)):
             error.filename, error.filename2 = str(path), None  # the name that the caller knows
         raise
+
     sync_directory(path.parent)
 
 
@@ -79,6 +81,8 @@ def new_directory(path: Path, replace: bool = False, check: Callable[[], None] =
     if not is_free(path) and not (replace and path.is_dir()):
         raise FileExistsError(errno.EEXIST, "it exists", str(path))
     inside = path.is_dir() and is_free(path) and must_stay(path)
+
+    # Made beside its place, or inside a folder that must stay, and moved when it is whole
     path.parent.mkdir(parents=True, exist_ok=True)
     with _workshop(path if inside else path.parent, path.name) as workshop:
         new = workshop / _NEW
@@ -170,16 +174,20 @@ def _sweep_workshop(left: Path) -> None:
     if not _names(left):
         left.rmdir()  # killed before the mark
         return
+
     with (left / _MARK).open("r+b") as mark:
         system.take(mark.fileno())
         said = mark.read()
         if said != _MARKED and not (said == b"" and _names(left) == {_MARK}):  # killed in the middle of the mark
             return
+
+        # What was being replaced goes back to its place; what was being moved in is finished
         target = left.with_name(left.name[1 : -len(".12345678.tmp")])
         if (left / _OLD).exists() and not os.path.lexists(target):
             (left / _OLD).rename(target)
         if (left / _READY).exists() and left.parent.name == target.name:
             _fill(left / _READY, left.parent)
+
     _clear(left)
 
 
@@ -198,9 +206,12 @@ def _move_into_place(workshop: Path, path: Path) -> None:
     if not path.exists():
         new.rename(path)
         return
+
     if exchange(new, path):
         _keep_litter(new, path)
         return
+
+    # Where two names cannot be exchanged, there is nothing at the place for a moment
     path.rename(old)
     try:
         new.rename(path)

@@ -10,7 +10,8 @@ from PIL import Image, PngImagePlugin
 
 Images = NDArray[np.uint8]  # (n, height, width, channels), channels 1, 3 or 4
 
-_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+MODES = {1: "L", 3: "RGB", 4: "RGBA"}  # of Pillow, by channels
+CHANNEL_NAMES = {1: "grey", 3: "RGB", 4: "RGBA"}  # for people
 # ITU-R BT.601 luma in 16-bit fixed point; the weights add up to 1, so grey stays exactly what it was.
 _LUMA = np.array([19_595, 38_470, 7_471], np.uint32)
 
@@ -18,13 +19,18 @@ _LUMA = np.array([19_595, 38_470, 7_471], np.uint32)
 def to_pillow(image: Images) -> Image.Image:
     """A uint8 ``(height, width, channels)`` array as a Pillow image: L, RGB or RGBA by its channels."""
     channels = image.shape[2]
-    return Image.fromarray(image[:, :, 0] if channels == 1 else image, _MODES[channels])
+    return Image.fromarray(image[:, :, 0] if channels == 1 else image, MODES[channels])
 
 
 def from_pillow(image: Image.Image, channels: int) -> Images:
     """A Pillow image as a uint8 ``(height, width, channels)`` array. RGBA keeps straight alpha."""
-    array = np.asarray(image.convert(_MODES[channels]), np.uint8)
+    array = np.asarray(image.convert(MODES[channels]), np.uint8)
     return array.reshape(*array.shape[:2], channels)
+
+
+def enlarged(image: Images, scale: int) -> Images:
+    """Each pixel of ``(height, width, channels)`` as a square of ``scale`` by ``scale``."""
+    return image.repeat(scale, axis=0).repeat(scale, axis=1)
 
 
 def drop_idle_alpha(image: Image.Image) -> Image.Image:

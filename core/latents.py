@@ -36,6 +36,7 @@ def parse_ranges(text: str) -> tuple[range, ...]:
     """What ``parse_seeds`` reads, as ranges: ten million seeds cost no memory."""
     ranges: list[range] = []
     count = 0
+
     for part in text.split(","):
         first, _, last = (end.strip() for end in part.partition("-"))
         last = last or first
@@ -48,6 +49,7 @@ def parse_ranges(text: str) -> tuple[range, ...]:
         count += len(ranges[-1])
         if count > MOST_SEEDS:
             raise RequestRefused(f"more than {MOST_SEEDS} seeds in one command: split the range")
+
     return tuple(ranges)
 
 

@@ -61,11 +61,14 @@ def legible(names: Sequence[str], most: int) -> tuple[list[str], dict[str, str]]
     lines = [one_line(name) for name in names]
     alike = Counter(lines)
     written, legend = [], {}
+
     for index, (name, line) in enumerate(zip(names, lines, strict=True)):
         known = font_for(line) is not None
         if known and width_of(line) <= most and alike[line] == 1 and line and not re.match(r"#\d", line):
             written.append(line)
             continue
+
+        # What cannot be written is numbered, and as much of it follows as fits
         number = f"#{index}"
         legend[number] = name
         room = most - width_of(f"{number} ")

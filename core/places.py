@@ -27,9 +27,11 @@ def why_not(path: Path, whole: bool = True) -> str:
     """
     if fault := fault_of_place(path):
         return fault
+
     for place in (path, *path.absolute().parents):
         if place.is_symlink() and not place.exists():
             return f"{place} is a link to {place.readlink()}, which is not there: make that, or delete the link"
+
     above = next(place for place in path.absolute().parents if place.exists())
     if not above.is_dir():
         return f"{above} is a file, so nothing can be made in it: choose another place"
@@ -37,6 +39,7 @@ def why_not(path: Path, whole: bool = True) -> str:
         if whole and held(path) and (is_mounted(path) or not _writable(above)):
             return f"{path} cannot be replaced as a whole where it is: choose a folder inside it"
         above = path
+
     if not _writable(above):
         return f"{above} may not be written to: choose another place"
     return ""

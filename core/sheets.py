@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw
 
-from core.images import Images, from_pillow, over_checkerboard, sheet, to_pillow
+from core.images import Images, enlarged, from_pillow, over_checkerboard, sheet, to_pillow
 from core.lettering import font_for, legible, one_line, shortened, width_of
 from core.ours import of_any_size
 
@@ -196,6 +196,7 @@ class Pages(Sequence[Page]):
     def _places(self, index: int) -> Iterator[tuple[int, int, int, int]]:
         """The pictures of a page: column and row of the sheet, and where their cells begin, in pixels."""
         grid, right = self._grid, ceil(self._grid.wide / self._grid.across)
+
         for below, block in enumerate(range(index * grid.stack, (index + 1) * grid.stack)):
             first_row, first = block // right * grid.down, block % right * grid.across
             top = grid.top + below * (grid.down * grid.step[1] + _LINE + _GAP)
@@ -215,7 +216,7 @@ class Pages(Sequence[Page]):
         shown = [pixels_of(cell) for cell in cells[start : start + self._grid.down * wide]]
         some = next(each for each in shown if each is not None)
         page = sheet(np.stack([np.zeros_like(some) if each is None else each for each in shown]), wide)
-        return page.repeat(self._grid.scale, axis=0).repeat(self._grid.scale, axis=1)
+        return enlarged(page, self._grid.scale)
 
     def _drawn(self, index: int) -> Images:
         grid, drawn, places = self._grid, self._sheet, list(self._places(index))
@@ -292,7 +293,7 @@ def pixels_of(cell: Cell) -> Images | None:
 
 def _shown(picture: Images, scale: int, reduce: int) -> Image.Image:
     """A picture as it lies on a page: over checks of whole pixels of its own, enlarged or reduced."""
-    large = picture.repeat(scale, axis=0).repeat(scale, axis=1)
+    large = enlarged(picture, scale)
     square = (scale * max(round(8 / scale), 1)) * reduce
     return to_pillow(over_checkerboard(large, square)).reduce(reduce)
 

@@ -108,6 +108,8 @@ class GeneratorSpec:
     def __post_init__(self) -> None:
         if self.format_version != FORMAT_VERSION:
             raise SpecError(f"the spec has format version {self.format_version}, this code reads {FORMAT_VERSION}")
+
+        # What it takes and gives
         if self.kind not in KINDS:
             raise SpecError(f"the spec's kind is '{self.kind}': it must be one of {', '.join(KINDS)}")
         if self.channels not in CHANNELS:
@@ -117,6 +119,8 @@ class GeneratorSpec:
             raise SpecError(f"codes must be 0 to {LARGEST_LATENT}, not {self.codes}")
         if not 0 <= self.noise <= LARGEST_NOISE:
             raise SpecError(f"noise must be 0 to {LARGEST_NOISE}, not {self.noise}")
+
+        # The images
         low, high = self.value_range
         if not -LARGEST_VALUE <= low < high <= LARGEST_VALUE:
             raise SpecError(f"the value range {low} … {high} is empty or infinite")
@@ -179,14 +183,17 @@ class GeneratorSpec:
         """The spec in a decoded JSON object, every field checked."""
         values = _checked(cls, values)
         provenance = Provenance(**_checked(Provenance, values.pop("provenance", {})))
+
         value_range = values.pop("value_range", (-1.0, 1.0))
         if len(value_range) != 2 or not all(isinstance(end, (int, float)) for end in value_range):
             raise SpecError(f"the spec's value_range must be two numbers, not {value_range!r}")
+
         source = values.pop("source", None)
         source = None if source is None else SourceSpec(**_checked(SourceSpec, source))
         classes = values.pop("classes", ())
         if not all(isinstance(name, str) for name in classes):
             raise SpecError("the spec's classes must be names")
+
         low, high = value_range
         return cls(classes=tuple(classes), value_range=(low, high), provenance=provenance, source=source, **values)
 
@@ -206,14 +213,17 @@ def _checked(kind: type, values: Any) -> dict[str, Any]:
     """``values`` if it is an object with fields of ``kind`` only, each of the right JSON type."""
     if not isinstance(values, dict):
         raise SpecError(f"the spec must be a JSON object, not {type(values).__name__}")
+
     known = {f.name: f for f in fields(kind)}
     unknown = sorted(set(values) - set(known))
     if unknown:
         raise SpecError(f"the spec has a field this version does not know: {unknown[0]!r}")
+
     for name, value in values.items():
         expected = int if name in _INTEGERS else _JSON_TYPES.get(name, str)
         if not isinstance(value, expected) or isinstance(value, bool):
             raise SpecError(f"the spec's {name} is {value!r}, which is not what that field holds")
+
     required = {name for name, f in known.items() if f.default is MISSING and f.default_factory is MISSING}
     if missing := sorted(required - set(values)):
         raise SpecError(f"the spec lacks {missing[0]}")

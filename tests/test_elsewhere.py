@@ -12,7 +12,7 @@ import cli
 from commands.demo import demo
 from commands.publishing import publish
 from commands.serving import serve
-from core.bundle import MOST_LEVELS, levels_apart
+from core.difference import MOST_LEVELS, levels_apart
 from core.errors import UnsupportedSystem
 from core.system import fault_of_name
 

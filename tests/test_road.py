@@ -12,8 +12,9 @@ import pytest
 import torch
 from PIL import Image
 
-from core.bundle import GRAPH, levels_apart
+from core.bundle import GRAPH
 from core.checkpoint import load_generator
+from core.difference import levels_apart
 from core.images import encode_png, from_pillow
 from core.latents import latents
 from core.pixels import to_pixels

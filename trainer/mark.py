@@ -18,6 +18,7 @@ from core.errors import CheckpointError, ConfigError, TrainingError
 from core.files import sha256, write_atomic
 from core.ours import is_ours
 from core.places import held, shown, why_not
+from core.run import BEST, CHECKPOINTS, CONFIG, GENERATOR, LEVELS, LOG, PICTURES, SAMPLES
 from trainer.settings.config import TrainConfig
 
 MARK = "ganfoundry-run.json"
@@ -102,10 +103,10 @@ def _is_bare_lock(path: Path) -> bool:
 def _is_older_run(root: Path) -> bool:
     """Whether the folder holds settings of ours and a state whose manifest fits."""
     try:
-        TrainConfig.from_json((root / "config.json").read_text(encoding="utf-8"))
+        TrainConfig.from_json((root / CONFIG).read_text(encoding="utf-8"))
     except (OSError, ValueError, ConfigError):
         return False
-    return any(_is_state(path) for path in (root / "checkpoints").glob("*") if PREVIEW.fullmatch(path.name))
+    return any(_is_state(path) for path in (root / CHECKPOINTS).glob("*") if PREVIEW.fullmatch(path.name))
 
 
 def _is_state(path: Path) -> bool:
@@ -119,12 +120,12 @@ def _is_state(path: Path) -> bool:
 
 def _recognised(root: Path) -> Iterator[str]:
     """What of an older run is its own, by what is inside."""
-    for name in ("config.json", "log.jsonl", "samples.gif", "progress.png", "losses.png"):
-        if (root / name).is_file() and (name == "config.json" or _LOOK[Path(name).suffix](root / name)):
+    for name in (CONFIG, LOG, *PICTURES):
+        if (root / name).is_file() and (name == CONFIG or _LOOK[Path(name).suffix](root / name)):
             yield name
-    for place in ("generator.safetensors", "generator.best.safetensors", "levels/*.safetensors"):
+    for place in (GENERATOR, BEST, f"{LEVELS}/*.safetensors"):
         yield from (path.relative_to(root).as_posix() for path in root.glob(place) if _is_generator(path))
-    for path in (root / "samples").glob("*.png"):
+    for path in (root / SAMPLES).glob("*.png"):
         if PREVIEW.fullmatch(path.stem) and _is_picture(path):
             yield path.relative_to(root).as_posix()
 

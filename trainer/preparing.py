@@ -8,11 +8,12 @@ from typing import Any
 from trainer.clock import is_over_at_once, seconds_left
 from trainer.data.pack import Pack
 from trainer.judging_interval import by_default
+from trainer.planning import Plan, pick_device, plan
 from trainer.presets.choosing import choose_for
 from trainer.resuming import own_settings, settings_for
 from trainer.run import Run
 from trainer.settings.config import TrainConfig
-from trainer.training import Plan, last_saved, pick_device, plan
+from trainer.training import last_saved
 
 
 @dataclass(frozen=True)

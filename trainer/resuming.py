@@ -7,6 +7,7 @@ from typing import Any
 
 from core.errors import ConfigError, TrainingError
 from core.files import sweep_directories
+from core.run import CONFIG
 from trainer import state
 from trainer.hooks.log import Report
 from trainer.presets import resolve
@@ -41,7 +42,7 @@ def settings_for(
 
 def own_settings(run: Run) -> TrainConfig | None:
     """The settings that a run of ours has noted; None if there are none."""
-    if "config.json" not in run.written():
+    if CONFIG not in run.written():
         return None
     try:
         return TrainConfig.from_json(run.config.read_text(encoding="utf-8"))

@@ -1,17 +1,4 @@
-"""The run directory: what a training run leaves, and where.
-
-runs/NAME/
-  ganfoundry-run.json    the mark: whose folder this is, and what we wrote into it (trainer/mark.py)
-  config.json            the settings, resolved
-  log.jsonl              one line per log interval
-  samples/000010000.png  previews on fixed seeds, named by images seen
-  samples.gif progress.png losses.png
-  checkpoints/           the full training state (trainer/state.py)
-  generator.safetensors  the averaged generator, ready to export
-  levels/16x16.safetensors  the averaged generator when it finished that level, of runs that grow
-  generator.best.safetensors  the one of the least KID, or L1, where that was taken
-  evaluation.json evaluation.png  what 'evaluate' found
-"""
+"""The run folder as training writes it: its paths, its log, and what of it is ours to replace (core/run.py: names)."""
 
 import json
 import os
@@ -24,18 +11,25 @@ from typing import Any
 from core.errors import TrainingError
 from core.files import write_atomic
 from core.ours import is_ours
+from core.run import (
+    BEST,
+    CHECKPOINTS,
+    CONFIG,
+    EVALUATION,
+    EVALUATION_SHEET,
+    FILES,
+    FOLDERS,
+    GENERATOR,
+    LEVELS,
+    LOG,
+    SAMPLES,
+    TENSORBOARD,
+    sibling,
+)
 from trainer.mark import MARK, PREVIEW, check_out, delete_state, holds_a_state, is_by_us, note, states, written
 
-# What every run writes, or may, under names that do not change; and the folders for all else.
-_FILES = (
-    *("config.json", "log.jsonl", "samples.gif", "progress.png", "losses.png"),
-    *("generator.safetensors", "generator.b2a.safetensors"),
-    *("generator.best.safetensors", "generator.best.b2a.safetensors"),
-)
-_FOLDERS = ("samples", "checkpoints", "levels", "tensorboard")
 KID, L1 = "KID-lite0", "L1-validation"  # what a run is judged by, under these names in the log: less is better
 METRICS = (KID, L1)
-WAY_BACK = ".b2a"  # in the names of generator files, before their suffix
 
 
 @dataclass(frozen=True)
@@ -47,52 +41,52 @@ class Run:
     @property
     def config(self) -> Path:
         """The resolved settings."""
-        return self.root / "config.json"
+        return self.root / CONFIG
 
     @property
     def log(self) -> Path:
         """One JSON object a line."""
-        return self.root / "log.jsonl"
+        return self.root / LOG
 
     @property
     def samples(self) -> Path:
         """The folder of previews."""
-        return self.root / "samples"
+        return self.root / SAMPLES
 
     @property
     def checkpoints(self) -> Path:
         """The folder of training states."""
-        return self.root / "checkpoints"
+        return self.root / CHECKPOINTS
 
     @property
     def generator(self) -> Path:
         """The averaged generator."""
-        return self.root / "generator.safetensors"
+        return self.root / GENERATOR
 
     def generators(self, names: Iterable[str]) -> list[Path]:
         """The averaged generators of a run that has several, such as there and back: the first is ``generator``."""
         _, *others = names
-        return [self.generator, *(beside(self.generator, name) for name in others)]
+        return [self.generator, *(sibling(self.generator, name) for name in others)]
 
     @property
     def levels(self) -> Path:
         """The folder of smaller generators, finished on the way."""
-        return self.root / "levels"
+        return self.root / LEVELS
 
     @property
     def board(self) -> Path:
         """What TensorBoard reads, where it was asked for."""
-        return self.root / "tensorboard"
+        return self.root / TENSORBOARD
 
     @property
     def best(self) -> Path:
         """The averaged generator as it was when its KID, or L1, was least."""
-        return self.root / "generator.best.safetensors"
+        return self.root / BEST
 
     def best_of(self, names: Iterable[str]) -> list[Path]:
         """The same of each of several generators: the first is ``best``."""
         _, *others = names
-        return [self.best, *(beside(self.best, name) for name in others)]
+        return [self.best, *(sibling(self.best, name) for name in others)]
 
     def check(self) -> None:
         """Raise TrainingError unless the folder is ours, or new, or empty."""
@@ -100,7 +94,7 @@ class Run:
 
     def prepare(self) -> None:
         """Mark the folder and make those in it, so that what stands in their way is found before the work."""
-        self.claim(*(self.root / name for name in _FILES))
+        self.claim(*(self.root / name for name in FILES))
         for folder in (self.samples, self.checkpoints):
             folder.mkdir(parents=True, exist_ok=True)
 
@@ -121,13 +115,13 @@ class Run:
         """Delete what an earlier run wrote here, and nothing else."""
         for name in self.written():
             (self.root / name).unlink(missing_ok=True)
-        for name in ("evaluation.json", "evaluation.png"):  # by 'evaluate', which leaves no note
+        for name in (EVALUATION, EVALUATION_SHEET):  # by 'evaluate', which leaves no note
             if is_ours(self.root / name):
                 (self.root / name).unlink()
         aside = [path for path in self.checkpoints.glob("*.damaged") if holds_a_state(path)]
         for state in (*states(self.checkpoints), *aside):
             delete_state(state)
-        for folder in _FOLDERS:
+        for folder in FOLDERS:
             with suppress(OSError):  # it is not there, or holds what is not ours
                 (self.root / folder).rmdir()
 
@@ -179,16 +173,6 @@ class Run:
     def previews(self) -> list[tuple[int, Path]]:
         """The previews there are as (images seen, path), oldest first."""
         return sorted((int(path.stem), path) for path in self.samples.glob("*.png") if PREVIEW.fullmatch(path.stem))
-
-
-def back_of(generator: Path) -> Path:
-    """Where the generator of the way back lies that was kept beside ``generator``, in runs that learn both."""
-    return beside(generator, WAY_BACK.removeprefix("."))
-
-
-def beside(generator: Path, name: str) -> Path:
-    """Where another generator of the same moment is kept, such as ``generator.b2a.safetensors``."""
-    return generator.with_name(f"{generator.stem}.{name}{generator.suffix}")
 
 
 def _entry(line: str) -> dict[str, Any] | None:

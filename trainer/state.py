@@ -23,8 +23,9 @@ from safetensors.torch import load_file
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
-from core.errors import CheckpointError, ConfigError, DivergedError
+from core.errors import CheckpointError, ConfigError, DivergedError, first_line
 from core.files import new_directory, sha256
+from core.hashes import hashes_of
 from trainer.arithmetic import arithmetic
 from trainer.loop import Training
 from trainer.mark import delete_state, holds_a_state, states
@@ -119,7 +120,7 @@ def restore(training: Training, saved: Saved) -> None:
             optimiser.load_state_dict({"state": state, "param_groups": saved.groups[name]})
             _match_layout(optimiser)
     except (RuntimeError, KeyError, ValueError) as error:
-        raise CheckpointError(f"the saved state does not fit this run ({str(error).splitlines()[0]})") from None
+        raise CheckpointError(f"the saved state does not fit this run ({first_line(error)})") from None
     training.images_seen, training.rounds = saved.images_seen, saved.rounds
 
 
@@ -171,7 +172,7 @@ def _write(folder: Path, training: Training, networks: dict[str, Tensor], finger
         "arithmetic": arithmetic(training.config, training.device),
     }
     (folder / "state.json").write_text(json.dumps(facts), encoding="utf-8", newline="\n")
-    hashes = {name: sha256(folder / name) for name in _FILES}
+    hashes = hashes_of(folder, _FILES)
     (folder / "manifest.json").write_text(json.dumps(hashes), encoding="utf-8", newline="\n")
 
 

@@ -20,7 +20,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 import numpy as np
 
 from benchmarks.load.common import MODEL, Served, header, options_of, served, steady, verdict
-from core.bundle import GOLDEN, Golden
+from core.bundle import GOLDEN
+from core.golden import Golden
 from serving.publishing import publish, rollback
 from serving.tuning.load import ANSWERED, FAILED, REJECTED, WRONG, Generator, Load, Requests, golden_requests
 
@@ -61,12 +62,12 @@ def during_rollout(one: Served, other: Path, rate: float, seconds: float, seed: 
         asking = [clients.submit(ask, one.server.url, each.requests, rate, over, seed) for each in judged.values()]
         try:
             time.sleep(seconds / 3)
-            publish(other, MODEL, one.repository)
+            publish(other, MODEL, one.repository, trial=False)
             for each in judged.values():
                 each.expect_new()
             one.wait_for("loaded", 1)
             time.sleep(seconds / 3)
-            rollback(MODEL, one.repository)
+            rollback(MODEL, one.repository, trial=False)
             one.wait_for("loaded", 2)
             time.sleep(seconds / 3)
         finally:

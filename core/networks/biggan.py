@@ -32,15 +32,20 @@ class BigGANGenerator(Generator):
     def __init__(self, spec: GeneratorSpec, width: int = 64, embedding: int = 64, attention: int = 16) -> None:
         super().__init__(spec)
         size, widths = spec.size, _widths(spec, width)[::-1]
+
+        # The latent in parts
         part = spec.latent_dim // (size.doublings + 1)
         if not part:
             raise SpecError(f"latent_dim is {spec.latent_dim}: {size.doublings + 1} parts of it need at least as many")
         self.parts = [spec.latent_dim - part * size.doublings, *[part] * size.doublings]  # the base has the remainder
         self.embed = ClassEmbedding(len(spec.classes), embedding) if spec.classes else None
         condition = part + (embedding if spec.classes else 0)
+
+        # The base, and a block for each doubling
         self.base = (widths[0], size.base_height, size.base_width)
         self.project = SpectralLinear(self.parts[0], widths[0] * size.base_height * size.base_width)
         self.blocks = nn.ModuleList(GeneratorBlock(a, b, condition) for a, b in pairwise(widths))
+
         heights = [size.base_height << step for step in range(1, size.doublings + 1)]
         self.attend = nn.ModuleList(
             Attention(channels) if height == attention else nn.Identity()

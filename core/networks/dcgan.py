@@ -94,10 +94,12 @@ class DCGANDiscriminator(Discriminator):
         check_width(width)
         if norm not in ("batch", "layer", "none"):
             raise SpecError(f"norm is '{norm}': it must be batch, layer or none")
+
         size = spec.size
         widths = [spec.channels + bool(spec.classes)] + [_widened(width, step) for step in range(size.doublings)]
         super().__init__(spec, (widths[-1] + minibatch_std) * size.base_height * size.base_width)
         self.label = LabelMap(len(spec.classes), spec.height, spec.width) if spec.classes else None
+
         norms = ["none"] + [norm] * (size.doublings - 1)
         self.halve = nn.Sequential(
             *(_strided(a, b, kind, momentum) for (a, b), kind in zip(pairwise(widths), norms, strict=True))

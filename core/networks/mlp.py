@@ -29,6 +29,7 @@ class MLPGenerator(Generator):
         super().__init__(spec)
         widths = _widths(width, blocks)
         self.embed = ClassEmbedding(len(spec.classes), spec.latent_dim) if spec.classes else None
+
         layers: list[nn.Module] = []
         for inputs, outputs in pairwise([beside_dim(spec), *widths]):
             layers += [

@@ -75,11 +75,15 @@ class PatchDiscriminator(Discriminator):
         layers = layers_for(field, spec.height, spec.width)
         widths = [width * min(1 << step, WIDEST) for step in range(len(layers) - 1)]
         super().__init__(spec, widths[-1])
+
+        # What it sees
         if given and spec.source is None:
             raise SpecError("given shows the source to the discriminator: there is none, set given to false")
         self.given, self.layers = given, layers
         self.source = spec.source if given else None
         inputs = spec.channels + (spec.source.channels if given and spec.source else 0)
+
+        # Convolutions, down to a map of scores
         sides = spec.height, spec.width
         body: list[nn.Module] = []
         for index, (layer, outputs) in enumerate(zip(layers[:-1], widths, strict=True)):
@@ -87,6 +91,7 @@ class PatchDiscriminator(Discriminator):
             normed = norm_layers(norm, outputs, *sides) if index and norm in ("batch", "instance") else []
             body += [_convolution(inputs, outputs, layer, norm, bias=not normed), *normed, nn.LeakyReLU(SLOPE, True)]
             inputs = outputs
+
         self.body = nn.Sequential(*body)
         self.last = _convolution(inputs, 1, layers[-1], norm)
         if norm != "spectral":

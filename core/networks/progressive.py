@@ -146,10 +146,13 @@ class ProgressiveDiscriminator(Growing, Discriminator):
         widths, size = level_widths(spec.size, width, widest), spec.size
         super().__init__(spec, widths[0])
         area = size.base_height * size.base_width
+
+        # An entry for each size, and a halving between each two
         self.from_image = nn.ModuleList(
             nn.Sequential(EqualisedConv2d(spec.channels, width, 1, gain=_GAIN), nn.LeakyReLU(0.2)) for width in widths
         )
         self.blocks = nn.ModuleList(_halving(b, a) for a, b in pairwise(widths))
+
         self.base_block = nn.Sequential(
             MinibatchStandardDeviation(),
             *_convolved(widths[0] + 1, widths[0]),
@@ -157,6 +160,7 @@ class ProgressiveDiscriminator(Growing, Discriminator):
             EqualisedLinear(widths[0] * area, widths[0], gain=_GAIN),
             nn.LeakyReLU(0.2),
         )
+
         self.last = EqualisedLinear(widths[0], 1)
         self.embed = nn.Embedding(len(spec.classes), widths[0]) if spec.classes else None
         self._be_grown(size)

@@ -46,9 +46,13 @@ class R3GANGenerator(Generator):
         super().__init__(spec)
         widths = _widths(spec, width, widest, blocks, expansion, group)[::-1]
         depth = blocks * len(widths)
+
+        # The base, learned and projected from the latent
         self.embed = ClassEmbedding(len(spec.classes), spec.latent_dim) if spec.classes else None
         self.project = _scaled(nn.Linear(beside_dim(spec), widths[0], bias=False))
         self.base = nn.Parameter(torch.randn(widths[0], spec.size.base_height, spec.size.base_width))
+
+        # Blocks, and doublings between them
         stages: list[nn.Module] = [Block(widths[0], expansion, group, depth) for _ in range(blocks)]
         for before, after in pairwise(widths):
             stages += [_resized(before, after), Upsample()]
@@ -81,12 +85,16 @@ class R3GANDiscriminator(Discriminator):
         widths = _widths(spec, width, widest, blocks, expansion, group)
         super().__init__(spec, widths[-1])
         depth = blocks * len(widths)
+
+        # Blocks, and halvings between them
         self.image = _convolution(spec.channels, widths[0], 1)
         stages: list[nn.Module] = [Block(widths[0], expansion, group, depth) for _ in range(blocks)]
         for before, after in pairwise(widths):
             stages += [Downsample(), _resized(before, after)]
             stages += [Block(after, expansion, group, depth) for _ in range(blocks)]
         self.stages = nn.Sequential(*stages)
+
+        # The base and the score
         area = spec.size.base_height * spec.size.base_width
         self.base = nn.Parameter(torch.randn(widths[-1], spec.size.base_height, spec.size.base_width) / area**0.5)
         self.last = _scaled(nn.Linear(widths[-1], 1, bias=False))

@@ -93,6 +93,7 @@ class FeatureDiscriminator(nn.Module):
             nn.BatchNorm1d(width),
             nn.LeakyReLU(SLOPE, True),
         )
+
         self.feature_dim = width
         self.last = nn.Linear(width, 1)
         self.embed = nn.Embedding(classes, width) if classes else None

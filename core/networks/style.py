@@ -51,16 +51,21 @@ class StyleGenerator(Generator):
         _check("mapping_layers", mapping_layers)
         if not 0 <= noise_rate <= 1:
             raise SpecError(f"noise_rate must be 0 to 1, not {noise_rate}")
+
         size = spec.size
         widths = [_widened(width, size.doublings - step) for step in range(size.doublings + 1)]
         self.map = Mapping(spec.latent_dim, style_dim, mapping_layers, len(spec.classes))
         self.constant = nn.Parameter(torch.randn(1, widths[0], size.base_height, size.base_width))
+
+        # Styled layers: one at the base, two for each doubling
         layer = partial(StyledConvolution, style_dim=style_dim, noise_rate=noise_rate)
         self.layers = nn.ModuleList([layer(widths[0], widths[0], height=size.base_height, width=size.base_width)])
         for step, (inputs, outputs) in enumerate(pairwise(widths), 1):
             height, wide = size.base_height << step, size.base_width << step
             self.layers.append(layer(inputs, outputs, height=height, width=wide, doubling=True))
             self.layers.append(layer(outputs, outputs, height=height, width=wide))
+
+        # An image of each size, added up
         scale = CONTRAST / math.sqrt(len(widths))
         self.images = nn.ModuleList(ToImage(inputs, spec.channels, style_dim, scale) for inputs in widths)
 
@@ -124,8 +129,11 @@ class StyleDiscriminator(Discriminator):
         widths = [_widened(width, step) for step in range(size.doublings + 1)]
         last = widths[-1]
         super().__init__(spec, last)
+
         self.see = EqualisedConv2d(spec.channels, widths[0], 1, GAIN)
         self.halve = nn.Sequential(*(HalvingBlock(a, b) for a, b in pairwise(widths)))
+
+        # At the base
         self.compare = MinibatchStandardDeviation()
         self.convolve = EqualisedConv2d(last + 1, last, 3, GAIN)
         self.connect = EqualisedLinear(last * size.base_height * size.base_width, last, GAIN)

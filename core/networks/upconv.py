@@ -28,16 +28,19 @@ class UpConvGenerator(Generator):
         super().__init__(spec)
         check_width(width)
         size = spec.size
+
         self.base = (width, size.base_height, size.base_width)
         self.embed = ClassEmbedding(len(spec.classes), spec.latent_dim) if spec.classes else None
         self.project = nn.Sequential(
             nn.Linear(beside_dim(spec), width * size.base_height * size.base_width), nn.ReLU(True)
         )
+
         layers: list[nn.Module] = []
         for _ in range(size.doublings):
             layers += [nn.Upsample(scale_factor=2), nn.Conv2d(width, width, 3, 1, 1), nn.ReLU(True)]
         image = nn.Conv2d(width, spec.channels, 3, 1, 1)
         self.layers = nn.Sequential(*layers, image)
+
         self.apply(initialise)
         nn.init.normal_(image.weight, 0.0, 0.25 * math.sqrt(2 / image.weight[0].numel()))  # well within the range
 
@@ -65,6 +68,7 @@ class UpConvDiscriminator(Discriminator):
         size = spec.size
         super().__init__(spec, dense)
         self.label = LabelMap(len(spec.classes), spec.height, spec.width) if spec.classes else None
+
         layers: list[nn.Module] = []
         inputs = spec.channels + bool(spec.classes)
         for _ in range(size.doublings):
@@ -72,6 +76,7 @@ class UpConvDiscriminator(Discriminator):
             inputs = width
         base = nn.Linear(width * size.base_height * size.base_width, dense)
         self.layers = nn.Sequential(*layers, nn.Flatten(), base, nn.LeakyReLU(SLOPE, True))
+
         self.last = nn.Linear(dense, 1)
         self.apply(initialise)
         nn.init.normal_(self.last.weight, 0.0, 0.02)  # scores near 0, where a sigmoid is steepest

@@ -9,8 +9,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from core.contract import NOISE, ONE, rows
-from core.errors import BundleError, MissingDependency
-from core.images import Images
+from core.errors import BundleError, MissingDependency, first_line
 
 CPU = "CPUExecutionProvider"
 _FATAL_ONLY = 4  # what goes wrong, our own errors say
@@ -63,6 +62,10 @@ class OneByOne:
         """Those of the session."""
         return self.session.get_inputs()  # type: ignore[no-any-return]
 
+    def get_outputs(self) -> list[Any]:
+        """Those of the session."""
+        return self.session.get_outputs()  # type: ignore[no-any-return]
+
 
 def open_session(model: bytes, provider: str = CPU, threads: int = 0, optimise: bool = True) -> Any:
     """A session for a serialised graph on exactly ``provider``; ``threads`` 0 means all cores.
@@ -80,27 +83,26 @@ def open_session(model: bytes, provider: str = CPU, threads: int = 0, optimise: 
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # beside other work: core.system.WAITS
     if not optimise:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+
     available = onnxruntime.get_available_providers()
     if provider not in available:
         raise MissingDependency(f"this ONNX Runtime has no {provider}: choose from {', '.join(available)}")
+
     try:
         session = onnxruntime.InferenceSession(model, options, providers=[provider])
     except Exception as error:  # ONNX Runtime has a kind for each of its status codes
-        raise BundleError(f"ONNX Runtime refuses the graph ({_first_line(error)})") from None
+        raise BundleError(f"ONNX Runtime refuses the graph ({first_line(error)})") from None
     if (used := session.get_providers()[0]) != provider:
         raise MissingDependency(f"{provider} does not work on this machine ({used} would be used): see 'doctor'")
+
     first = session.get_inputs()[0].shape if session.get_inputs() else []
     return OneByOne(session) if first and first[0] == ONE else session
 
 
-def run(session: Session, inputs: Mapping[str, NDArray[Any]]) -> Images:
-    """The images ``(n, h, w, c)`` the graph makes. Raises BundleError if it fails on these inputs."""
+def run(session: Session, inputs: Mapping[str, NDArray[Any]], output: str = "image") -> NDArray[Any]:
+    """The values of ``output``, images ``(n, h, w, c)`` by default. Raises BundleError if these inputs make it fail."""
     try:
-        (images,) = session.run(["image"], dict(inputs))
+        (values,) = session.run([output], dict(inputs))
     except Exception as error:
-        raise BundleError(f"ONNX Runtime cannot run the graph ({_first_line(error)})") from None
-    return np.asarray(images)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or repr(error)).splitlines()[0]
+        raise BundleError(f"ONNX Runtime cannot run the graph ({first_line(error)})") from None
+    return np.asarray(values)

@@ -13,10 +13,11 @@ from core import latents
 from core.bundle import Manifest
 from core.contract import CHECKPOINT_KEY, JUDGED_KEY, SEEDS_KEY, TOOLS_KEY
 from core.files import sha256
+from core.run import B_TO_A, EVALUATION, GENERATOR, LOG
 from core.spec import GeneratorSpec
 
 LARGEST_RECORD = 1 << 26  # bytes of figures or a log that are read; a line is some 300
-KIDS = ("KID", "KID-lite0")  # by which network KID was taken, the usual one first
+KIDS = ("KID", "KID-lite0", "KID-lite2")  # by which network KID was taken, the usual one first
 # Of a translator's results, those of pairs first: what leads in 'evaluate'. L1 is in levels of 255.
 OF_RESULTS = {
     "l1": "L1",
@@ -129,15 +130,15 @@ def _evaluations(checkpoint: Path) -> list[Path]:
 
     Those of the way back stand beside those of the way there.
     """
-    stems = dict.fromkeys((checkpoint.stem.removesuffix(".b2a"), checkpoint.stem))
-    run = [checkpoint.with_name("evaluation.json")] if "generator" in stems else []
-    return [*run, *(checkpoint.with_name(f"{stem}.evaluation.json") for stem in stems)]
+    stems = dict.fromkeys((checkpoint.stem.removesuffix(f".{B_TO_A}"), checkpoint.stem))
+    run = [checkpoint.with_name(EVALUATION)] if Path(GENERATOR).stem in stems else []
+    return [*run, *(checkpoint.with_name(f"{stem}.{EVALUATION}") for stem in stems)]
 
 
 def _logged(checkpoint: Path, spec: GeneratorSpec) -> dict[str, Any]:
     """The last entry counts: a run that went on from an earlier state took the same moment's again."""
     found: dict[str, Any] = {}
-    for line in _objects(checkpoint.with_name("log.jsonl")):
+    for line in _objects(checkpoint.with_name(LOG)):
         kids = {name: line[name] for name in KIDS if _is_number(line.get(name))}
         if kids and line.get("images") == spec.provenance.images_seen:
             samples = _number(line, "metric_samples")

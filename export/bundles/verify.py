@@ -6,28 +6,19 @@ from typing import NamedTuple
 import numpy as np
 import onnx
 
-from core.bundle import (
-    GOLDEN,
-    GRAPH,
-    MAPPING,
-    MOST_LEVELS,
-    SYNTHESIS,
-    Golden,
-    Manifest,
-    golden_shapes,
-    levels_apart,
-    read_bundle,
-)
+from core.bundle import GOLDEN, GRAPH, MAPPING, SYNTHESIS, Manifest, read_bundle
 from core.contract import Port, input_ports, mapping_ports, output_port, rows, style_port, synthesis_ports
+from core.difference import MOST_LEVELS, VisibleDifference, levels_apart
 from core.errors import BundleError
+from core.golden import Golden, golden_shapes
 from core.images import Images
+from core.onnx.reading import read_model
 from core.onnx.session import CPU, Chain, Session, open_session, run
 from export.bundles.provenance import Origin
 from export.checks.rules import RULES, Contract, broken_rules
-from export.precisions.limits import FILES, LIMITS, Distance, holds
+from export.checks.verification import recorded_targets
+from export.precisions.limits import FILES, LIMITS, holds
 from export.targets.variants import verify_targets
-
-LARGEST_GRAPH = 2**31 - 1  # bytes: what protobuf can hold
 
 
 class Finding(NamedTuple):
@@ -57,7 +48,7 @@ def verify_bundle(path: Path, provider: str = CPU, threads: int = 0) -> list[Fin
     for precision in sorted(name for name, file in FILES.items() if file in manifest.files):
         file = path / FILES[precision]
         findings.append(_verify_precision(file, precision, contract, golden, provider, threads))
-    targets = verify_targets(path, manifest.verification.get("targets", {}), manifest.files, golden, provider)
+    targets = verify_targets(path, recorded_targets(manifest), manifest.files, golden, provider)
     findings += [Finding(f"target {name}", figure) for name, figure in targets.items()]
     if {MAPPING, SYNTHESIS} & set(manifest.files):
         findings.append(_verify_parts(path, manifest, golden, provider, threads))
@@ -69,14 +60,14 @@ def _verify_precision(
 ) -> Finding:
     """The generator in another precision makes the golden images too, within the limits of that precision."""
     graph = _read_graph(path, contract)
-    if not holds(_load(path), precision):
+    if not holds(read_model(path), precision):
         raise BundleError(f"{path} has no weights in {precision}: export again")
     try:
         images = run(open_session(graph, provider, threads), golden.inputs)
     except BundleError as error:
         raise BundleError(f"{path}: {error}") from None
-    found = Distance.between(images, golden.images)
-    if complaint := found.complaint(LIMITS[precision]):
+    found = VisibleDifference.between(images, golden.images)
+    if complaint := LIMITS[precision].complaint(found):
         raise BundleError(f"{path}: against {GOLDEN}, {complaint}: export again")
     return Finding(precision, f"golden images: {found}")
 
@@ -99,7 +90,7 @@ def _verify_parts(path: Path, manifest: Manifest, golden: Golden, provider: str,
 
 def _styles(path: Path) -> Port:
     """What lies between the two graphs, as the mapping graph has it: other than its name and type, only its sides."""
-    outputs = _load(path).graph.output
+    outputs = read_model(path).graph.output
     sides = [side.dim_value for side in outputs[0].type.tensor_type.shape.dim][1:] if outputs else []
     if len(sides) != 2 or min(sides) < 1:
         raise BundleError(f"{path} does not give a style for each layer: export again")
@@ -114,21 +105,12 @@ def check_graph(model: onnx.ModelProto, contract: Contract) -> None:
 
 def _read_graph(path: Path, contract: Contract) -> bytes:
     """The graph's bytes, once they are known to keep the rules. No other file is opened."""
-    model = _load(path)
+    model = read_model(path)
     try:
         check_graph(model, contract)
     except BundleError as error:
         raise BundleError(f"{path}: {error}") from None
     return path.read_bytes()
-
-
-def _load(path: Path) -> onnx.ModelProto:
-    if path.stat().st_size > LARGEST_GRAPH:
-        raise BundleError(f"{path} is larger than {LARGEST_GRAPH} bytes, which ONNX cannot hold: export again")
-    try:
-        return onnx.load_model_from_string(path.read_bytes())
-    except Exception:  # protobuf's DecodeError, whose module moves between releases
-        raise BundleError(f"{path} is not an ONNX model: export again") from None
 
 
 def _read_golden(path: Path, manifest: Manifest) -> Golden:

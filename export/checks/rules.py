@@ -14,7 +14,7 @@ import onnx
 from onnx import ModelProto, NodeProto, SparseTensorProto, TensorProto, ValueInfoProto
 
 from core.contract import SPEC_KEY, Port, batch_of, input_ports, output_port
-from core.errors import SpecError
+from core.errors import SpecError, first_line
 from core.spec import TOLD_OPTIONS, GeneratorSpec
 
 STANDARD = ("", "ai.onnx")
@@ -200,7 +200,7 @@ def _onnx_checker(model: ModelProto, _: Contract) -> str | None:
     try:
         onnx.checker.check_model(model, full_check=True)
     except Exception as error:  # ValidationError, InferenceError, and ValueError for what is too large
-        return (str(error).strip() or repr(error)).splitlines()[0]
+        return first_line(error)
     return None
 
 
@@ -243,16 +243,6 @@ RULES: dict[str, Rule] = {
     "onnx checker": _onnx_checker,
     "bounded": _bounded,
 }
-
-
-def what_else(data: bytes) -> str | None:
-    """What a file that is no ONNX model is instead, and what to do, where its beginning says so."""
-    start = data[:200].lstrip().lower()
-    if start.startswith(b"version https://git-lfs"):
-        return "a Git LFS pointer, not the file itself: run 'git lfs pull' where it came from"
-    if start.startswith((b"<!doctype html", b"<html")):
-        return "a web page, not an ONNX model: download the file itself (its 'raw' or 'resolve' address)"
-    return None
 
 
 def tensors_of(model: ModelProto) -> Iterator[TensorProto]:

@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-import onnx
 import onnxruntime
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, numpy_helper
 
-from core.errors import ExportError
+from core.errors import ExportError, first_line
+from core.onnx.reading import read_model
 from export.checks.rules import STANDARD
 
 _FATAL_ONLY = 4
@@ -37,9 +37,9 @@ def folded(model: ModelProto, inputs: Mapping[str, tuple[int, ...]]) -> ModelPro
             path = Path(folder) / "folded.onnx"
             options.optimized_model_filepath = str(path)
             onnxruntime.InferenceSession(fixed.SerializeToString(), options, providers=["CPUExecutionProvider"])
-            result = onnx.load(path)
+            result = read_model(path)
     except Exception as error:  # ONNX Runtime has a kind for each of its status codes
-        raise ExportError(f"ONNX Runtime cannot compute its constants ({str(error).splitlines()[0][:200]})") from None
+        raise ExportError(f"ONNX Runtime cannot compute its constants ({first_line(error, 200)})") from None
     standard = [entry for entry in result.opset_import if entry.domain in STANDARD]
     del result.opset_import[:]
     result.opset_import.extend(standard)

@@ -9,15 +9,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import onnx
 from onnx import ModelProto, TensorProto, ValueInfoProto
 
 from core.bundle import MANIFEST, read_manifest
 from core.errors import BundleError, ExportError
+from core.onnx.reading import parse_model
 from export.checks.flops import flops
-from export.checks.rules import what_else
-from export.foreign.guess import likely_command
 from export.foreign.source import weights_beside
+from export.foreign.suggest_command import suggest_command
 from export.targets.kernels import without_kernels
 from export.targets.runtimes import PROTOBUF, STANDARD, TARGETS, is_ours, misfit, text
 
@@ -102,7 +101,7 @@ def inspect_file(path: Path, name: str) -> Inspection:
         producer=text(f"{text(model.producer_name)} {text(model.producer_version)}"),
         targets=dict.fromkeys(TARGETS, missing) if missing else _targets(model, size),
         beside=beside,
-        command=None if is_ours(model) else likely_command(path, model),
+        command=None if is_ours(model) else suggest_command(path, model),
     )
 
 
@@ -134,17 +133,11 @@ def _read(path: Path) -> bytes:
 
 
 def _parsed(path: Path, data: bytes) -> ModelProto:
-    """Bytes that are not a model are often a message all the same, an empty one."""
     hint = "name an ONNX file or a bundle"
     if path.name == MANIFEST:
         hint = f"name its folder, {path.parent}"
-    if other := what_else(data):
-        raise BundleError(f"{path} is {other}")
-    try:
-        model = onnx.load_model_from_string(data)
-    except Exception:  # protobuf's DecodeError, whose module moves between releases
-        raise BundleError(f"{path} is not an ONNX model: {hint}") from None
-    if not model.graph.node or not model.graph.output or not model.opset_import:
+    model = parse_model(data, path, hint)
+    if not model.graph.output or not model.opset_import:
         raise BundleError(f"{path} is not an ONNX model: {hint}")
     return model
 

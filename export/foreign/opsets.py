@@ -5,7 +5,7 @@ import onnx.version_converter
 from onnx import ModelProto, helper, numpy_helper
 
 from core.contract import OPSET
-from core.errors import ExportError
+from core.errors import ExportError, first_line
 from export.checks.rules import STANDARD
 
 LATEST_OPSET = 21  # what Triton's ONNX Runtime loads
@@ -33,8 +33,9 @@ def raised(model: ModelProto, wanted: int) -> ModelProto:
     try:
         result = onnx.version_converter.convert_version(model, wanted)
     except Exception as error:  # ConvertError and RuntimeError, pages of it
-        reason = (str(error).strip() or repr(error)).splitlines()[0][:200]
-        raise ExportError(f"the graph's opset {opset} cannot be converted to {wanted} ({reason}): {advice}") from None
+        raise ExportError(
+            f"the graph's opset {opset} cannot be converted to {wanted} ({first_line(error, 200)}): {advice}"
+        ) from None
     if opset_of(result) != wanted:
         raise ExportError(f"the graph's opset {opset} could not be converted to {wanted}: {advice}")
     for node in result.graph.node:

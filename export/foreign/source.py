@@ -5,14 +5,13 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import onnx
 from onnx import ModelProto, TensorProto
 
 from core.errors import ExportError
 from core.files import sha256
-from export.checks.rules import STANDARD, tensors_of, what_else
+from core.onnx.reading import LARGEST_GRAPH, read_model
+from export.checks.rules import STANDARD, tensors_of
 
-LARGEST_GRAPH = 2**31 - 1  # bytes: what protobuf can hold
 LONGEST_NAME = 200  # characters; file systems stop at 255 bytes a part
 
 
@@ -38,8 +37,6 @@ def read_source(path: Path) -> Source:
     try:
         if not path.is_file():
             raise ExportError(f"there is no ONNX file at {path}: give one with --from-onnx")
-        if path.stat().st_size > LARGEST_GRAPH:
-            raise ExportError(f"{path} is larger than {LARGEST_GRAPH} bytes, which ONNX cannot hold")
         model, digest = _parsed(path), sha256(path)
         return Source(model, digest, _take_weights_inside(model, path))
     except OSError as error:
@@ -47,16 +44,8 @@ def read_source(path: Path) -> Source:
 
 
 def _parsed(path: Path) -> ModelProto:
-    try:
-        data = path.read_bytes()
-        if other := what_else(data):
-            raise ExportError(f"{path} is {other}")
-        model = onnx.load_model_from_string(data)
-    except (OSError, ExportError):
-        raise
-    except Exception:  # protobuf's DecodeError, whose module moves between releases
-        raise ExportError(f"{path} is not an ONNX model, or was cut short") from None
-    if not model.graph.node or not model.graph.output:
+    model = read_model(path, "give another with --from-onnx", ExportError)
+    if not model.graph.output:
         raise ExportError(f"{path} is not an ONNX model: it computes nothing")
     if not all(isinstance(name, str) for name in _names(model)):  # protobuf hands over what is not UTF-8 as bytes
         raise ExportError(f"{path} is not an ONNX model, or was damaged: a name in it is not text")
@@ -110,8 +99,8 @@ def _piece(tensor: TensorProto, graph: Path) -> tuple[Path, int, int]:
     A link is followed, as in caches that keep all files in one folder and link to them, where it leads into the
     folder of the graph, or into the one that a link to the graph leads into.
     """
-    told = {entry.key: entry.value for entry in tensor.external_data}
-    name = str(told.get("location", ""))
+    said = {entry.key: entry.value for entry in tensor.external_data}
+    name = str(said.get("location", ""))
     parts = PurePosixPath(name).parts
     odd = not name.isprintable() or set(name) & set("\\:") or len(name) > LONGEST_NAME
     if not parts or ".." in parts or name.startswith("/") or odd:
@@ -121,8 +110,8 @@ def _piece(tensor: TensorProto, graph: Path) -> tuple[Path, int, int]:
         raise ExportError(f"the weights {tensor.name[:80]!r} should be in {path}, which is not a file there")
     size = path.stat().st_size
     try:
-        offset = int(told.get("offset") or 0)
-        length = int(told.get("length") or size - offset)
+        offset = int(said.get("offset") or 0)
+        length = int(said.get("length") or size - offset)
     except ValueError:
         offset = length = -1
     if min(offset, length) < 0 or offset + length > size:

@@ -12,7 +12,7 @@ import torch
 from core import latents
 from core.bundle import FORMAT_VERSION
 from core.contract import BATCH, OPSET, SEEDS_KEY, SPEC_KEY, VERSION_KEY
-from core.errors import ExportError
+from core.errors import ExportError, first_line
 from export.graphs.modules import Graph
 from export.graphs.optimise import optimised
 
@@ -53,7 +53,7 @@ def traced(graph: Graph, plain: bool = False) -> onnx.ModelProto:
                 optimize=plain,  # ours folds as much, but not the 1e-8 under a root, without which 0 becomes NaN
             )
     except Exception as error:  # the exporter raises many kinds, each pages long
-        reason = f"{type(error).__name__}: {str(error).strip().splitlines()[0]}" if str(error) else repr(error)
+        reason = f"{type(error).__name__}: {first_line(error)}" if str(error) else repr(error)
         raise ExportError(f"PyTorch cannot convert the family '{spec.family}' to ONNX ({reason})") from error
     assert program is not None
     model: onnx.ModelProto = program.model_proto

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import onnx
 import onnxruntime
 from numpy.typing import NDArray
 from onnx import ModelProto
@@ -24,8 +23,9 @@ from onnxruntime.quantization import (
 )
 
 from core.contract import batches, sample_inputs
-from core.errors import ExportError
+from core.errors import ExportError, first_line
 from core.images import Images
+from core.onnx.reading import read_model
 from core.spec import GeneratorSpec
 from export.precisions.limits import tidied
 
@@ -74,10 +74,9 @@ def to_int8(model: ModelProto, spec: GeneratorSpec, examples: Images | None = No
                     "OpTypesToExcludeOutputQuantization": _LAYERS,
                 },
             )
-            return tidied(onnx.load(path), model)
+            return tidied(read_model(path), model)
         except Exception as error:  # whatever the library meets
-            reason = (str(error).strip() or repr(error)).splitlines()[0]
-            raise ExportError(f"ONNX Runtime cannot quantise the graph ({reason})") from error
+            raise ExportError(f"ONNX Runtime cannot quantise the graph ({first_line(error)})") from error
 
 
 @contextmanager

@@ -7,13 +7,11 @@ differs where nobody could tell.
 
 from dataclasses import dataclass
 
-import numpy as np
 import onnx
-from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto
 
 from core.bundle import FP16, INT8
-from core.images import Images
+from core.difference import VisibleDifference
 
 FILES = {"fp16": FP16, "int8": INT8}
 EXPERIMENTAL = {"int8"}
@@ -30,43 +28,21 @@ class Limits:
     most: int | None = None
     psnr: float | None = None
 
+    def complaint(self, found: VisibleDifference) -> str | None:
+        """What of ``found`` is out of these limits, and by how much; None if nothing is."""
+        if self.mean is not None and found.mean > self.mean:
+            return f"its mean error is {found.mean:.3f} of 255 levels, {self.mean:g} is allowed"
+        if self.most is not None and found.most > self.most:
+            return f"it is up to {found.most:.1f} of 255 levels off, {self.most} is allowed"
+        if self.psnr is not None and found.psnr < self.psnr:
+            return f"its PSNR is {found.psnr:.1f} dB, {self.psnr:g} is the least"
+        return None
+
 
 LIMITS = {"fp16": Limits(mean=0.25, most=4), "int8": Limits(psnr=35.0)}
 # Where every half is rounded, which a CPU does not do, single pixels on steep edges are further off.
 TRUE_HALVES = Limits(mean=0.25, most=8)
 _WEIGHTS = {"fp16": TensorProto.FLOAT16, "int8": TensorProto.INT8}  # what a file of that precision must hold
-
-
-@dataclass(frozen=True)
-class Distance:
-    """How far two stacks of images are apart: on average and at most, in levels of 255, and as PSNR in decibels."""
-
-    mean: float
-    most: float
-    psnr: float
-
-    @classmethod
-    def between(cls, images: Images, expected: Images) -> "Distance":
-        """Stacks ``(n, h, w, c)``; other shapes are 256 levels apart. PSNR is 100 at most, so that JSON can hold it."""
-        if images.shape != expected.shape:
-            return cls(256.0, 256.0, 0.0)
-        apart = np.abs(_seen(images) - _seen(expected))
-        error = float(np.square(apart / 255).mean(dtype=np.float64))
-        psnr = min(100.0, -10 * np.log10(error)) if error else 100.0
-        return cls(round(float(apart.mean(dtype=np.float64)), 4), round(float(apart.max()), 2), round(psnr, 2))
-
-    def __str__(self) -> str:
-        return f"mean {self.mean:.3f} and at most {self.most:.1f} of 255 levels apart, PSNR {self.psnr:.1f} dB"
-
-    def complaint(self, limits: Limits) -> str | None:
-        """What is out of ``limits``, and by how much; None if nothing is."""
-        if limits.mean is not None and self.mean > limits.mean:
-            return f"its mean error is {self.mean:.3f} of 255 levels, {limits.mean:g} is allowed"
-        if limits.most is not None and self.most > limits.most:
-            return f"it is up to {self.most:.1f} of 255 levels off, {limits.most} is allowed"
-        if limits.psnr is not None and self.psnr < limits.psnr:
-            return f"its PSNR is {self.psnr:.1f} dB, {limits.psnr:g} is the least"
-        return None
 
 
 def kid_complaint(kid: float, reference: float) -> str | None:
@@ -105,11 +81,3 @@ def tidied(model: ModelProto, original: ModelProto) -> ModelProto:
     for name in ("producer_name", "producer_version", "ir_version"):
         setattr(model, name, getattr(original, name))
     return model
-
-
-def _seen(images: Images) -> NDArray[np.float32]:
-    """Levels as they are seen: colour times alpha where there is alpha, ``(n, h, w, c)``."""
-    levels = images.astype(np.float32)
-    if images.shape[-1] == 4:
-        levels[..., :3] *= levels[..., 3:] / 255
-    return levels

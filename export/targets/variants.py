@@ -14,12 +14,16 @@ import onnx
 from numpy.typing import NDArray
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
-from core.bundle import GRAPH, MOST_LEVELS, Golden, levels_apart
+from core.bundle import GRAPH
 from core.contract import Port, batch_of, input_ports, output_port
-from core.errors import BundleError, ExportError
+from core.difference import MOST_LEVELS, levels_apart
+from core.errors import BundleError, ExportError, first_line
+from core.golden import Golden
 from core.images import Images
+from core.onnx.reading import parse_model
 from core.onnx.session import CPU, Session, open_session
 from core.spec import GeneratorSpec
+from export.checks.verification import TargetReport
 from export.targets.lowering import lowered
 from export.targets.runtimes import TARGETS, Target, misfit
 
@@ -94,7 +98,7 @@ def legacy_variant(model: ModelProto, spec: GeneratorSpec) -> ModelProto:
     try:
         onnx.checker.check_model(older, full_check=True)
     except Exception as error:  # ValidationError, InferenceError
-        raise BundleError(f"it cannot be written in opset {LEGACY_OPSET} ({_first_line(error)})") from None
+        raise BundleError(f"it cannot be written in opset {LEGACY_OPSET} ({first_line(error)})") from None
     return older
 
 
@@ -106,34 +110,35 @@ VARIANTS: dict[str, tuple[str, Variant]] = {
 
 def write_targets(
     bundle: Path, model: ModelProto, spec: GeneratorSpec, golden: Golden, names: Sequence[str]
-) -> dict[str, Any]:
-    """Check ``model`` for every target of ``names`` and write what it needs; facts for the manifest, by target.
+) -> dict[str, TargetReport]:
+    """Check ``model`` for every target of ``names`` and write what it needs; what each is given, by target.
 
     Raises ExportError at the first target that cannot have it, naming the target and what is in the way.
     """
-    facts = {}
+    reports = {}
     for target in (TARGETS[name] for name in TARGETS if name in names):
         try:
-            facts[target.name] = _write(bundle, model, spec, golden, target)
+            reports[target.name] = _write(bundle, model, spec, golden, target)
         except BundleError as error:
             raise ExportError(f"target {target.name}: {error}; nothing was exported") from None
-    return facts
+    return reports
 
 
-def _write(bundle: Path, model: ModelProto, spec: GeneratorSpec, golden: Golden, target: Target) -> dict[str, Any]:
-    facts: dict[str, Any] = {"file": GRAPH, "runtime": target.runtime, "source": target.source}
+def _write(bundle: Path, model: ModelProto, spec: GeneratorSpec, golden: Golden, target: Target) -> TargetReport:
     if target.name not in VARIANTS:
         _check(model, bundle / GRAPH, target)
-        return facts
+        return TargetReport(GRAPH, target.runtime, target.source)
+
+    # A variant, in a file of its own
     name, variant = VARIANTS[target.name]
     made = variant(model, spec)
     path = bundle / name
     path.parent.mkdir(parents=True)
     path.write_bytes(made.SerializeToString(deterministic=True))
     _check(made, path, target)
-    facts |= {"file": name, "gives": f"image {_VALUES}", "levels_from_golden": _replayed(path.read_bytes(), golden)}
-    taken = [f"{port.name} {_VALUES}" for port in pixel_ports(spec)]
-    return facts | ({"takes": ", ".join(taken)} if taken else {})
+    levels = _replayed(path.read_bytes(), golden)
+    takes = ", ".join(f"{port.name} {_VALUES}" for port in pixel_ports(spec))
+    return TargetReport(name, target.runtime, target.source, f"image {_VALUES}", levels, takes or None)
 
 
 def verify_targets(
@@ -159,7 +164,7 @@ def _verified(path: Path, name: str, files: Mapping[str, str], golden: Golden, p
         raise BundleError(f"{path} lacks {file}, which the target {name} needs: export again")
     try:
         data = (path / file).read_bytes()
-        _check(onnx.load_model_from_string(data), path / file, target)
+        _check(parse_model(data, path / file), path / file, target)
         if name not in VARIANTS:
             return f"{file} fits {target.runtime}"
         return f"{file} fits {target.runtime}, golden images within {_replayed(data, golden, provider)} of 255 levels"
@@ -187,7 +192,7 @@ def pixels(session: Session, inputs: Mapping[str, NDArray[Any]]) -> Images:
     try:
         (values,) = session.run(["image"], {name: _as_floats(value) for name, value in inputs.items()})
     except Exception as error:  # ONNX Runtime has a kind for each of its status codes
-        raise BundleError(f"ONNX Runtime cannot run it ({_first_line(error)})") from None
+        raise BundleError(f"ONNX Runtime cannot run it ({first_line(error)})") from None
     levels = np.rint(np.nan_to_num(np.asarray(values, np.float32)) * 255).clip(0, 255)
     return np.asarray(levels.transpose(0, 2, 3, 1), np.uint8)
 
@@ -204,7 +209,3 @@ def _ending(model: ModelProto, image: str) -> tuple[NodeProto, NodeProto]:
     if (transpose.op_type, cast.op_type) != ("Transpose", "Cast"):
         raise BundleError(f"it ends with {transpose.op_type or '?'} then {cast.op_type or '?'}: export again")
     return transpose, cast
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or repr(error)).splitlines()[0]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from core.errors import MissingDependency, ServingError
+from core.errors import MissingDependency, ServingError, first_line
 from serving.bulk.sample import Progress, Tally, make_shard
 from serving.bulk.shards import BulkOrder, State, check_folder
 from serving.client.sampler import Sampler
@@ -44,8 +44,9 @@ def write_shards_with_ray(
     except ray.exceptions.RayTaskError as error:
         raise error.cause from None  # an error of ours, as the task raised it
     except (ray.exceptions.RayError, ConnectionError) as error:
-        first_line = (str(error).strip() or repr(error)).splitlines()[0]
-        raise ServingError(f"Ray failed ({first_line}): finished shards are kept, run the same command again") from None
+        raise ServingError(
+            f"Ray failed ({first_line(error)}): finished shards are kept, run the same command again"
+        ) from None
     finally:
         ray.shutdown()
     return tally.said()

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from core.bundle import GRAPH, MANIFEST, MAPPING, SYNTHESIS, read_bundle
-from core.errors import BundleError
+from core.errors import BundleError, first_line
 from core.files import sha256
+from core.onnx.session import open_session
 from core.spec import GeneratorSpec
 from serving.protocol.requests import Parts, Request
 
@@ -70,7 +70,7 @@ class BundleGraphs:
         self._root, self._threads = root, threads
         manifest = read_bundle(root)
         self.spec, self.sha256 = manifest.spec, sha256(root / MANIFEST)
-        self._sessions: dict[str, onnxruntime.InferenceSession] = {}
+        self._sessions: dict[str, Any] = {}
         self.style_shape = None
         if {MAPPING, SYNTHESIS} <= set(manifest.files):
             layers, style_dim = self._session(MAPPING).get_outputs()[0].shape[1:]
@@ -81,27 +81,17 @@ class BundleGraphs:
         try:
             return np.asarray(self._session(graph).run(None, dict(inputs))[0])
         except Exception as error:  # ONNX Runtime has a kind for each of its status codes
-            raise BundleError(f"{self._root / graph} cannot be run ({_first_line(error)})") from None
+            raise BundleError(f"{self._root / graph} cannot be run ({first_line(error)})") from None
 
     def most(self, graph: str) -> int:
         """How many rows the graph takes at once; some take one batch only."""
         first = self._session(graph).get_inputs()[0].shape[0]
         return first if isinstance(first, int) else self.spec.most_at_once(MOST_AT_ONCE)
 
-    def _session(self, graph: str) -> onnxruntime.InferenceSession:
+    def _session(self, graph: str) -> Any:
         if graph not in self._sessions:
-            options = onnxruntime.SessionOptions()
-            options.log_severity_level = _ERRORS_ONLY
-            options.intra_op_num_threads = self._threads
-            options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # beside other work
-            model = (self._root / graph).read_bytes()  # given bytes, ONNX Runtime opens no other file
             try:
-                session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-            except Exception as error:
-                raise BundleError(f"{self._root / graph}: ONNX Runtime refuses it ({_first_line(error)})") from None
-            self._sessions[graph] = session
+                self._sessions[graph] = open_session((self._root / graph).read_bytes(), threads=self._threads)
+            except BundleError as error:
+                raise BundleError(f"{self._root / graph}: {error}") from None
         return self._sessions[graph]
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or repr(error)).splitlines()[0]

@@ -10,6 +10,7 @@ from tritonclient.utils import np_to_triton_dtype
 
 from core.contract import Port
 from core.errors import BundleError
+from core.onnx.reading import read_model
 from serving.protocol.model_config import Tensor, Tensors
 
 _TRITON_TYPES = {
@@ -23,10 +24,7 @@ _TRITON_TYPES = {
 
 def tensors_of(graph: Path) -> tuple[Tensors, Tensors]:
     """The inputs and outputs of the ONNX file ``graph``. Raises BundleError if Triton could not batch or load it."""
-    try:
-        model = onnx.load(graph, load_external_data=False)
-    except Exception as error:  # protobuf's own kinds, and OSError
-        raise BundleError(f"{graph} is not an ONNX graph ({error}): export again") from None
+    model = read_model(graph)
     outside = [t.name for t in model.graph.initializer if t.data_location == onnx.TensorProto.EXTERNAL]
     if outside:
         raise BundleError(f"{graph} keeps the weights {outside[0]} in another file: export it as one file")

@@ -9,7 +9,15 @@ from numpy.typing import NDArray
 from tritonclient.grpc import InferenceServerClient, InferInput, InferRequestedOutput
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
-from core.errors import ModelNotFound, RequestRefused, ServerBusy, ServerOverloaded, ServerUnavailable, ServingError
+from core.errors import (
+    ModelNotFound,
+    RequestRefused,
+    ServerBusy,
+    ServerOverloaded,
+    ServerUnavailable,
+    ServingError,
+    first_line,
+)
 from serving.protocol import refusals
 from serving.protocol.proxies import asked_by_grpc, is_loopback
 from serving.protocol.requests import OUTPUT as OUTPUT
@@ -110,7 +118,7 @@ def infer_inputs(inputs: Mapping[str, NDArray[Any]]) -> list[InferInput]:
 def translated(error: Exception, model: str = "", in_our_words: Callable[[str], str] = str) -> ServingError:
     """One of our errors, a line long, for what tritonclient raised about ``model``."""
     status = str(error.status() or "") if isinstance(error, InferenceServerException) else ""
-    said = in_our_words(_first_line(error.message() if isinstance(error, InferenceServerException) else error))
+    said = in_our_words(first_line(error.message() if isinstance(error, InferenceServerException) else error))
     if "maximum queue size" in said:
         return ServerOverloaded(f"the server has too many requests waiting for '{model}': ask again later")
     if "timeout expired" in said:
@@ -133,7 +141,3 @@ def translated(error: Exception, model: str = "", in_our_words: Callable[[str], 
     if "UNAVAILABLE" in status or "CANCELLED" in status or "not healthy" in said:
         return ServerBusy(f"the server is stopping, restarting or gone ({said}): ask again later")
     return ServingError(f"the server failed ({said}): its log says more")
-
-
-def _first_line(error: Any) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

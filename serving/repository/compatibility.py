@@ -1,12 +1,10 @@
 """Whether a version fits the model that it is to become one of: the versions of a model share one configuration."""
 
 from core.errors import RepositoryError, SpecError
+from core.images import CHANNEL_NAMES
 from core.spec import GeneratorSpec
-from serving.protocol.model_config import PART, SPEC, WHOLE, ModelConfig
-from serving.repository.release import listed
-from serving.repository.thin_clients import THIN
-
-_CHANNELS = {1: "grey", 3: "RGB", 4: "RGBA"}
+from serving.protocol.model_config import PART, SPEC, WHOLE, ModelConfig, listed
+from serving.repository.layout import THIN
 
 
 def check_fits(existing: ModelConfig, config: ModelConfig) -> None:
@@ -41,9 +39,9 @@ def _facts(config: ModelConfig) -> list[str]:
         spec = GeneratorSpec.from_json(config.parameters[SPEC])
     except (KeyError, SpecError):
         return []
-    made = f"makes {_CHANNELS[spec.channels]} images of {spec.width}x{spec.height}"
+    made = f"makes {CHANNEL_NAMES[spec.channels]} images of {spec.width}x{spec.height}"
     if (taken := spec.source) is not None:
-        return [made, f"translates {_CHANNELS[taken.channels]} pictures of {taken.width}x{taken.height}"]
+        return [made, f"translates {CHANNEL_NAMES[taken.channels]} pictures of {taken.width}x{taken.height}"]
     return [
         made,
         f"takes {spec.latent_dim} latent values",

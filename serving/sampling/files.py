@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageSequence
 
-from core.bundle import MOST_LEVELS, levels_apart
+from core.difference import MOST_LEVELS, levels_apart
 from core.errors import RequestRefused, ServingError
 from core.files import sweep, write_atomic
 from core.images import Images, encode_png

@@ -70,7 +70,7 @@ def test_a_session_keeps_nothing_at_home(module, graph, told_otherwise, tmp_path
 
 
 def test_every_way_to_a_session_is_looked_at():
-    assert {"core.onnx.session", "serving.client.local", "serving.repository.release", BACKEND} <= set(MODULES)
+    assert {"core.onnx.session", BACKEND} <= set(MODULES)
 
 
 def test_sub_processes_inherit_it():

@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.bundle import GOLDEN, GRAPH, MOST_LEVELS, Golden, levels_apart, write_manifest
+from core.bundle import GOLDEN, GRAPH, write_manifest
 from core.contract import OPSET, SOURCE, sample_inputs
+from core.difference import MOST_LEVELS, levels_apart
+from core.golden import Golden
 from core.images import encode_png
 from core.networks import TRANSLATORS
 from serving.client.sampler import Translator
@@ -26,7 +28,7 @@ def served(tmp_path_factory) -> Iterator[Supervisor]:
     """A Triton with a translator of each family, called as it is."""
     place = tmp_path_factory.mktemp("translators")
     for family in TRANSLATORS:
-        publish(bundle_of(place / family, family), family, place / "repository")
+        publish(bundle_of(place / family, family), family, place / "repository", trial=False)
     with Supervisor(place / "repository", free_ports()) as supervisor:
         yield supervisor
 

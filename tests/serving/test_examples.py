@@ -17,8 +17,8 @@ from PIL import Image
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 import cli
-from core.bundle import levels_apart
 from core.contract import sample_inputs
+from core.difference import levels_apart
 from core.images import encode_png
 from serving.client.sampler import Sampler
 from serving.server.launch import free_ports

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
-from core.bundle import GOLDEN, GRAPH, Golden, write_manifest
+from core.bundle import GOLDEN, GRAPH, write_manifest
 from core.contract import SOURCE, sample_inputs
+from core.golden import Golden
 from core.spec import GeneratorSpec, Provenance, SourceSpec
 
 ORIGIN = Provenance(

@@ -10,27 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from core.bundle import MANIFEST, SUMS
-from trainer.data.destination import FILES
+from core.run import CONFIG, EVALUATION, EVALUATION_SHEET, FILES, FOLDERS, SAMPLES
+from trainer.data.destination import FILES as PACK_FILES
 from trainer.data.info import IMAGES, INFO, SHEET
 from trainer.mark import LOCK, MARK
 
-_PACK = FILES | {SHEET}
+_PACK = PACK_FILES | {SHEET}
 _RUN = frozenset(
-    {
-        MARK,
-        LOCK,
-        "config.json",
-        "log.jsonl",
-        "samples.gif",
-        "progress.png",
-        "losses.png",
-        "evaluation.json",
-        "evaluation.png",
-    }
-    | {"generator.safetensors", "generator.b2a.safetensors"}
-    | {"generator.best.safetensors", "generator.best.b2a.safetensors"}
-    | {"checkpoints", "levels", "tensorboard"}
-)
+    {MARK, LOCK, EVALUATION, EVALUATION_SHEET, *FILES, *FOLDERS} - {SAMPLES}
+)  # whose previews are named below
 _PREVIEW = re.compile(r"\d{9}\.png")
 _LARGEST = 1 << 24  # bytes of a description
 
@@ -40,11 +28,11 @@ def ours(folder: Path, names: Collection[str]) -> set[str]:
     found: set[str] = set()
     if INFO in names and IMAGES in names and _says(folder / INFO, {"fingerprint", "channels", "format_version"}):
         found |= _PACK
-    if "config.json" in names and _says(folder / "config.json", {"preset", "family", "system", "kimg"}):
+    if CONFIG in names and _says(folder / CONFIG, {"preset", "family", "system", "kimg"}):
         found |= _RUN
     if MANIFEST in names and SUMS in names and _says(folder / MANIFEST, {"spec", "files", "opset"}):
         found |= set(names)  # a bundle is sealed: nothing else can be in it
-    if folder.name == "samples" and _says(folder.parent / "config.json", {"preset", "family", "system", "kimg"}):
+    if folder.name == SAMPLES and _says(folder.parent / CONFIG, {"preset", "family", "system", "kimg"}):
         found |= {name for name in names if _PREVIEW.fullmatch(name)}
     return found & set(names)
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from core.errors import DataError
 from core.files import write_atomic
+from core.images import CHANNEL_NAMES
 from core.ours import may_write, signed_png
 from core.places import why_not
 from trainer.data.classes import members
@@ -19,7 +20,6 @@ from trainer.data.pack import Pack, PackInfo
 
 _SKIPPED_SHOWN = 5
 _PLAIN = ("not an image",)  # of these files nobody wants the names, but the kinds
-_CHANNEL_NAMES = {1: "grey", 3: "RGB", 4: "RGBA"}
 
 
 def describe(pack: Pack) -> list[tuple[str, str]]:
@@ -29,7 +29,7 @@ def describe(pack: Pack) -> list[tuple[str, str]]:
         ("name", info.name),
         ("images", _images(info)),
         ("size", _size(info)),
-        ("channels", f"{info.channels} ({_CHANNEL_NAMES[info.channels]})"),
+        ("channels", f"{info.channels} ({CHANNEL_NAMES[info.channels]})"),
         ("classes", _classes(pack)),
         ("source", info.source),
         ("licence", info.licence or "not stated"),
@@ -74,7 +74,7 @@ def _sources(info: PackInfo) -> list[tuple[str, str]]:
     if (sources := info.sources) is None:
         return []
     belong = "one for each image" if sources.paired else f"{sources.count:,}, which belong to no image"
-    kind = f"{_size(sources)}, {sources.channels} channels ({_CHANNEL_NAMES[sources.channels]})"
+    kind = f"{_size(sources)}, {sources.channels} channels ({CHANNEL_NAMES[sources.channels]})"
     return [
         ("sources", f"{belong}: {kind}"),
         ("sources from", sources.name),

@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 
 from core.contract import Inputs, batches, sample_inputs, sheet_inputs
 from core.files import new_file, write_atomic
-from core.images import Images, over_checkerboard, sheet, to_pillow
+from core.images import Images, enlarged, over_checkerboard, sheet, to_pillow
 from core.lettering import font_for, legible
 from core.networks.base import Maker
 from core.ours import facts_of, signed_png, software
@@ -120,7 +120,7 @@ def _frame(path: Path, moment: str, spec: GeneratorSpec) -> Image.Image:
     cells, across = _cells(path, spec)
     page = sheet(np.stack([over_checkerboard(cell, 2) for cell in cells]), across)
     scale = max(SMALLEST_PAGE // page.shape[1], 1)
-    large = to_pillow(page.repeat(scale, axis=0).repeat(scale, axis=1))
+    large = to_pillow(enlarged(page, scale))
     frame = Image.new("RGB", (large.width, large.height + HEAD), "white")
     frame.paste(large, (0, HEAD))
     if font := font_for(moment):

@@ -10,6 +10,7 @@ from typing import Any
 
 from core.bundle import MANIFEST
 from core.errors import TrainingError
+from core.run import back_of, is_way_back
 from trainer.hooks.plateau import looks_of, metric_of, stalled
 from trainer.metrics.evaluate import Evaluation
 from trainer.metrics.translators import Judged
@@ -18,7 +19,7 @@ from trainer.objective.losses import TOLD, WON, discriminators, loss_of
 from trainer.presets import PRESETS
 from trainer.presets.about import ABOUT, JOBS
 from trainer.resuming import own_settings
-from trainer.run import WAY_BACK, Run, back_of
+from trainer.run import Run
 from trainer.settings.config import TrainConfig
 
 ROOM = (
@@ -152,7 +153,7 @@ def _longer(at: Situation, run: Path, config: TrainConfig, stuck: bool) -> Itera
 def _the_best(at: Situation, run: Path) -> Iterator[Step]:
     """The generator of the least KID or L1, where the last is worse and that one is not what was judged."""
     looks, best = looks_of(at.log), Run(run).best
-    if at.judged.stem.endswith(WAY_BACK):
+    if is_way_back(at.judged):
         best = back_of(best)
     images, least = min(looks, key=lambda look: look[1])
     if looks[-1][1] > WORSE * least and best.is_file() and at.judged.name != best.name:
@@ -203,7 +204,7 @@ def _beside(folder: str, judged: Path) -> Path:
     whole = judged.resolve()
     if whole.suffix != ".safetensors":
         return Path(folder, whole.name)
-    return Path(folder, whole.parent.name + ("-b2a" if whole.stem.endswith(WAY_BACK) else ""))
+    return Path(folder, whole.parent.name + ("-b2a" if is_way_back(whole) else ""))
 
 
 def _command(at: Situation, *words: str | Path) -> str:

@@ -15,6 +15,7 @@ from core.files import write_atomic
 from core.latents import LAST_SEED
 from core.ours import may_write, signed_png, software
 from core.places import why_not
+from core.run import EVALUATION
 from core.spec import GeneratorSpec
 from trainer.data.pack import Pack
 from trainer.metrics.extractor import Extractor
@@ -149,7 +150,7 @@ def results_path(source: Path, asked: Path | None = None) -> Path:
     Raises ConfigError for a place inside a bundle, or one at which there is what we did not write.
     """
     bundle = (source / MANIFEST).is_file()
-    path = asked or source / "evaluation.json"
+    path = asked or source / EVALUATION
     if not asked and (bundle or not source.is_dir()):
         named = source.resolve() if source.name in ("", "..") else source
         path = named.with_name(f"{named.name if bundle else named.stem}.evaluation.json")

@@ -8,9 +8,9 @@ import torch
 from core.bundle import GRAPH, MANIFEST, read_bundle
 from core.checkpoint import load_generator
 from core.onnx.session import open_session, run
+from core.run import GENERATOR
 from core.spec import GeneratorSpec
 from trainer.metrics.features import Make, maker
-from trainer.run import Run
 
 
 def open_generator(source: Path, device: torch.device) -> tuple[Make, GeneratorSpec]:
@@ -21,5 +21,5 @@ def open_generator(source: Path, device: torch.device) -> tuple[Make, GeneratorS
     if (source / MANIFEST).is_file():
         manifest = read_bundle(source)
         return partial(run, open_session((source / GRAPH).read_bytes())), manifest.spec
-    generator = load_generator(Run(source).generator if source.is_dir() else source, device)
+    generator = load_generator(source / GENERATOR if source.is_dir() else source, device)
     return maker(generator), generator.spec

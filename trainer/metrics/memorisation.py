@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from core.errors import DataError
-from core.images import Images, over_checkerboard, to_pillow
+from core.images import Images, enlarged, over_checkerboard, to_pillow
 from trainer.metrics.precision_recall import distinct, neighbours
 
 SAMPLES = 16
@@ -89,4 +89,4 @@ def draw(found: Memorisation, samples: Images, reals: Sequence[Images]) -> Image
 
 
 def _enlarged(image: Images, scale: int) -> Image.Image:
-    return to_pillow(over_checkerboard(image.repeat(scale, axis=0).repeat(scale, axis=1)))
+    return to_pillow(over_checkerboard(enlarged(image, scale)))

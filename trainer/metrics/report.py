@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from core.run import GENERATOR, back_of
 from core.spec import GeneratorSpec
 from trainer.data.pack import Pack
 from trainer.metrics import translators
@@ -15,9 +16,8 @@ from trainer.metrics.inception import inception
 from trainer.metrics.loading import open_generator
 from trainer.metrics.translators import Table
 from trainer.metrics.verdict import in_lines, words_of
+from trainer.planning import pick_device
 from trainer.presets.about import reached
-from trainer.run import Run, back_of
-from trainer.training import pick_device
 
 Tell = Callable[[str], None]
 
@@ -69,7 +69,7 @@ def report_on(request: EvaluationRequest, bars: Step, tell: Tell) -> Report:
 
     if generator[1].kind == "image":
         source = request.source
-        back = back_of(Run(source).generator if source.is_dir() else source)
+        back = back_of(source / GENERATOR if source.is_dir() else source)
         ways = [generator, *([open_generator(back, device)] if back.is_file() else [])]
         return _of_translator(request, ways, pack, extractor, figures, bars)
     return _of_seeds(request, generator, pack, extractor, figures, bars, tell)

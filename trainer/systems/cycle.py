@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from core.errors import ConfigError
+from core.run import A_TO_B, B_TO_A
 from core.spec import IMAGES, GeneratorSpec
 from trainer.objective.augmentation import augment_alike
 from trainer.settings.config import TrainConfig
@@ -14,8 +15,6 @@ from trainer.settings.translation import Cycling
 from trainer.systems.adversarial import optimiser
 from trainer.systems.players import Batch, Player, Stats, frozen
 from trainer.systems.translating import Translating, sources_of
-
-THERE, BACK = "a2b", "b2a"
 
 
 class Pool(nn.Module):
@@ -82,8 +81,8 @@ class Cycle(Translating):
                 f"sources of {_said(back)} and images of {_said(spec)} cannot be compared: --set cycle.identity=0, or "
                 "import both alike"
             )
-        self.there, self.back = self.translator(THERE, spec), self.translator(BACK, back)
-        self.generators = {THERE: self.there, BACK: self.back}
+        self.there, self.back = self.translator(A_TO_B, spec), self.translator(B_TO_A, back)
+        self.generators = {A_TO_B: self.there, B_TO_A: self.back}
         self.judge_a = self.judge("discriminator_a", back)
         self.judge_b = self.judge("discriminator_b", spec)
         size = int(self.cycling.pool)

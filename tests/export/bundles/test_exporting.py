@@ -12,21 +12,12 @@ from onnx import helper, numpy_helper
 from PIL import Image
 
 from core import latents
-from core.bundle import (
-    CARD,
-    GOLDEN,
-    GRAPH,
-    MANIFEST,
-    MOST_LEVELS,
-    SHEET,
-    SUMS,
-    Golden,
-    levels_apart,
-    read_bundle,
-)
+from core.bundle import CARD, GOLDEN, GRAPH, MANIFEST, SHEET, SUMS, read_bundle
 from core.checkpoint import save_generator
+from core.difference import MOST_LEVELS, levels_apart
 from core.errors import CheckpointError, ExportError, GanfoundryError
 from core.files import sha256
+from core.golden import Golden
 from core.seed_sheets import cut
 from export.bundles import exporting
 from export.bundles.exporting import export_run

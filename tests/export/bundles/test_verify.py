@@ -14,8 +14,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from core.bundle import CARD, GOLDEN, GRAPH, MANIFEST, SHEET, SUMS, Golden, read_manifest
+from core.bundle import CARD, GOLDEN, GRAPH, MANIFEST, SHEET, SUMS, read_manifest
 from core.errors import BundleError, MissingDependency
+from core.golden import Golden
 from export.bundles.verify import verify_bundle
 from tests.export.checks.test_rules import add_random, ask_for_more_than_memory, hold_a_sparse_weight, move_weights_out
 from tests.export.conftest import forge, graph_of, reseal
@@ -255,7 +256,7 @@ def test_a_small_graph_that_asks_for_more_than_memory(bundle, spoil):
 
 
 def test_a_graph_larger_than_onnx_can_be_is_not_read(bundle, monkeypatch):
-    monkeypatch.setattr("export.bundles.verify.LARGEST_GRAPH", (bundle / GRAPH).stat().st_size - 1)
+    monkeypatch.setattr("core.onnx.reading.LARGEST_GRAPH", (bundle / GRAPH).stat().st_size - 1)
     monkeypatch.setattr(onnx, "load_model_from_string", None)
     assert "larger than" in refusal(bundle)
 

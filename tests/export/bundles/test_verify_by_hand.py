@@ -7,9 +7,11 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from core.bundle import FP16, GOLDEN, GRAPH, INT8, MAPPING, SYNTHESIS, Golden, read_manifest, write_manifest
+from core.bundle import FP16, GOLDEN, GRAPH, INT8, MAPPING, SYNTHESIS, read_manifest, write_manifest
 from core.contract import OPSET, SPEC_KEY, sample_inputs
 from core.errors import BundleError
+from core.golden import Golden
+from core.onnx import reading
 from core.spec import GeneratorSpec
 from export.bundles import verify
 from export.bundles.provenance import Origin
@@ -346,12 +348,12 @@ def test_golden_inputs_of_another_type(bundle):
 
 
 def test_the_largest_graph_is_what_protobuf_can_hold(bundle, monkeypatch):
-    assert verify.LARGEST_GRAPH == 2_147_483_647
+    assert reading.LARGEST_GRAPH == 2_147_483_647
     without(bundle, FP16, INT8, MAPPING, SYNTHESIS)
     size = (bundle / GRAPH).stat().st_size
-    monkeypatch.setattr(verify, "LARGEST_GRAPH", size)
+    monkeypatch.setattr(reading, "LARGEST_GRAPH", size)
     verify_bundle(bundle)
-    monkeypatch.setattr(verify, "LARGEST_GRAPH", size - 1)
+    monkeypatch.setattr(reading, "LARGEST_GRAPH", size - 1)
     assert f"is larger than {size - 1} bytes" in refusal(bundle)
 
 

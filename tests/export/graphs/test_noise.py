@@ -9,10 +9,12 @@ import pytest
 import torch
 from PIL import Image
 
-from core.bundle import CARD, GOLDEN, GRAPH, MAPPING, SYNTHESIS, Golden, levels_apart, read_manifest
+from core.bundle import CARD, GOLDEN, GRAPH, MAPPING, SYNTHESIS, read_manifest
 from core.checkpoint import load_generator, read_spec, save_generator
 from core.contract import sample_inputs
+from core.difference import levels_apart
 from core.errors import BundleError, ExportError
+from core.golden import Golden
 from core.onnx.session import open_session, run
 from core.pixels import to_pixels
 from export.bundles.exporting import export_run

@@ -4,8 +4,8 @@ from functools import cache
 
 import pytest
 
-from core.bundle import levels_apart
 from core.contract import sample_inputs
+from core.difference import levels_apart
 from core.networks import GENERATORS, TRANSLATORS
 from core.onnx.session import Session, open_session, run
 from export.graphs.convert import to_onnx

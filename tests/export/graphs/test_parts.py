@@ -8,15 +8,17 @@ import pytest
 import torch
 from onnx import numpy_helper
 
-from core.bundle import GRAPH, MAPPING, SYNTHESIS, Golden, levels_apart, read_manifest
+from core.bundle import GRAPH, MAPPING, SYNTHESIS, read_manifest
 from core.checkpoint import load_generator, save_generator
 from core.contract import sample_inputs
+from core.difference import levels_apart
 from core.errors import BundleError
+from core.golden import Golden
 from core.onnx.session import open_session
 from core.pixels import to_pixels
 from export.bundles.exporting import export_run
 from export.bundles.verify import verify_bundle
-from export.graphs.unexported import TorchGraphs
+from export.graphs.torch_graphs import TorchGraphs
 from serving.client.local import LocalModel
 from serving.client.sampler import Sampler
 from tests.export.conftest import lively, reseal, tiny_spec

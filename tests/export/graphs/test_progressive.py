@@ -7,17 +7,19 @@ import pytest
 import torch
 from PIL import Image
 
-from core.bundle import GOLDEN, SHEET, Golden, levels_apart
+from core.bundle import GOLDEN, SHEET
 from core.checkpoint import load_generator, save_generator
+from core.difference import levels_apart
 from core.errors import ExportError
 from core.files import sha256
+from core.golden import Golden
 from core.networks.progressive import LEVEL
 from core.onnx.session import open_session
 from core.pixels import to_pixels
 from core.seed_sheets import cut
 from export.bundles.exporting import _level, export_run
 from export.bundles.verify import verify_bundle
-from export.checks.trial import stand_trial
+from export.checks.reference import check_against_reference
 from export.graphs.convert import to_onnx
 from export.graphs.modules import ExportGraph
 from tests.export.conftest import SIZES, lively, ship, tiny_spec
@@ -32,7 +34,7 @@ def test_other_levels_are_not_in_the_graph(growth, blocks, images):
     model = to_onnx(graph)
     used = {name for node in model.graph.node for name in node.input}
     assert {tensor.name for tensor in model.graph.initializer} <= used
-    stand_trial(generator.spec, open_session(model.SerializeToString()), graph.images)
+    check_against_reference(generator.spec, open_session(model.SerializeToString()), graph.images)
 
 
 def test_a_full_grown_generator_is_all_of_its_levels():

@@ -7,17 +7,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from core.bundle import FP16, INT8
 from core.contract import OPSET
-from export.precisions.limits import (
-    EXPERIMENTAL,
-    FILES,
-    LIMITS,
-    TRUE_HALVES,
-    Distance,
-    Limits,
-    holds,
-    kid_complaint,
-    tidied,
-)
+from core.difference import VisibleDifference
+from export.precisions.limits import EXPERIMENTAL, FILES, LIMITS, TRUE_HALVES, Limits, holds, kid_complaint, tidied
 
 FLOAT = TensorProto.FLOAT
 
@@ -26,14 +17,14 @@ def test_distance_is_that_of_what_is_seen():
     clear = np.zeros((1, 2, 2, 4), np.uint8)
     coloured = clear.copy()
     coloured[..., 0] = 255  # under alpha 0: nobody sees it
-    assert Distance.between(coloured, clear) == Distance(0, 0, 100)
+    assert VisibleDifference.between(coloured, clear) == VisibleDifference(0, 0, 100)
     grey = np.full((1, 2, 2, 1), 10, np.uint8)
     other = grey.copy()
     other[0, 0, 0] = 14
-    found = Distance.between(other, grey)
+    found = VisibleDifference.between(other, grey)
     assert (found.mean, found.most) == (1.0, 4.0)
     assert found.psnr == pytest.approx(10 * np.log10(255**2 / 4), abs=0.01)
-    assert Distance.between(grey[:, :1], grey).complaint(Limits(most=4))
+    assert Limits(most=4).complaint(VisibleDifference.between(grey[:, :1], grey))
 
 
 def test_what_is_allowed():
@@ -41,35 +32,9 @@ def test_what_is_allowed():
     assert Limits(mean=0.25, most=8) == TRUE_HALVES
     assert Limits() == Limits(None, None, None)
     assert ({"fp16": FP16, "int8": INT8}, {"int8"}) == (FILES, EXPERIMENTAL)
-    edge, beyond = Distance(0.25, 8, 35.0), Distance(0.26, 9, 34.0)
-    assert [edge.complaint(limits) is None for limits in (TRUE_HALVES, LIMITS["int8"])] == [True, True]
-    assert [beyond.complaint(limits) is None for limits in (TRUE_HALVES, LIMITS["int8"])] == [False, False]
-
-
-def test_distance_by_hand():
-    """Colour counts as it is seen: 200 and 100 under alpha 128 of 255 are 100.4 and 50.2."""
-    images = np.zeros((2, 1, 1, 4), np.uint8)
-    images[0, 0, 0] = (200, 0, 100, 128)
-    expected = np.zeros_like(images)
-    expected[0, 0, 0] = (100, 0, 100, 128)
-    seen = 100 * 128 / 255
-    psnr = 10 * np.log10(8 / (seen / 255) ** 2)
-    assert Distance.between(images, expected) == Distance(round(seen / 8, 4), round(seen, 2), round(psnr, 2))
-    assert Distance.between(expected, images) == Distance.between(images, expected)
-    thin, thick = (np.array([[[[0, 0, 0, alpha]]]], np.uint8) for alpha in (64, 128))
-    assert Distance.between(thin, thick).most == 64
-    black, white = np.zeros((1, 2, 2, 3), np.uint8), np.full((1, 2, 2, 3), 255, np.uint8)
-    assert Distance.between(white, black) == Distance(255.0, 255.0, 0.0)
-    assert Distance.between(white, white) == Distance(0.0, 0.0, 100.0)
-    assert Distance.between(black[:, :1], black) == Distance(256.0, 256.0, 0.0)
-    assert images[0, 0, 0].tolist() == [200, 0, 100, 128]  # as they were
-    assert str(Distance(0.25, 4.0, 35.0)) == "mean 0.250 and at most 4.0 of 255 levels apart, PSNR 35.0 dB"
-
-
-def test_a_difference_of_next_to_nothing_is_100_decibels():
-    """Floats, as the emulation of halves gives them: 1e-6 of a level would be 168."""
-    black = np.zeros((1, 1, 1, 1), np.float32)
-    assert Distance.between(black + np.float32(1e-6), black).psnr == 100.0
+    edge, beyond = VisibleDifference(0.25, 8, 35.0), VisibleDifference(0.26, 9, 34.0)
+    assert [limits.complaint(edge) is None for limits in (TRUE_HALVES, LIMITS["int8"])] == [True, True]
+    assert [limits.complaint(beyond) is None for limits in (TRUE_HALVES, LIMITS["int8"])] == [False, False]
 
 
 def model_with(*initializers, constants=()):
@@ -127,16 +92,16 @@ def test_what_is_derived_must_have_shapes_that_fit():
 @pytest.mark.parametrize(
     ("distance", "limits", "says"),
     [
-        (Distance(0.25, 4, 35), Limits(0.25, 4, 35), None),
-        (Distance(0.2501, 1, 60), Limits(0.25, 4), "mean error is 0.250"),
-        (Distance(0.1, 4.1, 60), Limits(0.25, 4), "4.1 of 255 levels off, 4 is allowed"),
-        (Distance(9, 99, 34.9), Limits(psnr=35.0), "34.9 dB, 35 is the least"),
-        (Distance(9, 99, 1), Limits(), None),
-        (Distance(9, 1, 99), Limits(most=1, psnr=99), None),
+        (VisibleDifference(0.25, 4, 35), Limits(0.25, 4, 35), None),
+        (VisibleDifference(0.2501, 1, 60), Limits(0.25, 4), "mean error is 0.250"),
+        (VisibleDifference(0.1, 4.1, 60), Limits(0.25, 4), "4.1 of 255 levels off, 4 is allowed"),
+        (VisibleDifference(9, 99, 34.9), Limits(psnr=35.0), "34.9 dB, 35 is the least"),
+        (VisibleDifference(9, 99, 1), Limits(), None),
+        (VisibleDifference(9, 1, 99), Limits(most=1, psnr=99), None),
     ],
 )
 def test_limits_say_by_how_much(distance, limits, says):
-    complaint = distance.complaint(limits)
+    complaint = limits.complaint(distance)
     assert complaint is None if says is None else says in complaint
 
 

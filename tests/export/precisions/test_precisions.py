@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,23 +13,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
-from core.bundle import CARD, FP16, GOLDEN, GRAPH, INT8, Golden, read_bundle
+from core.bundle import CARD, FP16, GOLDEN, GRAPH, INT8, read_bundle
 from core.checkpoint import save_generator
 from core.contract import OPSET
+from core.difference import VisibleDifference
 from core.errors import BundleError, ExportError
+from core.golden import Golden
 from core.networks import GENERATORS
 from core.networks.style_layers import settle
 from core.onnx.session import open_session, run
 from core.trials import FAR, probe
 from export.bundles.exporting import export_run
-from export.bundles.extras import Extras
+from export.bundles.options import ExportOptions
 from export.bundles.verify import verify_bundle
 from export.checks.rules import Contract, broken_rules
+from export.checks.verification import Verification
 from export.graphs.modules import ExportGraph
 from export.precisions import gates
 from export.precisions.fp16 import LARGEST, emulate, to_half
 from export.precisions.int8 import to_int8
-from export.precisions.limits import Distance, Limits, holds
+from export.precisions.limits import Limits, holds
 from tests.export.conftest import SIZES, graph_of, lively, reseal, ship, tiny_spec
 
 FLOAT, FLOAT16, INT = TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.INT8
@@ -43,7 +47,7 @@ def brightness(_spec, make) -> float:
 def typed(run, tmp_path_factory):
     """A bundle in every precision. Not to be changed."""
     path = tmp_path_factory.mktemp("typed") / "sprites"
-    export_run(run, path, extras=Extras(("fp16", "int8", "fp32"), brightness))
+    export_run(run, path, options=ExportOptions(("fp16", "int8", "fp32"), brightness))
     return path
 
 
@@ -116,7 +120,7 @@ def test_every_family_keeps_the_rules_and_its_images_in_fp16(family):
     inputs = {name: value[-FAR:] for name, value in probe(spec).items()}
     expected = run(session, inputs)
     for images in (run(open_session(half.SerializeToString()), inputs), emulate(half, inputs).images):
-        assert Distance.between(images, expected).mean < 0.25
+        assert VisibleDifference.between(images, expected).mean < 0.25
 
 
 @pytest.mark.parametrize("family", ["dcgan", "style"])
@@ -223,22 +227,23 @@ def test_styles_that_grew_overflow_unless_they_are_settled(tmp_path):
     except ExportError as error:
         assert "weight" in str(error)  # which shows it before any image does
     save_generator(tmp_path / "generator.safetensors", generator)
-    export_run(tmp_path, tmp_path / "bundle", extras=Extras(("fp16",)))
+    export_run(tmp_path, tmp_path / "bundle", options=ExportOptions(("fp16",)))
     assert figures(tmp_path / "bundle")["fp16"]["written"]
 
 
 def test_a_precision_that_fails_is_left_out_and_the_rest_is_there(run, converted, tmp_path, monkeypatch):
     monkeypatch.setitem(gates.LIMITS, "fp16", Limits(mean=0.0, most=0))
-    export_run(run, tmp_path / "out", extras=Extras(("fp16", "int8"), lambda spec, make: next(kids)))
+    export_run(run, tmp_path / "out", options=ExportOptions(("fp16", "int8"), lambda spec, make: next(kids)))
     found = figures(tmp_path / "out")
     assert set(read_bundle(tmp_path / "out").files).isdisjoint({FP16, INT8})
     assert not found["fp16"]["written"]
     assert "0 is allowed" in found["fp16"]["failed"]
     assert "KID is 0.2000, fp32's 0.1000: 0.0100 apart" in found["int8"]["failed"]
-    assert [line.split(":")[0] for line in gates.failures(found)] == ["fp16 was not written", "int8 was not written"]
+    verification = Verification.of(read_bundle(tmp_path / "out"))
+    assert [line.split(":")[0] for line in verification.failures()] == ["fp16 was not written", "int8 was not written"]
     with pytest.raises(ExportError, match=r"fp16 was not written: .*; int8 was not written: .*\(all else is in out\)"):
-        gates.check_written(found, Path("out"))
-    gates.check_written({"fp16": {"failed": None}}, Path("out"))
+        verification.check_precisions(Path("out"))
+    replace(verification, precisions={}).check_precisions(Path("out"))
     assert "not written: its mean error" in (tmp_path / "out" / CARD).read_text()
     verify_bundle(tmp_path / "out")
 
@@ -248,9 +253,9 @@ kids = iter([0.2, 0.1])
 
 def test_what_cannot_be_had_is_said_before_anything_is_done(tmp_path):
     with pytest.raises(ExportError, match="--data"):
-        export_run(tmp_path, tmp_path / "out", extras=Extras(("int8",)))
+        export_run(tmp_path, tmp_path / "out", options=ExportOptions(("int8",)))
     with pytest.raises(ExportError, match="no precision 'fp8'"):
-        export_run(tmp_path, tmp_path / "out", extras=Extras(("fp8",)))
+        export_run(tmp_path, tmp_path / "out", options=ExportOptions(("fp8",)))
 
 
 @pytest.mark.parametrize("name", [FP16, INT8])

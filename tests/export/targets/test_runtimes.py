@@ -7,8 +7,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from core.bundle import GRAPH, MOST_LEVELS, levels_apart, read_manifest
+from core.bundle import GRAPH, read_manifest
 from core.contract import sample_inputs
+from core.difference import MOST_LEVELS, levels_apart
 from core.errors import BundleError
 from core.networks import GENERATORS
 from core.onnx.session import open_session, run

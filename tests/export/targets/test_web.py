@@ -18,9 +18,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from core.bundle import GOLDEN, GRAPH, MANIFEST, MOST_LEVELS, Golden, levels_apart, write_manifest
+from core.bundle import GOLDEN, GRAPH, MANIFEST, write_manifest
 from core.contract import OPSET, sample_inputs
+from core.difference import MOST_LEVELS, levels_apart
 from core.fitting import fit
+from core.golden import Golden
 from core.images import clear_hidden_colour, to_pillow, with_channels
 from core.latents import LAST_SEED, latents
 from core.sizes import Size

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.bundle import GRAPH, MOST_LEVELS, levels_apart
+from core.bundle import GRAPH
+from core.difference import MOST_LEVELS, levels_apart
 from core.errors import BundleError, RequestRefused
 from serving.client.sampler import Sampler
 from serving.sampling.codes import parse_codes

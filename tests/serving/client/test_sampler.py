@@ -9,7 +9,8 @@ import pytest
 from tritonclient.grpc import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
-from core.bundle import GRAPH, MOST_LEVELS, levels_apart
+from core.bundle import GRAPH
+from core.difference import MOST_LEVELS, levels_apart
 from core.errors import ModelNotFound, RequestRefused, ServerUnavailable, ServingError
 from core.latents import LAST_SEED, latents
 from serving.client import served

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from core.bundle import MOST_LEVELS, levels_apart
 from core.contract import latent_inputs
+from core.difference import MOST_LEVELS, levels_apart
 from core.errors import RequestRefused, ServingError
 from core.latents import LAST_SEED, latents
 from serving.client.sampler import Sampler

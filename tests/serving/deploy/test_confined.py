@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.bundle import GOLDEN, Golden
+from core.bundle import GOLDEN
+from core.golden import Golden
 from serving.deploy.compose import KEY_FILE
 from serving.deploy.compose import render as render_compose
 from serving.deploy.container import DOCKERFILE

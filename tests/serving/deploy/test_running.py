@@ -17,9 +17,10 @@ import pytest
 import tritonclient.grpc
 from tritonclient.utils import InferenceServerException
 
-from core.bundle import GOLDEN, Golden
+from core.bundle import GOLDEN
 from core.errors import ModelNotFound
 from core.files import write_atomic
+from core.golden import Golden
 from serving.client.sampler import Sampler
 from serving.deploy.compose import render
 from serving.deploy.plan import plan

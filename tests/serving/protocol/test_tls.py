@@ -10,8 +10,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from core.bundle import GOLDEN, Golden, levels_apart
+from core.bundle import GOLDEN
+from core.difference import levels_apart
 from core.errors import ServerUnavailable, ServingError
+from core.golden import Golden
 from serving.client.sampler import Sampler
 from serving.protocol.tls import ClientTls, ServerTls
 from serving.server.launch import Access, free_ports

@@ -6,7 +6,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import cli
-from core.bundle import MOST_LEVELS, levels_apart
+from core.difference import MOST_LEVELS, levels_apart
 from core.errors import GanfoundryError, RequestRefused
 from core.images import from_pillow
 from core.latents import latents

@@ -9,7 +9,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import cli
-from core.bundle import MOST_LEVELS, levels_apart
+from core.difference import MOST_LEVELS, levels_apart
 from core.errors import GanfoundryError, RequestRefused
 from core.images import encode_png, from_pillow, over_checkerboard
 from core.ours import signed_png

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from core.bundle import GOLDEN, Golden
+from core.bundle import GOLDEN
+from core.golden import Golden
 from serving.server.events import Event, EventLog, as_json, as_text
 from serving.server.launch import Ports, free_ports
 from serving.server.supervisor import Supervisor

@@ -9,8 +9,9 @@ import sys
 import psutil
 import pytest
 
-from core.bundle import GOLDEN, Golden
+from core.bundle import GOLDEN
 from core.errors import ServingError
+from core.golden import Golden
 from serving.server.launch import HOST, free_ports
 from serving.server.supervisor import Supervisor
 from serving.server.workspace import SHARED_MEMORY

@@ -4,13 +4,13 @@ from dataclasses import dataclass
 
 from core.bundle import GRAPH
 from core.contract import NOISE, SOURCE
+from core.images import CHANNEL_NAMES, MODES
 from core.latents import ALGORITHM
 from core.spec import GeneratorSpec, SourceSpec
 from core.trials import FAR, PROBED
 
 SHEET_SEEDS = range(64)
 
-_COLOUR = {1: "grey", 3: "RGB", 4: "RGBA"}
 _IMPORTS = """import os
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before the import: some versions of ONNX Runtime report to Microsoft
@@ -35,7 +35,7 @@ class Usage:
 
 def usage_of(spec: GeneratorSpec) -> Usage:
     """That of the spec's kind."""
-    makes = f"{_COLOUR[spec.channels]} images {spec.height} pixels high, {spec.width} wide"
+    makes = f"{CHANNEL_NAMES[spec.channels]} images {spec.height} pixels high, {spec.width} wide"
     if spec.source is None:
         return Usage(
             makes=makes,
@@ -49,7 +49,7 @@ def usage_of(spec: GeneratorSpec) -> Usage:
                 "leave out.",
             ),
         )
-    taken = f"{_COLOUR[spec.source.channels]} pictures {spec.source.height} pixels high, {spec.source.width} wide"
+    taken = f"{CHANNEL_NAMES[spec.source.channels]} pictures {spec.source.height} pixels high, {spec.source.width} wide"
     return Usage(
         makes=f"{makes}, of {taken}",
         shown="Each source beside what it became",
@@ -99,7 +99,7 @@ Image.fromarray(images[0]{_plane(spec)}).save("seed7.png")
 
 
 def _translating(spec: GeneratorSpec, source: SourceSpec) -> str:
-    mode = {1: "L", 3: "RGB", 4: "RGBA"}[source.channels]
+    mode = MODES[source.channels]
     return f"""A picture always becomes the same image, alone or in a batch. `ganfoundry translate` takes pictures of
 any size and fits them as those it learned from were (fit {source.fit}, resample {source.resample}); by hand:
 
