@@ -16,7 +16,7 @@ from trainer.data.pack import Pack, PackInfo
 from trainer.objective.corruption import SOURCES, Corruption
 from trainer.settings.config import TrainConfig
 from trainer.settings.heads import Heads
-from trainer.systems import TRANSLATING, build_system
+from trainer.systems import TRANSLATING, build_system, check_system
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,7 @@ def plan(config: TrainConfig, pack: Pack) -> Plan:
             f"the pack {info.name} calls its classes {spec.classes[0]} and on, as only those are called that a "
             "generator finds by itself: import it again with other names, or do without --conditional"
         )
+    check_system(config, spec)
     return Plan(config, spec, pick_device(config.device), pack)
 
 

@@ -17,7 +17,7 @@ from core.spec import GeneratorSpec
 from trainer import loop, state
 from trainer.arithmetic import arithmetic, changes
 from trainer.hooks.collapse import CollapseGuard
-from trainer.hooks.judging import Judge
+from trainer.hooks.judging import Evaluator
 from trainer.hooks.levels import Levels
 from trainer.hooks.log import Log, Report
 from trainer.hooks.pictures import Pictures
@@ -177,41 +177,53 @@ def _resumed(planned: Plan, run: Run, report: Report) -> tuple[Training, Plan]:
 def hooks_of(
     planned: Plan, run: Run, images_seen: int, report: Report, tick: Callable[[int], None], pictures: Pictures
 ) -> list[Hook]:
-    """What is done besides training, in order: tick, keep levels, log, preview, judge, show, save, draw."""
-    config, judges, boards = planned.config, [], []
-    if config.metric_kimg:  # made before the log, which is not to count the first look at the real images
-        judge = Judge(
-            run,
-            planned.spec,
-            planned.pack,
-            config.metric_samples,
-            planned.device,
-            report,
-            reals=config.metric_reals,
-            settled_kimg=settling(config, planned.spec),
-            apart=config.apart,
-        )
-        judges = [Hook(config.metric_kimg * 1000, judge)]
-    if config.tensorboard:
-        boards = [Hook(config.log_kimg * 1000, Board(run, images_seen))]
+    """What is done besides training, in order: tick, keep levels, log, preview, evaluate, show, save, draw."""
+    config = planned.config
+    log_every = config.log_kimg * 1000
+
+    # Made before the log, which is not to count the first look at the real images
+    evaluators = []
+    if config.metric_kimg:
+        evaluators = [Hook(config.metric_kimg * 1000, evaluator_of(planned, run, report))]
+    boards = [Hook(log_every, Board(run, images_seen))] if config.tensorboard else []
+
+    # In every round, and the log
     log = Log(run, report, images_seen)
     hooks = [
         Hook(1, lambda t: tick(t.images_seen)),
         Hook(1, Levels(run, report, images_seen)),
-        Hook(config.log_kimg * 1000, log),
+        Hook(log_every, log),
     ]
-    guard = Hook(config.log_kimg * 1000, CollapseGuard(log, planned.pack, config, report))
+
+    # What takes time that is not training's
     pairs = SideBySide(planned.pack, config.previews) if planned.spec.kind == "image" else None
 
     def show(now: Training) -> None:
         drawn = pairs.sheet(now.averages) if pairs else None
         write_preview(run, now.average, config.previews, now.images_seen, drawn)
 
+    guard = Hook(log_every, CollapseGuard(log, planned.pack, config, report))
     preview = Hook(config.preview_kimg * 1000, show)
     save = Hook(config.checkpoint_kimg * 1000, lambda t: _save(t, planned, run))
     draw = Hook(save.every, lambda _: pictures.update())
-    aside = [guard, preview, *judges, *boards, save, draw]
+    aside = [guard, preview, *evaluators, *boards, save, draw]
     return [*hooks, *(Hook(hook.every, log.aside(hook.call)) for hook in aside)]
+
+
+def evaluator_of(planned: Plan, run: Run, report: Report) -> Evaluator:
+    """What looks at KID, or L1 of pairs, of the run as it trains."""
+    config = planned.config
+    return Evaluator(
+        run,
+        planned.spec,
+        planned.pack,
+        config.metric_samples,
+        planned.device,
+        report,
+        reals=config.metric_reals,
+        settled_kimg=settling(config, planned.spec),
+        apart=config.apart,
+    )
 
 
 def _save(training: Training, planned: Plan, run: Run) -> None:

@@ -77,7 +77,7 @@ def plain(code_points: str) -> str:
     return code_points.replace("-FE0F", "")
 
 
-def render(renderer: ModuleType, path: Path, size: Size, lines: bool = False) -> Images:
+def rasterise(renderer: ModuleType, path: Path, size: Size, lines: bool = False) -> Images:
     """One drawing, or its ``lines`` alone, uint8 RGBA ``(height, width, 4)``, centred if the size is not square."""
     side = min(size.height, size.width)
     side *= max(_DRAWN_AT // side, 1)

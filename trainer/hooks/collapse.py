@@ -12,7 +12,7 @@ from core.pixels import to_values
 from core.spec import BACK
 from trainer.data.pack import Pack
 from trainer.hooks.log import Log, Report
-from trainer.hooks.preview import render
+from trainer.hooks.preview import preview_images
 from trainer.loop import Training
 from trainer.objective.losses import discriminators
 from trainer.settings.config import TrainConfig
@@ -63,7 +63,7 @@ class CollapseGuard:
         examples, back = average.examples, average.spec.source is not None and average.spec.source.direction == BACK
         natural, shares = self.natural_back if back else self.natural, self.shares[name]
         if natural > 0 and (examples is None or spread(examples) > 0):  # of one source there is one result
-            shares.append(spread(render(average, SAMPLES)) / natural)
+            shares.append(spread(preview_images(average, SAMPLES)) / natural)
         if identical(shares):
             seen = f"they differ by {shares[-1]:.1%} of what the {'sources' if back else 'images'} do"
             remedy = self.firmer if examples is None else self.slower

@@ -29,7 +29,7 @@ LONGEST_ANIMATION = 100  # frames
 COLUMNS = "Columns"  # the text of a preview that says what each source is shown with
 
 
-def render(generator: Maker, count: int) -> Images:
+def preview_images(generator: Maker, count: int) -> Images:
     """The images of seeds 0 … ``count`` - 1, uint8 ``(count, h, w, c)`` with straight alpha; classes take turns.
 
     Those of a translator are of the sources that travel with it.

@@ -13,7 +13,7 @@ from trainer.data.pack import Pack
 from trainer.metrics.baselines import identity
 from trainer.metrics.evaluate import LEAST, Step
 from trainer.metrics.extractor import Extractor
-from trainer.metrics.features import Make, Progress, features_of
+from trainer.metrics.features import ImageFunction, Progress, features_of
 from trainer.metrics.held import domains_of, shape_made, shape_taken
 from trainer.metrics.kid import kid
 from trainer.metrics.pairs import l1, mean_of
@@ -77,7 +77,7 @@ class Journey:
     back: Images | None
 
 
-Way = tuple[Make, GeneratorSpec]
+Way = tuple[ImageFunction, GeneratorSpec]
 
 
 def evaluate_domains(
@@ -112,7 +112,7 @@ def evaluate_domains(
     return DomainEvaluation(figures, extractor, _facts(ways[0][1], pack, extractor, counts)), journeys
 
 
-def _travelled(make: Make, other: Make | None, sources: Images, progress: Progress) -> Journey:
+def _travelled(make: ImageFunction, other: ImageFunction | None, sources: Images, progress: Progress) -> Journey:
     results = translated(make, sources, progress)
     return Journey(sources, results, None if other is None else translated(other, results))
 

@@ -21,7 +21,7 @@ from trainer.data.pack import Pack
 from trainer.metrics.extractor import Extractor
 from trainer.metrics.features import (
     MOST_REALS,
-    Make,
+    ImageFunction,
     Progress,
     chosen_reals,
     fake_features,
@@ -105,7 +105,7 @@ class Evaluation:
 
 
 def evaluate(
-    make: Make,
+    make: ImageFunction,
     spec: GeneratorSpec,
     pack: Pack,
     extractor: Extractor,

@@ -27,7 +27,7 @@ BATCH = 32
 MOST_REALS = 10_000  # of a pack are looked at, drawn at random but always the same
 FOLDER = "features"  # in the pack
 
-Make = Callable[[Inputs], Images]  # the graph's inputs to images (n, h, w, c): a network, a session, anything
+ImageFunction = Callable[[Inputs], Images]  # the graph's inputs to images (n, h, w, c): a network, a session, anything
 Progress = Callable[[int, int], None]
 Made = TypeVar("Made")
 
@@ -89,7 +89,9 @@ def _kept_path(pack: Pack, extractor: Extractor, what: int | str) -> tuple[Path,
     return pack.path / FOLDER / f"{extractor.name}-{key[:16]}.safetensors", json.dumps(facts)
 
 
-def fake_features(make: Make, inputs: Inputs, extractor: Extractor, progress: Progress = lambda *_: None) -> Tensor:
+def fake_features(
+    make: ImageFunction, inputs: Inputs, extractor: Extractor, progress: Progress = lambda *_: None
+) -> Tensor:
     """Features ``(n, d)`` of what ``make`` makes of ``inputs``, each ``(n, …)``."""
     count = count_of(inputs)
     return torch.cat(in_batches(count, lambda rows: extractor.features(make(take(inputs, rows))), progress))
@@ -130,7 +132,7 @@ def inputs_like(pack: Pack, spec: GeneratorSpec, seeds: Sequence[int]) -> Mappin
     return inputs
 
 
-def maker(generator: Maker) -> Make:
+def maker(generator: Maker) -> ImageFunction:
     """``generator``, on whatever device it is, as a function of the graph's inputs."""
 
     @torch.no_grad()

@@ -9,7 +9,7 @@ import torch
 from core.clock import in_words
 from trainer.data.pack import Pack
 from trainer.metrics.extractor import Extractor
-from trainer.metrics.features import Make, chosen_reals, kept_features, take
+from trainer.metrics.features import ImageFunction, chosen_reals, kept_features, take
 from trainer.metrics.kid import kid
 from trainer.metrics.scale import to_compute
 
@@ -17,7 +17,7 @@ TRIED = 8  # images
 _ROWS = 256  # features of each set, of the comparison
 
 
-def announcement(make: Make, inputs: Mapping[str, Any], pack: Pack, extractor: Extractor, pairs: float) -> str:
+def announcement(make: ImageFunction, inputs: Mapping[str, Any], pack: Pack, extractor: Extractor, pairs: float) -> str:
     """About how long it takes to judge the images of ``inputs`` by ``pack``, in a line.
 
     ``pairs`` are those of features that the comparison takes the kernel of.

@@ -29,7 +29,7 @@ from trainer.metrics.baselines import (
 )
 from trainer.metrics.evaluate import LEAST, Step
 from trainer.metrics.extractor import Extractor
-from trainer.metrics.features import Make, Progress, features_of, in_batches
+from trainer.metrics.features import ImageFunction, Progress, features_of, in_batches
 from trainer.metrics.held import Pairs
 from trainer.metrics.kid import kid
 from trainer.metrics.lines import LINE, Pen
@@ -117,7 +117,7 @@ class PairEvaluation:
 
 
 def evaluate_pairs(
-    make: Make, spec: GeneratorSpec, pack: Pack, known: Pairs, held: Pairs, extractor: Extractor, step: Step
+    make: ImageFunction, spec: GeneratorSpec, pack: Pack, known: Pairs, held: Pairs, extractor: Extractor, step: Step
 ) -> tuple[PairEvaluation, Translations]:
     """Judge what ``make`` makes of the sources of ``held`` pairs; baselines are made of ``known`` ones.
 
@@ -157,7 +157,7 @@ def evaluate_pairs(
     return evaluation, Translations(sources, targets, results)
 
 
-def translated(make: Make, sources: Images, progress: Progress = lambda *_: None) -> Images:
+def translated(make: ImageFunction, sources: Images, progress: Progress = lambda *_: None) -> Images:
     """What ``make`` makes of ``sources``, a few at a time."""
     return np.concatenate(in_batches(len(sources), lambda rows: make({SOURCE: sources[rows]}), progress))
 

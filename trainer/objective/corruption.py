@@ -18,6 +18,7 @@ from core.errors import ConfigError
 from core.images import from_pillow, luma, over_background, to_pillow
 from core.pixels import to_pixels, to_values
 from core.spec import IMAGES, SourceSpec
+from trainer.settings.fields import setting
 
 SOURCES = "sources"  # an origin of sources that nothing has to make, as ``IMAGES`` is
 
@@ -100,8 +101,8 @@ class Corruption:
     """One way, and how strong: the deviation of noise in levels, the factor of ``smaller``, the share of each side that
     is missing, a JPEG's quality. 0 is the usual of each."""
 
-    kind: str = "noise"
-    strength: float = 0.0
+    kind: str = setting("noise", "what is done to images: noise, colourless, smaller, hole or jpeg")
+    strength: float = setting(0.0, "how much: levels of noise, times smaller, share of each side, quality of a JPEG")
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> "Corruption":

@@ -6,7 +6,9 @@ from dataclasses import fields, replace
 from typing import Any
 
 from core.errors import ConfigError
-from trainer.settings.config import OF_SYSTEMS, TrainConfig, like, one_of
+from trainer.settings.config import OF_SYSTEMS, TrainConfig
+from trainer.settings.fields import one_of
+from trainer.settings.values import like
 
 _UNPENALISED: dict[str, Any] = {"r1_gamma": 0.0, "r2_gamma": 0.0, "gradient_penalty": 0.0, "clip": 0.0}
 # What a penalty alone is, with the numbers of its paper or, of R1 and R2, those that small images want.
