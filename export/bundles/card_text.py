@@ -36,6 +36,7 @@ class Usage:
 def usage_of(spec: GeneratorSpec) -> Usage:
     """That of the spec's kind."""
     makes = f"{CHANNEL_NAMES[spec.channels]} images {spec.height} pixels high, {spec.width} wide"
+
     if spec.source is None:
         return Usage(
             makes=makes,
@@ -49,6 +50,8 @@ def usage_of(spec: GeneratorSpec) -> Usage:
                 "leave out.",
             ),
         )
+
+    # Of a translator
     taken = f"{CHANNEL_NAMES[spec.source.channels]} pictures {spec.source.height} pixels high, {spec.source.width} wide"
     return Usage(
         makes=f"{makes}, of {taken}",

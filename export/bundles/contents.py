@@ -34,8 +34,11 @@ def check_destination(destination: Path, overwrite: bool) -> None:
     sweep_around(destination)
     if is_free(destination):
         return
+
     if not overwrite:
         raise ExportError(f"{destination} exists: choose another --out or add --overwrite")
+
+    # Only a bundle, and one in which nobody put anything, is replaced
     try:
         manifest = read_manifest(destination)
     except BundleError:

@@ -173,9 +173,12 @@ def _level(checkpoint: Path, generator: Maker, wanted: str) -> Path:
     finished = {_level_name(path): path for path in sorted((checkpoint.parent / LEVELS).glob("*.safetensors"))}
     if generator.grown_to == (size.height, size.width):
         finished[str(size)] = checkpoint
+
     name = wanted.lower() if "x" in wanted.lower() else f"{wanted}x{wanted}"
     if name in finished:
         return finished[name]
+
+    # What there is instead
     there = ", ".join(sorted(finished, key=lambda name: (len(name), name))) or "none yet"
     if name == f"{size.base_width}x{size.base_height}":
         raise ExportError(

@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import GraphProto, ModelProto, NodeProto, helper, numpy_helper
 
+from export.onnx_graph import attribute_of, constant_names, constant_tensors
+
 MOST_GROUPS = 64
 
 _ELEMENTWISE = {
@@ -27,8 +29,7 @@ _ELEMENTWISE = {
 
 def made_for(model: ModelProto) -> list[int]:
     """The batches that a graph may be made for that says that any will do: 1, and a group for each image."""
-    held = {weight.name for weight in model.graph.initializer}
-    held |= {name for node in model.graph.node if node.op_type == "Constant" for name in node.output}
+    held = constant_names(model.graph)
     layers = [node for node in model.graph.node if node.op_type in ("Conv", "ConvTranspose")]
     groups = [a.i for node in layers if node.input[1] not in held for a in node.attribute if a.name == "group"]
     return [1, *sorted({group for group in groups if 1 < group <= MOST_GROUPS})]
@@ -41,10 +42,7 @@ class Freeing:
         self.graph, self.batch, self.moving = graph, batch, moving
         self.lost: set[str] = set()  # values of a batch of 1 whose first side was taken away
         self.nodes: list[NodeProto] = []
-        self.constants = {w.name: w for w in graph.initializer}
-        self.constants |= {
-            n.output[0]: a.t for n in graph.node if n.op_type == "Constant" for a in n.attribute if a.name == "value"
-        }
+        self.constants = constant_tensors(graph)
 
     def run(self) -> None:
         """Go through the graph once, in order."""
@@ -82,7 +80,7 @@ class Freeing:
         chosen = self._constant(node, 1)
         if node.op_type == "Squeeze":
             return chosen is not None and chosen.reshape(-1).tolist() == [0]
-        axis = next((a.i for a in node.attribute if a.name == "axis"), 0)
+        axis = attribute_of(node, "axis", 0)
         return axis == 0 and node.input[0] in self.moving and chosen is not None and not chosen.ndim and chosen == 0
 
     def _found_again(self, node: NodeProto) -> None:
@@ -119,7 +117,7 @@ class Freeing:
 
     def _concat(self, node: NodeProto) -> None:
         """A constant beside what moves is repeated for each image, where its rows are all the same."""
-        axis = next((a.i for a in node.attribute if a.name == "axis"), 0)
+        axis = attribute_of(node, "axis", 0)
         like = next(name for name in node.input if name in self.moving)
         for place, name in enumerate(node.input):
             value = self._constant(node, place) if name not in self.moving else None

@@ -1,5 +1,6 @@
 """A foreign ONNX generator in, a verified bundle out, or nothing at all."""
 
+import logging
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -30,7 +31,6 @@ from export.foreign.batches import made_for
 from export.foreign.hints import ImportHints
 from export.foreign.interface import GraphInterface, find_interface
 from export.foreign.joined import TRUNCATION, joined
-from export.foreign.opsets import opset_of
 from export.foreign.original import Original
 from export.foreign.output import check_range, image_sides
 from export.foreign.pictures import Picture
@@ -38,9 +38,12 @@ from export.foreign.randoms import frozen
 from export.foreign.shipping import Foreign, shipped
 from export.foreign.source import Source, read_source
 from export.foreign.wrap import check_nodes, needed_for
+from export.onnx_graph import opset_of
 
 CHANGED = ("AveragePool", "BatchNormalization", "Clip", "Dropout", "Pad", "Resize", "Softmax", "Upsample")
 _UNUSED_TOOLS = ("torch", "onnxscript")
+
+logger = logging.getLogger(__name__)
 
 
 def export_foreign(
@@ -70,6 +73,7 @@ def export_foreign(
     check = partial(check_destination, destination, overwrite)
     check()
     options.check()
+
     try:
         tell("reading the graph")
         source = read_source(path)
@@ -91,15 +95,21 @@ def _understood(source: Source, hints: ImportHints, provenance: Provenance) -> F
     model, drawn = frozen(needed_for(source.model, interface.image))
     check_nodes(model)
     original, values = _running(open_session(serialised(model if drawn else source.model)), interface, made_for(model))
+
+    # What it makes
     if not np.isfinite(values).all():
         raise ExportError("the graph makes values that are infinite or not numbers")
     layout, sides = image_sides(values.shape, hints)
     height, width, channels = (sides[1], sides[2], sides[0]) if layout == "NCHW" else sides
     doubt = check_range(model, interface.image, values, hints.value_range)
+
+    # What truncation does to it, of one that takes latents
     picture = original.interface.source
     promise = None if picture else _truncation(original)
     if promise:
         original = replace(original, interface=replace(original.interface, truncates=False, truncation=None))
+
+    # What a spec says of it
     options: dict[str, Any] = {
         "layout": layout,
         "opset": source.opset,
@@ -123,6 +133,7 @@ def _understood(source: Source, hints: ImportHints, provenance: Provenance) -> F
         value_range=hints.value_range,
         provenance=provenance,
     )
+
     dtype = helper.np_dtype_to_tensor_dtype(values.dtype)
     noise = f"random numbers inside, drawn at {', '.join(drawn)[:200]}, are frozen: the same in all images"
     notes = tuple(note for note in (promise, doubt, drawn and noise) if note)
@@ -139,6 +150,7 @@ def _running(session: Session, interface: GraphInterface, batches: list[int]) ->
             original = Original(session, way)
             return original, original.values(_probe(way))
         except ExportError as error:
+            logger.debug("one way to run the graph fails: %s", error)
             complaint = complaint or error
     assert complaint
     raise complaint

@@ -102,6 +102,8 @@ def find_interface(model: ModelProto, hints: ImportHints) -> GraphInterface:
     inputs = {
         value.name: value for value in model.graph.input if value.name not in weights or value.name in hints.fixed
     }
+
+    # The latent, or the picture
     value = _main(inputs, hints)
     if hints.source is not None or (hints.latent is None and looks_like_a_picture(value)):
         return _translator(model, inputs, value, hints)
@@ -113,6 +115,8 @@ def find_interface(model: ModelProto, hints: ImportHints) -> GraphInterface:
     latent = _rows(value, hints.latent_dim, "latent", "--latent-dim")
     if hints.latent_dim not in (None, latent.length):
         raise ExportError(f"the latent {described(value)} is not {hints.latent_dim} long: omit --latent-dim")
+
+    # The other inputs
     batch = dims_of(value)[0] if latent.batched else 1
     truncation, label = _truncation(inputs, hints, batch), _label(inputs, hints)
     alone = (truncation and not truncation.batched) or (label and not label.rank)
@@ -148,6 +152,7 @@ def _rows(value: ValueInfoProto, length: int | None, what: str, option: str) -> 
     dims, dtype = dims_of(value), value.type.tensor_type.elem_type
     if dtype not in FLOATS:
         raise ExportError(f"the {what} {described(value)} is not of floats of 16, 32 or 64 bits")
+
     batched = len(dims) > 1
     sides = dims[1:] if batched else dims
     if not sides:
@@ -156,6 +161,7 @@ def _rows(value: ValueInfoProto, length: int | None, what: str, option: str) -> 
         if length is None:
             raise ExportError(f"the graph does not say how long its {what} {value.name!r} is: add {option}")
         sides[sides.index(None)] = length
+
     known = tuple(1 if side is None else side for side in sides)
     if not 1 <= math.prod(known) <= LARGEST_LATENT:
         raise ExportError(f"the {what} {described(value)} is not of 1 to {LARGEST_LATENT} numbers")
@@ -181,6 +187,8 @@ def _main(inputs: dict[str, ValueInfoProto], hints: ImportHints) -> ValueInfoPro
         return _named(inputs, hints.latent, "--latent")
     if hints.source is not None:
         return _named(inputs, hints.source, "--source")
+
+    # Nobody said: there must be one that means nothing else
     meant = {hints.label, hints.codes, hints.truncation, *hints.fixed}
     free = [value for name, value in inputs.items() if name not in meant and not _empty(value)]
     if len(free) != 1:
@@ -204,11 +212,15 @@ def _label(inputs: dict[str, ValueInfoProto], hints: ImportHints) -> Label | Non
         return None
     value = _named(inputs, hints.label, "--label")
     dtype, dims = value.type.tensor_type.elem_type, dims_of(value)
+
+    # One-hot, or a number
     kinds = (*FLOATS, *INTEGERS, TensorProto.BOOL)
     one_hot = len(dims) == 2 and dims[1] != 1 and (dtype not in INTEGERS or dims[1] is not None)
     number = dtype not in (TensorProto.BOOL,) and len(dims) <= 2 and dims[1:] in ([], [1], [None])
     if dtype not in kinds or not (one_hot or number):
         raise ExportError(f"the label {described(value)} is neither one-hot (n, classes) nor a number (n,)")
+
+    # Its classes
     count = dims[1] if one_hot else None
     classes = hints.classes or tuple(map(str, range(count or 0)))
     if not classes:
@@ -228,6 +240,7 @@ def _fixed(
     others = {name: value for name, value in inputs.items() if name not in meant}
     if lacking := [value for name, value in others.items() if name not in hints.fixed and not _empty(value)]:
         raise ExportError(f"what is the input {described(lacking[0])}? Say --fix {lacking[0].name}=VALUE, or --label")
+
     fixed = {}
     for name, value in others.items():
         constant, dims = _constant(value, hints.fixed.get(name, "0")), dims_of(value)

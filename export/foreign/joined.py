@@ -18,9 +18,10 @@ from core.onnx.session import open_session
 from export.bundles.contents import serialised
 from export.foreign.hints import ImportHints
 from export.foreign.interface import FLOATS, find_interface
-from export.foreign.opsets import opset_of, raised
+from export.foreign.opsets import raised
 from export.foreign.original import Original
 from export.foreign.source import Source
+from export.onnx_graph import opset_of
 
 MEAN_OF = 4096  # styles; StyleGAN takes 10,000 where it is not kept while training
 TRUNCATION = "joined.truncation"
@@ -71,6 +72,7 @@ def _between(mapping: ModelProto, synthesis: ModelProto) -> tuple[ValueInfoProto
     pairs = [(given, taken) for given in mapping.graph.output for taken in _inputs(synthesis) if _fits(given, taken)]
     named = [pair for pair in pairs if pair[0].name == pair[1].name]
     found = named or pairs
+
     if len(found) != 1:
         gives = ", ".join(f"{value.name} {_sides(value)}" for value in mapping.graph.output)
         takes = ", ".join(f"{value.name} {_sides(value)}" for value in _inputs(synthesis))
@@ -97,6 +99,7 @@ def _mean(mapping: ModelProto, styles: str, hints: ImportHints) -> NDArray[Any]:
     names = {value.name for value in mapping.graph.input}
     own = {name: value for name, value in hints.fixed.items() if name in names}
     interface = find_interface(mapping, replace(hints, image=styles, fixed=own))
+
     inputs: dict[str, NDArray[Any]] = {
         "z": latents(range(MEAN_OF), interface.latent_dim),
         "truncation": np.ones((MEAN_OF, 1), np.float32),
@@ -105,6 +108,7 @@ def _mean(mapping: ModelProto, styles: str, hints: ImportHints) -> NDArray[Any]:
         inputs["label"] = np.arange(MEAN_OF, dtype=np.int64)[:, None] % len(interface.label.classes)
     if interface.codes:
         inputs["codes"] = np.zeros((MEAN_OF, interface.codes.length), np.float32)
+
     values = Original(open_session(serialised(mapping)), interface).values(inputs)
     if not np.isfinite(values).all():
         raise ExportError("the mapping makes styles that are infinite or not numbers")
@@ -165,6 +169,8 @@ def _style_nodes(
     nodes: list[NodeProto] = []
     weights: list[TensorProto] = []
     last = given
+
+    # Truncation: the distance to the mean, scaled
     if mean is not None:
         weights.append(numpy_helper.from_array(mean, "joined.mean_style"))
         weights.append(numpy_helper.from_array(np.array([-1, *[1] * (ranks[0] - 1)], np.int64), "joined.beside_styles"))
@@ -178,6 +184,8 @@ def _style_nodes(
             helper.make_node("Add", ["joined.nearer", "joined.mean_style"], ["joined.truncated"]),
         ]
         last = "joined.truncated"
+
+    # One style for all layers becomes one for each, or the other way round
     if ranks == (2, 3):
         if not (layers := _sides(taken)[1]):
             raise ExportError(f"the synthesis does not say how many styles {taken.name!r} takes: export it with that")

@@ -1,5 +1,6 @@
 """The graph that ships of a foreign one: the first of the ways to write it that makes the same images."""
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -22,11 +23,14 @@ from export.foreign.folding import folded
 from export.foreign.hints import Layout
 from export.foreign.interface import GraphInterface
 from export.foreign.modulated import unmodulated
-from export.foreign.opsets import converted, opset_of
+from export.foreign.opsets import converted
 from export.foreign.original import Original, to_images
 from export.foreign.wrap import wrapped
+from export.onnx_graph import opset_of
 
 TRIED_BATCHES = (1, 2, 3)
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -73,16 +77,20 @@ def shipped(foreign: Foreign, origin: Origin) -> tuple[Foreign, bytes, Session]:
         spec = candidate.spec
         model = wrapped(inner, interface, spec, foreign.layout, foreign.dtype, foreign.premultiplied, foreign.sides)
         _stamp(model, spec, origin)
+
         try:
             check_graph(model, Contract(spec, opset_of(model), facts=origin.metadata()))
             data = serialised(model)
             session = _session_for_any_batch(data, spec, interface)
         except (BundleError, ExportError) as error:
+            logger.debug("one way to write the graph fails: %s", error)
             complaint = complaint or error
             continue
+
         found = found or (candidate, data, session)
         if _same(candidate, session):
             return candidate, data, session
+
     if found is None:
         assert complaint
         raise complaint
@@ -96,8 +104,8 @@ def _candidates(foreign: Foreign) -> Iterator[tuple[Foreign, ModelProto, GraphIn
     if interface.batch is not None:
         try:
             rewritten = unmodulated(folded(inner, interface.shapes(interface.batch)), interface.batch)
-        except ExportError:
-            pass  # then there is one form less
+        except ExportError as error:  # then there is one form less
+            logger.debug("the graph cannot be written without modulated convolutions: %s", error)
         else:
             yield from ((foreign, rewritten, way) for way in _ways(interface))
     alone = foreign.one_at_a_time()

@@ -12,12 +12,12 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto,
 from core.contract import SOURCE, Port, batch_of, input_ports, output_port
 from core.errors import ExportError
 from core.spec import GeneratorSpec
-from export.checks.rules import CONTROL_FLOW, RANDOM, STANDARD, in_training, values_for_one_image
+from export.checks.rules import CONTROL_FLOW, RANDOM, in_training, values_for_one_image
 from export.foreign.batches import Freeing
 from export.foreign.hints import Layout
 from export.foreign.interface import GraphInterface, Rows
-from export.foreign.opsets import opset_of
 from export.foreign.pictures import MOVES, Picture, bytes_are_cast
+from export.onnx_graph import STANDARD, constants_of, leave_out_unused, opset_of
 
 PREFIX = "foreign_"  # of every name of theirs, so that none of ours is among them
 MOST_VALUES = 1 << 31  # on the way to one image, in graphs that are run before their image's size is known
@@ -31,14 +31,10 @@ def needed_for(model: ModelProto, image: str) -> ModelProto:
     if copy.functions:
         copy = onnx.inliner.inline_local_functions(copy)
     _without_dropout(copy)
-    needed, nodes = {image}, []
-    for node in reversed(copy.graph.node):
-        if needed & set(node.output):
-            nodes.append(node)
-            needed |= set(node.input)
-    _replace(copy.graph, "node", nodes[::-1])
-    _replace(copy.graph, "initializer", [weight for weight in copy.graph.initializer if weight.name in needed])
-    _replace(copy.graph, "output", [value for value in copy.graph.output if value.name == image])
+    outputs = [value for value in model.graph.output if value.name == image]
+    del copy.graph.output[:]
+    copy.graph.output.extend(outputs)
+    leave_out_unused(copy.graph)
     return copy
 
 
@@ -49,12 +45,6 @@ def _without_dropout(model: ModelProto) -> None:
         if node.op_type == "Dropout" and not _trains(node, model) and not taken.intersection(node.output[1:]):
             node.op_type = "Identity"
             del node.attribute[:], node.input[1:], node.output[1:]
-
-
-def _replace(graph: GraphProto, field: str, kept: Sequence[Any]) -> None:
-    copies = [type(part).FromString(part.SerializeToString()) for part in kept]
-    graph.ClearField(field)
-    getattr(graph, field).extend(copies)
 
 
 def check_nodes(model: ModelProto) -> None:
@@ -73,6 +63,7 @@ def check_nodes(model: ModelProto) -> None:
             raise ExportError(f"{what} is control flow, which not every runtime has: export a graph without")
         if node.domain not in STANDARD:
             raise ExportError(f"{what} is of the domain {node.domain[:80]!r}, not of standard ONNX: export without it")
+
     if values_for_one_image(model) > MOST_VALUES:
         raise ExportError(f"one image takes more than {MOST_VALUES:,} values on the way")
 
@@ -83,11 +74,8 @@ def _trains(node: NodeProto, model: ModelProto) -> bool:
         return in_training(node)
     if node.op_type != "Dropout" or not node.input[2:] or not node.input[2]:
         return False
-    held = {w.name: w for w in model.graph.initializer}
-    held |= {
-        n.output[0]: a.t for n in model.graph.node if n.op_type == "Constant" for a in n.attribute if a.name == "value"
-    }
-    return node.input[2] not in held or bool(numpy_helper.to_array(held[node.input[2]]).any())
+    trains = constants_of(model.graph).get(node.input[2])
+    return trains is None or bool(trains.any())
 
 
 def wrapped(
@@ -109,6 +97,8 @@ def wrapped(
     if interface.batch is not None and not alone:
         taking = [*interface.rows, *([interface.label] if interface.label else [])]
         Freeing(inner, interface.batch, {PREFIX + port.name for port in taking}).run()
+
+    # Our inputs before it, pixels after it
     build = Builder({value.name: value for value in inner.input} if alone else {}, interface.batch or 1)
     if interface.source and interface.source.dtype == TensorProto.UINT8:
         build.floats_do = bytes_are_cast(inner.node, PREFIX + interface.source.name)
@@ -125,9 +115,12 @@ def wrapped(
         premultiplied,
         sides,
     )
+
+    # Nothing of the machine that made it
     for part in (*build.nodes, *build.weights):
         part.ClearField("doc_string")
         part.ClearField("metadata_props")
+
     graph = helper.make_graph(
         build.nodes,
         "generator",
@@ -146,12 +139,14 @@ def _give_floats(graph: GraphProto, image: str) -> bool:
         image = node.input[0]
     if node is None or node.op_type != "Cast":
         return False
+
     wide, whole, place = f"{image}_wide", f"{image}_whole", list(graph.node).index(node)
     new = [
         helper.make_node("Cast", [node.input[0]], [wide], name=wide, to=TensorProto.FLOAT),
         helper.make_node("Floor", [wide], [whole], name=whole),
         helper.make_node("Clip", [whole, f"{image}_least", f"{image}_most"], [image], name=f"{image}_clip"),
     ]
+
     graph.initializer.append(numpy_helper.from_array(np.float32(0), f"{image}_least"))
     graph.initializer.append(numpy_helper.from_array(np.float32(255), f"{image}_most"))
     graph.node.remove(node)
@@ -200,6 +195,8 @@ class Builder:
             if interface.truncates and not interface.truncation:
                 z = self.node("Mul", [z, "truncation"])
             self._rows(z, interface.latent)
+
+        # The other inputs
         if interface.codes:
             self._rows("codes", interface.codes)
         if interface.truncation:
@@ -236,11 +233,13 @@ class Builder:
         values = self.node("Cast", [SOURCE], to=TensorProto.FLOAT)
         if port.premultiplied and port.spec.channels == 4:
             values = self._premultiplied(values)
+
         low, high = port.value_range
         if (low, high) != (0.0, 255.0):
             values = self.node("Mul", [values, self.number((high - low) / 255)])
         if low:
             values = self.node("Add", [values, self.number(low)])
+
         if port.layout == "NCHW":
             values = self.node("Transpose", [values], perm=[0, 3, 1, 2])
         if port.dtype == TensorProto.UINT8 and port.premultiplied:
@@ -306,6 +305,8 @@ class Builder:
         values = image if dtype == TensorProto.FLOAT else self.node("Cast", [image], to=TensorProto.FLOAT)
         if layout == "NHWC":
             values = self.node("Transpose", [values], perm=[0, 3, 1, 2])
+
+        # From the range to 0 to 1, and to levels
         moved = self.node("Sub", [values, self.number(low)])
         unit = self._clip(self.node("Mul", [moved, self.number(1 / (high - low))]))
         if spec.channels == 4:

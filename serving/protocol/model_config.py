@@ -17,8 +17,6 @@ WHOLE = "ganfoundry_part_of"  # and the model that it is a part of
 THREADS = "intra_op_thread_count"  # of ONNX Runtime's sessions, by the name that NVIDIA's backend gives it
 
 ONNXRUNTIME, PYTHON, TENSORRT, ENSEMBLE = "onnxruntime", "python", "tensorrt", "ensemble"
-DATA_TYPES = ("FP32", "FP16", "INT64", "INT32", "UINT8", "STRING")
-INSTANCE_KINDS = ("KIND_AUTO", "KIND_CPU", "KIND_GPU")
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,7 @@ from tritonclient.grpc import model_config_pb2
 from core.errors import RepositoryError
 from serving.protocol.model_config import (
     BUNDLE,
-    DATA_TYPES,
     ENSEMBLE,
-    INSTANCE_KINDS,
     NO_LIMITS,
     ONNXRUNTIME,
     PART,
@@ -32,6 +30,9 @@ from serving.protocol.model_config import (
     part_name,
     render,
 )
+
+DATA_TYPES = ("FP32", "FP16", "INT64", "INT32", "UINT8", "STRING")
+INSTANCE_KINDS = ("KIND_AUTO", "KIND_CPU", "KIND_GPU")
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))
 named = st.dictionaries(texts, texts, max_size=3)
