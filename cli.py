@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from trainer.metrics.evaluate import Evaluation
     from trainer.metrics.extractor import Extractor
     from trainer.metrics.features import Make
+    from trainer.planning import Plan
     from trainer.settings.config import TrainConfig
-    from trainer.training import Plan
 
 S = TypeVar("S", bound="Session")
 
@@ -467,10 +467,11 @@ def train(
     from trainer.clock import is_over_at_once, seconds_left
     from trainer.data.pack import Pack
     from trainer.judging_interval import by_default
+    from trainer.planning import pick_device, plan, use_threads
     from trainer.presets.choosing import choose_for
     from trainer.resuming import own_settings, settings_for
     from trainer.run import Run
-    from trainer.training import Outcome, last_saved, pick_device, plan, use_threads
+    from trainer.training import Outcome, last_saved
     from trainer.training import train as run
 
     changes = {"kimg": kimg, "batch": batch, "seed": seed, "device": device, "precision": precision}
@@ -604,8 +605,8 @@ def evaluate(
     from trainer.metrics.evaluate import results_path, save_results
     from trainer.metrics.extractor import lite0
     from trainer.metrics.inception import inception as inception_of
+    from trainer.planning import pick_device, use_threads
     from trainer.run import Run
-    from trainer.training import pick_device, use_threads
 
     use_threads(threads)
     pack, place = Pack.open(data), pick_device(device)
@@ -864,7 +865,7 @@ def publish(
     from serving.publishing import publish as add
 
     with console.status("publishing, after a trial in a server of its own" if trial else "publishing"):
-        published = add(bundle, name, repository, thin=thin, trial=_stand_trial(trial))
+        published = add(bundle, name, repository, thin=thin, trial=trial)
     _print_published(published)
 
 
@@ -885,7 +886,7 @@ def rollback(
     from serving.publishing import rollback as back
 
     with console.status("going back, after a trial in a server of its own" if trial else "going back"):
-        published = back(name, repository, to, trial=_stand_trial(trial))
+        published = back(name, repository, to, trial=trial)
     _print_published(published)
 
 
@@ -1685,16 +1686,10 @@ def _client_tls(trusted: Path | None, certificate: Path | None, key: Path | None
     return ClientTls(trusted, certificate, key)
 
 
-def _stand_trial(wanted: bool) -> "Callable[[Path], None] | None":
-    from serving.server.trial import stand_trial
-
-    return stand_trial if wanted else None
-
-
 def _print_published(published: "Published") -> None:
     _say(f"published {published.name} version {published.version}: {published.path}")
-    if published.beside:
-        _say(f"beside it: {', '.join(published.beside)}")
+    if published.companions:
+        _say(f"beside it: {', '.join(published.companions)}")
 
 
 def _export_foreign(paths: list[Path], out: Path, options: dict[str, Any], how: dict[str, Any]) -> "Manifest":
@@ -2004,7 +1999,7 @@ def _print_listing(config: "TrainConfig") -> None:
 
 
 def _print_plan(planned: "Plan") -> None:
-    from trainer.training import describe
+    from trainer.planning import describe
 
     _print_settings(planned)
     console.print_json(planned.config.to_json())

@@ -29,10 +29,11 @@ from tests.trainer.conftest import blobs, outlines
 from trainer.data.info import PackInfo, SourcesInfo
 from trainer.data.pack import write_pack
 from trainer.metrics.features import maker
+from trainer.planning import plan, spec_of
 from trainer.presets import PRESETS, resolve
 from trainer.run import Run
 from trainer.settings.config import TrainConfig
-from trainer.training import plan, spec_of, train
+from trainer.training import train
 
 SOURCES = SourcesInfo(16, 16, 4)
 INFO = PackInfo("discs", 16, 16, 3, classes=("red", "green"), licence="CC0-1.0", sources=SOURCES)
@@ -97,7 +98,7 @@ def url(road: Road) -> Iterator[str]:
     """One Triton with all of them, but without models for thin clients: each would be a process of its own."""
     repository = road.place / "repository"
     for preset in NETWORKS:
-        publish(road.bundle(preset), preset, repository, thin=False)
+        publish(road.bundle(preset), preset, repository, thin=False, trial=False)
     with Supervisor(repository, free_ports()) as supervisor:
         yield supervisor.url
 
