@@ -1,4 +1,4 @@
-"""What every bundle is made of, whichever way its graph came to be. Torch-free."""
+"""Parts of every bundle: where it may go, its ONNX file, its golden images and its sample sheet. Torch-free."""
 
 from collections.abc import Callable
 from pathlib import Path

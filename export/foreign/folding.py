@@ -1,4 +1,4 @@
-"""A graph at one batch, with everything computed that no input decides: what its other forms are found in."""
+"""A graph at one batch size, with everything computed that depends on no input: the form that rewrites look at."""
 
 import tempfile
 from collections.abc import Mapping

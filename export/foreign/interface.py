@@ -1,4 +1,4 @@
-"""What a foreign generator takes and gives: found by looking, else asked for."""
+"""The inputs and the output of a foreign generator: found in its graph, or named by hints."""
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,7 +13,14 @@ from onnx import ModelProto, TensorProto, ValueInfoProto
 from core.errors import ExportError
 from core.spec import LARGEST_LATENT
 from export.foreign.hints import ImportHints, LatentKind
-from export.foreign.pictures import Picture, described, dims_of, find_source, looks_like_a_picture, may_be_a_picture
+from export.foreign.pictures import (
+    PictureInput,
+    described,
+    dims_of,
+    find_source,
+    looks_like_a_picture,
+    may_be_a_picture,
+)
 
 FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE)
 INTEGERS = (TensorProto.INT64, TensorProto.INT32, TensorProto.INT16, TensorProto.INT8, TensorProto.UINT8)
@@ -22,7 +29,7 @@ MOST_FIXED = 1 << 24  # numbers that another input is given
 
 
 @dataclass(frozen=True)
-class Rows:
+class VectorInput:
     """An input that takes ``sides`` numbers for an image, after the batch if it is ``batched``."""
 
     name: str
@@ -37,7 +44,7 @@ class Rows:
 
 
 @dataclass(frozen=True)
-class Label:
+class LabelInput:
     """How the graph takes a class: one-hot ``(n, classes)``, or as a number ``(n,)``, ``(n, 1)`` or ``()``."""
 
     name: str
@@ -56,16 +63,16 @@ class GraphInterface:
     ``truncates`` is False: then it does nothing.
     """
 
-    latent: Rows | None
+    latent: VectorInput | None
     batch: int | None
     image: str
-    label: Label | None
+    label: LabelInput | None
     fixed: dict[str, tuple[NDArray[Any], bool]]
-    codes: Rows | None = None
-    truncation: Rows | None = None
+    codes: VectorInput | None = None
+    truncation: VectorInput | None = None
     latent_kind: LatentKind = "normal"
     truncates: bool = True
-    source: Picture | None = None
+    source: PictureInput | None = None
 
     @property
     def latent_dim(self) -> int:
@@ -73,7 +80,7 @@ class GraphInterface:
         return self.latent.length if self.latent else 0
 
     @property
-    def rows(self) -> list[Rows | Picture]:
+    def rows(self) -> list[VectorInput | PictureInput]:
         """The inputs that take something of each image, but for a class."""
         return [port for port in (self.latent, self.source, self.codes, self.truncation) if port]
 
@@ -147,7 +154,7 @@ def _translator(
     return GraphInterface(None, batch, _image(model, hints), None, fixed, truncates=False, source=source)
 
 
-def _rows(value: ValueInfoProto, length: int | None, what: str, option: str) -> Rows:
+def _rows(value: ValueInfoProto, length: int | None, what: str, option: str) -> VectorInput:
     """``(n, D)`` with sides of 1 before or after D, any sides that are known, or ``(D,)``."""
     dims, dtype = dims_of(value), value.type.tensor_type.elem_type
     if dtype not in FLOATS:
@@ -165,10 +172,10 @@ def _rows(value: ValueInfoProto, length: int | None, what: str, option: str) -> 
     known = tuple(1 if side is None else side for side in sides)
     if not 1 <= math.prod(known) <= LARGEST_LATENT:
         raise ExportError(f"the {what} {described(value)} is not of 1 to {LARGEST_LATENT} numbers")
-    return Rows(value.name, dtype, known, batched)
+    return VectorInput(value.name, dtype, known, batched)
 
 
-def _truncation(inputs: dict[str, ValueInfoProto], hints: ImportHints, batch: int | None) -> Rows | None:
+def _truncation(inputs: dict[str, ValueInfoProto], hints: ImportHints, batch: int | None) -> VectorInput | None:
     if hints.truncation is None:
         return None
     value = _named(inputs, hints.truncation, "--truncation-input")
@@ -176,7 +183,7 @@ def _truncation(inputs: dict[str, ValueInfoProto], hints: ImportHints, batch: in
     by_row = bool(dims) and (dims[0] is None or dims[0] == batch != 1)
     if dtype not in FLOATS or any(side not in (None, 1) for side in dims[by_row:]):
         raise ExportError(f"the truncation {described(value)} is not one float, for each image or for all")
-    return Rows(value.name, dtype, (1,) * max(len(dims) - 1, 0), by_row)
+    return VectorInput(value.name, dtype, (1,) * max(len(dims) - 1, 0), by_row)
 
 
 def _main(inputs: dict[str, ValueInfoProto], hints: ImportHints) -> ValueInfoProto:
@@ -207,7 +214,7 @@ def _image(model: ModelProto, hints: ImportHints) -> str:
     return str(next(iter(outputs)))
 
 
-def _label(inputs: dict[str, ValueInfoProto], hints: ImportHints) -> Label | None:
+def _label(inputs: dict[str, ValueInfoProto], hints: ImportHints) -> LabelInput | None:
     if hints.label is None:
         return None
     value = _named(inputs, hints.label, "--label")
@@ -227,7 +234,7 @@ def _label(inputs: dict[str, ValueInfoProto], hints: ImportHints) -> Label | Non
         raise ExportError(f"the graph does not say how many classes {value.name!r} has: name them with --classes a,b,c")
     if count not in (None, len(classes)):
         raise ExportError(f"the label {described(value)} has {count} classes, --classes names {len(classes)}")
-    return Label(value.name, dtype, one_hot, len(dims), classes)
+    return LabelInput(value.name, dtype, one_hot, len(dims), classes)
 
 
 def _fixed(

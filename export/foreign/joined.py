@@ -1,4 +1,4 @@
-"""A mapping and a synthesis network that came as two files, as one whose truncation moves towards the mean w."""
+"""One graph of a mapping and a synthesis network that came as two files; its truncation moves towards the mean w."""
 
 import hashlib
 from dataclasses import replace
@@ -18,7 +18,7 @@ from core.onnx.session import open_session
 from export.bundles.contents import serialised
 from export.foreign.hints import ImportHints
 from export.foreign.interface import FLOATS, find_interface
-from export.foreign.opsets import raised
+from export.foreign.opsets import converted_to
 from export.foreign.original import Original
 from export.foreign.source import Source
 from export.onnx_graph import opset_of
@@ -54,7 +54,7 @@ def _alike(*models: ModelProto) -> list[ModelProto]:
     """Both without functions and in one opset, that of the newer."""
     plain = [onnx.inliner.inline_local_functions(model) if model.functions else model for model in models]
     wanted = max(OPSET, *map(opset_of, plain))
-    return [model if opset_of(model) == wanted else raised(model, wanted) for model in plain]
+    return [model if opset_of(model) == wanted else converted_to(model, wanted) for model in plain]
 
 
 def _inputs(model: ModelProto) -> list[ValueInfoProto]:

@@ -1,4 +1,4 @@
-"""Convolutions with a weight for each image, made ones with a weight for all.
+"""Modulated convolutions, which have a weight for each image, rewritten as convolutions with one weight for all.
 
 StyleGAN2 and 3 write a modulated convolution as one that has a group for each image (Karras et al. 2020, section 2.2:
 weights times styles, over their own length), which freezes the batch, and TensorRT and Unity take no computed weights.
@@ -19,7 +19,7 @@ from export.onnx_graph import attribute_of, leave_out_unused
 _EACH_BY_ITSELF = ("LeakyRelu", "Relu", "PRelu", "Mul", "Add", "Sub", "Div", "Pad", "Slice", "Cast", "Identity")
 
 
-def unmodulated(model: ModelProto, batch: int) -> ModelProto:
+def without_modulation(model: ModelProto, batch: int) -> ModelProto:
     """A copy of ``model``, which is made for ``batch`` and folded, without such convolutions; else as it was."""
     copy = ModelProto()
     copy.CopyFrom(model)

@@ -18,10 +18,10 @@ def converted(model: ModelProto) -> ModelProto:
     """
     opset = opset_of(model)
     wanted = min(max(opset, OPSET), LATEST_OPSET)
-    return model if wanted == opset else raised(model, wanted)
+    return model if wanted == opset else converted_to(model, wanted)
 
 
-def raised(model: ModelProto, wanted: int) -> ModelProto:
+def converted_to(model: ModelProto, wanted: int) -> ModelProto:
     """``model`` in the opset ``wanted``, with resampling as it was. Raises ExportError as ``converted`` does."""
     opset, advice = opset_of(model), f"export it with opset {OPSET}"
     resampling = _resampling(model) if opset <= 10 else {}

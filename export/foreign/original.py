@@ -17,7 +17,7 @@ from core.errors import ExportError, first_line
 from core.images import Images
 from core.onnx.session import Session
 from export.foreign.hints import Layout
-from export.foreign.interface import GraphInterface, Rows
+from export.foreign.interface import GraphInterface, VectorInput
 
 Values = NDArray[np.float64]
 
@@ -94,7 +94,7 @@ def _drawn(z: NDArray[Any], kind: str) -> NDArray[Any]:
     return z / np.linalg.norm(z, axis=1, keepdims=True) if kind == "sphere" else z
 
 
-def _rows(values: NDArray[Any], port: Rows) -> NDArray[Any]:
+def _rows(values: NDArray[Any], port: VectorInput) -> NDArray[Any]:
     return np.asarray(values.reshape(len(values), *port.sides).astype(_dtype(port.dtype)))
 
 

@@ -1,4 +1,4 @@
-"""The input of a foreign translator: which one takes the picture, how it lies there, and what its values go from to."""
+"""The input of a foreign translator that takes the picture: which one it is, the order of its sides, and its range."""
 
 import math
 from collections.abc import Collection, Iterable, Sequence
@@ -24,7 +24,7 @@ Sides = list[int | None]
 
 
 @dataclass(frozen=True)
-class Picture:
+class PictureInput:
     """An input that takes a picture of ``height``, ``width`` and ``channels``, as ``sides`` after the batch if it is
     ``batched``; ``value_range`` are the values that levels 0 and 255 become there."""
 
@@ -73,7 +73,7 @@ def _has_sides_of_pictures(value: ValueInfoProto, counts: Collection[int]) -> bo
     )
 
 
-def find_source(model: ModelProto, value: ValueInfoProto, hints: ImportHints) -> Picture:
+def find_source(model: ModelProto, value: ValueInfoProto, hints: ImportHints) -> PictureInput:
     """The picture that ``value`` takes. Raises ExportError for what is none, or could lie in several ways."""
     dims, kind = dims_of(value), value.type.tensor_type.elem_type
     if kind not in PIXELS:
@@ -93,7 +93,7 @@ def find_source(model: ModelProto, value: ValueInfoProto, hints: ImportHints) ->
         raise ExportError(f"{what} {channels or 'unknown'} channels, not 1, 3 or 4")
     height, width = _sized(value, size, hints)
     found = (height, width) if grey else (channels, height, width) if layout == "NCHW" else (height, width, channels)
-    return Picture(
+    return PictureInput(
         value.name,
         kind,
         layout,

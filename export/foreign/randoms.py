@@ -14,7 +14,7 @@ _DRAWN = ("RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLik
 _CHOSEN = ("Bernoulli", "Multinomial")  # by chances that the graph computes
 
 
-def frozen(model: ModelProto) -> tuple[ModelProto, list[str]]:
+def freeze_randoms(model: ModelProto) -> tuple[ModelProto, list[str]]:
     """A copy of ``model`` in which each random value is a constant, the same for every image; the nodes' names.
 
     Noise like another value is drawn for one image and repeated over the batch. What is chosen by chance is a function

@@ -13,10 +13,10 @@ from core.contract import SOURCE, Port, batch_of, input_ports, output_port
 from core.errors import ExportError
 from core.spec import GeneratorSpec
 from export.checks.rules import CONTROL_FLOW, RANDOM, in_training, values_for_one_image
-from export.foreign.batches import Freeing
+from export.foreign.batches import BatchFreeing
 from export.foreign.hints import Layout
-from export.foreign.interface import GraphInterface, Rows
-from export.foreign.pictures import MOVES, Picture, bytes_are_cast
+from export.foreign.interface import GraphInterface, VectorInput
+from export.foreign.pictures import MOVES, PictureInput, bytes_are_cast
 from export.onnx_graph import STANDARD, constants_of, leave_out_unused, opset_of
 
 PREFIX = "foreign_"  # of every name of theirs, so that none of ours is among them
@@ -24,7 +24,7 @@ MOST_VALUES = 1 << 31  # on the way to one image, in graphs that are run before 
 IR_VERSION = 10  # the newest that the servers read
 
 
-def needed_for(model: ModelProto, image: str) -> ModelProto:
+def reduced_to(model: ModelProto, image: str) -> ModelProto:
     """A copy of ``model`` without functions of its own, with ``image`` its one output and only what this needs."""
     copy = ModelProto()
     copy.CopyFrom(model)
@@ -96,7 +96,7 @@ def wrapped(
     alone = spec.most_at_once(2) == 1
     if interface.batch is not None and not alone:
         taking = [*interface.rows, *([interface.label] if interface.label else [])]
-        Freeing(inner, interface.batch, {PREFIX + port.name for port in taking}).run()
+        BatchFreeing(inner, interface.batch, {PREFIX + port.name for port in taking}).run()
 
     # Our inputs before it, pixels after it
     build = Builder({value.name: value for value in inner.input} if alone else {}, interface.batch or 1)
@@ -228,7 +228,7 @@ class Builder:
         row = self.node("Reshape", [values, self.weight(np.array([1, *shape[1:]] if batched else shape, np.int64))])
         return self.node("Expand", [row, self.weight(np.array(shape, np.int64))]) if batched else row
 
-    def _picture(self, port: Picture) -> None:
+    def _picture(self, port: PictureInput) -> None:
         """Levels become the values that are wanted. Cast first: TensorRT transposes no bytes."""
         values = self.node("Cast", [SOURCE], to=TensorProto.FLOAT)
         if port.premultiplied and port.spec.channels == 4:
@@ -260,10 +260,10 @@ class Builder:
             for start, end in ends
         ]
 
-    def _rows(self, values: str, port: Rows | Picture, dtype: int | None = None) -> None:
+    def _rows(self, values: str, port: VectorInput | PictureInput, dtype: int | None = None) -> None:
         if self.alone:
             values = self._as_one(values, PREFIX + port.name)
-        elif len(port.sides) != (3 if isinstance(port, Picture) else 1):
+        elif len(port.sides) != (3 if isinstance(port, PictureInput) else 1):
             values = self.node("Reshape", [values, self.weight(np.array([-1, *port.sides], np.int64))])
         self.node("Cast", [values], PREFIX + port.name, to=dtype or port.dtype)
 
