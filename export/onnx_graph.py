@@ -42,6 +42,12 @@ def constants_of(graph: GraphProto) -> dict[str, NDArray[Any]]:
     return {name: numpy_helper.to_array(tensor) for name, tensor in constant_tensors(graph).items()}
 
 
+def inputs_of(graph: GraphProto) -> list[ValueInfoProto]:
+    """The inputs that must be given: others have a weight of their name as their value."""
+    weights = {tensor.name for tensor in graph.initializer}
+    return [value for value in graph.input if value.name not in weights]
+
+
 def sides_of(value: ValueInfoProto) -> list[int | None]:
     """The sides of an input or output; None for one that the graph leaves open."""
     sides = value.type.tensor_type.shape.dim

@@ -10,7 +10,7 @@ from core.bundle import GOLDEN, GRAPH, MAPPING, SYNTHESIS, Manifest, read_bundle
 from core.contract import Port, input_ports, mapping_ports, output_port, rows, style_port, synthesis_ports
 from core.difference import MOST_LEVELS, VisibleDifference, levels_apart
 from core.errors import BundleError
-from core.golden import Golden, golden_shapes
+from core.golden import INPUT_PREFIX, Golden, golden_shapes
 from core.images import Images
 from core.onnx.reading import read_model
 from core.onnx.session import CPU, Chain, Session, open_session, run
@@ -120,7 +120,7 @@ def _read_graph(path: Path, contract: Contract) -> bytes:
 
 def _read_golden(path: Path, manifest: Manifest) -> Golden:
     """The golden images, once their headers are known to be those of the spec: else nothing is unpacked."""
-    ports = {f"input_{port.name}": port for port in input_ports(manifest.spec)}
+    ports = {INPUT_PREFIX + port.name: port for port in input_ports(manifest.spec)}
     wanted = {"image": output_port(manifest.spec), **ports}
     try:
         found = {name: (dtype, shape[1:]) for name, (dtype, shape) in golden_shapes(path).items()}

@@ -17,7 +17,7 @@ from core.onnx.reading import parse_model
 from export.checks.flops import flops
 from export.foreign.source import weights_beside
 from export.foreign.suggest_command import suggest_command
-from export.onnx_graph import STANDARD
+from export.onnx_graph import STANDARD, inputs_of
 from export.targets.kernels import without_kernels
 from export.targets.runtimes import PROTOBUF, TARGETS, is_ours, misfit, text
 
@@ -88,11 +88,10 @@ def inspect_file(path: Path, name: str) -> Inspection:
     counts = Counter(_operator(node.domain, node.op_type) for node in model.graph.node)
     beside, missing = _beside(model, path)
     size = max(len(data), *beside.values()) if beside else len(data)
-    constants = {tensor.name for tensor in model.graph.initializer}
 
     return Inspection(
         file=name,
-        inputs=_values(value for value in model.graph.input if value.name not in constants),
+        inputs=_values(inputs_of(model.graph)),
         outputs=_values(model.graph.output),
         operators=dict(sorted(counts.items(), key=lambda item: (-item[1], item[0]))),
         parameters=_parameters(model),

@@ -21,7 +21,7 @@ from export.foreign.interface import FLOATS, find_interface
 from export.foreign.opsets import converted_to
 from export.foreign.original import Original
 from export.foreign.source import Source
-from export.onnx_graph import opset_of
+from export.onnx_graph import inputs_of, opset_of
 
 MEAN_OF = 4096  # styles; StyleGAN takes 10,000 where it is not kept while training
 TRUNCATION = "joined.truncation"
@@ -57,11 +57,6 @@ def _alike(*models: ModelProto) -> list[ModelProto]:
     return [model if opset_of(model) == wanted else converted_to(model, wanted) for model in plain]
 
 
-def _inputs(model: ModelProto) -> list[ValueInfoProto]:
-    weights = {tensor.name for tensor in model.graph.initializer}
-    return [value for value in model.graph.input if value.name not in weights]
-
-
 def _sides(value: ValueInfoProto) -> list[int]:
     """Its sides, 0 for what it does not say."""
     return [side.dim_value for side in value.type.tensor_type.shape.dim]
@@ -69,13 +64,15 @@ def _sides(value: ValueInfoProto) -> list[int]:
 
 def _between(mapping: ModelProto, synthesis: ModelProto) -> tuple[ValueInfoProto, ValueInfoProto]:
     """The mapping's output that is an input of the synthesis, and that input: of one name, else the one that fits."""
-    pairs = [(given, taken) for given in mapping.graph.output for taken in _inputs(synthesis) if _fits(given, taken)]
+    pairs = [
+        (given, taken) for given in mapping.graph.output for taken in inputs_of(synthesis.graph) if _fits(given, taken)
+    ]
     named = [pair for pair in pairs if pair[0].name == pair[1].name]
     found = named or pairs
 
     if len(found) != 1:
         gives = ", ".join(f"{value.name} {_sides(value)}" for value in mapping.graph.output)
-        takes = ", ".join(f"{value.name} {_sides(value)}" for value in _inputs(synthesis))
+        takes = ", ".join(f"{value.name} {_sides(value)}" for value in inputs_of(synthesis.graph))
         what = "no" if not found else "more than one"
         raise ExportError(
             f"{what} output of the mapping ({gives[:200]}) is an input of the synthesis ({takes[:200]}): give the "
@@ -120,11 +117,11 @@ def _graph(
 ) -> onnx.GraphProto:
     """The two behind each other. Inputs keep their names; one that both have is shared."""
     mapping, synthesis = (part.graph for part in parts)
-    batch = _batch([*_inputs(parts[0]), *_inputs(parts[1])])
+    batch = _batch([*inputs_of(mapping), *inputs_of(synthesis)])
     ports: dict[str, ValueInfoProto] = {}
     nodes: list[NodeProto] = []
     for prefix, part in zip((_MAPPING, _SYNTHESIS), parts, strict=True):
-        for value in _inputs(part):
+        for value in inputs_of(part.graph):
             name = value.name.removeprefix(prefix)
             if (prefix, name) != (_SYNTHESIS, taken.name):
                 ports.setdefault(name, _named(name, value, batch))

@@ -11,7 +11,7 @@ from export.checks.flops import Shape, Shapes, known_shapes
 from export.foreign.interface import FLOATS, INTEGERS
 from export.foreign.output import last_range
 from export.foreign.pictures import LATENTS, PIXELS, guessed_range, looks_like_a_picture, may_be_a_picture
-from export.onnx_graph import sides_of
+from export.onnx_graph import inputs_of, sides_of
 
 _SOME_SIZE = 256  # pixels, which halves well
 _TRUNCATIONS = ("psi", "trunc")
@@ -24,8 +24,7 @@ def suggest_command(path: Path, model: ModelProto) -> str | None:
 
     Capitals stand for what nobody can see in the graph.
     """
-    weights = {tensor.name for tensor in model.graph.initializer}
-    inputs = [value for value in model.graph.input if value.name not in weights and 0 not in sides_of(value)[1:]]
+    inputs = [value for value in inputs_of(model.graph) if 0 not in sides_of(value)[1:]]
     if source := next((value for value in inputs if looks_like_a_picture(value)), None) or _ambiguous(inputs):
         return _translator(path, model, inputs, source)
 

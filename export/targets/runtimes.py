@@ -10,7 +10,7 @@ import onnx
 from onnx import ModelProto, NodeProto, TensorProto
 
 from core.contract import SPEC_KEY
-from export.onnx_graph import STANDARD, attribute_of, constant_names
+from export.onnx_graph import STANDARD, attribute_of, constant_names, inputs_of
 from export.targets.operators import INFERENCE_2_3, SENTIS_2_1, TENSORRT_10_15
 
 EXTRA = ("com.microsoft", "ai.onnx.ml")  # that ONNX Runtime has besides
@@ -92,9 +92,8 @@ def _operators(model: ModelProto, target: Target) -> Complaint:
 
 
 def _input_ranks(model: ModelProto, _: Target) -> Complaint:
-    given = {tensor.name for tensor in model.graph.initializer}
-    for value in model.graph.input:
-        if value.name not in given and not value.type.tensor_type.shape.dim:
+    for value in inputs_of(model.graph):
+        if not value.type.tensor_type.shape.dim:
             return f"the input {value.name!r} has no dimensions, so no batch: give it the shape [N, 1]"
     return None
 

@@ -8,6 +8,7 @@ from export.onnx_graph import (
     constant_names,
     constant_tensors,
     constants_of,
+    inputs_of,
     leave_out_unused,
     opset_of,
     sides_of,
@@ -54,6 +55,12 @@ def test_an_attribute_or_its_default():
     assert attribute_of(node, "axis", 0) == 1
     assert attribute_of(node, "other", "default") == "default"
     assert attribute_of(node, "empty", 7) == 7
+
+
+def test_an_input_with_a_weight_of_its_name_need_not_be_given():
+    found = graph()
+    found.input.append(helper.make_tensor_value_info("w", TensorProto.FLOAT, [3]))
+    assert [value.name for value in inputs_of(found)] == ["x"]
 
 
 def test_sides_that_are_open_are_none():
