@@ -34,10 +34,10 @@ from export.foreign.joined import TRUNCATION, joined
 from export.foreign.original import Original
 from export.foreign.output import check_range, image_sides
 from export.foreign.pictures import PictureInput
+from export.foreign.prepare import check_nodes, reduced_to
 from export.foreign.randoms import freeze_randoms
 from export.foreign.shipping import ForeignGenerator, choose_graph
 from export.foreign.source import Source, read_source
-from export.foreign.wrap import check_nodes, reduced_to
 from export.onnx_graph import opset_of
 
 CHANGED = ("AveragePool", "BatchNormalization", "Clip", "Dropout", "Pad", "Resize", "Softmax", "Upsample")
