@@ -56,7 +56,7 @@ def main() -> None:
     describe_machine(options.bundle)
     with tempfile.TemporaryDirectory() as folder:
         repository, calm, disturbed = (Path(folder) / name for name in ("repository", "calm", "disturbed"))
-        publish(options.bundle, "benchmark", repository)
+        publish(options.bundle, "benchmark", repository, trial=False)
         with Supervisor(repository, free_ports()) as server:
             seconds, _ = run(Work(server.url, calm, options.count, options.shards))
             print(f"  undisturbed      {seconds:8.1f} s  {options.count / seconds:8.0f} images/s")

@@ -329,7 +329,7 @@ def main() -> None:
     print(f"$ python {' '.join(sys.argv)}")
     events: list[Event] = []
     with tempfile.TemporaryDirectory() as folder:
-        publish(options.bundle, "fuzzed", Path(folder))
+        publish(options.bundle, "fuzzed", Path(folder), trial=False)
         with Supervisor(Path(folder), free_ports(), on_event=events.append) as server:
             spec = read_manifest(options.bundle).spec
             with Attacker(server.url, server.ports.http, "fuzzed", spec) as attacker:

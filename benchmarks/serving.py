@@ -76,7 +76,7 @@ def through_triton(bundle: Path, calls: int) -> dict[str, float]:
     spec = read_bundle(bundle).spec
     inputs = {batch: infer_inputs(sample_inputs(spec, range(batch))) for batch in (1, BATCH)}
     with tempfile.TemporaryDirectory() as folder:
-        publish(bundle, "benchmark", Path(folder))
+        publish(bundle, "benchmark", Path(folder), trial=False)
         with Supervisor(Path(folder), free_ports()) as server, connect(server.url) as client:
 
             def call(batch: int) -> object:

@@ -11,12 +11,15 @@ from pathlib import Path
 from core.errors import RepositoryError
 from core.files import sha256
 from core.places import LITTER
-from serving.protocol.model_config import BUNDLE, PART, WHOLE, ModelConfig, parse
-from serving.publishing import staging, writing
-from serving.repository.layout import CACHE, CONFIGS, glance_at, hashes, list_models, number_of, versions_of
+from serving.protocol.model_config import BUNDLE, PART, WHOLE, ModelConfig
+from serving.protocol.pbtxt import parse
+from serving.repository.configs import read_config_lenient
+from serving.repository.layout import CONFIGS, PYTHON_CACHE, THIN
 from serving.repository.locks import alone
 from serving.repository.models import KEPT
-from serving.repository.thin_clients import THIN
+from serving.repository.seal import sealed_hashes
+from serving.repository.staging import staging, writing
+from serving.repository.versions import list_models, number_of, versions_of
 
 
 def remove(names: Sequence[str], repository: Path, dry_run: bool = False) -> list[Path]:
@@ -71,7 +74,7 @@ def _generators(repository: Path, names: Sequence[str]) -> dict[str, list[Path]]
     found: dict[str, list[tuple[int, Path]]] = {}
     for model in list_models(repository):
         try:
-            config = glance_at(model.path)
+            config = read_config_lenient(model.path)
         except RepositoryError:
             continue  # whose it is cannot be told
         if BUNDLE in config.parameters and not model.path.is_symlink():
@@ -118,11 +121,11 @@ def _check_config(path: Path) -> None:
 
 
 def _check_version(version: Path) -> None:
-    """Raise RepositoryError unless all that is in the directory ``version`` is what its hashes name, or comes of it."""
-    known = hashes(version)
+    """Raise RepositoryError unless all that is in the directory ``version`` is what its seal names, or comes of it."""
+    known = sealed_hashes(version)
     compiled = {name.removesuffix(".py") for name in known if name.endswith(".py")}
     for path in sorted(version.iterdir()):
-        if path.name == CACHE and path.is_dir() and not path.is_symlink():
+        if path.name == PYTHON_CACHE and path.is_dir() and not path.is_symlink():
             strange = [
                 each for each in path.iterdir() if each.suffix != ".pyc" or each.name.split(".")[0] not in compiled
             ]

@@ -16,8 +16,8 @@ import psutil
 from benchmarks.serving import describe_machine
 from core.bundle import GOLDEN
 from serving.publishing import publish
+from serving.repository.configs import read_config
 from serving.repository.golden import Reference
-from serving.repository.layout import read_config
 from serving.server.launch import free_ports
 from serving.server.supervisor import Event, Supervisor
 from serving.tuning.load import Generator, Load, Requests, golden_requests, knee, moments, point
@@ -75,7 +75,7 @@ def served(bundle: Path, *, thin: bool = False, change: Callable[[Path], None] |
     events: list[Event] = []
     with tempfile.TemporaryDirectory() as folder:
         repository = Path(folder) / "repository"
-        publish(bundle, MODEL, repository, thin=thin)
+        publish(bundle, MODEL, repository, thin=thin, trial=False)
         if change:
             change(repository)
         with Supervisor(repository, free_ports(), on_event=events.append) as server:

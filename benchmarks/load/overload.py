@@ -19,9 +19,11 @@ from numpy.typing import NDArray
 
 from benchmarks.load.common import MODEL, find_knee, header, median, options_of, served, steady, verdict
 from core.files import write_atomic
-from serving.protocol.model_config import Queue, render
+from serving.protocol.model_config import Queue
+from serving.protocol.pbtxt import render
+from serving.repository.configs import read_config
 from serving.repository.engines import LIMITED, engines_of
-from serving.repository.layout import CONFIG, read_config
+from serving.repository.layout import CONFIG
 from serving.tuning.load import ANSWERED, FAILED, REJECTED, WRONG, Generator, Load, Requests, moments, percentile, point
 
 TIMES = (1.5, 3.0)

@@ -62,12 +62,12 @@ def during_rollout(one: Served, other: Path, rate: float, seconds: float, seed: 
         asking = [clients.submit(ask, one.server.url, each.requests, rate, over, seed) for each in judged.values()]
         try:
             time.sleep(seconds / 3)
-            publish(other, MODEL, one.repository)
+            publish(other, MODEL, one.repository, trial=False)
             for each in judged.values():
                 each.expect_new()
             one.wait_for("loaded", 1)
             time.sleep(seconds / 3)
-            rollback(MODEL, one.repository)
+            rollback(MODEL, one.repository, trial=False)
             one.wait_for("loaded", 2)
             time.sleep(seconds / 3)
         finally:

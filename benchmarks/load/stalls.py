@@ -20,10 +20,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 from benchmarks.load.common import MODEL, header, options_of, steady
 from core.bundle import GOLDEN
 from core.files import write_atomic
-from serving.protocol.model_config import NO_LIMITS, Instances, Queue, render
+from serving.protocol.model_config import NO_LIMITS, Instances, Queue
+from serving.protocol.pbtxt import render
 from serving.publishing import publish
+from serving.repository.configs import read_config
 from serving.repository.golden import Reference
-from serving.repository.layout import CONFIG, read_config
+from serving.repository.layout import CONFIG
 from serving.server.launch import HOST, Access, free_ports
 from serving.server.locate import find_triton
 from serving.server.server import Server
@@ -79,7 +81,7 @@ def unwatched(bundle: Path, queue: Queue, instances: int) -> Iterator[tuple[str,
     triton, ports = find_triton(), free_ports()
     with tempfile.TemporaryDirectory() as folder:
         repository = Path(folder) / "repository"
-        publish(bundle, MODEL, repository, thin=False)
+        publish(bundle, MODEL, repository, thin=False, trial=False)
         config = replace(read_config(repository / MODEL), queue=queue, instances=Instances(count=instances))
         write_atomic(repository / MODEL / CONFIG, render(config))
         workplace = make_workplace(triton)

@@ -11,7 +11,8 @@ from core.spec import GeneratorSpec
 from serving.client.pipeline import Asking
 from serving.client.retry import Patience
 from serving.protocol.grpc import CONTROL_SECONDS, at, connect, translated
-from serving.protocol.model_config import BUNDLE, PART, SPEC, WHOLE, ModelConfig, from_message, part_name
+from serving.protocol.model_config import BUNDLE, PART, SPEC, WHOLE, ModelConfig, part_name
+from serving.protocol.pbtxt import from_message
 from serving.protocol.requests import Parts, Request
 from serving.protocol.tls import ClientTls
 

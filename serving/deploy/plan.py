@@ -10,9 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import DeployError
-from serving.protocol.model_config import ENSEMBLE, WHOLE, ModelConfig, glance
+from serving.protocol.model_config import ENSEMBLE, WHOLE, ModelConfig
+from serving.protocol.pbtxt import parse_lenient
+from serving.repository.configs import read_config_lenient
 from serving.repository.engines import LIMITED
-from serving.repository.layout import CONFIGS, Model, check_servable, glance_at, list_models
+from serving.repository.layout import CONFIGS
+from serving.repository.servable import check_servable
+from serving.repository.versions import Model, list_models
 from serving.server.shared_memory import MIB, shared_memory_bytes
 
 # One of NVIDIA's containers. A tag may be moved to another image, so a digest goes with it, and nothing starts before
@@ -119,7 +123,7 @@ def plan(name: str, repository: Path, out: Path, **sizes: Any) -> Deployment:
     models = {model.name: model for model in list_models(repository)}
     if name not in models:
         raise DeployError(f"{repository} has no model '{name}': it has {_nearest(name, list(models))}")
-    configs = {each: glance_at(model.path) for each, model in models.items()}
+    configs = {each: read_config_lenient(model.path) for each, model in models.items()}
     if whole := configs[name].parameters.get(WHOLE):
         raise DeployError(f"'{name}' is a part of '{whole}', which brings it along: deploy that")
     names = (name, *(each for each in models if configs[each].parameters.get(WHOLE) == name))
@@ -151,7 +155,7 @@ def _way(model: Model, out: Path) -> str:
 def _as_served(model: Model) -> ModelConfig:
     """The configuration that a server takes which is told to take those with limits, where there are any."""
     limited = model.path / CONFIGS / f"{LIMITED}.pbtxt"
-    return glance(limited.read_text(encoding="utf-8")) if limited.is_file() else glance_at(model.path)
+    return parse_lenient(limited.read_text(encoding="utf-8")) if limited.is_file() else read_config_lenient(model.path)
 
 
 def _needs(configs: Iterable[ModelConfig], gpus: int) -> tuple[int, int]:

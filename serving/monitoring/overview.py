@@ -11,7 +11,9 @@ from core.errors import RepositoryError
 from core.files import sha256
 from serving.monitoring.metrics import Snapshot
 from serving.protocol.model_config import WHOLE
-from serving.repository.layout import Model, check_seal, glance_at, list_models
+from serving.repository.configs import read_config_lenient
+from serving.repository.seal import check_seal
+from serving.repository.versions import Model, list_models
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ def table(versions: list[Version], server: bool) -> Table:
 
 def _belongs_to_another(model: Model) -> bool:
     try:
-        return WHOLE in glance_at(model.path).parameters
+        return WHOLE in read_config_lenient(model.path).parameters
     except RepositoryError:
         return False
 

@@ -3,9 +3,8 @@
 from core.errors import RepositoryError, SpecError
 from core.images import CHANNEL_NAMES
 from core.spec import GeneratorSpec
-from serving.protocol.model_config import PART, SPEC, WHOLE, ModelConfig
-from serving.repository.release import listed
-from serving.repository.thin_clients import THIN
+from serving.protocol.model_config import PART, SPEC, WHOLE, ModelConfig, listed
+from serving.repository.layout import THIN
 
 
 def check_fits(existing: ModelConfig, config: ModelConfig) -> None:

@@ -13,7 +13,7 @@ from core.difference import MOST_LEVELS, levels_apart, relative_difference
 from core.errors import BundleError
 from core.golden import Golden, pack_golden, unpack_golden
 from core.images import Images, from_pillow
-from serving.protocol.grpc import OUTPUT, Answer, ask
+from serving.protocol.requests import OUTPUT
 
 PNG = "png"  # the output of a model that gives files
 
@@ -82,34 +82,3 @@ def images_in(files: NDArray[Any], channels: int) -> Images:
 def _kept_as(output: str) -> str:
     """Under which name the file holds what is given: PNG files as the images in them."""
     return OUTPUT if output == PNG else output
-
-
-@dataclass(frozen=True)
-class Watched:
-    """A served version of a model with what its answers are held against.
-
-    ``instances`` is how many of it run: none of an ensemble, whose steps are watched. ``asks`` is the model whose same
-    version it asks in turn, where there is one.
-    """
-
-    name: str
-    version: str
-    golden: Reference
-    max_batch: int
-    instances: int = 1
-    asks: str = ""
-
-    def ask(self, client: Any, first: int, last: int, seconds: float) -> Answer:
-        """Ask for the golden rows from ``first`` up to ``last``."""
-        inputs = {name: values[first:last] for name, values in self.golden.inputs.items()}
-        return ask(client, self.name, inputs, output=self.golden.output, version=self.version, seconds=seconds)
-
-    def difference(self, values: NDArray[Any], first: int) -> str | None:
-        """How ``values`` differ from the golden ones that start at ``first``, if by more than rounding."""
-        if not (how := self.golden.difference(values, first)):
-            return None
-        what = {"w": "styles", "z": "latents"}.get(self.golden.output, "images")
-        return (
-            f"'{self.name}' version {self.version} does not make its golden {what} ({how}): run 'doctor', "
-            "and if it finds nothing, export and publish again"
-        )

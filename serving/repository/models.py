@@ -1,11 +1,12 @@
-"""What a version of a generator becomes on a server: a model, its parts beside it, and doors for thin clients."""
+"""What a version of a generator becomes on a server: a model, its parts beside it, and those for thin clients."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from core.bundle import GOLDEN, MANIFEST
-from core.spec import ONE_AT_A_TIME
+from core.errors import SpecError
+from core.spec import GeneratorSpec
 from serving.protocol.model_config import (
     BUNDLE,
     NO_LIMITS,
@@ -19,8 +20,9 @@ from serving.protocol.model_config import (
 )
 from serving.repository.engines import engines_of
 from serving.repository.golden import Reference
-from serving.repository.release import MODEL, Graph, Release
-from serving.repository.thin_clients import ThinModel, own_files, thin_models
+from serving.repository.layout import MODEL, THIN
+from serving.repository.release import Graph, Release
+from serving.repository.thin_clients import BlsModel, bls_models, own_files
 
 LARGEST_BATCH = 64  # unless it is told otherwise
 KEPT = 2  # versions that are served: the newest, and the one before, for those who are still at work with it
@@ -30,10 +32,10 @@ EXACT = Accelerator("cuda", {"use_tf32": "0"})
 
 
 @dataclass(frozen=True)
-class Piece:
+class ModelEntry:
     """One model to publish: its configuration, the files of the version, and what it is held against.
 
-    ``engines`` are other configurations of it, for ``--model-config-name``.
+    A file is its bytes, or a file to copy. ``engines`` are other configurations, for ``--model-config-name``.
     """
 
     config: ModelConfig
@@ -42,25 +44,31 @@ class Piece:
     engines: Mapping[str, ModelConfig] = field(default_factory=dict)
 
 
-def pieces_of(release: Release, name: str, thin: bool, existing: Mapping[str, ModelConfig]) -> list[Piece]:
+def entries_of(release: Release, name: str, thin: bool, existing: Mapping[str, ModelConfig]) -> list[ModelEntry]:
     """The models that ``release`` becomes as a version of ``name``, in the order in which they may appear.
 
-    The whole comes last: a version that it has not is of no use to anyone, and deleted. ``thin`` adds
-    the models for clients that send a seed and nothing else; ``existing`` ones, by name, keep what was set for them.
+    The generator itself comes last: a version of a companion that it has not is of no use to anyone, and deleted.
+    ``thin`` adds the models for clients that send a seed and nothing else, as does one that is there already.
+    ``existing`` ones, by name, keep what was set for them.
     """
-    return list(_pieces(release, name, thin, existing))
+    thin = thin or any(part_name(name, part) in existing for part in THIN)
+    return list(_entries(release, name, thin, existing))
 
 
-def _pieces(release: Release, name: str, thin: bool, existing: Mapping[str, ModelConfig]) -> Iterator[Piece]:
+def _entries(release: Release, name: str, thin: bool, existing: Mapping[str, ModelConfig]) -> Iterator[ModelEntry]:
     facts = {SPEC: release.spec.to_json(), BUNDLE: release.identity}
     most = release.spec.most_at_once(LARGEST_BATCH)
+
     for part, graph in release.parts.items():
-        beside = _settled(_config(graph, part_name(name, part), facts | {PART: part, WHOLE: name}, most), existing)
-        yield _piece(graph, beside, release, engines_of(beside, plan=False))
+        config = _config(graph, part_name(name, part), facts | {PART: part, WHOLE: name}, most)
+        settled = _settled(config, existing)
+        yield _graph_entry(graph, settled, release, engines_of(settled, plan=False))
+
     whole = _settled(_config(release.whole, name, facts, most), existing)
-    for model in thin_models(whole, release) if thin else ():
-        yield _thin_piece(model, _settled_beside(whole, model.config, existing), release, name)
-    yield _piece(release.whole, whole, release, engines_of(whole, plan=True))
+    for model in bls_models(whole, release) if thin else ():
+        yield _bls_entry(model, _settled_to_ask(whole, model.config, existing), release, name)
+
+    yield _graph_entry(release.whole, whole, release, engines_of(whole, plan=True))
 
 
 def _config(graph: Graph, name: str, parameters: Mapping[str, str], most: int) -> ModelConfig:
@@ -84,6 +92,7 @@ def _settled(config: ModelConfig, existing: Mapping[str, ModelConfig]) -> ModelC
     before = existing.get(config.name)
     if before is None or before.steps:  # it was an ensemble, of which nothing is set
         return config.warmed()
+
     settled = config.set_as(before)
     if settled.queue and (settled.queue.size, settled.queue.timeout_us) == _LIMITS_BEFORE:
         settled = replace(settled, queue=replace(settled.queue, size=NO_LIMITS.size, timeout_us=NO_LIMITS.timeout_us))
@@ -92,23 +101,27 @@ def _settled(config: ModelConfig, existing: Mapping[str, ModelConfig]) -> ModelC
     return settled.warmed()
 
 
-def _settled_beside(whole: ModelConfig, config: ModelConfig, existing: Mapping[str, ModelConfig]) -> ModelConfig:
-    """The same of a model for thin clients.
+def _settled_to_ask(whole: ModelConfig, config: ModelConfig, existing: Mapping[str, ModelConfig]) -> ModelConfig:
+    """The same of a model that asks the generator ``whole``.
 
-    It takes batches as large as the generator that it asks, and is not warmed up, for that may not be there yet.
+    It takes batches as large as that, and is not warmed up, for the generator may not be there yet.
     """
     return replace(_settled(config, existing), max_batch_size=whole.max_batch_size, warmup=())
 
 
 def _one_at_a_time(config: ModelConfig) -> bool:
-    return f'"{ONE_AT_A_TIME}": true' in config.parameters.get(SPEC, "")
+    """Whether the generator that is configured so takes one image at a time."""
+    try:
+        return GeneratorSpec.from_json(config.parameters[SPEC]).most_at_once(LARGEST_BATCH) == 1
+    except (KeyError, SpecError):
+        return False  # a model of others
 
 
-def _piece(graph: Graph, config: ModelConfig, release: Release, engines: Mapping[str, ModelConfig]) -> Piece:
+def _graph_entry(graph: Graph, config: ModelConfig, release: Release, engines: Mapping[str, ModelConfig]) -> ModelEntry:
     files: dict[str, bytes | Path] = {MODEL: graph.path, GOLDEN: graph.golden.to_bytes(), MANIFEST: release.manifest}
-    return Piece(config, files, graph.golden, engines)
+    return ModelEntry(config, files, graph.golden, engines)
 
 
-def _thin_piece(model: ThinModel, config: ModelConfig, release: Release, whole: str) -> Piece:
+def _bls_entry(model: BlsModel, config: ModelConfig, release: Release, whole: str) -> ModelEntry:
     files: dict[str, bytes | Path] = {GOLDEN: model.golden.to_bytes(), MANIFEST: release.manifest}
-    return Piece(config, files | own_files(release.spec, whole), model.golden)
+    return ModelEntry(config, files | own_files(release.spec, whole), model.golden)

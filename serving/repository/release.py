@@ -1,26 +1,25 @@
-"""One version of a generator: its graphs and what each is held against, as a bundle or a repository has them."""
+"""One version of a generator: its graphs and what each is held against, as a bundle or a repository has them.
+
+``Release.of`` looks at everything once. What comes later, on the way of a bundle to its version, takes it from here.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from numpy.typing import NDArray
 
-from core.bundle import GOLDEN, GRAPH, MANIFEST, MAPPING, SYNTHESIS, Manifest, read_bundle, read_manifest
+from core.bundle import GOLDEN, GRAPH, MANIFEST, SYNTHESIS, Manifest, read_bundle, read_manifest
 from core.contract import NOISE, Port, input_ports, mapping_ports, output_port, style_port, synthesis_ports
 from core.errors import BundleError
 from core.files import sha256
 from core.golden import Golden
 from core.spec import GeneratorSpec
 from serving.protocol.graph import tensors_from, tensors_of
-from serving.protocol.model_config import Tensors, part_name
+from serving.protocol.model_config import Tensors, listed, part_name
 from serving.repository.golden import Reference
-
-MODEL = "model.onnx"  # a graph in a repository
-PARTS = {"mapping": MAPPING, "synthesis": SYNTHESIS}
-_ERRORS_ONLY = 3
+from serving.repository.layout import MODEL, PARTS
 
 
 @dataclass(frozen=True)
@@ -35,32 +34,48 @@ class Graph:
 
 @dataclass(frozen=True)
 class Release:
-    """One version of a generator. ``parts`` are the mapping and the synthesis of one that has styles, else none."""
+    """One version of a generator. ``parts`` are the mapping and the synthesis of one that has styles, else none.
+
+    ``identity`` is the sha256 of the bundle's ``manifest``, and so of everything in the bundle.
+    """
 
     spec: GeneratorSpec
     manifest: Path
+    identity: str
     whole: Graph
     parts: Mapping[str, Graph]
 
-    @cached_property
-    def identity(self) -> str:
-        """The sha256 of the bundle's manifest, and so of everything in the bundle."""
-        return sha256(self.manifest)
+    @classmethod
+    def of(cls, bundle: Path) -> Self:
+        """The generator in ``bundle``.
 
+        Raises BundleError for a bundle that is damaged, breaks the graph contract, or whose parts are not those of the
+        whole.
+        """
+        manifest = read_bundle(bundle)
+        whole = _whole(manifest.spec, bundle / GRAPH, bundle / GOLDEN)
 
-def of_bundle(bundle: Path) -> Release:
-    """The generator in ``bundle``.
+        # A generator with styles has both halves of it, or none.
+        held = set(PARTS.values()) & set(manifest.files)
+        if held and (missing := sorted(set(PARTS.values()) - held)):
+            raise BundleError(f"{bundle} lacks {missing[0]}, the other half of what it holds: export again")
+        parts = _parts_of_bundle(bundle, manifest, whole.golden) if held else {}
 
-    Raises BundleError for a bundle that is damaged, breaks the graph contract, or whose parts are not those of the
-    whole.
-    """
-    manifest = read_bundle(bundle)
-    whole = _whole(manifest.spec, bundle / GRAPH, bundle / GOLDEN)
-    held = set(PARTS.values()) & set(manifest.files)
-    if held and (missing := sorted(set(PARTS.values()) - held)):
-        raise BundleError(f"{bundle} lacks {missing[0]}, the other half of what it holds: export again")
-    parts = _parts_of_bundle(bundle, manifest, whole.golden) if held else {}
-    return Release(manifest.spec, bundle / MANIFEST, whole, parts)
+        return cls(manifest.spec, bundle / MANIFEST, sha256(bundle / MANIFEST), whole, parts)
+
+    @classmethod
+    def of_version(cls, model: Path, version: int) -> Self:
+        """The generator that is that version of the model in the directory ``model`` of a repository.
+
+        Raises BundleError for files that are not those of the bundle it came from.
+        """
+        place = model / str(version)
+        manifest = read_manifest(place)
+        _check_graph(place / MODEL, manifest.files.get(GRAPH))
+        whole = _whole(manifest.spec, place / MODEL, place / GOLDEN)
+
+        parts = _parts_of_version(model, version, manifest)
+        return cls(manifest.spec, place / MANIFEST, sha256(place / MANIFEST), whole, parts)
 
 
 def _whole(spec: GeneratorSpec, graph: Path, golden_images: Path) -> Graph:
@@ -77,6 +92,20 @@ def _parts_of_bundle(bundle: Path, manifest: Manifest, golden: Reference) -> dic
     tensors = part_tensors(manifest.spec, paths)
     goldens = _references(paths, golden)
     return {part: Graph(paths[part], *tensors[part], goldens[part]) for part in PARTS}
+
+
+def _parts_of_version(model: Path, version: int, manifest: Manifest) -> dict[str, Graph]:
+    """The parts of a version that was published, which has what they are held against beside them."""
+    held = {part: file for part, file in PARTS.items() if file in manifest.files}
+    paths = {part: model.parent / part_name(model.name, part) / str(version) / MODEL for part in held}
+    for part, file in held.items():
+        _check_graph(paths[part], manifest.files[file])
+
+    tensors = part_tensors(manifest.spec, paths) if held else {}
+    return {
+        part: Graph(path, *tensors[part], Reference.read(path.with_name(GOLDEN), tensors[part][1][0].name))
+        for part, path in paths.items()
+    }
 
 
 def part_tensors(spec: GeneratorSpec, paths: Mapping[str, Path]) -> dict[str, tuple[Tensors, Tensors]]:
@@ -97,6 +126,7 @@ def _references(paths: Mapping[str, Path], golden: Reference) -> dict[str, Refer
     """
     latents = {name: values for name, values in golden.inputs.items() if name != NOISE}
     w = _run(paths["mapping"], "w", latents)
+
     styles = {"w": w} | {name: values for name, values in golden.inputs.items() if name == NOISE}
     images = _run(paths["synthesis"], "image", styles)
     if how := golden.difference(images):
@@ -105,7 +135,7 @@ def _references(paths: Mapping[str, Path], golden: Reference) -> dict[str, Refer
 
 
 def _run(graph: Path, output: str, inputs: dict[str, NDArray[Any]]) -> NDArray[Any]:
-    from core.onnx.session import open_session, run
+    from core.onnx.session import open_session, run  # here, for only parts need ONNX Runtime, which is slow to load
 
     try:
         return run(open_session(graph.read_bytes()), inputs, output)
@@ -131,34 +161,6 @@ def _checked(graph: Path, takes: tuple[Port, ...], gives: Port) -> tuple[Tensors
                 f"the {kind} of {graph} are {listed(found)}, its spec wants {listed(expected)}: export again"
             )
     return tensors
-
-
-def listed(tensors: Tensors) -> str:
-    """Names, types and shapes, in one line."""
-    return ", ".join(
-        f"{each.name} {each.data_type} {list(each.dims)}" for each in sorted(tensors, key=lambda t: t.name)
-    )
-
-
-def of_version(model: Path, version: int) -> Release:
-    """The generator that is that version of the model in the directory ``model`` of a repository.
-
-    Raises BundleError for files that are not those of the bundle it came from.
-    """
-    place = model / str(version)
-    manifest = read_manifest(place)
-    _check_graph(place / MODEL, manifest.files.get(GRAPH))
-    whole = _whole(manifest.spec, place / MODEL, place / GOLDEN)
-    held = {part: file for part, file in PARTS.items() if file in manifest.files}
-    paths = {part: model.parent / part_name(model.name, part) / str(version) / MODEL for part in held}
-    for part, file in held.items():
-        _check_graph(paths[part], manifest.files[file])
-    tensors = part_tensors(manifest.spec, paths) if held else {}
-    parts = {
-        part: Graph(path, *tensors[part], Reference.read(path.with_name(GOLDEN), tensors[part][1][0].name))
-        for part, path in paths.items()
-    }
-    return Release(manifest.spec, place / MANIFEST, whole, parts)
 
 
 def _check_graph(path: Path, digest: str | None) -> None:

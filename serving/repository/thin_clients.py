@@ -1,8 +1,9 @@
-"""Doors for thin clients: NAME_from_seed (a seed to an image) and NAME_png (a seed to a PNG file), or, of a translator,
-NAME_png (a PNG file to a PNG file).
+"""Models for thin clients: NAME_from_seed (a seed to an image) and NAME_png (a seed to a PNG file), or, of a
+translator, NAME_png (a PNG file to a PNG file).
 
 Each version is a Python model (``serving/in_triton/models``) that any Triton with a Python backend runs. It asks the
-same version of the generator within the server, and so answers for as long as that is served.
+same version of the generator within the server, which Triton calls business logic scripting (BLS), and so answers for
+as long as that is served.
 """
 
 from dataclasses import dataclass, replace
@@ -28,10 +29,9 @@ from serving.protocol.model_config import (
 )
 from serving.protocol.picture_texts import to_fill_in
 from serving.repository.golden import PNG, Reference
+from serving.repository.layout import THIN
 from serving.repository.release import Release
 
-THIN = ("from_seed", "png")  # parts of a generator on a server, beside those of a bundle
-RETIRED = ("latents", "encoder")  # those that were ensembles of the two above, once
 SCRIPT = "model.py"
 _PROGRAMS = Path(__file__).parents[1] / "in_triton" / "models"
 _SHARED = ("door.py", "png.py")  # what lies beside each of them
@@ -46,14 +46,14 @@ _GOLDEN_SEEDS = range(64)  # among which those of a bundle's golden images are l
 
 
 @dataclass(frozen=True)
-class ThinModel:
-    """A model without a graph: its configuration, and what it is held against."""
+class BlsModel:
+    """A model without a graph, which asks another: its configuration, and what it is held against."""
 
     config: ModelConfig
     golden: Reference
 
 
-def thin_models(whole: ModelConfig, release: Release) -> list[ThinModel]:
+def bls_models(whole: ModelConfig, release: Release) -> list[BlsModel]:
     """The models beside ``whole``. Raises BundleError for golden images of no seed that is known."""
     if release.spec.source is not None:
         return [_of_pictures(whole, release)]
@@ -63,16 +63,17 @@ def thin_models(whole: ModelConfig, release: Release) -> list[ThinModel]:
     images = release.whole.golden.values[rows]
     given = {"from_seed": whole.outputs, "png": FILES}
     return [
-        ThinModel(_config(whole, part, _takes(whole), given[part]), Reference(asked, given[part][0].name, images))
+        BlsModel(_config(whole, part, _takes(whole), given[part]), Reference(asked, given[part][0].name, images))
         for part in THIN
     ]
 
 
-def _of_pictures(whole: ModelConfig, release: Release) -> ThinModel:
-    """The door of a translator. NumPy keeps files as bytes of one length, with zeros behind: PNG files end in none."""
+def _of_pictures(whole: ModelConfig, release: Release) -> BlsModel:
+    """The model beside a translator."""
+    # NumPy keeps files as bytes of one length, with zeros behind: PNG files end in none.
     golden = release.whole.golden
     files = np.array([encode_png(picture) for picture in golden.inputs[SOURCE]])[:, None]
-    return ThinModel(_config(whole, PNG, TAKEN_FILES, FILES), Reference({PNG: files}, PNG, golden.values))
+    return BlsModel(_config(whole, PNG, TAKEN_FILES, FILES), Reference({PNG: files}, PNG, golden.values))
 
 
 def own_files(spec: GeneratorSpec, name: str) -> dict[str, bytes]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from core.errors import ServerOverloaded, ServingError
 from serving.protocol.grpc import Answer
-from serving.repository.golden import Watched
+from serving.server.inventory import ServedVersion
 from serving.server.server import Finished, Server
 
 _PROBE_SECONDS = 600.0  # the prober judges much earlier
@@ -57,7 +57,7 @@ class Prober:
         faults = (self._look(model) for model in self._models if model.instances)
         return next((fault for fault in faults if fault), None)
 
-    def _look(self, model: Watched) -> str | None:
+    def _look(self, model: ServedVersion) -> str | None:
         question = self._questions.get((model.name, model.version))
         elapsed = time.monotonic() - question.since if question else 0.0
         if question is None or (question.judged and elapsed >= self.EVERY):
@@ -70,13 +70,13 @@ class Prober:
             return _judged(model, question.answer)
         return self._judge_silence(model, question, elapsed)
 
-    def _ask(self, model: Watched, last: Question | None) -> None:
+    def _ask(self, model: ServedVersion, last: Question | None) -> None:
         answer = model.ask(self._server.client, 0, 1, _PROBE_SECONDS)
         question = Question(answer, time.monotonic(), self._server.processor_seconds(model))
         question.answered = last.since if last else question.answered
         self._questions[model.name, model.version] = question
 
-    def _judge_silence(self, model: Watched, question: Question, elapsed: float) -> str | None:
+    def _judge_silence(self, model: ServedVersion, question: Question, elapsed: float) -> str | None:
         """One that hangs is idle, or works without ever finishing anything; a busy one answers others meanwhile.
 
         One that would work but gets no processor, on a machine that is at other work, is not idle.
@@ -95,13 +95,13 @@ class Prober:
             question.since, question.work = time.monotonic(), self._server.processor_seconds(model)
         return None
 
-    def _is_overtaken(self, model: Watched, question: Question) -> bool:
+    def _is_overtaken(self, model: ServedVersion, question: Question) -> bool:
         """Whether the model that it waits for, if any, has answered what that was asked later: its turn has come."""
         other = self._questions.get((model.asks, model.version)) if model.asks else None
         return other is None or (other.since if other.judged else other.answered) > question.since
 
 
-def _judged(model: Watched, answer: Answer) -> str | None:
+def _judged(model: ServedVersion, answer: Answer) -> str | None:
     try:
         return model.difference(answer.result(0), 0)
     except ServerOverloaded:  # whoever turns requests away is alive

@@ -15,10 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import GanfoundryError, ServerBusy
-from serving.protocol.model_config import WHOLE, ModelConfig, glance
-from serving.publishing import withdraw
-from serving.repository.layout import CONFIG, Model, asks_others, check_model, glance_at, list_models
+from serving.protocol.model_config import WHOLE, ModelConfig
+from serving.protocol.pbtxt import parse_lenient
+from serving.repository.changes import withdraw
+from serving.repository.configs import asks_others, read_config_lenient
+from serving.repository.layout import CONFIG
 from serving.repository.locks import LOCK, undisturbed
+from serving.repository.servable import check_model
+from serving.repository.versions import Model, list_models
 from serving.server.server import Server, Stillborn
 from serving.server.shared_memory import check_shared_memory, needed_by
 
@@ -133,7 +137,7 @@ class Rollout:
     def _unload(self, now: Mapping[str, Seen]) -> None:
         """Have the server forget what is gone, those that ask others first, each when its last request is answered."""
         gone = [name for name in self._loaded.keys() - now.keys() if not os.path.lexists(self._repository / name)]
-        configs = {name: glance(self._loaded[name].config.decode()) for name in gone}
+        configs = {name: parse_lenient(self._loaded[name].config.decode()) for name in gone}
         for name in sorted(gone, key=lambda name: (not asks_others(configs[name]), name)):
             try:
                 self._server.unload(name)
@@ -232,7 +236,7 @@ def _by_generator(repository: Path, names: Iterable[str]) -> dict[str, dict[str,
     generators: dict[str, dict[str, bool]] = {}
     for name in names:
         try:
-            config: ModelConfig | None = glance_at(repository / name)
+            config: ModelConfig | None = read_config_lenient(repository / name)
         except GanfoundryError:
             config = None  # said when it is loaded
         whole = config.parameters.get(WHOLE, name) if config else name

@@ -14,9 +14,8 @@ from tritonclient.utils import InferenceServerException
 
 from core.errors import ServerOverloaded, ServingError
 from serving.protocol.grpc import CONTROL_SECONDS, connect, translated
-from serving.repository.golden import Watched
 from serving.server import processes
-from serving.server.inventory import inventory
+from serving.server.inventory import ServedVersion, inventory
 from serving.server.launch import Access, Ports, launch
 from serving.server.locate import Triton
 from serving.server.log_errors import STILLBORN, Log
@@ -55,7 +54,7 @@ class Server:
         self.address = f"{access.connect_to}:{ports.grpc}"
         self.client = connect(self.address, access.trust)
         self.stubs: dict[psutil.Process, tuple[str, str]] = {}
-        self.models: list[Watched] = []
+        self.models: list[ServedVersion] = []
         self._found = False  # whether those were looked for: it has been ready
         self._stopped: set[psutil.Process] = set()
         self._zombies: set[psutil.Process] = set()  # children that were dead when that was looked at last
@@ -128,7 +127,7 @@ class Server:
         finally:
             self.changing = False
 
-    def check_golden(self, models: Iterable[Watched], stopping: threading.Event) -> bool:
+    def check_golden(self, models: Iterable[ServedVersion], stopping: threading.Event) -> bool:
         """Ask for every golden image; False if ``stopping`` came first. Raises ServingError unless all are right."""
         return all(self._check_golden(model, stopping) for model in models)
 
@@ -162,11 +161,11 @@ class Server:
         alive = Counter(model for stub, model in self.stubs.items() if states.get(stub) not in processes.DEAD)
         return any(alive[model] < count for model, count in self._needed.items())
 
-    def processor_seconds(self, model: Watched) -> float:
+    def processor_seconds(self, model: ServedVersion) -> float:
         """Processor time that whoever works for the model has used, in seconds."""
         return sum(map(processes.processor_seconds, self._working_for(model)))
 
-    def could_run(self, model: Watched) -> bool:
+    def could_run(self, model: ServedVersion) -> bool:
         """Whether a thread of the server, or of who works for the model, runs or waits for nothing but a processor."""
         return any(processes.could_run(process) for process in {*self._itself(), *self._working_for(model)})
 
@@ -208,7 +207,7 @@ class Server:
             return {}
         return {(model.name, model.version): model.execution_count for model in answer.model_stats}
 
-    def _check_golden(self, model: Watched, stopping: threading.Event) -> bool:
+    def _check_golden(self, model: ServedVersion, stopping: threading.Event) -> bool:
         """Ask for every golden image; False if ``stopping`` came first. Raises ServingError unless all are right."""
         first = 0
         while first < len(model.golden):
@@ -278,7 +277,7 @@ class Server:
         except psutil.NoSuchProcess:
             return []
 
-    def _working_for(self, model: Watched) -> list[psutil.Process]:
+    def _working_for(self, model: ServedVersion) -> list[psutil.Process]:
         """The model's stubs, and those of the one that it asks; where one has none, all of the server."""
         models = [(name, model.version) for name in (model.name, model.asks) if name]
         stubs = [[stub for stub, served in self.stubs.items() if served == each] for each in models]

@@ -16,7 +16,9 @@ from core.errors import ServingError
 from core.spec import GeneratorSpec
 from serving.in_triton.models.png import most_text
 from serving.protocol.model_config import ENSEMBLE, ONNXRUNTIME, PYTHON, SPEC, ModelConfig, Tensor
-from serving.repository.layout import CONFIG, Model, asks_others, glance_at
+from serving.repository.configs import asks_others, read_config_lenient
+from serving.repository.layout import CONFIG
+from serving.repository.versions import Model
 
 PLACE = Path("/dev/shm")  # noqa: S108 (where Linux keeps it; Triton's Python backend uses nothing else)
 
@@ -65,7 +67,7 @@ def shared_memory_bytes(configs: Iterable[ModelConfig], devices: int = 1) -> int
 
 def needed_by(models: Iterable[Model], bundled: bool) -> dict[str, int]:
     """The same of the versions of ``models`` that a server would load, by name."""
-    configs = {model: glance_at(model.path) for model in models}
+    configs = {model: read_config_lenient(model.path) for model in models}
     return {
         model.name: needed(config, bundled) * min(len(model.versions), config.versions)
         for model, config in configs.items()
@@ -83,7 +85,7 @@ def check_shared_memory(models: Iterable[Model], bundled: bool, spoken_for: int 
         return
     largest = max(models, key=lambda model: wanted[model.name])
     how = "to spare" if spoken_for else "free"
-    batch = _batch_that_fits(wanted, there, glance_at(largest.path).max_batch_size)
+    batch = _batch_that_fits(wanted, there, read_config_lenient(largest.path).max_batch_size)
     raise ServingError(
         f"the models need {total} MiB of {PLACE}, which has {there} {how}: give it more (docker run --shm-size "
         f"{2 * total}m)"

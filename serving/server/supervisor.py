@@ -17,7 +17,8 @@ from typing import Self
 import psutil
 
 from core.errors import GanfoundryError, ServingError
-from serving.repository.layout import check_servable, list_models
+from serving.repository.servable import check_servable
+from serving.repository.versions import list_models
 from serving.server.events import Event as Event
 from serving.server.health import Prober
 from serving.server.http_gateway import Gateway

@@ -7,7 +7,7 @@ from serving.server.launch import free_ports
 from serving.server.supervisor import Supervisor
 
 
-def stand_trial(repository: Path) -> None:
+def try_in_server(repository: Path) -> None:
     """Serve ``repository`` on private ports until every golden image has come back.
 
     Raises RepositoryError where one is wrong or something does not load, and MissingDependency without a server.

@@ -13,7 +13,8 @@ from core.errors import ServingError
 from core.files import write_atomic
 from serving.monitoring.metrics import Counts
 from serving.monitoring.top import Reader
-from serving.protocol.model_config import ModelConfig, render
+from serving.protocol.model_config import ModelConfig
+from serving.protocol.pbtxt import render
 from serving.repository.golden import Reference
 from serving.repository.layout import CONFIG
 from serving.server.launch import HOST, free_ports

@@ -7,8 +7,10 @@ from pathlib import Path
 
 from core.errors import RepositoryError
 from serving.protocol.model_config import ONNXRUNTIME, WHOLE, ModelConfig
-from serving.publishing import reconfigure
-from serving.repository.layout import check_model, list_models, read_config
+from serving.repository.changes import reconfigure
+from serving.repository.configs import read_config
+from serving.repository.servable import check_model
+from serving.repository.versions import list_models
 from serving.server.cores import usable_cores
 from serving.tuning.bench import Bench, Effort, triton_bench
 from serving.tuning.grid import Setting, most_candidates

@@ -28,7 +28,7 @@ def served(tmp_path_factory) -> Iterator[Supervisor]:
     """A Triton with a translator of each family, called as it is."""
     place = tmp_path_factory.mktemp("translators")
     for family in TRANSLATORS:
-        publish(bundle_of(place / family, family), family, place / "repository")
+        publish(bundle_of(place / family, family), family, place / "repository", trial=False)
     with Supervisor(place / "repository", free_ports()) as supervisor:
         yield supervisor
 

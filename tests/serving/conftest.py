@@ -18,8 +18,10 @@ from core.golden import Golden
 from core.latents import ALGORITHM, latents
 from core.spec import GeneratorSpec, Provenance
 from serving import publishing
-from serving.protocol.model_config import Instances, Queue, render
-from serving.repository.layout import CONFIG, read_config
+from serving.protocol.model_config import Instances, Queue
+from serving.protocol.pbtxt import render
+from serving.repository.configs import read_config
+from serving.repository.layout import CONFIG
 from serving.server.launch import Access, Ports, free_ports
 from serving.server.locate import find_triton
 from serving.server.server import Server
@@ -37,7 +39,7 @@ ONE = Instances()  # who shares a batch, or waits in a queue, is known where a s
 
 def publish(bundle: Path, name: str, repository: Path) -> publishing.Published:
     """As the command does, but untried and without the models for thin clients, which cost a process each."""
-    return publishing.publish(bundle, name, repository, thin=False)
+    return publishing.publish(bundle, name, repository, thin=False, trial=False)
 
 
 def make_bundle(path: Path, spec: GeneratorSpec = SPEC, seed: int = 0) -> Path:
@@ -275,9 +277,11 @@ def thin_server(tmp_path_factory, bundle, labelled_bundle) -> Iterator[Superviso
     ``painter`` is a translator. ``events`` are what it told.
     """
     repository, events = tmp_path_factory.mktemp("thin") / "repository", []
-    publishing.publish(bundle, "tiny", repository)
-    publishing.publish(labelled_bundle, "animals", repository)
-    publishing.publish(make_translator(tmp_path_factory.mktemp("bundles") / "painter"), "painter", repository)
+    publishing.publish(bundle, "tiny", repository, trial=False)
+    publishing.publish(labelled_bundle, "animals", repository, trial=False)
+    publishing.publish(
+        make_translator(tmp_path_factory.mktemp("bundles") / "painter"), "painter", repository, trial=False
+    )
     publish(bundle, "gathering", repository)
     configure(repository / "gathering", max_batch_size=4, queue=Queue(delay_us=1_000_000), instances=ONE)
     with Supervisor(repository, free_ports(), on_event=events.append) as supervisor:

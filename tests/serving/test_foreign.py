@@ -9,7 +9,7 @@ from core.difference import levels_apart
 from core.images import from_pillow
 from core.latents import latents
 from serving.publishing import publish
-from serving.repository.layout import read_config
+from serving.repository.configs import read_config
 from serving.server.launch import free_ports
 from serving.server.supervisor import Supervisor
 from tests.export.foreign.foreign_models import CLASSES, Foreign
@@ -26,7 +26,7 @@ def test_a_foreign_generator_is_served_with_its_seeds_classes_and_truncation(tmp
     (tmp_path / "theirs.onnx").write_bytes(foreign.model().SerializeToString())
     told = ("--range", "-1,1", "--latent", "z", "--label", "y", "--classes", ",".join(CLASSES))
     ganfoundry("export", "--from-onnx", tmp_path / "theirs.onnx", *told, "--out", tmp_path / "bundle")
-    publish(tmp_path / "bundle", "theirs", tmp_path / "repository")
+    publish(tmp_path / "bundle", "theirs", tmp_path / "repository", trial=False)
     with Supervisor(tmp_path / "repository", free_ports()) as server:
         asked = ("--seeds", "3-9", "--label", "newt", "--truncation", "0.5", "--url", server.url)
         ganfoundry("sample", "theirs", *asked, "--out", tmp_path / "out")
@@ -44,11 +44,11 @@ def test_one_that_takes_one_image_at_a_time_is_served_so_and_leaves_no_trace(tmp
     repository = tmp_path / "repository"
     most = []
     for name in ("plain", "stuck", "plain", "stuck"):
-        publish(tmp_path / name, "theirs", repository)
+        publish(tmp_path / name, "theirs", repository, trial=False)
         most.append({each: read_config(repository / each).max_batch_size for each in ("theirs", "theirs_png")})
     assert [set(each.values()) for each in most] == [{64}, {1}, {64}, {1}]
 
-    publish(tmp_path / "stuck", "theirs", tmp_path / "small", thin=False)
+    publish(tmp_path / "stuck", "theirs", tmp_path / "small", thin=False, trial=False)
     with Supervisor(tmp_path / "small", free_ports()) as server:
         ganfoundry("sample", "theirs", "--seeds", "3-5", "--url", server.url, "--out", tmp_path / "out")
     ganfoundry("sample", tmp_path / "stuck", "--seeds", "3-5", "--out", tmp_path / "local")

@@ -10,11 +10,13 @@ from typer.testing import CliRunner
 
 import cli
 from core.errors import GanfoundryError, ModelNotFound, RepositoryError
-from serving import publishing, removing
+from serving import removing
 from serving.client.sampler import Sampler
 from serving.publishing import publish, rollback
-from serving.repository.layout import check_servable, list_models
+from serving.repository.changes import withdraw
 from serving.repository.locks import LOCK
+from serving.repository.servable import check_servable
+from serving.repository.versions import list_models
 from serving.server.launch import free_ports
 from serving.server.supervisor import Supervisor
 from tests.serving.conftest import make_style_bundle
@@ -26,10 +28,10 @@ def repository(bundle, tmp_path):
     """``tiny`` with its thin models in four versions, and ``styled`` with its parts in three."""
     place = tmp_path / "repository"
     for _ in range(4):
-        publish(bundle, "tiny", place)
+        publish(bundle, "tiny", place, trial=False)
     styled = make_style_bundle(tmp_path / "styled")
     for _ in range(3):
-        publish(styled, "styled", place, thin=False)
+        publish(styled, "styled", place, thin=False, trial=False)
     return place
 
 
@@ -55,7 +57,7 @@ def test_pruning_keeps_the_newest_of_every_model_and_of_what_belongs_to_it(repos
     thin = dict.fromkeys(["tiny", *(f"tiny_{part}" for part in ("from_seed", "png"))], (3, 4))
     assert versions(repository) == thin | dict.fromkeys(["styled", "styled_mapping", "styled_synthesis"], (2, 3))
     check_servable(repository)
-    assert rollback("tiny", repository, 3).version == 5
+    assert rollback("tiny", repository, 3, trial=False).version == 5
     assert "nothing to delete" in run(repository, "--prune", 9).output
 
 
@@ -66,13 +68,13 @@ def test_pruning_one_leaves_the_others(repository):
 
 
 def test_versions_that_were_set_aside_go_with_those_of_their_age(repository):
-    publishing.withdraw("styled", 3, repository)
-    publish(repository.parent / "styled", "styled", repository, thin=False)
+    withdraw("styled", 3, repository)
+    publish(repository.parent / "styled", "styled", repository, thin=False, trial=False)
     assert (repository / "styled" / ".3.refused").is_dir()
     run(repository, "--prune", 2)
     assert versions(repository)["styled"] == (2, 4)
     assert (repository / "styled" / ".3.refused").is_dir()  # as new as what is kept
-    publish(repository.parent / "styled", "styled", repository, thin=False)
+    publish(repository.parent / "styled", "styled", repository, thin=False, trial=False)
     run(repository, "--prune", 2)
     assert (versions(repository)["styled"], (repository / "styled" / ".3.refused").exists()) == ((4, 5), False)
 
@@ -82,7 +84,7 @@ def test_removing_takes_all_that_belongs_to_a_model_and_nothing_else(repository)
     assert said.count("deleted: ") == 3
     assert set(versions(repository)) == {"styled", "styled_mapping", "styled_synthesis"}
     check_servable(repository)
-    assert publish(repository.parent / "styled", "tiny", repository).version == 1
+    assert publish(repository.parent / "styled", "tiny", repository, trial=False).version == 1
     run(repository, "--remove", "tiny", "--remove", "styled")
     assert everything(repository) == {}
 
@@ -166,14 +168,14 @@ def test_whoever_is_killed_leaves_whole_versions_and_the_next_publisher_clears_u
         check_servable(repository)
         if after < 3:
             assert len(removing.remove(["tiny"], repository)) == 3 - after
-        publish(bundle, "tiny", repository)
+        publish(bundle, "tiny", repository, trial=False)
         assert [path for path in repository.parent.iterdir() if "publishing" in path.name] == []
 
 
 def test_a_server_goes_on_while_versions_are_pruned_and_models_removed(bundle, tmp_path):
     repository = tmp_path / "repository"
     for name in ("tiny", "tiny", "tiny", "other"):
-        publish(bundle, name, repository, thin=False)
+        publish(bundle, name, repository, thin=False, trial=False)
     events, images, stop = [], [], threading.Event()
 
     def load(url):

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from serving.deploy.plan import IMAGE, plan
-from serving.repository.layout import check_servable
 from serving.repository.locks import LOCK
+from serving.repository.servable import check_servable
 from tests.serving.conftest import publish
 from tests.test_cli import ROOT
 

@@ -4,7 +4,7 @@ import pytest
 
 from core.errors import DeployError, RepositoryError
 from serving.deploy.plan import IMAGE, Deployment, plan
-from serving.protocol.model_config import glance
+from serving.protocol.pbtxt import parse_lenient
 from serving.server.shared_memory import shared_memory_bytes
 from tests.serving.deploy.conftest import DIGEST, MODELS
 
@@ -54,7 +54,7 @@ def config_of(model: Path) -> Path:
 
 
 def test_memory_is_reckoned_with_for_every_model_and_gpu(repository, planned):
-    configs = [glance(served.read_text()) for served in map(config_of, map(repository.joinpath, MODELS))]
+    configs = [parse_lenient(served.read_text()) for served in map(config_of, map(repository.joinpath, MODELS))]
     assert planned.shared_memory == max(-(-shared_memory_bytes(configs) // 2**20), 64), "never less than Docker gives"
     assert planned.instances == 2 * 2 * 3 + 1, "three models with two instances of two versions each, and the helper"
     three = plan("sprites", repository, Path("out"), image=IMAGE, gpus=3)

@@ -12,7 +12,7 @@ import yaml
 from serving.deploy.cluster import ADAPTER, QUEUE_METRIC
 from serving.deploy.plan import IMAGE
 from serving.deploy.writing import TARGETS, to_text
-from serving.protocol.model_config import glance
+from serving.protocol.pbtxt import parse_lenient
 from tests.serving.deploy.conftest import MODELS
 from tests.serving.deploy.rendered import CLUSTERS, of_kind, pods, rendered, server, walk
 
@@ -161,7 +161,7 @@ def test_servers_that_others_reach_refuse_what_they_cannot_do_soon(planned, repo
     for line in lines:
         (name,) = re.findall(r"--model-config-name=([a-z]+)", line)
         for model in ("sprites", "sprites_mapping", "sprites_synthesis"):
-            queue = glance((repository / model / "configs" / f"{name}.pbtxt").read_text()).queue
+            queue = parse_lenient((repository / model / "configs" / f"{name}.pbtxt").read_text()).queue
             assert (queue.size, queue.timeout_us) == (128, 10_000_000)
 
 

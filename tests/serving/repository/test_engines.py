@@ -9,9 +9,11 @@ from tritonclient.grpc.model_config_pb2 import ModelConfig as Message
 from core.difference import MOST_LEVELS, levels_apart
 from serving import publishing
 from serving.client.sampler import Sampler
-from serving.protocol.model_config import Accelerator, Instances, ModelConfig, Queue, Tensor, parse
+from serving.protocol.model_config import Accelerator, Instances, ModelConfig, Queue, Tensor
+from serving.protocol.pbtxt import parse
+from serving.repository.configs import read_config
 from serving.repository.engines import engines_of
-from serving.repository.layout import CONFIG, read_config
+from serving.repository.layout import CONFIG
 from serving.server.launch import free_ports
 from serving.server.supervisor import Supervisor
 from tests.serving.conftest import SPEC, make_bundle, make_style_bundle
@@ -29,8 +31,8 @@ MAY_DIFFER_IN_TEXT = {"dynamic_batching", "instance_group", "optimization", "bac
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory):
     bundles, repository = tmp_path_factory.mktemp("bundles"), tmp_path_factory.mktemp("engines") / "repository"
-    publishing.publish(make_bundle(bundles / "tiny"), "tiny", repository)
-    publishing.publish(make_style_bundle(bundles / "styled"), "styled", repository, thin=False)
+    publishing.publish(make_bundle(bundles / "tiny"), "tiny", repository, trial=False)
+    publishing.publish(make_style_bundle(bundles / "styled"), "styled", repository, thin=False, trial=False)
     return repository
 
 

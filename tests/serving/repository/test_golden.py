@@ -1,15 +1,13 @@
 """What a model is held against, by hand: how far is too far, and which files are no reference."""
 
 import io
-from concurrent.futures import Future
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from core.errors import BundleError
-from serving.repository.golden import Reference, Watched, images_in
+from serving.repository.golden import Reference, images_in
 
 LATENTS = {"z": np.arange(6, dtype=np.float32).reshape(3, 2)}
 IMAGES = np.random.RandomState(0).randint(10, 200, (3, 4, 5, 3), np.uint8)
@@ -143,32 +141,3 @@ def test_a_file_without_styles(tmp_path):
     path.write_bytes(OF_IMAGES.to_bytes())
     with pytest.raises(BundleError, match="holds no golden w"):
         Reference.read(path, "w")
-
-
-def test_what_is_asked_of_a_server():
-    told = {}
-
-    def async_infer(model, inputs, answered, **how):
-        told.update(how, model=model, inputs=inputs)
-        answered(SimpleNamespace(as_numpy=lambda name: name), None)
-
-    watched = Watched("tiny", "3", OF_STYLES, max_batch=8)
-    answer = watched.ask(SimpleNamespace(async_infer=async_infer), 1, 3, 2.5)
-    assert isinstance(answer, Future)
-    assert answer.result() == "w"
-    assert (told["model"], told["model_version"], told["client_timeout"]) == ("tiny", "3", 2.5)
-    (given,) = told["inputs"]
-    assert (given.name(), given.shape(), given.datatype()) == ("z", [2, 2], "FP32")
-    assert watched.instances == 1
-
-
-@pytest.mark.parametrize(
-    ("output", "values", "what"),
-    [("w", STYLES, "styles"), ("z", STYLES, "latents"), ("image", IMAGES, "images"), ("png", IMAGES, "images")],
-)
-def test_what_is_said_of_a_model_that_differs(output, values, what):
-    watched = Watched("tiny", "3", Reference(LATENTS, output, values), max_batch=8)
-    given = packed(*values) if output == "png" else values
-    assert watched.difference(given[1:], 1) is None
-    said = watched.difference(given[1:], 0)
-    assert said.startswith(f"'tiny' version 3 does not make its golden {what} (")

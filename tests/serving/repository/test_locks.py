@@ -10,8 +10,8 @@ import types
 import pytest
 
 from serving.repository import locks as module
-from serving.repository.layout import list_models
 from serving.repository.locks import LOCK, alone, undisturbed
+from serving.repository.versions import list_models
 from tests.serving.conftest import publish
 
 

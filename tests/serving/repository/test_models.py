@@ -13,8 +13,8 @@ from serving.protocol.model_config import Accelerator, Instances, ModelConfig, Q
 from serving.protocol.picture_texts import to_fill_in
 from serving.repository.engines import engines_of
 from serving.repository.golden import Reference
-from serving.repository.models import KEPT, pieces_of
-from serving.repository.release import of_bundle
+from serving.repository.models import KEPT, entries_of
+from serving.repository.release import Release
 from tests.serving.conftest import LAYERS, SPEC, STYLE_DIM
 
 EXACT = Accelerator("cuda", {"use_tf32": "0"})
@@ -48,22 +48,22 @@ def test_figures_that_users_meet():
 
 
 def test_a_generator_is_one_model_with_every_engine(bundle):
-    release, golden = of_bundle(bundle), Golden.read(bundle / GOLDEN)
-    (piece,) = pieces_of(release, "tiny", thin=False, existing={})
-    assert piece.config == usual("tiny", (Z, TRUNCATION), (IMAGE,), bundle)
-    assert piece.engines == engines_of(piece.config, plan=True)
-    assert piece.files == {
+    release, golden = Release.of(bundle), Golden.read(bundle / GOLDEN)
+    (entry,) = entries_of(release, "tiny", thin=False, existing={})
+    assert entry.config == usual("tiny", (Z, TRUNCATION), (IMAGE,), bundle)
+    assert entry.engines == engines_of(entry.config, plan=True)
+    assert entry.files == {
         "model.onnx": bundle / "generator.onnx",
         "golden.npz": Reference(golden.inputs, "image", golden.images).to_bytes(),
         "manifest.json": bundle / MANIFEST,
     }
-    assert piece.golden is release.whole.golden
+    assert entry.golden is release.whole.golden
     assert KEPT == 2
 
 
 def test_parts_come_before_the_whole_with_no_plan_of_their_own(style_bundle):
-    release = of_bundle(style_bundle)
-    mapping, synthesis, whole = pieces_of(release, "tiny", thin=False, existing={})
+    release = Release.of(style_bundle)
+    mapping, synthesis, whole = entries_of(release, "tiny", thin=False, existing={})
     assert mapping.config == usual(
         "tiny_mapping",
         (Z, TRUNCATION),
@@ -81,45 +81,47 @@ def test_parts_come_before_the_whole_with_no_plan_of_their_own(style_bundle):
         ganfoundry_part_of="tiny",
     )
     assert whole.config == usual("tiny", (Z, TRUNCATION), (IMAGE,), style_bundle)
-    for piece, part in ((mapping, "mapping"), (synthesis, "synthesis")):
-        assert piece.engines == engines_of(piece.config, plan=False)
-        assert piece.files["model.onnx"] == style_bundle / f"{part}.onnx"
-        assert piece.golden is release.parts[part].golden
+    for entry, part in ((mapping, "mapping"), (synthesis, "synthesis")):
+        assert entry.engines == engines_of(entry.config, plan=False)
+        assert entry.files["model.onnx"] == style_bundle / f"{part}.onnx"
+        assert entry.golden is release.parts[part].golden
 
 
 @pytest.mark.parametrize("styled", [False, True])
 def test_the_whole_comes_last(bundle, style_bundle, styled):
-    release = of_bundle(style_bundle if styled else bundle)
-    found = pieces_of(release, "tiny", thin=True, existing={})
+    release = Release.of(style_bundle if styled else bundle)
+    found = entries_of(release, "tiny", thin=True, existing={})
     parts = ["tiny_mapping", "tiny_synthesis"] if styled else []
-    assert [piece.config.name for piece in found] == [*parts, "tiny_from_seed", "tiny_png", "tiny"]
+    assert [entry.config.name for entry in found] == [*parts, "tiny_from_seed", "tiny_png", "tiny"]
 
 
 def test_doors_have_their_files_and_no_engines(bundle):
-    found = {piece.config.name: piece for piece in pieces_of(of_bundle(bundle), "tiny", thin=True, existing={})}
+    found = {entry.config.name: entry for entry in entries_of(Release.of(bundle), "tiny", thin=True, existing={})}
     for part in ("from_seed", "png"):
-        piece = found[f"tiny_{part}"]
-        assert piece.engines == {}
-        assert piece.files[GOLDEN] == piece.golden.to_bytes()
-        assert piece.files[MANIFEST] == bundle / MANIFEST
-        assert set(piece.files) == {GOLDEN, MANIFEST, "model.py", "door.py", "png.py", "facts.json"}
-        assert piece.files["model.py"] == Path(models.__file__).with_name("seeds.py").read_bytes()
-        assert piece.files["facts.json"] == to_fill_in(SPEC, "tiny")
-        assert piece.config.warmup == ()  # they ask the generator, which may not be there yet
+        entry = found[f"tiny_{part}"]
+        assert entry.engines == {}
+        assert entry.files[GOLDEN] == entry.golden.to_bytes()
+        assert entry.files[MANIFEST] == bundle / MANIFEST
+        assert set(entry.files) == {GOLDEN, MANIFEST, "model.py", "door.py", "png.py", "facts.json"}
+        assert entry.files["model.py"] == Path(models.__file__).with_name("seeds.py").read_bytes()
+        assert entry.files["facts.json"] == to_fill_in(SPEC, "tiny")
+        assert entry.config.warmup == ()  # they ask the generator, which may not be there yet
 
 
 def test_what_was_set_for_this_machine_stays(style_bundle):
-    usually = {piece.config.name: piece for piece in pieces_of(of_bundle(style_bundle), "tiny", thin=True, existing={})}
+    usually = {
+        entry.config.name: entry for entry in entries_of(Release.of(style_bundle), "tiny", thin=True, existing={})
+    }
     mine = Instances("KIND_CPU", 5)
     kept = {
-        name: replace(piece.config, max_batch_size=9, instances=mine, versions=7, parameters={"of": "the last bundle"})
-        for name, piece in usually.items()
+        name: replace(entry.config, max_batch_size=9, instances=mine, versions=7, parameters={"of": "the last bundle"})
+        for name, entry in usually.items()
     }
-    found = pieces_of(of_bundle(style_bundle), "tiny", thin=True, existing=kept)
-    for piece in found:
-        assert (piece.config.max_batch_size, piece.config.instances) == (9, mine)
-        assert piece.config.warmup == (() if piece.config.backend == "python" else (1, 9))
-        assert (piece.config.versions, piece.config.parameters) == (2, usually[piece.config.name].config.parameters)
+    found = entries_of(Release.of(style_bundle), "tiny", thin=True, existing=kept)
+    for entry in found:
+        assert (entry.config.max_batch_size, entry.config.instances) == (9, mine)
+        assert entry.config.warmup == (() if entry.config.backend == "python" else (1, 9))
+        assert (entry.config.versions, entry.config.parameters) == (2, usually[entry.config.name].config.parameters)
 
 
 @pytest.mark.parametrize(
@@ -133,7 +135,7 @@ def test_what_was_set_for_this_machine_stays(style_bundle):
 )
 def test_limits_that_nobody_chose_go_and_others_stay(bundle, set_before, kept):
     """Every queue had them once, and requests were found late."""
-    (usually,) = pieces_of(of_bundle(bundle), "tiny", thin=False, existing={})
+    (usually,) = entries_of(Release.of(bundle), "tiny", thin=False, existing={})
     before = {"tiny": replace(usually.config, queue=set_before)}
-    (piece,) = pieces_of(of_bundle(bundle), "tiny", thin=False, existing=before)
-    assert piece.config.queue == kept
+    (entry,) = entries_of(Release.of(bundle), "tiny", thin=False, existing=before)
+    assert entry.config.queue == kept

@@ -14,8 +14,11 @@ from core.golden import Golden
 from core.latents import ALGORITHM
 from serving import publishing
 from serving.protocol.model_config import BUNDLE, PART, SPEC, WHOLE, Tensor
+from serving.repository.configs import read_config
 from serving.repository.golden import MOST_APART, Reference
-from serving.repository.layout import CONFIG, check_servable, list_models, read_config
+from serving.repository.layout import CONFIG
+from serving.repository.servable import check_servable
+from serving.repository.versions import list_models
 from tests.serving import conftest
 from tests.serving.conftest import LAYERS, STYLE_DIM, publish
 
@@ -49,7 +52,7 @@ def copy(style_bundle, tmp_path):
 def test_whole_and_parts_are_models_of_one_version(style_bundle, tmp_path):
     published = publish(style_bundle, "styled", tmp_path)
     assert (published.name, published.version) == ("styled", 1)
-    assert published.beside == ("styled_mapping", "styled_synthesis")
+    assert published.companions == ("styled_mapping", "styled_synthesis")
     assert versions(tmp_path) == dict.fromkeys(NAMES, (1,))
     for name, file in zip(NAMES, (GRAPH, MAPPING, SYNTHESIS), strict=True):
         assert (tmp_path / name / "1" / "model.onnx").read_bytes() == (style_bundle / file).read_bytes()
@@ -202,11 +205,11 @@ def test_the_whole_appears_last_and_what_a_killed_publisher_left_is_not_served(
         publish(style_bundle, "styled", repository)
     before = versions(repository)
 
-    def killed_before(piece, *places):
+    def killed_before(entry, *places):
         if len(appeared) == after:
             raise Killed
-        appeared.append(piece.config.name)
-        show(piece, *places)
+        appeared.append(entry.config.name)
+        show(entry, *places)
 
     show = publishing._show
     monkeypatch.setattr(publishing, "_show", killed_before)
@@ -263,7 +266,7 @@ def test_the_configuration_of_a_part_is_the_same_bytes_wherever_it_is_made(style
 
 
 def test_a_bundle_without_parts_has_none(bundle, tmp_path):
-    assert publish(bundle, "tiny", tmp_path).beside == ()
+    assert publish(bundle, "tiny", tmp_path).companions == ()
     assert set(versions(tmp_path)) == {"tiny"}
 
 

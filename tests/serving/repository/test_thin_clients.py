@@ -31,13 +31,19 @@ from serving.in_triton.models.png import write_png
 from serving.protocol.graph import tensors_from
 from serving.protocol.grpc import ask as wire_ask
 from serving.protocol.grpc import connect, infer_inputs
-from serving.protocol.model_config import ENSEMBLE, PART, WHOLE, Instances, ModelConfig, Queue, Step, Tensor, render
+from serving.protocol.model_config import ENSEMBLE, PART, WHOLE, Instances, ModelConfig, Queue, Step, Tensor
+from serving.protocol.pbtxt import render
 from serving.protocol.picture_texts import describe, of_seed
 from serving.publishing import rollback
+from serving.repository.changes import reconfigure, withdraw
+from serving.repository.configs import read_config
 from serving.repository.golden import Reference, images_in
-from serving.repository.layout import CONFIG, SUMS, check_servable, hashes, list_models, read_config, seal, versions_of
-from serving.repository.release import Graph, Release, of_bundle
-from serving.repository.thin_clients import THIN, golden_seeds, own_files, thin_models
+from serving.repository.layout import CONFIG, THIN
+from serving.repository.release import Graph, Release
+from serving.repository.seal import SUMS, seal, sealed_hashes
+from serving.repository.servable import check_servable
+from serving.repository.thin_clients import bls_models, golden_seeds, own_files
+from serving.repository.versions import list_models, versions_of
 from serving.sampling.order import Order
 from serving.server.launch import free_ports
 from serving.server.supervisor import Supervisor
@@ -55,13 +61,16 @@ BESIDE = ("from_seed", "png")
 def served(tmp_path_factory):
     """A generator in two versions, one with classes and codes, one with noise and styles."""
     bundles, repository = tmp_path_factory.mktemp("bundles"), tmp_path_factory.mktemp("thin") / "repository"
-    publishing.publish(make_bundle(bundles / "first", seed=1), "tiny", repository)
-    publishing.publish(make_bundle(bundles / "tiny"), "tiny", repository)
+    publishing.publish(make_bundle(bundles / "first", seed=1), "tiny", repository, trial=False)
+    publishing.publish(make_bundle(bundles / "tiny"), "tiny", repository, trial=False)
     publishing.publish(
-        make_bundle(bundles / "before", replace(ANIMALS, classes=CLASSES_OF["1"]), 1), "animals", repository
+        make_bundle(bundles / "before", replace(ANIMALS, classes=CLASSES_OF["1"]), 1),
+        "animals",
+        repository,
+        trial=False,
     )
-    publishing.publish(make_bundle(bundles / "animals", ANIMALS), "animals", repository)
-    publishing.publish(make_style_bundle(bundles / "noisy", NOISY), "noisy", repository)
+    publishing.publish(make_bundle(bundles / "animals", ANIMALS), "animals", repository, trial=False)
+    publishing.publish(make_style_bundle(bundles / "noisy", NOISY), "noisy", repository, trial=False)
     with Supervisor(repository, free_ports()) as supervisor:
         yield supervisor
 
@@ -178,16 +187,16 @@ def ensembles_of(before):
 def test_ensembles_of_before_are_taken_over(tmp_path):
     """By whoever publishes: older versions get what runs them, and what nothing asks any more goes."""
     repository, bundle = tmp_path / "repository", make_bundle(tmp_path / "bundle")
-    publishing.publish(bundle, "tiny", repository)
+    publishing.publish(bundle, "tiny", repository, trial=False)
     ensembles_of(repository / "tiny")
     check_servable(repository)
-    assert publishing.publish(bundle, "tiny", repository).version == 2
+    assert publishing.publish(bundle, "tiny", repository, trial=False).version == 2
     assert {model.name for model in list_models(repository)} == {"tiny", "tiny_from_seed", "tiny_png"}
     for part in BESIDE:
         config = read_config(repository / f"tiny_{part}")
         assert (config.backend, config.steps, config.versions) == ("python", (), 2)
         old, new = (repository / f"tiny_{part}" / version for version in ("1", "2"))
-        assert hashes(old).keys() == hashes(new).keys()
+        assert sealed_hashes(old).keys() == sealed_hashes(new).keys()
         for added in own_files(SPEC, "tiny"):
             assert (old / added).read_bytes() == (new / added).read_bytes()
     check_servable(repository)
@@ -197,24 +206,24 @@ def test_ensembles_of_before_are_taken_over(tmp_path):
 def test_ensembles_are_taken_over_by_whoever_writes_their_configuration(tmp_path, how):
     repository, bundle = tmp_path / "repository", make_bundle(tmp_path / "bundle")
     for _ in range(2):
-        publishing.publish(bundle, "tiny", repository)
+        publishing.publish(bundle, "tiny", repository, trial=False)
     ensembles_of(repository / "tiny")
     if how == "tune":
-        publishing.reconfigure("tiny", repository, lambda config: replace(config, max_batch_size=8))
+        reconfigure("tiny", repository, lambda config: replace(config, max_batch_size=8))
     else:
-        publishing.withdraw("tiny", 2, repository)
+        withdraw("tiny", 2, repository)
     assert {model.name for model in list_models(repository)} == {"tiny", "tiny_from_seed", "tiny_png"}
     check_servable(repository)
 
 
 def test_a_program_that_is_not_ours_is_not_taken_over(tmp_path):
     repository, bundle = tmp_path / "repository", make_bundle(tmp_path / "bundle")
-    publishing.publish(bundle, "tiny", repository)
+    publishing.publish(bundle, "tiny", repository, trial=False)
     ensembles_of(repository / "tiny")
     theirs = repository / "tiny_png" / "1" / "model.py"
     theirs.write_text("theirs")
     with pytest.raises(RepositoryError, match=r"tiny_png/1/model.py is not what 'publish' wrote: move it"):
-        publishing.publish(bundle, "tiny", repository)
+        publishing.publish(bundle, "tiny", repository, trial=False)
     assert theirs.read_text() == "theirs"
 
 
@@ -388,7 +397,7 @@ def test_what_is_wrong_is_said_in_our_words_over_grpc_and_http(served, name, mor
 
 
 def test_seeds_of_golden_images_are_found_and_others_are_refused(bundle, tmp_path):
-    release = of_bundle(bundle)
+    release = Release.of(bundle)
     seeds, rows = golden_seeds(release.spec, release.whole.golden)
     assert (seeds.tolist(), rows) == ([0, 1, 2, 3, 4], [0, 1, 2, 3, 4])
     turned = {name: np.asfortranarray(values) for name, values in release.whole.golden.inputs.items()}
@@ -410,7 +419,7 @@ def test_the_two_models_by_hand(classes, codes, noise):
         "from_seed": (Tensor("image", "UINT8", (8, 12, 4)),),
         "png": (Tensor("png", "STRING", (1,)), Tensor("base64", "STRING", (1,))),
     }
-    found = thin_models(whole, release)
+    found = bls_models(whole, release)
     assert [model.config.parameters[PART] for model in found] == list(THIN) == list(BESIDE)
     for model, part in zip(found, BESIDE, strict=True):
         assert model.config == ModelConfig(
@@ -432,7 +441,7 @@ def test_what_the_two_models_are_held_against():
     rows = [0, 2, 3]  # 9999 is of no seed that is looked for
     told, images = release.whole.golden.inputs, release.whole.golden.values[rows]
     asked = {name: told[name][rows] for name in ("truncation", "codes", "label")} | {"seed": column([63, 0, 5])}
-    for model, output in zip(thin_models(whole, release), ("image", "png"), strict=True):
+    for model, output in zip(bls_models(whole, release), ("image", "png"), strict=True):
         found = model.golden
         assert found.output == output
         assert set(found.inputs) == set(asked)
@@ -448,7 +457,7 @@ def unpublished(spec, seeds=range(3)):
     )
     ports = Graph(Path("none"), tensors_from(input_ports(spec)), tensors_from((output_port(spec),)), golden)
     whole = ModelConfig("tiny", ports.inputs, ports.outputs, max_batch_size=32, versions=2, parameters={"fact": "x"})
-    return Release(spec, Path("none"), ports, {}), whole
+    return Release(spec, Path("none"), "", ports, {}), whole
 
 
 def test_a_reference_of_files_is_of_the_images_in_them(bundle):
@@ -463,13 +472,15 @@ def test_a_reference_of_files_is_of_the_images_in_them(bundle):
 
 
 def test_thin_models_stay_with_a_generator_that_has_them(bundle, tmp_path):
-    assert publishing.publish(bundle, "tiny", tmp_path).beside == tuple(f"tiny_{part}" for part in BESIDE)
-    assert conftest.publish(bundle, "tiny", tmp_path).beside == tuple(f"tiny_{part}" for part in BESIDE)
+    assert publishing.publish(bundle, "tiny", tmp_path, trial=False).companions == tuple(
+        f"tiny_{part}" for part in BESIDE
+    )
+    assert conftest.publish(bundle, "tiny", tmp_path).companions == tuple(f"tiny_{part}" for part in BESIDE)
     other = make_bundle(tmp_path / "other", seed=1)
-    assert publishing.publish(other, "tiny", tmp_path / "r").version == 1
-    publishing.publish(bundle, "tiny", tmp_path / "r")
-    gone_back = rollback("tiny", tmp_path / "r")
-    assert (gone_back.version, len(gone_back.beside)) == (3, 2)
+    assert publishing.publish(other, "tiny", tmp_path / "r", trial=False).version == 1
+    publishing.publish(bundle, "tiny", tmp_path / "r", trial=False)
+    gone_back = rollback("tiny", tmp_path / "r", trial=False)
+    assert (gone_back.version, len(gone_back.companions)) == (3, 2)
     assert versions_of(tmp_path / "r" / "tiny_png") == [1, 2, 3]
 
 

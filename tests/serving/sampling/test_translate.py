@@ -27,10 +27,11 @@ from serving.protocol import model_config as config
 from serving.protocol.grpc import connect, infer_inputs
 from serving.protocol.model_config import Instances, ModelConfig, Tensor
 from serving.repository.compatibility import check_fits
+from serving.repository.configs import read_config
 from serving.repository.golden import PNG, Reference, images_in
-from serving.repository.layout import hashes, read_config
-from serving.repository.models import pieces_of
-from serving.repository.release import of_bundle
+from serving.repository.models import entries_of
+from serving.repository.release import Release
+from serving.repository.seal import sealed_hashes
 from serving.repository.thin_clients import FILES, TAKEN_FILES
 from serving.sampling.inputs import find_inputs
 from serving.server.shared_memory import needed
@@ -202,8 +203,8 @@ def test_one_file_of_several_is_named(thin_server):
 
 
 def test_a_translator_has_one_door_and_golden_files(painter, tmp_path):
-    published = publishing.publish(painter, "painter", tmp_path / "repository")
-    assert published.beside == ("painter_png",)
+    published = publishing.publish(painter, "painter", tmp_path / "repository", trial=False)
+    assert published.companions == ("painter_png",)
     golden = Golden.read(painter / GOLDEN)
     reference = Reference.read(tmp_path / "repository" / "painter_png" / "1" / GOLDEN, PNG)
     assert (images_in(reference.inputs["png"], 4) == golden.inputs["source"]).all()
@@ -214,19 +215,21 @@ def test_a_translator_has_one_door_and_golden_files(painter, tmp_path):
 
 
 def test_a_translator_is_rolled_back_with_its_door(painter, tmp_path):
-    publishing.publish(painter, "painter", tmp_path / "repository")
-    publishing.publish(make_translator(tmp_path / "other", taken=(0, 1, 2, 3)), "painter", tmp_path / "repository")
-    back = publishing.rollback("painter", tmp_path / "repository")
-    assert (back.version, back.beside) == (3, ("painter_png",))
+    publishing.publish(painter, "painter", tmp_path / "repository", trial=False)
+    publishing.publish(
+        make_translator(tmp_path / "other", taken=(0, 1, 2, 3)), "painter", tmp_path / "repository", trial=False
+    )
+    back = publishing.rollback("painter", tmp_path / "repository", trial=False)
+    assert (back.version, back.companions) == (3, ("painter_png",))
     for model in ("painter", "painter_png"):
-        first, last = (hashes(tmp_path / "repository" / model / version) for version in ("1", "3"))
+        first, last = (sealed_hashes(tmp_path / "repository" / model / version) for version in ("1", "3"))
         assert first == last
 
 
 def test_load_is_offered_in_the_bytes_that_triton_reads(painter):
     """Files are of any length, and their lengths stand before them."""
-    pieces = {piece.config.name: piece for piece in pieces_of(of_bundle(painter), "painter", True, {})}
-    golden = pieces["painter_png"].golden
+    entries = {entry.config.name: entry for entry in entries_of(Release.of(painter), "painter", True, {})}
+    golden = entries["painter_png"].golden
     for message, file in zip(golden_requests("painter_png", golden).messages, golden.inputs["png"][:, 0], strict=True):
         assert len(file).to_bytes(4, "little") + file in message
 
@@ -252,8 +255,8 @@ def memory_of(spec, batch):
 
 def test_a_generator_of_seeds_is_no_version_of_a_translator(painter, tmp_path):
     of_seeds = make_bundle(tmp_path / "seeds")
-    (whole,) = (piece.config for piece in pieces_of(of_bundle(painter), "it", False, {}))
-    (other,) = (piece.config for piece in pieces_of(of_bundle(of_seeds), "it", False, {}))
+    (whole,) = (entry.config for entry in entries_of(Release.of(painter), "it", False, {}))
+    (other,) = (entry.config for entry in entries_of(Release.of(of_seeds), "it", False, {}))
     with pytest.raises(
         GanfoundryError, match="this bundle takes 8 latent values, and 'it' translates RGBA pictures of"
     ):

@@ -443,7 +443,10 @@ def test_administration_is_open_with_the_key(attacker, served):
 def test_names_that_are_paths_are_refused_by_ours_too(served, bundle, tmp_path, name):
     repository = served.repository
     before = sorted(repository.rglob("*"))
-    for act in (lambda: publishing.publish(bundle, name, repository), lambda: publishing.rollback(name, repository)):
+    for act in (
+        lambda: publishing.publish(bundle, name, repository, trial=False),
+        lambda: publishing.rollback(name, repository, trial=False),
+    ):
         with pytest.raises(RepositoryError, match="cannot name a model"):
             act()
     with pytest.raises(DeployError, match="has no model"):

@@ -13,7 +13,7 @@ from core.errors import RepositoryError, ServerUnavailable, ServingError
 from serving.client.served import ServedModel
 from serving.protocol.grpc import channel_options
 from serving.protocol.proxies import asked_by_grpc, is_loopback
-from serving.repository.layout import check_servable
+from serving.repository.servable import check_servable
 from serving.server import machine, processes, shared_memory
 from serving.server.launch import HOST, Access, check_ports, free_ports
 from serving.server.log_errors import reason_in

@@ -13,7 +13,6 @@ from serving.server.launch import free_ports
 from serving.server.locate import find_triton
 from serving.server.log_errors import Log
 from serving.server.supervisor import Supervisor
-from serving.server.trial import stand_trial
 from serving.server.workspace import fault_of_place, make_workplace, remove_workplace
 
 NAMES = ["q$(cd;id>pwned)", "`id>pwned`", "a b", "c&d", "e;f", "g'h", 'i"j', "k(1)", "répo", "日本", "x|y", "*", "#a",
@@ -31,7 +30,7 @@ def odd(tmp_path):
 def test_what_is_published_and_served_may_lie_anywhere(odd, tmp_path, bundle, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(odd))
     monkeypatch.chdir(odd)
-    publishing.publish(bundle, "tiny", odd / "repository", thin=False, trial=stand_trial)
+    publishing.publish(bundle, "tiny", odd / "repository", thin=False)
     events = []
     with Supervisor(Path("repository"), free_ports(), on_event=events.append) as supervisor:
         assert supervisor.server.models
@@ -59,7 +58,7 @@ def test_a_stub_that_dies_at_once_is_said_with_its_own_last_words(make_repositor
     with pytest.raises(ServingError, match=f"the server did not start: {said}"):
         Supervisor(repository, free_ports()).run()
     with pytest.raises(RepositoryError, match=said):
-        publishing.publish(bundle, "other", repository, thin=False, trial=stand_trial)
+        publishing.publish(bundle, "other", repository, thin=False)
 
 
 def test_a_server_works_where_it_can(odd, tmp_path, monkeypatch):

@@ -26,12 +26,13 @@ from serving.protocol.model_config import Instances
 from serving.publishing import rollback
 from serving.removing import remove
 from serving.repository.golden import images_in
-from serving.repository.layout import CONFIG, check_servable, list_models, versions_of
+from serving.repository.layout import CONFIG
+from serving.repository.servable import check_servable
+from serving.repository.versions import list_models, versions_of
 from serving.server.launch import free_ports
 from serving.server.processes import DEAD, state_of
 from serving.server.rollout import EVERY
 from serving.server.supervisor import Supervisor
-from serving.server.trial import stand_trial
 from tests.serving.conftest import SPEC, configure, images_of, make_bundle
 from tests.serving.server.test_odd_places import STILLBORN
 from tests.serving.server.test_supervisor import eventually
@@ -65,7 +66,7 @@ class Served(Supervisor):
         bundle = self.bundles / str(weight_seed)
         if not bundle.exists():
             make_bundle(bundle, seed=weight_seed)
-        version = publishing.publish(bundle, "tiny", self.repository).version
+        version = publishing.publish(bundle, "tiny", self.repository, trial=False).version
         self.seeds[version] = weight_seed
         return version
 
@@ -99,7 +100,9 @@ class Served(Supervisor):
 def served(tmp_path_factory):
     server = Served(tmp_path_factory.mktemp("rollout") / "repository", tmp_path_factory.mktemp("bundles"))
     server.publish(1)
-    publishing.publish(make_bundle(server.bundles / "other", seed=99), "other", server.repository, thin=False)
+    publishing.publish(
+        make_bundle(server.bundles / "other", seed=99), "other", server.repository, thin=False, trial=False
+    )
     with server:
         yield server
     assert server.events[-1].kind == "stopped"
@@ -188,7 +191,7 @@ def test_going_back_under_load_loses_no_request(served):
         served.wait_for("loaded", f"version {served.publish(2)}")
     before, now = served.seeds[served.newest - 1], served.current
     with loaded(served) as load:
-        back = rollback("tiny", served.repository)
+        back = rollback("tiny", served.repository, trial=False)
         served.seeds[back.version] = before
         served.wait_for("loaded", f"version {back.version}")
     load.check(before, now)
@@ -227,7 +230,7 @@ BAD = {"golden": "does not make its golden images", "graph": "Nonsense"}
 def test_a_bad_version_is_taken_back_and_its_number_is_not_given_again(served, tmp_path, how):
     good = served.newest
     with loaded(served) as load:
-        bad = publishing.publish(bad_bundle(tmp_path / "bad", how), "tiny", served.repository).version
+        bad = publishing.publish(bad_bundle(tmp_path / "bad", how), "tiny", served.repository, trial=False).version
         served.wait_for("refused", f"'tiny' version {bad}: ")
     assert BAD[how] in served.told("refused")[-1]
     assert served.told("refused")[-1].endswith(f"; version {good} goes on")
@@ -244,7 +247,7 @@ def test_what_fails_its_trial_is_not_published(served, tmp_path):
     before, events = sorted(served.repository.rglob("*")), len(served.events)
     bundle = bad_bundle(tmp_path / "bad", "golden")
     with pytest.raises(RepositoryError, match=r"so nothing was published: .*does not make its golden images") as raised:
-        publishing.publish(bundle, "other", served.repository, thin=False, trial=stand_trial)
+        publishing.publish(bundle, "other", served.repository, thin=False)
     assert "\n" not in str(raised.value)
     assert sorted(served.repository.rglob("*")) == before
     assert len(served.events) == events
@@ -297,7 +300,7 @@ def test_a_configuration_that_is_wrong_takes_no_version_back(served):
 
 
 def test_what_is_removed_is_unloaded_when_its_last_request_is_answered(served, tmp_path):
-    publishing.publish(make_bundle(tmp_path / "third", seed=7), "third", served.repository)
+    publishing.publish(make_bundle(tmp_path / "third", seed=7), "third", served.repository, trial=False)
     served.wait_for("loaded", "'third': version 1")
     answers, refusals = [], []
 
@@ -385,7 +388,7 @@ def test_what_was_logged_of_a_refused_version_explains_no_later_end(tmp_path):
     server = Served(tmp_path / "repository", tmp_path / "bundles")
     server.publish(1)
     with server:
-        publishing.publish(bad_bundle(tmp_path / "bad", "graph"), "tiny", server.repository)
+        publishing.publish(bad_bundle(tmp_path / "bad", "graph"), "tiny", server.repository, trial=False)
         server.wait_for("refused", "Nonsense")
         eventually(lambda: not server.server.changing)
         os.kill(server.server.pid, signal.SIGSEGV)

@@ -10,7 +10,8 @@ from core.errors import ServingError
 from serving import publishing
 from serving.protocol.grpc import ask, connect
 from serving.protocol.model_config import Instances, ModelConfig, Tensor
-from serving.repository.layout import list_models, read_config
+from serving.repository.configs import read_config
+from serving.repository.versions import list_models
 from serving.server import shared_memory
 from serving.server.launch import free_ports
 from serving.server.shared_memory import PLACE, check_shared_memory, needed, needed_by, shared_memory_bytes
@@ -27,7 +28,7 @@ def large(tmp_path_factory):
     """A repository with a model of larger images, and its models for thin clients."""
     place = tmp_path_factory.mktemp("large")
     bundle = make_bundle(place / "bundle", replace(SPEC, height=SIDE, width=SIDE))
-    publishing.publish(bundle, "large", place / "repository")
+    publishing.publish(bundle, "large", place / "repository", trial=False)
     return place / "repository"
 
 

@@ -19,7 +19,8 @@ from core.difference import MOST_LEVELS, levels_apart
 from core.errors import MissingDependency, ServerUnavailable, ServingError
 from core.golden import Golden
 from serving.client.sampler import Sampler
-from serving.repository.layout import CONFIG, seal
+from serving.repository.layout import CONFIG
+from serving.repository.seal import seal
 from serving.server.launch import HOST, free_ports
 from serving.server.log_errors import reason_in
 from serving.server.processes import could_run

@@ -5,8 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serving import publishing
-from serving.protocol.model_config import THREADS, Instances, ModelConfig, Queue, parse, render
-from serving.repository.layout import CONFIGS, check_servable, read_config
+from serving.protocol.model_config import THREADS, Instances, ModelConfig, Queue
+from serving.protocol.pbtxt import parse, render
+from serving.repository.changes import reconfigure
+from serving.repository.configs import read_config
+from serving.repository.layout import CONFIGS
+from serving.repository.servable import check_servable
 from serving.tuning.grid import Setting, batches, delays, most_candidates, placements
 from tests.serving.conftest import configure, make_style_bundle
 
@@ -69,7 +73,9 @@ def test_without_a_word_of_threads_each_session_has_all_cores_as_in_the_backend(
 def published(tmp_path_factory) -> Path:
     """A generator with styles, and the models for thin clients."""
     repository = tmp_path_factory.mktemp("tuned") / "repository"
-    publishing.publish(make_style_bundle(tmp_path_factory.mktemp("bundles") / "styled"), "styled", repository)
+    publishing.publish(
+        make_style_bundle(tmp_path_factory.mktemp("bundles") / "styled"), "styled", repository, trial=False
+    )
     return repository
 
 
@@ -77,7 +83,7 @@ def published(tmp_path_factory) -> Path:
     "setting", [Setting(2, 3, 1000, (8,), 16), Setting(1, 1, max_batch=256), Setting(1, 2), Setting(4, 1, 4000, (), 1)]
 )
 def test_what_belongs_to_a_model_is_fitted_to_it_and_stays_servable(published, setting):
-    names = publishing.reconfigure("styled", published, setting.on)
+    names = reconfigure("styled", published, setting.on)
     assert len(names) == 5
     check_servable(published)
     for part in ("styled", "styled_mapping", "styled_synthesis"):
@@ -96,8 +102,8 @@ def test_what_belongs_to_a_model_is_fitted_to_it_and_stays_servable(published, s
 
 def test_the_next_version_keeps_what_was_tuned(published, tmp_path):
     setting = Setting(3, 1, 1000, (8,), 32)
-    publishing.reconfigure("styled", published, setting.on)
-    publishing.publish(make_style_bundle(tmp_path / "again", seed=1), "styled", published)
+    reconfigure("styled", published, setting.on)
+    publishing.publish(make_style_bundle(tmp_path / "again", seed=1), "styled", published, trial=False)
     assert Setting.of(read_config(published / "styled"), 1) == setting
     assert read_config(published / "styled_png").max_batch_size == 32
     check_servable(published)
@@ -116,12 +122,12 @@ def test_whoever_is_killed_while_writing_leaves_what_can_be_served(published, mo
 
             with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
                 patch.setattr(publishing, "_write_configs", write)
-                publishing.reconfigure("styled", published, Setting(1, 1, max_batch=most).on)
+                reconfigure("styled", published, Setting(1, 1, max_batch=most).on)
             check_servable(published)
-            publishing.reconfigure("styled", published, Setting(1, 1, max_batch=most).on)
+            reconfigure("styled", published, Setting(1, 1, max_batch=most).on)
 
 
 def test_a_hand_made_limit_stays(published):
     configure(published / "styled", queue=Queue(size=9, timeout_us=5))
-    publishing.reconfigure("styled", published, Setting(1, 1, 1000).on)
+    reconfigure("styled", published, Setting(1, 1, 1000).on)
     assert read_config(published / "styled").queue == Queue(1000, 9, 5)

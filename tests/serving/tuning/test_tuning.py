@@ -13,7 +13,10 @@ from core.errors import MissingDependency, RepositoryError
 from serving import publishing
 from serving.protocol.grpc import connect, infer_inputs
 from serving.protocol.model_config import Queue
-from serving.repository.layout import CONFIG, check_servable, read_config
+from serving.repository.changes import reconfigure
+from serving.repository.configs import read_config
+from serving.repository.layout import CONFIG
+from serving.repository.servable import check_servable
 from serving.server.launch import free_ports
 from serving.server.supervisor import Supervisor
 from serving.tuning import command, report, search
@@ -100,7 +103,7 @@ def test_a_better_setting_is_written_and_one_as_good_is_not(bundle, tmp_path, mo
 
 
 def test_what_cannot_be_tuned_says_why(bundle, tmp_path, monkeypatch):
-    publishing.publish(bundle, "tiny", tmp_path)
+    publishing.publish(bundle, "tiny", tmp_path, trial=False)
     for name, says in (
         ("nobody", "no model 'nobody'"),
         ("tiny_from_seed", "tune 'tiny'"),
@@ -119,12 +122,12 @@ def test_what_cannot_be_tuned_says_why(bundle, tmp_path, monkeypatch):
 
 def test_a_server_that_runs_takes_up_smaller_and_larger_batches(bundle, tmp_path):
     repository, events = tmp_path / "repository", []
-    publishing.publish(bundle, "tiny", repository)
+    publishing.publish(bundle, "tiny", repository, trial=False)
     seeds = {"seed": np.arange(20)[:, None]}
     with Supervisor(repository, free_ports(), on_event=events.append) as server, connect(server.url) as client:
         whole = client.infer("tiny_from_seed", infer_inputs(seeds)).as_numpy("image")
         for times, most in enumerate((8, 128), 1):
-            publishing.reconfigure("tiny", repository, Setting(2, 1, 1000, (4,), most).on)
+            reconfigure("tiny", repository, Setting(2, 1, 1000, (4,), most).on)
             wait_for_loads(times, events)
             config = client.get_model_config("tiny").config
             assert (config.max_batch_size, config.instance_group[0].count) == (most, 2)

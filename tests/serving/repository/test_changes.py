@@ -5,8 +5,11 @@ import pytest
 from core.bundle import MANIFEST
 from core.errors import RepositoryError
 from serving import publishing
-from serving.publishing import rollback, withdraw
-from serving.repository.layout import CONFIG, check_servable, list_models, versions_of
+from serving.publishing import rollback
+from serving.repository.changes import withdraw
+from serving.repository.layout import CONFIG
+from serving.repository.servable import check_servable
+from serving.repository.versions import list_models, versions_of
 from tests.serving.conftest import make_bundle, publish
 
 
@@ -15,7 +18,7 @@ def two(tmp_path, bundle):
     """A generator in two versions, the second with models for thin clients beside it."""
     repository = tmp_path / "repository"
     publish(bundle, "tiny", repository)
-    publishing.publish(make_bundle(tmp_path / "other", seed=1), "tiny", repository)
+    publishing.publish(make_bundle(tmp_path / "other", seed=1), "tiny", repository, trial=False)
     return repository
 
 
@@ -28,9 +31,9 @@ def test_the_version_before_is_as_if_the_newest_had_not_been(two):
 
 def test_no_number_is_given_twice(two, bundle):
     withdraw("tiny", 2, two)
-    assert publishing.publish(bundle, "tiny", two).version == 3
+    assert publishing.publish(bundle, "tiny", two, trial=False).version == 3
     assert withdraw("tiny", 3, two) == 1
-    assert publishing.publish(bundle, "tiny", two).version == 4
+    assert publishing.publish(bundle, "tiny", two, trial=False).version == 4
     assert versions_of(two / "tiny_png") == [2, 4] or versions_of(two / "tiny_png") == [4]
     check_servable(two)
 
@@ -53,4 +56,4 @@ def test_the_only_version_stays(make_repository):
 def test_going_back_where_a_manifest_is_missing_is_said(two):
     (two / "tiny" / "1" / MANIFEST).unlink()
     with pytest.raises(RepositoryError, match=r"tiny/1/manifest.json cannot be read .*: choose a version with --to"):
-        rollback("tiny", two)
+        rollback("tiny", two, trial=False)

@@ -9,9 +9,7 @@ from tritonclient.grpc import model_config_pb2
 from core.errors import RepositoryError
 from serving.protocol.model_config import (
     BUNDLE,
-    DATA_TYPES,
     ENSEMBLE,
-    INSTANCE_KINDS,
     NO_LIMITS,
     ONNXRUNTIME,
     PART,
@@ -26,12 +24,12 @@ from serving.protocol.model_config import (
     Queue,
     Step,
     Tensor,
-    from_message,
-    glance,
-    parse,
     part_name,
-    render,
 )
+from serving.protocol.pbtxt import from_message, parse, parse_lenient, render
+
+DATA_TYPES = ("FP32", "FP16", "INT64", "INT32", "UINT8", "STRING")
+INSTANCE_KINDS = ("KIND_AUTO", "KIND_CPU", "KIND_GPU")
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))
 named = st.dictionaries(texts, texts, max_size=3)
@@ -219,7 +217,7 @@ def test_every_setting_has_tritons_name_and_place(config, text):
     written, by_hand = (text_format.Parse(each, model_config_pb2.ModelConfig()) for each in (render(config), text))
     assert written == by_hand
     assert parse(text) == config
-    assert glance(render(CONFIG)) == CONFIG
+    assert parse_lenient(render(CONFIG)) == CONFIG
 
 
 def test_names_that_are_kept_for_clients_and_for_tritons_backends():
@@ -240,14 +238,14 @@ def test_the_lists_of_types_and_kinds_are_tritons():
 
 def test_what_is_glanced_at_may_say_more_but_must_say_what_goes_in_and_out():
     more = 'metric_tags { key: "a" value: "b" }'
-    assert glance(BARE[1] + more) == BARE[0]
+    assert parse_lenient(BARE[1] + more) == BARE[0]
     for field in ("input", "output"):
         message = text_format.Parse(BARE[1], model_config_pb2.ModelConfig())
         message.ClearField(field)
         with pytest.raises(RepositoryError, match="cut short"):
-            glance(text_format.MessageToString(message))
+            parse_lenient(text_format.MessageToString(message))
     with pytest.raises(RepositoryError, match="from line 2 on"):
-        glance('name: "m"\nnonsense')
+        parse_lenient('name: "m"\nnonsense')
 
 
 def test_an_accelerator_may_have_no_parameters():
@@ -267,7 +265,7 @@ def test_what_was_read_does_not_change_with_the_message():
 
 
 def test_a_policy_of_no_newest_versions_serves_one():
-    assert glance(BARE[1] + "version_policy { latest {} }").versions == 1
+    assert parse_lenient(BARE[1] + "version_policy { latest {} }").versions == 1
 
 
 def test_what_is_set_for_a_machine_is_carried_over_and_the_model_stays_itself():

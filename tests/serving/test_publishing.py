@@ -16,8 +16,11 @@ from core.golden import Golden
 from core.latents import ALGORITHM
 from core.spec import GeneratorSpec
 from serving.protocol.model_config import BUNDLE, SPEC, Instances, Queue, Tensor
-from serving.repository.layout import CONFIG, CONFIGS, check_servable, list_models, read_config
+from serving.repository.configs import read_config
+from serving.repository.layout import CONFIG, CONFIGS
 from serving.repository.locks import LOCK
+from serving.repository.servable import check_servable
+from serving.repository.versions import list_models
 from tests.serving import conftest
 from tests.serving.conftest import publish
 
@@ -156,7 +159,7 @@ def test_what_a_killed_publisher_left_beside_the_repository_is_deleted(bundle, t
 
 def test_what_a_killed_publisher_left_in_the_repository_does_not_stop_a_server(bundle, tmp_path, monkeypatch):
     """It works in there when it may not write beside it."""
-    monkeypatch.setattr("serving.publishing._beside", lambda repository: repository)
+    monkeypatch.setattr("serving.repository.staging._place_for_staging", lambda repository: repository)
     for repairs in (check_servable, lambda repository: publish(bundle, "tiny", repository)):
         publish(bundle, "tiny", tmp_path)
         (tmp_path / f".{tmp_path.name}.publishing.killed" / "tiny" / "1").mkdir(parents=True)
