@@ -1,4 +1,4 @@
-"""What docs/deploying.md tells people to type, as far as it can be tried without a cluster."""
+"""What docs/deploy.md tells people to type, as far as it can be tried without a cluster."""
 
 import re
 import subprocess
@@ -12,7 +12,7 @@ from serving.repository.servable import check_servable
 from tests.running import ROOT
 from tests.serving.conftest import publish
 
-TEXT = (ROOT / "docs" / "deploying.md").read_text()
+TEXT = (ROOT / "docs" / "deploy.md").read_text()
 # Runs what comes after the -- here.
 KUBECTL = 'kubectl() { while [ "$1" != -- ]; do shift; done; shift; "$@"; }'
 
