@@ -52,7 +52,7 @@ def sample(
 ) -> None:
     """Make images with a run, a bundle or a served model.
 
-    They are of seeds, of the ways between seeds, or of mixed styles.
+    It makes the picture of each seed, an animation from seed to seed, or pictures with mixed styles.
     """
     check_one_of({"--seeds": seeds, "--interpolate": interpolation.interpolate, "--mix": mixing.mix})
     of_seeds = {"--shard": shards.shard, "--code": pictures.code, "--every-class": pictures.every_class}
