@@ -19,7 +19,7 @@ from trainer.arithmetic import arithmetic, changes
 from trainer.hooks.collapse import CollapseGuard
 from trainer.hooks.judging import Evaluator
 from trainer.hooks.levels import Levels
-from trainer.hooks.log import Log, Report
+from trainer.hooks.log import Log, Report, to_logger
 from trainer.hooks.pictures import Pictures
 from trainer.hooks.plateau import settling
 from trainer.hooks.preview import write_preview
@@ -52,19 +52,22 @@ def train(
     planned: Plan,
     out: Path,
     resume: bool = True,
-    report: Report = lambda _: None,
+    report: Report = to_logger,
     tick: Callable[[int], None] = lambda _: None,
 ) -> Outcome:
     """Train to the config's length, or until Ctrl-C or SIGTERM; go on by itself from what is in ``out``.
 
-    ``report`` is given every line of the log, and lines with a "note" for what a person should know; ``tick`` the
-    images seen after every round.
+    ``report`` is given every line of the log, and lines with a "note" for what a person should know: without one they
+    go to the logger "trainer". ``tick`` is given the images seen after every round.
     Raises TrainingError and its kinds; the last good state is kept whatever happens.
     """
     run = Run(out)
     with _writing(run):
+        # Before anything is written
         run.check()
         planned.pack.verify()
+
+        # Alone in the folder, from the newest state on
         with only_one(run):
             if not resume:
                 run.clear()
@@ -72,6 +75,7 @@ def train(
             training, planned = _resumed(planned, run, report)
             if training.images_seen >= planned.config.images:
                 return Outcome.ALREADY_DONE
+
             write_atomic(run.config, planned.config.to_json())
             with stop_signals() as stopping:
                 return _until_stopped(training, planned, run, report, tick, stopping)
@@ -90,13 +94,15 @@ def _until_stopped(
         stream = stream_of(planned)
         pictures = Pictures(run, planned.config, planned.spec, report)
         hooks = hooks_of(planned, run, training.images_seen, report, tick, pictures)
+
+        # To the end, or until somebody asks to stop: then what there is is saved
         if not (done := loop.run(training, stream, hooks, stopping)):
             note = f"saving after {training.images_seen:,} images: another Ctrl-C ends at once, without saving"
             report({"note": note})
             _save(training, planned, run)
         pictures.draw()
         return Outcome.DONE if done else Outcome.STOPPED
-    except KeyboardInterrupt:
+    except KeyboardInterrupt:  # asked a second time
         if last_saved(run) == training.images_seen:
             return Outcome.STOPPED
         report({"note": f"stopped after {training.images_seen:,} images without saving: {_kept(run)}"})
@@ -163,9 +169,13 @@ def _resumed(planned: Plan, run: Run, report: Report) -> tuple[Training, Plan]:
     found = find_state(run, planned.config, planned.pack.info.fingerprint, report)
     planned = replace(planned, config=found.config)
     training = begin(planned)
+
+    # From the beginning
     if found.saved is None:
         run.rewind(0)  # a run that ended before its first state left a log and previews
         return training, planned
+
+    # From where it was saved
     run.rewind(found.saved.images_seen)
     state.restore(training, found.saved)
     report({"note": f"continuing after {training.images_seen:,} images"})

@@ -61,6 +61,8 @@ def groups_of(path: Path) -> dict[str, str]:
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from None
+
+    # A heading for each group, the emoji of it below
     group, found = "", dict[str, str]()
     for line in lines:
         if line.startswith("# group:"):

@@ -96,10 +96,13 @@ def import_openmoji(destination: Path, options: OpenmojiOptions, progress: Progr
 def _info(
     package: ModuleType, options: OpenmojiOptions, classes: tuple[str, ...], choice: Choice, names: list[str]
 ) -> PackInfo:
-    size, facts = options.size, {"skin_tones": options.skin_tones, "limit": options.limit}
+    # What was chosen, and what that left out
+    size = options.size
+    facts: dict[str, object] = {"skin_tones": options.skin_tones, "limit": options.limit}
     if options.lines:
         facts |= {"lines": True, "flags": options.flags}
     blank = [("empty sources", f"{len(choice.blank):,} without lines: dropped")] if choice.blank else []
+
     return PackInfo(
         name="openmoji lines" if options.lines else "openmoji",
         height=size.height,

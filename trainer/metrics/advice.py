@@ -112,6 +112,8 @@ def _steps(at: Situation, suspicious: float) -> Iterator[Step]:
     """All that speaks from the figures."""
     if suspicious > COPIES:
         yield from _against_copies(at)
+
+    # What its run's log and settings say
     if at.run is not None and at.config is not None:
         looks = looks_of(at.log)
         yield from _longer(at, at.run, at.config, stuck=stalled(looks))
@@ -121,6 +123,7 @@ def _steps(at: Situation, suspicious: float) -> Iterator[Step]:
             yield from _penalty(at, at.config)
         if stalled(looks):
             yield from _another_recipe(at, at.run, at.config)
+
     if at.images < FEW:
         yield Step(f"import more images of the same kind: {at.images} are few, and mirrored ones count")
 

@@ -88,10 +88,13 @@ def evaluate_domains(
     Raises DataError for a pack that holds too few out.
     """
     figures, journeys, counts = {}, {}, {}
+
     for index, (make, spec) in enumerate(ways):
         assert spec.source is not None
         way = spec.source.direction
         other = ways[1 - index][0] if len(ways) > 1 else None
+
+        # Held-out pictures to translate, and others that are of the domain already
         takes, makes = domains_of(pack, spec)
         sources, already = (domain.gather(domain.rows("held", samples)) for domain in (takes, makes))
         if min(len(sources), len(already)) < LEAST:
@@ -99,6 +102,8 @@ def evaluate_domains(
                 f"the pack {pack.info.name} holds {min(len(sources), len(already))} {takes.name} or {makes.name} out: "
                 f"judging by them needs at least {LEAST}: import it again with --held"
             )
+
+        # Against real pictures, beside what the sources as they are and half of the real ones come to
         journey = journeys[way] = _travelled(make, other, sources, step(f"translating {way}"))
         reals = makes.features("train", extractor, step(f"looking at real {makes.name}"))
         figures[way] = DirectionFigures(

@@ -113,12 +113,15 @@ def inputs_like(pack: Pack, spec: GeneratorSpec, seeds: Sequence[int]) -> Mappin
     Categories that a generator found by itself come equally often; codes are drawn as they were in training.
     Raises DataError unless pack and generator agree on size, channels and classes.
     """
+    # Of the same size
     info = pack.info
     if (spec.height, spec.width, spec.channels) != (info.height, info.width, info.channels):
         raise DataError(
             f"the generator makes {spec.width}x{spec.height} images of {spec.channels} channels, the pack {info.name} "
             f"holds {info.width}x{info.height} of {info.channels}: import the data again with --size and --channels"
         )
+
+    # Latents, and codes and classes where there are any
     inputs = sample_inputs(spec, seeds)
     if spec.codes:
         inputs["codes"] = np.random.RandomState(0).uniform(-1, 1, (len(seeds), spec.codes)).astype(np.float32)

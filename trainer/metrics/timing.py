@@ -22,9 +22,13 @@ def announcement(make: ImageFunction, inputs: Mapping[str, Any], pack: Pack, ext
 
     ``pairs`` are those of features that the comparison takes the kernel of.
     """
-    samples, reals = len(inputs["z"]), len(chosen_reals(pack))
+    # How many pictures there are to make and to look at
+    samples = len(inputs["z"])
+    reals = len(chosen_reals(pack))
     known = kept_features(pack, extractor) is not None
     looked_at = (0 if known else reals) + to_compute(pack, extractor, reals)
+
+    # What each costs here, and each pair of features
     tried = take(inputs, range(min(TRIED, samples)))
     images = make(tried)
     width = extractor.features(images).shape[1]  # and the first of a shape chooses its kernels
@@ -32,6 +36,7 @@ def announcement(make: ImageFunction, inputs: Mapping[str, Any], pack: Pack, ext
     looking = _seconds(lambda: extractor.features(images)) / len(images)
     features = torch.rand(_ROWS, width)
     comparing = _seconds(lambda: kid(features, features)) / (3 * _ROWS**2)
+
     seconds = samples * (making + looking) + looked_at * looking + pairs * comparing
     real = f"{reals:,} real ones {'are known' if known else 'to look at'}"
     return f"about {in_words(seconds)} here: {samples:,} images to make and judge, {real}"

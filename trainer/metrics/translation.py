@@ -97,11 +97,13 @@ class PairEvaluation:
 
     def to_json(self) -> str:
         """All of it, the model's figures first."""
+        # Under the names of the network that they are taken by
         means = {name: figures.means() for name, figures in self.figures.items()}
         names = {"features": f"{self.extractor.name}_distance", "kid": self.extractor.kid}
         named = {
             name: {names.get(figure, figure): value for figure, value in each.items()} for name, each in means.items()
         }
+
         return json.dumps(
             {
                 "figures": named.pop(MODEL),
@@ -174,6 +176,7 @@ def baselines(
     }
     if pen is not None:
         ways[FLOOD] = lambda: flood_fill(sources, shape, pen, fill_colour(pen, known.first(COLOURED)))
+
     found = {}
     for done, (name, way) in enumerate(ways.items(), 1):
         found[name] = way()
@@ -204,6 +207,7 @@ def _facts(
     """``counts`` are how many pairs were judged, and how many of those to train on were known."""
     held, known = counts
     of_lines = "and, as the sources are line art, no line lies" if pen else "(the sources are no line art)"
+
     return {
         "protocol": {
             **extractor.protocol,

@@ -54,6 +54,8 @@ def judge(ways: Sequence[Way], pack: Pack, extractor: Extractor, samples: int, b
     """
     if samples < LEAST:
         raise ConfigError(f"--samples {samples}: at least {LEAST} samples")
+
+    # By pairs, and there and back where somebody learned that, too
     make, spec = ways[0]
     if has_pairs(pack, spec):
         known, held = pairs_of(pack, spec, "train"), pairs_of(pack, spec, "held", samples)
@@ -61,6 +63,8 @@ def judge(ways: Sequence[Way], pack: Pack, extractor: Extractor, samples: int, b
         pairs = replace(pairs, verdict=beaten.verdict_of(pairs))
         judged = TranslatorEvaluation(pairs, (beaten.table(pairs),), draw(made, pairs.figures[MODEL].l1))
         return _both_ways(judged, ways, pack, extractor, samples, bar) if len(ways) > 1 else judged
+
+    # Without pairs, by the other domain
     both, journeys = evaluate_domains(ways, pack, extractor, samples, bar)
     both = replace(both, verdict=domains.verdict_of(both))
     return TranslatorEvaluation(both, (domains.table(both),), draw_journeys(journeys))

@@ -110,10 +110,13 @@ class Corruption:
         unknown = sorted(settings.keys() - {"kind", "strength"})
         if unknown:
             raise ConfigError(f"corruption.{unknown[0]} is unknown: choose from kind, strength")
-        kind, strength = settings.get("kind", "noise"), settings.get("strength", 0.0)
+
+        kind = settings.get("kind", "noise")
         if kind not in WAYS:
             raise ConfigError(f"corruption.kind is {kind!r}: choose from {', '.join(WAYS)}")
-        way, number = WAYS[kind], isinstance(strength, int | float) and not isinstance(strength, bool)
+
+        way, strength = WAYS[kind], settings.get("strength", 0.0)
+        number = isinstance(strength, int | float) and not isinstance(strength, bool)
         strength = way.usual if number and strength == 0 else strength
         if not number or not way.least <= strength <= way.most or (way.whole and strength != int(strength)):
             what = "a whole number" if way.whole else "a number"
@@ -147,6 +150,8 @@ class Corruption:
             raise ConfigError(
                 "the pack's images are grey, so there is no colour to learn: import them with --channels 3"
             )
+
+        # Its size, and its channels where these change
         factor = int(self.strength) if self.kind == "smaller" else 1
         of = {"colourless": {3: 1}, "jpeg": {4: 3}}.get(self.kind, {})
         return SourceSpec(height // factor, width // factor, of.get(channels, channels), origin=self.origin)

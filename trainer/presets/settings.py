@@ -27,6 +27,7 @@ def set_all(config: TrainConfig, settings: Iterable[str], changes: dict[str, Any
     Keys are fields of TrainConfig, ``generator.KEY`` and ``discriminator.KEY`` for the networks' options, and
     ``width`` for both networks at once. Raises ConfigError for what is no setting, or does not fit.
     """
+    # Whole axes: another penalty or loss leaves the numbers of the first behind
     changes = {name: value for name, value in changes.items() if value is not None}
     if (penalty := changes.pop("penalty", None)) is not None:
         one_of("--penalty", penalty, PENALTIES)
@@ -35,6 +36,8 @@ def set_all(config: TrainConfig, settings: Iterable[str], changes: dict[str, Any
     if "loss" in changes and changes["loss"] != config.loss:
         changes["loss_options"] = {}  # those of another loss
     config = replace(config, **changes)
+
+    # One by one
     for setting in settings:
         key, equals, text = setting.partition("=")
         if not equals:
@@ -44,12 +47,15 @@ def set_all(config: TrainConfig, settings: Iterable[str], changes: dict[str, Any
 
 
 def _with_setting(config: TrainConfig, key: str, text: str) -> TrainConfig:
-    network, _, option = key.rpartition(".")
+    # Several at once, or one of a section
+    section, _, option = key.rpartition(".")
     if key == "width":
         return _with_setting(_with_setting(config, "generator.width", text), "discriminator.width", text)
-    if network in ("generator", "discriminator", "final", "loss_options", *OF_SYSTEMS):
-        changed: dict[str, Any] = {network: {**getattr(config, network), option: _value(text)}}
+    if section in ("generator", "discriminator", "final", "loss_options", *OF_SYSTEMS):
+        changed: dict[str, Any] = {section: {**getattr(config, section), option: _value(text)}}
         return replace(config, **changed)
+
+    # One that stands by itself
     known = {f.name: getattr(config, f.name) for f in fields(config)}
     known = {name: value for name, value in known.items() if not isinstance(value, dict) and name != "preset"}
     one_of(

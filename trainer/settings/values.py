@@ -6,6 +6,7 @@ from typing import Any
 
 def like(example: Any, value: Any) -> Any:
     """``value`` as the type of ``example``; TypeError or ValueError if it cannot be."""
+    # Several
     if isinstance(example, tuple):
         items = value if isinstance(value, list) else [value] if value != "" else []
         if example and len(items) == 1:
@@ -13,6 +14,8 @@ def like(example: Any, value: Any) -> Any:
         if example and isinstance(example[0], float) and len(items) != len(example):
             raise ValueError(value)
         return tuple(like(example[0], item) if example and isinstance(example[0], float) else item for item in items)
+
+    # One: True is no number here
     if isinstance(example, bool) or isinstance(value, bool):
         if type(example) is not type(value):
             raise TypeError(value)

@@ -36,7 +36,7 @@ class Fakes(NamedTuple):
     asked: Conditions
 
 
-class Verdict(NamedTuple):
+class DiscriminatorOutput(NamedTuple):
     """What a discriminator makes of images: logits ``(n,)`` and the features ``(n, d)`` they rest on."""
 
     logits: Tensor
@@ -72,7 +72,7 @@ class Adversarial:
         self.generators = {GENERATOR: self.generator}
 
         # Players
-        self.optimiser_d = optimiser(config, *self.discriminating())
+        self.optimiser_d = optimiser(config, *self.discriminator_networks())
         if config.clip:
             self.optimiser_d.register_step_post_hook(lambda *_: clip_weights(self.discriminator, config.clip))
         self.optimiser_g = optimiser(config, self.generator)
@@ -90,7 +90,7 @@ class Adversarial:
             networks["augment"] = self.share
         return networks
 
-    def discriminating(self) -> list[nn.Module]:
+    def discriminator_networks(self) -> list[nn.Module]:
         """The networks that move with the discriminator, itself among them."""
         return [self.discriminator]
 
@@ -109,7 +109,7 @@ class Adversarial:
         return now.batch
 
     def finished(self, average: Maker, images_seen: int) -> Mapping[str, Maker]:
-        """Nothing: the whole is trained from the first round on."""
+        """No smaller generators: the whole one is trained from the first round on."""
         return {}
 
     def settings(self, images_seen: int) -> TrainConfig:
@@ -171,24 +171,24 @@ class Adversarial:
         return loss, said
 
     def auxiliary_discriminator_loss(
-        self, real: Verdict, fake: Verdict, batch: Batch, asked: Conditions
+        self, real: DiscriminatorOutput, fake: DiscriminatorOutput, batch: Batch, asked: Conditions
     ) -> tuple[Tensor | float, Stats]:
-        """What else the discriminator minimises, of what it made of the round's images."""
+        """What a subclass adds to the discriminator's loss, by its outputs for the round's images, and statistics."""
         return 0.0, {}
 
-    def auxiliary_generator_loss(self, fake: Verdict, asked: Conditions) -> tuple[Tensor | float, Stats]:
-        """What else the generator minimises, of what the discriminator made of its images."""
+    def auxiliary_generator_loss(self, fake: DiscriminatorOutput, asked: Conditions) -> tuple[Tensor | float, Stats]:
+        """What a subclass adds to the generator's loss, by the discriminator's output for fakes, and statistics."""
         return 0.0, {}
 
     def conditions(self, batch: Batch) -> Conditions:
-        """What this round's fakes are asked to be: of the classes of the round's real images."""
+        """What this round's fakes are to be: of the same classes as the round's real images."""
         return Conditions(batch.labels)
 
-    def _discriminate(self, images: Tensor, labels: Tensor | None) -> Verdict:
-        """What the discriminator makes of what augmentation leaves of ``images``."""
+    def _discriminate(self, images: Tensor, labels: Tensor | None) -> DiscriminatorOutput:
+        """The discriminator's output for ``images``, augmented first."""
         share = self.now.augment_p if self.share is None else self.share.p
         features = self.discriminator.features(augment(images, self.now.augment, share), labels)
-        return Verdict(self.discriminator.score(features, labels).float(), features)
+        return DiscriminatorOutput(self.discriminator.score(features, labels).float(), features)
 
     def _adapt(self, share: AdaptiveShare, real: Tensor, fake: Tensor, step: int) -> None:
         """Steer the share of augmented images by the logits ``(n,)`` of the round.

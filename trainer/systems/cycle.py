@@ -68,10 +68,14 @@ class Cycle(Translating):
     def check(cls, config: TrainConfig, spec: GeneratorSpec) -> None:
         """Raise ConfigError for discriminators that see sources, and for images that have no identity loss."""
         super().check(config, spec)
+
+        # Nothing stands beside a real image
         if config.discriminator.get("given"):
             raise ConfigError(
                 "without pairs there is no source to show beside a real image: --set discriminator.given=false"
             )
+
+        # What is left alone must be of one size
         back = reversed_spec(spec)
         shapes = [(each.channels, each.height, each.width) for each in (spec, back)]
         if Cycling.of(config.cycle).identity and shapes[0] != shapes[1]:
@@ -148,7 +152,7 @@ class Cycle(Translating):
 
 
 def reversed_spec(spec: GeneratorSpec) -> GeneratorSpec:
-    """The spec of the way back: what was made is the source, and the source is made."""
+    """The spec of the other direction: source and image exchanged, and their licences with them."""
     assert spec.source is not None
     source = replace(spec.source, height=spec.height, width=spec.width, channels=spec.channels, origin=IMAGES)
     made, facts = spec.source, spec.provenance

@@ -11,7 +11,7 @@ from core.spec import GeneratorSpec
 from trainer.objective.losses import code_distance
 from trainer.settings.config import TrainConfig
 from trainer.settings.heads import Heads
-from trainer.systems.adversarial import Adversarial, Conditions, Verdict
+from trainer.systems.adversarial import Adversarial, Conditions, DiscriminatorOutput
 from trainer.systems.players import Batch, Stats
 
 
@@ -49,12 +49,12 @@ class WithHeads(Adversarial):
             networks["codes"] = self.codes = nn.Linear(dim, self.spec.codes).to(self.device)
         return networks
 
-    def discriminating(self) -> list[nn.Module]:
+    def discriminator_networks(self) -> list[nn.Module]:
         """The discriminator and its heads."""
-        return [*super().discriminating(), *(head for head in (self.classes, self.codes) if head is not None)]
+        return [*super().discriminator_networks(), *(head for head in (self.classes, self.codes) if head is not None)]
 
     def conditions(self, batch: Batch) -> Conditions:
-        """Codes are uniform, continuous ones in [-1, 1] (Chen et al. 2016, section 7); classes those of the round."""
+        """The round's classes, or random categories, and codes uniform in [-1, 1] (Chen et al. 2016, section 7)."""
         count, device = len(batch.images), batch.images.device
         labels = batch.labels
         if self.heads.categories:
@@ -63,7 +63,7 @@ class WithHeads(Adversarial):
         return Conditions(labels, codes)
 
     def auxiliary_discriminator_loss(
-        self, real: Verdict, fake: Verdict, batch: Batch, asked: Conditions
+        self, real: DiscriminatorOutput, fake: DiscriminatorOutput, batch: Batch, asked: Conditions
     ) -> tuple[Tensor | float, Stats]:
         """The heads' errors on fakes, and on real images where those have classes."""
         loss, stats = self._errors(fake, asked, self.heads.fakes)
@@ -73,12 +73,14 @@ class WithHeads(Adversarial):
             stats["accuracy"] = (seen.argmax(dim=1) == batch.labels).float().mean()
         return loss, stats
 
-    def auxiliary_generator_loss(self, fake: Verdict, asked: Conditions) -> tuple[Tensor | float, Stats]:
+    def auxiliary_generator_loss(self, fake: DiscriminatorOutput, asked: Conditions) -> tuple[Tensor | float, Stats]:
         """The heads' errors on fakes: an image is to show what it was asked to be."""
         return self._errors(fake, asked)
 
-    def _errors(self, fake: Verdict, asked: Conditions, share: float = 1.0) -> tuple[Tensor | float, dict[str, Tensor]]:
-        """What the heads get wrong of fakes, ``share`` of it for classes that real images show, too."""
+    def _errors(
+        self, fake: DiscriminatorOutput, asked: Conditions, share: float = 1.0
+    ) -> tuple[Tensor | float, dict[str, Tensor]]:
+        """The heads' losses on fakes; of classes that real images teach, too, ``share`` of theirs."""
         loss: Tensor | float = 0.0
         stats: dict[str, Tensor] = {}
         if self.classes is not None and asked.labels is not None:
@@ -91,5 +93,5 @@ class WithHeads(Adversarial):
             loss = loss + self.heads.code * stats["code_error"]
         return loss, stats
 
-    def _discriminate(self, images: Tensor, labels: Tensor | None) -> Verdict:
+    def _discriminate(self, images: Tensor, labels: Tensor | None) -> DiscriminatorOutput:
         return super()._discriminate(images, None)

@@ -54,7 +54,7 @@ class Progressive(Adversarial):
         return super().begin(images_seen)
 
     def finished(self, average: Maker, images_seen: int) -> Mapping[str, Maker]:
-        """The level that the round before stood at and the next one leaves, by fading in a larger one.
+        """The generator of a level that is complete: the next round begins to fade in a larger one.
 
         Rounds are whole, so the schedule may be past the level's end already: the networks are not. The base is left
         out: no spec describes a generator that doubles nothing.

@@ -41,7 +41,7 @@ class Painted(NamedTuple):
 
 
 class Stacked:
-    """The encoder learns first, then both levels apart on its features, then together: what rests follows the time."""
+    """The encoder learns first, then both levels apart on its features, then both together, by the images seen."""
 
     @classmethod
     def check(cls, config: TrainConfig, _spec: GeneratorSpec) -> None:
@@ -88,7 +88,7 @@ class Stacked:
             self._player(LOWER_G, self.generator_loss, generator.lower),
         ]
 
-        # Who moves follows the time: ``begin`` says so
+        # Which players move: ``begin`` decides
         self.inactive = frozenset[str]()
         self.together = False
         self._round: Painted | None = None
@@ -97,7 +97,7 @@ class Stacked:
         return Player(name, optimiser(self.config, *networks), loss)
 
     def begin(self, images_seen: int) -> int:
-        """Who moves follows the phase; learning rates follow their schedule."""
+        """Choose which players move in this phase, and move every setting that has a schedule."""
         now = self.now = self.config.at(images_seen)
 
         # The encoder alone, then the others: first each level apart, then together
@@ -113,11 +113,11 @@ class Stacked:
         return now.batch
 
     def finished(self, average: Maker, images_seen: int) -> Mapping[str, Maker]:
-        """Nothing: the stack is one generator."""
+        """No smaller generators: the stack is one."""
         return {}
 
     def encoder_loss(self, batch: Batch) -> tuple[Tensor, Stats]:
-        """Tell the classes of real images apart; where there are none, the encoder always rests."""
+        """Tell the classes of real images apart; where there are none, the encoder is never trained."""
         assert batch.labels is not None
         logits = self.encoder.classify(self.encoder(self._augmented(batch.images)))
         accuracy = (logits.argmax(dim=1) == batch.labels).float().mean()

@@ -33,7 +33,7 @@ _UNKNOWN = {
 
 
 class Translating:
-    """The settings of the moment, and how patches are told apart. A system adds its networks and players."""
+    """Settings that move, networks by name, and the losses of patches. A system adds its networks and players."""
 
     inactive: frozenset[str] = frozenset()
     generators: dict[str, Maker]
@@ -47,6 +47,8 @@ class Translating:
                 f"networks of family {config.family} make images of latents, and the {config.system} system makes them "
                 f"of images: --set family=unet"
             )
+
+        # Settings of other systems, and augmentations that change only one side
         for name, usual in _UNKNOWN.items():
             if getattr(config, name) != usual:
                 raise ConfigError(f"the {config.system} system has no {name}: leave it at {usual}")
@@ -72,7 +74,7 @@ class Translating:
         return now.batch
 
     def finished(self, average: Maker, images_seen: int) -> Mapping[str, Maker]:
-        """Nothing: the whole is trained from the first round on."""
+        """No smaller generators: the whole one is trained from the first round on."""
         return {}
 
     def translator(self, name: str, spec: GeneratorSpec) -> Translator:

@@ -130,6 +130,5 @@ def test_what_a_stack_cannot_be(settings: dict[str, object], said: str) -> None:
 
 
 def test_another_family_is_no_stack(pack: Pack) -> None:
-    planned = plan(resolve("dcgan", ["system=stacked", "width=4"]), pack)
     with pytest.raises(ConfigError, match="are no stack"):
-        build_system(planned.config, planned.spec, CPU)
+        plan(resolve("dcgan", ["system=stacked", "width=4"]), pack)
