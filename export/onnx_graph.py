@@ -37,9 +37,17 @@ def constant_tensors(graph: GraphProto) -> dict[str, TensorProto]:
     return tensors
 
 
+def array_of(tensor: TensorProto | None) -> NDArray[Any] | None:
+    """The values of a tensor; None where there is none, or where they lie in another file, which is not opened."""
+    if tensor is None or tensor.data_location == TensorProto.EXTERNAL:
+        return None
+    return numpy_helper.to_array(tensor)  # type: ignore[no-any-return]
+
+
 def constants_of(graph: GraphProto) -> dict[str, NDArray[Any]]:
-    """The arrays that are always the same, by name."""
-    return {name: numpy_helper.to_array(tensor) for name, tensor in constant_tensors(graph).items()}
+    """The arrays that are always the same, by name; those in other files are left out."""
+    arrays = {name: array_of(tensor) for name, tensor in constant_tensors(graph).items()}
+    return {name: array for name, array in arrays.items() if array is not None}
 
 
 def inputs_of(graph: GraphProto) -> list[ValueInfoProto]:

@@ -6,7 +6,7 @@ from onnx import ModelProto, helper
 
 from core.contract import OPSET
 from core.errors import ExportError, first_line
-from export.onnx_graph import constants_of, opset_of
+from export.onnx_graph import array_of, constant_tensors, opset_of
 
 LATEST_OPSET = 21  # what Triton's ONNX Runtime loads
 
@@ -53,11 +53,11 @@ def _as_before(nearest: str) -> list[onnx.AttributeProto]:
 
 def _resampling(model: ModelProto) -> dict[str, str]:
     """How nearest pixels were chosen, by the output of each node that resamples: ONNX Runtime rounds up to shrink."""
-    constants = constants_of(model.graph)
+    constants = constant_tensors(model.graph)
     found = {}
     for node in model.graph.node:
         if node.op_type in ("Upsample", "Resize"):
-            scales = constants.get(node.input[1]) if len(node.input) > 1 else None
+            scales = array_of(constants.get(node.input[1])) if len(node.input) > 1 else None
             shrinks = scales is not None and bool((scales < 1).any())
             found[node.output[0]] = "ceil" if shrinks else "floor"
     return found

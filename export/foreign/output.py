@@ -11,7 +11,7 @@ from core.errors import ExportError
 from core.spec import CHANNELS
 from export.foreign.hints import ImportHints, Layout
 from export.foreign.pictures import layout_of
-from export.onnx_graph import constants_of
+from export.onnx_graph import array_of, constant_tensors
 
 FLAT = 4 / 255  # of the range: no picture has fewer levels than that in everything that was tried
 MOST_CUT_OFF = 0.5  # of all values: what loses more is no picture any more
@@ -106,10 +106,10 @@ def _fitting(values: NDArray[Any], ending: tuple[float, float] | None) -> str:
 def last_range(model: ModelProto, image: str) -> tuple[float, float] | None:
     """What the last operator's values go from and to, moved by the constants after it; None where it does not say."""
     makers = {name: node for node in model.graph.node for name in node.output}
-    constants = constants_of(model.graph)
+    constants = constant_tensors(model.graph)
 
     def number(name: str) -> float | None:
-        found = constants.get(name)
+        found = array_of(constants.get(name))
         return float(found.reshape(-1)[0]) if found is not None and found.size == 1 else None
 
     steps: list[tuple[str, float]] = []

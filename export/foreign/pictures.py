@@ -12,7 +12,7 @@ from core.errors import ExportError
 from core.images import Images
 from core.spec import CHANNELS, SourceSpec
 from export.foreign.hints import ImportHints, Layout
-from export.onnx_graph import constants_of
+from export.onnx_graph import array_of, constant_tensors
 
 PIXELS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.UINT8)
 LATENTS = ("z", "latent", "latents", "noise")  # names of inputs that are no pictures, whatever their sides
@@ -138,7 +138,7 @@ def guessed_range(model: ModelProto, value: ValueInfoProto) -> tuple[float, floa
         return BYTES
 
     # Along the values that are only moved, up to the first step that computes with them
-    constants = constants_of(model.graph)
+    constants = constant_tensors(model.graph)
     name = value.name
     for _ in range(32):
         takers = [node for node in model.graph.node if name in node.input]
@@ -146,8 +146,9 @@ def guessed_range(model: ModelProto, value: ValueInfoProto) -> tuple[float, floa
             return None
         node = takers[0]
         if node.op_type not in (*MOVES, "Cast"):
-            others = [constants[given] for given in node.input if given != name and given in constants]
-            return _by_first_step(node, others[0] if len(others) == len(node.input) - 1 == 1 else None)
+            others = [given for given in node.input if given != name]
+            binary = len(others) == len(node.input) - 1 == 1
+            return _by_first_step(node, array_of(constants.get(others[0])) if binary else None)
         name = node.output[0]
     return None
 

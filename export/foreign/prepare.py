@@ -5,7 +5,7 @@ from onnx import ModelProto, NodeProto
 
 from core.errors import ExportError
 from export.checks.rules import CONTROL_FLOW, RANDOM, in_training, values_for_one_image
-from export.onnx_graph import STANDARD, constants_of, leave_out_unused
+from export.onnx_graph import STANDARD, array_of, constant_tensors, leave_out_unused
 
 MOST_VALUES = 1 << 31  # on the way to one image, in graphs that are run before their image's size is known
 
@@ -60,5 +60,5 @@ def _trains(node: NodeProto, model: ModelProto) -> bool:
         return in_training(node)
     if node.op_type != "Dropout" or not node.input[2:] or not node.input[2]:
         return False
-    trains = constants_of(model.graph).get(node.input[2])
+    trains = array_of(constant_tensors(model.graph).get(node.input[2]))
     return trains is None or bool(trains.any())

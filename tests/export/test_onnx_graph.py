@@ -4,6 +4,7 @@ import numpy as np
 from onnx import AttributeProto, TensorProto, helper, numpy_helper
 
 from export.onnx_graph import (
+    array_of,
     attribute_of,
     constant_names,
     constant_tensors,
@@ -39,6 +40,18 @@ def test_what_is_always_the_same():
         "w": [1.0] * 3,
         "unused_weight": [4.0] * 3,
     }
+
+
+def test_what_lies_in_another_file_is_not_opened():
+    found = graph()
+    weight = found.initializer[0]
+    weight.data_location = TensorProto.EXTERNAL
+    weight.external_data.add(key="location", value="/dev/zero")
+    assert array_of(weight) is None
+    assert array_of(None) is None
+    assert array_of(found.initializer[1]).tolist() == [4.0] * 3
+    assert set(constants_of(found)) == {"c", "unused_weight"}
+    assert "w" in constant_tensors(found)
 
 
 def test_what_no_output_needs_is_left_out_and_the_rest_keeps_its_order():
