@@ -992,7 +992,7 @@ def serve(
     need_linux("serve")
     from serving.protocol.tls import ServerTls
     from serving.server.events import EventLog
-    from serving.server.launch import Access, Ports, read_secret
+    from serving.server.launch import Access, ServerPorts, read_secret
     from serving.server.supervisor import serve as run
 
     if (tls_cert is None) != (tls_key is None) or (tls_ca and not tls_cert):
@@ -1000,7 +1000,7 @@ def serve(
     tls = ServerTls(tls_cert, tls_key, tls_ca) if tls_cert and tls_key else None
     secret = read_secret(admin_secret_file)
     access = Access(address, tls, secret) if secret else Access(address, tls)
-    ports = Ports(grpc_port, http_port, metrics_port)
+    ports = ServerPorts(grpc_port, http_port, metrics_port)
     with EventLog(sys.stdout, log_format) as log:
         run(repository, ports, tritonserver, log, access=access, engine=engine or "")
 
@@ -1522,7 +1522,7 @@ def _sample_shards(
 
     ranges, (shards, number), (value,) = parse_ranges(seeds), parse_shard(shard), parse_truncations(truncation)
     (url, tls), size = address, BATCH if batch is None else batch
-    with Sampler(model, url, batch=size, alone=True, tls=tls) as sampler, _bar("sampling") as bar:
+    with Sampler(model, url, batch=size, no_batching=True, tls=tls) as sampler, _bar("sampling") as bar:
         order = place_order(sampler, ranges, number, value, label)
         if ray:
             from serving.bulk.on_ray import write_shards_with_ray

@@ -17,7 +17,7 @@ from serving.repository.compatibility import check_fits
 from serving.repository.configs import configs_of, write_configs
 from serving.repository.ensembles import convert_ensembles, retired
 from serving.repository.layout import check_name, names_of
-from serving.repository.locks import alone
+from serving.repository.locks import exclusive
 from serving.repository.models import ModelEntry, entries_of
 from serving.repository.release import Release
 from serving.repository.seal import seal
@@ -100,7 +100,7 @@ def _identity(model: Path, version: int) -> str:
 
 def _add(release: Release, name: str, repository: Path, thin: bool, trial: bool) -> Published:
     """Make ``release`` the next version of ``name``, while no other publisher is at work."""
-    with alone(repository):
+    with exclusive(repository):
         # What earlier publishers left, and what they made otherwise.
         delete_leftovers(repository)
         convert_ensembles(name, repository)

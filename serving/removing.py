@@ -15,7 +15,7 @@ from serving.protocol.model_config import BUNDLE, PART, WHOLE, ModelConfig
 from serving.protocol.pbtxt import parse
 from serving.repository.configs import read_config_lenient
 from serving.repository.layout import CONFIGS, PYTHON_CACHE, THIN
-from serving.repository.locks import alone
+from serving.repository.locks import exclusive
 from serving.repository.models import KEPT
 from serving.repository.seal import sealed_hashes
 from serving.repository.staging import staging, writing
@@ -28,7 +28,7 @@ def remove(names: Sequence[str], repository: Path, dry_run: bool = False) -> lis
     Raises RepositoryError, and deletes nothing, for a name that is none, or where anything is not what was published.
     """
     _check_there(repository)
-    with writing(repository, repository), alone(repository):
+    with writing(repository, repository), exclusive(repository):
         generators = _generators(repository, names)
         models = [model for name in dict.fromkeys(names) for model in generators[name]]
         for model in models:
@@ -47,7 +47,7 @@ def prune(keep: int, repository: Path, names: Sequence[str] = (), dry_run: bool 
     if keep < KEPT:
         raise RepositoryError(f"a server serves the newest {KEPT} versions: keep {KEPT} or more")
     _check_there(repository)
-    with writing(repository, repository), alone(repository):
+    with writing(repository, repository), exclusive(repository):
         generators = _generators(repository, names)
         versions = [
             version

@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 
 from serving.repository.engines import LIMITED
-from serving.server.launch import Ports
+from serving.server.launch import ServerPorts
 
-PORTS = Ports()  # those Triton listens on unless told, all addresses of the container
+PORTS = ServerPorts()  # those Triton listens on unless told, all addresses of the container
 USER = 1000  # triton-server in NVIDIA's image
 MODELS = "/models"
 READY = "/v2/health/ready"

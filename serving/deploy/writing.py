@@ -17,10 +17,10 @@ _HEAD = "# Written by Ganfoundry's 'deploy'"  # what proves that a file may be r
 
 Files = Mapping[str, list[dict[str, Any]] | str]  # documents of YAML, or text
 TARGETS: dict[str, Callable[[Deployment], Files]] = {
-    "compose": compose.render,
-    "container": container.render,
-    "kubernetes": kubernetes.render,
-    "kserve": kserve.render,
+    "compose": compose.manifests,
+    "container": container.manifests,
+    "kubernetes": kubernetes.manifests,
+    "kserve": kserve.manifests,
 }
 
 

@@ -72,7 +72,7 @@ def at(url: str, error: ServerUnavailable) -> str:
     )
 
 
-def ask(
+def infer_async(
     client: Any,
     model: str,
     inputs: Mapping[str, NDArray[Any]],
@@ -80,11 +80,12 @@ def ask(
     output: str = OUTPUT,
     version: str = "",
     seconds: float | None = None,
-    alone: bool = False,
+    no_batching: bool = False,
 ) -> Answer:
     """Send one request; the future holds its ``output`` ``(n, …)``, images unless told, or one of our errors.
 
-    ``seconds`` is the deadline. ``alone`` asks for a run that no other request shares. Cancelling gives the call up.
+    ``seconds`` is the deadline. ``no_batching`` asks for a run that no other request shares. Cancelling gives
+    the call up.
     """
     answer: Answer = Future()
 
@@ -103,7 +104,7 @@ def ask(
         model_version=version,
         outputs=[InferRequestedOutput(output)],
         client_timeout=seconds,
-        parameters={"alone": True} if alone else None,
+        parameters={"alone": True} if no_batching else None,
     )
     answer.add_done_callback(lambda future: call.cancel() if future.cancelled() else None)
     return answer

@@ -27,7 +27,7 @@ os.execv(sys.argv[1], sys.argv[1:])
 """
 
 
-class Seen(Exception):
+class CannotHide(Exception):
     """Nothing can be hidden here: this machine does not let a process be traced by its parent."""
 
 
@@ -36,7 +36,7 @@ def start(
 ) -> "subprocess.Popen[bytes]":
     """Start ``command`` with the arguments ``hidden`` at its end; ``options`` are those of Popen.
 
-    Raises Seen, and leaves nothing running, where they would be seen.
+    Raises CannotHide, and leaves nothing running, where they would be seen.
     """
     placeholders = [f"--hidden-{index}" for index in range(len(hidden))]
     values = {f"{_NAME}{index}": value for index, value in enumerate(hidden)}
@@ -47,13 +47,13 @@ def start(
     _, status = os.waitpid(process.pid, 0)  # until it is stopped at the program's first instruction
     if not os.WIFSTOPPED(status):
         process.returncode = os.waitstatus_to_exitcode(status)
-        raise Seen
+        raise CannotHide
     try:
         _turn_pointers(process.pid, len(hidden))
     except OSError:
         process.kill()
         process.wait()
-        raise Seen from None
+        raise CannotHide from None
     ctypes.CDLL(None).ptrace(_DETACH, process.pid, None, None)
     return process
 
