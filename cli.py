@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     from core.bundle import Manifest
     from core.sheets import Look
     from core.spec import GeneratorSpec
+    from export.checks.verification import Verification
     from export.foreign.inspection import Inspection
-    from export.precisions.gates import Judge
+    from export.precisions.gates import MeasureKid
     from serving.client.local import Graphs
     from serving.client.session import Session
     from serving.protocol.tls import ClientTls
@@ -39,8 +40,8 @@ if TYPE_CHECKING:
     from trainer.metrics.evaluate import Evaluation
     from trainer.metrics.extractor import Extractor
     from trainer.metrics.features import Make
+    from trainer.planning import Plan
     from trainer.settings.config import TrainConfig
-    from trainer.training import Plan
 
 S = TypeVar("S", bound="Session")
 
@@ -466,10 +467,11 @@ def train(
     from trainer.clock import is_over_at_once, seconds_left
     from trainer.data.pack import Pack
     from trainer.judging_interval import by_default
+    from trainer.planning import pick_device, plan, use_threads
     from trainer.presets.choosing import choose_for
     from trainer.resuming import own_settings, settings_for
     from trainer.run import Run
-    from trainer.training import Outcome, last_saved, pick_device, plan, use_threads
+    from trainer.training import Outcome, last_saved
     from trainer.training import train as run
 
     changes = {"kimg": kimg, "batch": batch, "seed": seed, "device": device, "precision": precision}
@@ -603,8 +605,8 @@ def evaluate(
     from trainer.metrics.evaluate import results_path, save_results
     from trainer.metrics.extractor import lite0
     from trainer.metrics.inception import inception as inception_of
+    from trainer.planning import pick_device, use_threads
     from trainer.run import Run
-    from trainer.training import pick_device, use_threads
 
     use_threads(threads)
     pack, place = Pack.open(data), pick_device(device)
@@ -788,11 +790,11 @@ def export(
     _check_only_with("a run", run, only_runs)
     if precision and "int8" in precision and data is None:
         raise typer.BadParameter("--precision int8 goes with --data PACK: it is judged by its KID")
-    from export.bundles.extras import Extras
+    from export.bundles.options import ExportOptions
 
-    extras = Extras(precision or (), _judge(data) if data else None, target or (), tensorrt)
+    options = ExportOptions(precision or (), _judge(data) if data else None, target or (), tensorrt)
     with console.status("exporting") as status:
-        how: dict[str, Any] = {"extras": extras, "overwrite": overwrite, "progress": status.update}
+        how: dict[str, Any] = {"options": options, "overwrite": overwrite, "progress": status.update}
         if from_onnx:
             manifest = _export_foreign(from_onnx, out, told, how)
         else:
@@ -1481,7 +1483,7 @@ def _graphs(model: str) -> "Graphs | None":
 
         return BundleGraphs(path)
     if path.is_file() or Run(path).generator.is_file():
-        from export.graphs.unexported import TorchGraphs
+        from export.graphs.torch_graphs import TorchGraphs
 
         return TorchGraphs(path if path.is_file() else Run(path).generator)
     if any(each in model for each in "/\\"):
@@ -1694,13 +1696,13 @@ def _export_foreign(paths: list[Path], out: Path, options: dict[str, Any], how: 
     """``paths`` are one file, or a mapping and a synthesis; ``options`` those that go with ``--from-onnx``, by name."""
     from core.sizes import parse_sides
     from export.foreign.exporting import export_foreign
-    from export.foreign.told import Told, parse_classes, parse_fixed, parse_range
+    from export.foreign.hints import ImportHints, parse_classes, parse_fixed, parse_range
 
     if len(paths) > 2:
         raise typer.BadParameter("--from-onnx is given once, or twice for a mapping and a synthesis: not more often")
     if options["--range"] is None:
         raise typer.BadParameter("--from-onnx needs --range: what the graph's values go from and to, such as -1,1")
-    told = Told(
+    hints = ImportHints(
         value_range=parse_range(options["--range"]),
         classes=parse_classes(options["--classes"] or ""),
         fixed=parse_fixed(options["--fix"] or ()),
@@ -1720,44 +1722,40 @@ def _export_foreign(paths: list[Path], out: Path, options: dict[str, Any], how: 
         source_size=parse_sides(options["--source-size"]) if options["--source-size"] else None,
     )
     how |= {"licence": options["--licence"] or "", "attribution": options["--attribution"] or ""}
-    return export_foreign(paths[0], out, told, synthesis=paths[1] if len(paths) > 1 else None, **how)
+    return export_foreign(paths[0], out, hints, synthesis=paths[1] if len(paths) > 1 else None, **how)
 
 
 def _print_export(manifest: "Manifest", out: Path) -> None:
     """What an export found; raises ExportError for precisions that were asked for and left out."""
-    from export.precisions.gates import failures
+    from export.checks.verification import Verification
 
-    found = manifest.verification
+    found = Verification.of(manifest)
     _print_findings(found)
-    _print_targets(found.get("targets", {}))
-    for what in found.get("notes", ()):
+    for name, report in found.targets.items():
+        _say(f"target {name}: {report.file} fits {report.runtime}")
+    for what in found.notes:
         _say(f"note: {what}")
-    for what in found.get("not_checked", ()):
+    for what in found.not_checked:
         _say(f"not checked: {what}")
-    far = " as far as it can be" if "not_checked" in found else ""
+    far = " as far as it can be" if found.not_checked else ""
     _say(f"exported and verified{far}: {out} (opset {manifest.opset})")
-    if failed := failures(found.get("precisions", {})):
+    if failed := found.failures():
         raise ExportError(f"{'; '.join(failed)} (all else is in {out})")
 
 
-def _print_findings(verification: dict[str, Any]) -> None:
-    for reference in ("PyTorch", "original"):
-        for batch, found in verification.get(f"onnxruntime_against_{reference.lower()}_by_batch", {}).items():
-            differ = f"{found['pixels']:.3%} of values differ"
-            _say(f"batch {batch:>2}: ONNX Runtime within {found['levels']} of 255 levels of {reference}, {differ}")
-    for precision, found in verification.get("precisions", {}).items():
-        if far := found.get("probe"):
-            levels = f"mean {far['mean']:.3f} and at most {far['most']:.1f} of 255 levels"
-            kid = f", KID-lite0 {found['kid']:.4f} (fp32 {found['kid_of_fp32']:.4f})" if "kid" in found else ""
-            _say(f"{precision}: {levels} from fp32, PSNR {far['psnr']:.1f} dB{kid}")
+def _print_findings(found: "Verification") -> None:
+    reference = found.agreement.reference
+    for batch, difference in found.agreement.by_batch.items():
+        differ = f"{difference.pixels:.3%} of values differ"
+        _say(f"batch {batch:>2}: ONNX Runtime within {difference.levels} of 255 levels of {reference}, {differ}")
+    for precision, report in found.precisions.items():
+        if far := report.differences.get("probe"):
+            levels = f"mean {far.mean:.3f} and at most {far.most:.1f} of 255 levels"
+            kid = "" if report.kid is None else f", KID-lite0 {report.kid:.4f} (fp32 {report.kid_of_fp32:.4f})"
+            _say(f"{precision}: {levels} from fp32, PSNR {far.psnr:.1f} dB{kid}")
 
-    if built := verification.get("tensorrt"):
-        _say(f"TensorRT: {' and '.join(built['engines'])} parsed and built, every profile, by {built['built_with']}")
-
-
-def _print_targets(targets: dict[str, Any]) -> None:
-    for name, found in targets.items():
-        _say(f"target {name}: {found['file']} fits {found['runtime']}")
+    if built := found.tensorrt:
+        _say(f"TensorRT: {' and '.join(built.engines)} parsed and built, every profile, by {built.built_with}")
 
 
 def _print_inspection(found: "Inspection") -> None:
@@ -1848,7 +1846,7 @@ def _maker(source: Path, device: Any) -> "tuple[Make, GeneratorSpec]":
     return maker(generator), generator.spec
 
 
-def _judge(data: Path) -> "Judge":
+def _judge(data: Path) -> "MeasureKid":
     """KID-lite0 against the pack ``data``, as a function of a spec and what makes its images."""
     from trainer.data.pack import Pack
     from trainer.metrics.extractor import lite0
@@ -2001,7 +1999,7 @@ def _print_listing(config: "TrainConfig") -> None:
 
 
 def _print_plan(planned: "Plan") -> None:
-    from trainer.training import describe
+    from trainer.planning import describe
 
     _print_settings(planned)
     console.print_json(planned.config.to_json())

@@ -386,10 +386,10 @@ def make_run(run: Path, preset: str, side: int) -> None:
 def export(run: Path, bundle: Path, precision: str) -> None:
     start = time.perf_counter()
     from export.bundles.exporting import export_run
-    from export.bundles.extras import Extras
+    from export.bundles.options import ExportOptions
 
     imported = time.perf_counter()
-    export_run(run, bundle, extras=Extras(precisions=[precision]))
+    export_run(run, bundle, options=ExportOptions(precisions=[precision]))
     print(json.dumps({"import": imported - start, "export": time.perf_counter() - imported, "peak": peak_memory()}))
 
 

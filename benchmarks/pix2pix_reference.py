@@ -34,8 +34,9 @@ from trainer.metrics.features import maker
 from trainer.metrics.held import pairs_of
 from trainer.metrics.translation import evaluate_pairs
 from trainer.objective.augmentation import augment_alike
+from trainer.planning import plan, spec_of
 from trainer.presets import resolve
-from trainer.training import begin, plan, spec_of, stream_of
+from trainer.training import begin, stream_of
 
 RANGE = (-1.0, 1.0)
 

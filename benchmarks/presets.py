@@ -42,11 +42,12 @@ from trainer.data.pack import Pack
 from trainer.hooks.log import wait_for
 from trainer.hooks.pictures import Pictures
 from trainer.optimisation import ema
+from trainer.planning import Plan, plan
 from trainer.presets import resolve
 from trainer.run import Run
 from trainer.stream import Stream
 from trainer.systems import adversarial
-from trainer.training import Plan, begin, hooks_of, plan
+from trainer.training import begin, hooks_of
 
 PRESETS = ("dcgan", "dcgan-cpu", "stylegan-lite-cpu", "progressive-cpu", "r3gan-cpu")
 NETWORKS, HOOKS, REST = "networks", "hooks", "rest"

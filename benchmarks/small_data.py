@@ -31,10 +31,11 @@ from trainer.metrics.evaluate import LEAST, Evaluation, evaluate, results_path, 
 from trainer.metrics.extractor import Extractor, lite0
 from trainer.metrics.features import maker, real_features
 from trainer.metrics.kid import kid
+from trainer.planning import plan
 from trainer.presets import PRESETS, resolve
 from trainer.run import KID, Run
 from trainer.settings.config import TrainConfig
-from trainer.training import Outcome, plan, train
+from trainer.training import Outcome, train
 
 OTHERS = 500  # images that a check compares with
 WANTED = 30.0  # % that augmentation is to take off

@@ -29,10 +29,10 @@ from trainer import loop
 from trainer.data.openmoji import OpenmojiOptions, import_openmoji
 from trainer.data.pack import Pack
 from trainer.optimisation import ema
+from trainer.planning import Plan, plan
 from trainer.presets import resolve
 from trainer.stream import Stream
 from trainer.systems import build_system
-from trainer.training import Plan, plan
 
 DIFFERENCE = 1e-4  # between the two losses of the first step: sums in another order
 PAUSE = 1.0  # seconds before each turn: the loader's workers fill their queue, on nobody's time

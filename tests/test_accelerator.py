@@ -19,10 +19,11 @@ from tests.trainer.conftest import blobs
 from trainer.data.pack import Pack, PackInfo, write_pack
 from trainer.hooks.preview import render
 from trainer.objective.penalties import squared_gradient
+from trainer.planning import plan
 from trainer.presets import PRESETS, resolve
 from trainer.settings.config import TrainConfig
 from trainer.systems import build_system
-from trainer.training import Outcome, plan, train
+from trainer.training import Outcome, train
 
 pytestmark = pytest.mark.skipif(not torch.accelerator.is_available(), reason="no accelerator")
 

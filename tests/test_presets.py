@@ -18,8 +18,8 @@ from core.contract import SOURCE, sample_inputs
 from core.difference import levels_apart
 from core.spec import Provenance
 from export.bundles.exporting import export_run
-from export.bundles.extras import Extras
-from export.checks.trial import BATCHES
+from export.bundles.options import ExportOptions
+from export.checks.reference import BATCHES
 from export.tensorrt.gate import PACKAGE
 from serving.client.sampler import Sampler, Translator
 from serving.publishing import publish
@@ -29,10 +29,11 @@ from tests.trainer.conftest import blobs, outlines
 from trainer.data.info import PackInfo, SourcesInfo
 from trainer.data.pack import write_pack
 from trainer.metrics.features import maker
+from trainer.planning import plan, spec_of
 from trainer.presets import PRESETS, resolve
 from trainer.run import Run
 from trainer.settings.config import TrainConfig
-from trainer.training import plan, spec_of, train
+from trainer.training import train
 
 SOURCES = SourcesInfo(16, 16, 4)
 INFO = PackInfo("discs", 16, 16, 3, classes=("red", "green"), licence="CC0-1.0", sources=SOURCES)
@@ -62,7 +63,7 @@ class Road:
     def bundle(self, preset: str) -> Path:
         path = self.place / "bundles" / preset
         if not path.exists():
-            export_run(self.run(preset).root, path, extras=Extras(tensorrt=builds(preset)))
+            export_run(self.run(preset).root, path, options=ExportOptions(tensorrt=builds(preset)))
         return path
 
 

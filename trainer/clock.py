@@ -10,10 +10,11 @@ from core.pixels import to_values
 from core.spec import GeneratorSpec, SourceSpec
 from trainer.hooks.log import wait_for
 from trainer.loop import Training, play
+from trainer.planning import Plan
 from trainer.presets import resolve
 from trainer.settings.config import SMALL, TrainConfig
 from trainer.systems.players import Batch
-from trainer.training import Plan, fresh
+from trainer.training import fresh
 
 LONG = 12 * 3600.0  # seconds after which a run is said to be too much for a machine
 SMALLEST = 32  # a size to fall back on

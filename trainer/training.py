@@ -1,26 +1,21 @@
-"""A training run from pack to generator: everything is put together here, and in this order."""
+"""A training run from plan to generator: everything is put together here, and in this order."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from enum import Enum
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
 
 from core.checkpoint import save_generator
-from core.errors import ConfigError, DataError, TrainingError
+from core.errors import TrainingError
 from core.files import write_atomic
-from core.networks import GENERATORS, TRANSLATORS
-from core.networks.base import EXAMPLES, Discriminator, Maker, Translator
-from core.networks.patch import PatchDiscriminator
-from core.spec import AUTO, GeneratorSpec, Provenance, SourceSpec
+from core.networks.base import EXAMPLES, Translator
+from core.spec import GeneratorSpec
 from trainer import loop, state
 from trainer.arithmetic import arithmetic, changes
-from trainer.data.pack import Pack, PackInfo
 from trainer.hooks.collapse import CollapseGuard
 from trainer.hooks.judging import Judge
 from trainer.hooks.levels import Levels
@@ -31,18 +26,16 @@ from trainer.hooks.preview import write_preview
 from trainer.hooks.side_by_side import SideBySide
 from trainer.hooks.tensorboard import Board
 from trainer.interrupts import only_one, stop_signals
-from trainer.layers import Layer, layers
 from trainer.loop import Hook, Training
 from trainer.mark import states
 from trainer.metrics.held import examples_of
-from trainer.objective.corruption import SOURCES, Corruption
 from trainer.optimisation import ema
+from trainer.planning import Plan
 from trainer.resuming import find_state
 from trainer.run import Run
 from trainer.settings.config import TrainConfig
-from trainer.settings.heads import Heads
 from trainer.stream import Stream
-from trainer.systems import TRANSLATING, build_system
+from trainer.systems import build_system
 from trainer.systems.players import System
 
 
@@ -53,143 +46,6 @@ class Outcome(Enum):
     ALREADY_DONE = "already done"
     STOPPED = "stopped"
     CUT_OFF = "cut off"  # before a state was saved
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a run would be: shown by ``--dry-run``, started by ``train``."""
-
-    config: TrainConfig
-    spec: GeneratorSpec
-    device: torch.device
-    pack: Pack
-
-
-def plan(config: TrainConfig, pack: Pack) -> Plan:
-    """Everything that follows from a config and a pack. Raises ConfigError or DataError if they do not fit."""
-    seen = len(pack.rows("train"))
-    if seen < 2:
-        raise DataError(f"the pack {pack.info.name} has {seen} image to train on: training needs at least 2")
-    info, config = pack.info, config.settled(pack.info.distinct or len(pack))
-    _check_conditions(config, Heads.of(config.heads))
-    if config.conditional and pack.labels is None:
-        raise ConfigError(
-            f"the pack {info.name} has no labels: import it with --labels folders, or do without --conditional"
-        )
-    if config.balance and not config.conditional:
-        raise ConfigError("--balance is of classes, and this run learns none: add --conditional, or leave it out")
-    spec = spec_of(config, info)
-    if config.conditional and spec.found_its_classes:
-        raise ConfigError(
-            f"the pack {info.name} calls its classes {spec.classes[0]} and on, as only those are called that a "
-            "generator finds by itself: import it again with other names, or do without --conditional"
-        )
-    return Plan(config, spec, pick_device(config.device), pack)
-
-
-def spec_of(config: TrainConfig, info: PackInfo) -> GeneratorSpec:
-    """What a run of ``config`` on a pack makes: the pack's images, its classes or those of the heads, their codes."""
-    heads, source = Heads.of(config.heads), source_of(config, info)
-    shown = info.sources if source and source.origin == SOURCES else None  # whose licence counts, too
-    return GeneratorSpec(
-        family=config.family,
-        height=info.height,
-        width=info.width,
-        channels=info.channels,
-        latent_dim=0 if source else config.latent_dim,
-        kind="image" if source else "noise",
-        source=source,
-        classes=info.classes if config.conditional else heads.names,
-        codes=int(heads.codes),
-        options=config.generator,
-        provenance=Provenance(
-            preset=config.preset,
-            data_name=info.name,
-            data_fingerprint=info.fingerprint,
-            data_licence=info.licence,
-            data_attribution=info.attribution,
-            source_licence=shown.licence if shown else "",
-            source_attribution=shown.attribution if shown else "",
-            code_version=code_version(),
-        ),
-    )
-
-
-def source_of(config: TrainConfig, info: PackInfo) -> SourceSpec | None:
-    """What a translator of ``config`` takes: the pack's sources, or what its images are made to be; None for others.
-
-    Raises ConfigError where the pack has no such sources.
-    """
-    if config.system not in TRANSLATING:
-        return None
-    fit, resample = info.options.get("fit", "pad"), info.options.get("resample", AUTO)
-    sources, corruption = info.sources, Corruption.of(config.corruption)
-    given = sources is not None and sources.paired and corruption.kind == "colourless"  # line art, say
-    if config.system == "autoencoder" and not given:
-        made = corruption.source_of(info.height, info.width, info.channels)
-        return replace(made, fit=fit, resample=resample)
-    if sources is None:
-        raise ConfigError(
-            f"the pack {info.name} holds no sources to translate: import it with --sources, --side-by-side or "
-            "--unpaired, or learn without any, such as with --preset denoise-cpu"
-        )
-    if config.system == "paired" and not sources.paired:
-        raise ConfigError(
-            f"the sources of the pack {info.name} belong to no image of it (--unpaired): use --preset cyclegan-cpu"
-        )
-    return SourceSpec(sources.height, sources.width, sources.channels, sources.fit, sources.resample)
-
-
-def _check_conditions(config: TrainConfig, heads: Heads) -> None:
-    """Raise ConfigError for classes or codes that the generator cannot learn, or that exclude each other."""
-    kind: type[Maker] = {**GENERATORS, **TRANSLATORS}[config.family]
-    if (config.conditional or heads.categories) and not kind.learns_classes:
-        able = ", ".join(name for name, network in GENERATORS.items() if network.learns_classes)
-        raise ConfigError(f"{config.family} does not learn classes: omit --conditional, or use a preset of {able}")
-    if heads.codes and not kind.learns_codes:
-        able = ", ".join(name for name, network in GENERATORS.items() if network.learns_codes)
-        raise ConfigError(f"{config.family} does not learn codes: leave heads.codes at 0, or use a family of {able}")
-    if config.conditional and heads.categories:
-        raise ConfigError("--conditional gives the pack's classes and heads.categories others: choose one of them")
-
-
-def use_threads(threads: int | None) -> None:
-    """Compute with so many threads; None leaves it to PyTorch, which takes one for each core."""
-    if threads is not None:
-        torch.set_num_threads(threads)
-
-
-def pick_device(name: str) -> torch.device:
-    """``auto`` is the accelerator if there is one, else the CPU. Raises ConfigError for one that is not there."""
-    if name == "auto":
-        found = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
-        return found or torch.device("cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError):
-        raise ConfigError(f"--device {name}: there is no such device here (try auto or cpu)") from None
-    return device
-
-
-def describe(planned: Plan) -> dict[str, list[Layer]]:
-    """Every network of the run, layer by layer, for a batch of one."""
-    system = build_system(planned.config, planned.spec, torch.device("cpu"))
-    return {
-        name: layers(network, *_example(network, planned.spec))
-        for name, network in system.networks.items()
-        if any(True for _ in network.parameters())  # others only keep averages
-    }
-
-
-def _example(network: nn.Module, spec: GeneratorSpec) -> tuple[Tensor, ...]:
-    """What passes through ``network``, all zeros: a latent, an image, or what the first layer of a head takes."""
-    if isinstance(network, Maker | PatchDiscriminator):
-        return network.example()
-    if any(isinstance(layer, nn.Conv2d) for layer in network.modules()) or isinstance(network, Discriminator):
-        return (torch.zeros(1, spec.channels, spec.height, spec.width),)
-    first = next(layer for layer in network.modules() if isinstance(layer, nn.Linear))
-    return (torch.zeros(1, first.in_features),)
 
 
 def train(
@@ -364,11 +220,3 @@ def _save(training: Training, planned: Plan, run: Run) -> None:
     for path, average in zip(run.generators(training.averages), training.averages.values(), strict=True):
         run.claim(path)
         save_generator(path, average, average.spec.with_provenance(images_seen=training.images_seen))
-
-
-def code_version() -> str:
-    """The installed version of Ganfoundry."""
-    try:
-        return version("ganfoundry")
-    except PackageNotFoundError:
-        return "unknown"

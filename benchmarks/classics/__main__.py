@@ -36,8 +36,9 @@ from runs import RUNS, Classic
 
 from core.errors import GanfoundryError
 from trainer.data.pack import Pack
+from trainer.planning import plan
 from trainer.presets import resolve
-from trainer.training import Outcome, plan, train
+from trainer.training import Outcome, train
 
 
 def main() -> None:

@@ -6,8 +6,9 @@ from typing import Any
 from core.bundle import GOLDEN, MANIFEST, MAPPING, SHEET, SYNTHESIS
 from core.contract import OPSET, Port, input_ports, mapping_ports, output_port, synthesis_ports
 from core.spec import GeneratorSpec
+from export.bundles.card_text import usage_of
 from export.bundles.provenance import KIDS, OF_RESULTS
-from export.bundles.usage import usage_of
+from export.checks.verification import ORIGINAL, PrecisionReport, Verification
 from export.precisions.limits import FILES
 
 _ONNX_TYPES = {"float32": "FP32", "int64": "INT64", "uint8": "UINT8"}
@@ -16,12 +17,12 @@ _ONNX_TYPES = {"float32": "FP32", "int64": "INT64", "uint8": "UINT8"}
 def render_card(
     name: str,
     spec: GeneratorSpec,
-    verification: dict[str, Any],
+    verification: Verification,
     styles: Port | None = None,
     judged: dict[str, Any] | None = None,
     opset: int = OPSET,
 ) -> str:
-    """The text of ``CARD.md`` for the generator ``name``; ``verification`` holds the figures of the export's trial.
+    """The text of ``CARD.md`` for the generator ``name``; ``verification`` is what its export found.
 
     ``styles`` is what lies between the two parts of a bundle that has them, ``judged`` its KID where that is known.
     """
@@ -36,9 +37,9 @@ def render_card(
         "## Inputs and output",
         _ports(input_ports(spec), output_port(spec)),
         f"Every dimension is fixed but the first: {_batches(spec)}. Opset {opset}, standard operators only.",
-        *verification.get("notes", []),
+        *verification.notes,
         *(_parts(spec, styles) if styles else []),
-        *(_precisions(verification["precisions"], usage.probed) if "precisions" in verification else []),
+        *(_precisions(verification.precisions, usage.probed) if verification.precisions else []),
         f"## {usage.heading}",
         usage.how,
         "## How far it was checked",
@@ -101,8 +102,8 @@ def _parts(spec: GeneratorSpec, styles: Port) -> list[str]:
     ]
 
 
-def _precisions(figures: dict[str, Any], probed: str) -> list[str]:
-    lines = [_precision_row(name, found) for name, found in figures.items()]
+def _precisions(reports: dict[str, PrecisionReport], probed: str) -> list[str]:
+    lines = [_precision_row(name, report) for name, report in reports.items()]
     heads = ["| precision | file | mean, most levels of 255 apart | PSNR | KID-lite0 (fp32) |", "| - | - | - | - | - |"]
     return [
         "## Other precisions",
@@ -112,12 +113,12 @@ def _precisions(figures: dict[str, Any], probed: str) -> list[str]:
     ]
 
 
-def _precision_row(name: str, found: dict[str, Any]) -> str:
-    far = found.get("probe")
-    levels, psnr = (f"{far['mean']:.3f}, {far['most']:.1f}", f"{far['psnr']:.1f} dB") if far else ("", "")
-    kid = f"{found['kid']:.4f} ({found['kid_of_fp32']:.4f})" if "kid" in found else ""
-    file = f"not written: {_cell(found['failed'])}" if found["failed"] else f"`{FILES[name]}`"
-    return f"| {name}{' (experimental)' if found['experimental'] else ''} | {file} | {levels} | {psnr} | {kid} |"
+def _precision_row(name: str, report: PrecisionReport) -> str:
+    far = report.differences.get("probe")
+    levels, psnr = (f"{far.mean:.3f}, {far.most:.1f}", f"{far.psnr:.1f} dB") if far else ("", "")
+    kid = "" if report.kid is None else f"{report.kid:.4f} ({report.kid_of_fp32:.4f})"
+    file = f"not written: {_cell(report.failed)}" if report.failed else f"`{FILES[name]}`"
+    return f"| {name}{' (experimental)' if report.experimental else ''} | {file} | {levels} | {psnr} | {kid} |"
 
 
 def _ports(takes: tuple[Port, ...], gives: Port) -> str:
@@ -130,14 +131,15 @@ def _port_row(direction: str, port: Port) -> str:
     return f"| {direction} | `{port.name}` | {_ONNX_TYPES[port.dtype]} | [{shape}] | {port.meaning} |"
 
 
-def _checks(verification: dict[str, Any], tried: str) -> str:
+def _checks(verification: Verification, tried: str) -> str:
     """Against whom, how far apart, and what could not be checked: of a graph from elsewhere, the most of it."""
-    foreign = "onnxruntime_against_original_by_batch" in verification
+    agreement, single = verification.agreement, verification.agreement.row_alone
+    foreign = agreement.reference == ORIGINAL
     against = "the file as it came, its values made pixels in NumPy" if foreign else "PyTorch"
     maker = "that file" if foreign else "PyTorch"
-    batches = verification[f"onnxruntime_against_{'original' if foreign else 'pytorch'}_by_batch"]
-    single = verification["row_alone_against_row_in_batch"]
-    lines = [f"| {batch} | {d['levels']} | {d['pixels']:.3%} |" for batch, d in batches.items()]
+    lines = [f"| {batch} | {d.levels} | {d.pixels:.3%} |" for batch, d in agreement.by_batch.items()]
+    not_checked = [f"- {what}" for what in verification.not_checked]
+
     return "\n".join(
         [
             f"ONNX Runtime (CPU) against {against}, {tried}:\n",
@@ -145,11 +147,11 @@ def _checks(verification: dict[str, Any], tried: str) -> str:
             "| --- | --- | --- |",
             *lines,
             "",
-            f"An image alone against the same image in a batch: {single['levels']} levels at most, "
-            f"{single['pixels']:.3%} of pixels. Two runs on the same inputs: bit-identical.\n",
+            f"An image alone against the same image in a batch: {single.levels} levels at most, "
+            f"{single.pixels:.3%} of pixels. Two runs on the same inputs: bit-identical.\n",
             f"`{GOLDEN}` holds inputs and the images {maker} made of them, `{MANIFEST}` "
             "the hashes of all files and of itself; `ganfoundry verify` checks both without PyTorch.",
-            *(["\nNot checked:\n", *(f"- {what}" for what in verification["not_checked"])] if foreign else []),
+            *(["\nNot checked:\n", *not_checked] if foreign else []),
         ]
     )
 

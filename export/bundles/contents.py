@@ -6,7 +6,7 @@ from pathlib import Path
 from onnx import ModelProto
 
 from core.bundle import CARD, MANIFEST, SUMS, Manifest, read_manifest
-from core.contract import Inputs, batches, sheet_inputs
+from core.contract import batches, sheet_inputs
 from core.errors import BundleError, ExportError
 from core.files import sha256, sweep_around
 from core.golden import Golden
@@ -17,13 +17,13 @@ from core.seed_sheets import sheet_of_inputs
 from core.sheets import Pages
 from core.spec import GeneratorSpec
 from core.trials import golden_inputs
-from export.bundles.usage import SHEET_SEEDS
+from export.bundles.card_text import SHEET_SEEDS
+from export.checks.reference import ImageFunction
 
 LARGEST_FILE = 2**31 - 1  # what protobuf can hold; larger graphs would need files beside them
 
 _SHEET_BATCH = 16
 
-Make = Callable[[Inputs], Images]
 Progress = Callable[[str], None]  # hears what is being done, a few words at a time
 
 
@@ -67,13 +67,13 @@ def serialised(model: ModelProto) -> bytes:
     return bytes(model.SerializeToString(deterministic=True))
 
 
-def golden_images(spec: GeneratorSpec, make: Make, examples: Images | None = None) -> Golden:
+def golden_images(spec: GeneratorSpec, make: ImageFunction, examples: Images | None = None) -> Golden:
     """Golden inputs (core/trials.py) and the images of them."""
     inputs = golden_inputs(spec, examples)
     return Golden(inputs, make(inputs))
 
 
-def sample_sheet(spec: GeneratorSpec, make: Make, examples: Images | None = None) -> bytes:
+def sample_sheet(spec: GeneratorSpec, make: ImageFunction, examples: Images | None = None) -> bytes:
     """The PNG file of a sheet of the first seeds, or of a row of them for each class, or of ``examples`` and what a
     translator makes of them."""
     inputs, columns = sheet_inputs(spec, len(SHEET_SEEDS), examples)

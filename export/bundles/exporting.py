@@ -1,23 +1,12 @@
 """A run in, a verified bundle out, or nothing at all."""
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
-from onnx import load_model_from_string
 
-from core.bundle import (
-    CARD,
-    GOLDEN,
-    GRAPH,
-    MAPPING,
-    SHEET,
-    SYNTHESIS,
-    Manifest,
-    write_manifest,
-)
+from core.bundle import MAPPING, SYNTHESIS, Manifest
 from core.checkpoint import load_generator, read_spec
 from core.contract import OPSET, sample_inputs
 from core.errors import BundleError, CheckpointError, ExportError
@@ -29,13 +18,14 @@ from core.places import shown
 from core.run import A_TO_B, B_TO_A, GENERATOR, LEVELS, back_of
 from core.spec import IGNORES_TRUNCATION
 from core.trials import examples_in
-from export.bundles.card import render_card
 from export.bundles.contents import Progress, check_destination, golden_images, sample_sheet, serialised
-from export.bundles.extras import PLAIN, Extras
+from export.bundles.options import FP32_ONLY, ExportOptions
 from export.bundles.provenance import Origin
 from export.bundles.verify import check_graph
+from export.bundles.writing import Contents
+from export.checks.reference import TRIED_TRUNCATIONS, check_against_reference, truncation_note
 from export.checks.rules import Contract
-from export.checks.trial import TRIED_TRUNCATIONS, stand_trial, truncation_note
+from export.checks.verification import Agreement, Verification
 from export.graphs.convert import to_onnx
 from export.graphs.modules import ExportGraph, Graph, Whole, part_graphs, whole_graph
 
@@ -50,18 +40,21 @@ def export_run(
     level: str | None = None,
     direction: str | None = None,
     noise_input: bool = False,
-    extras: Extras = PLAIN,
+    options: ExportOptions = FP32_ONLY,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Manifest:
     """Export the averaged generator of ``source``, a run or its ``generator.safetensors``, to ``destination``.
 
-    The bundle appears whole and verified, or not at all. ``name`` is for the model card, the destination's unless
-    given; ``level`` takes a level that the run finished on its way instead, such as 16x16; ``direction`` one of
-    ``DIRECTIONS``, of a run that learned two (a2b unless given); ``noise_input`` makes the noise of a family that has
-    any an input of the graph, else it is fixed; ``extras`` go into the bundle too, of the whole generator: one that
-    fails its gate is left out, with its figures in the manifest's verification; ``progress`` hears what is being done,
-    a few words at a time.
+    The bundle appears whole and verified, or not at all.
+
+    - ``name`` is for the model card; the destination's unless given.
+    - ``level`` takes a level that the run finished on its way instead, such as 16x16.
+    - ``direction`` is one of ``DIRECTIONS``, of a run that learned two; a2b unless given.
+    - ``noise_input`` makes the noise of a family that has any an input of the graph; else it is fixed.
+    - ``options`` say what the bundle holds besides. A precision that fails its gate is left out, and its figures are in
+      the manifest's verification.
+    - ``progress`` hears what is being done, a few words at a time.
 
     Raises CheckpointError if the source is not a generator, and ExportError if the destination exists (unless
     ``overwrite``), the run has no such level, direction or noise, or a check fails, with its figure.
@@ -69,7 +62,9 @@ def export_run(
     tell = progress or (lambda _: None)
     check = partial(check_destination, destination, overwrite)
     check()
-    extras.check()
+    options.check()
+
+    # The generator
     checkpoint = source / GENERATOR if source.is_dir() else source
     tell("loading the generator")
     if direction is not None:
@@ -80,20 +75,23 @@ def export_run(
         generator = load_generator(checkpoint)
     _check_exportable(generator)
     settle(generator)
+
+    # What it promises of noise and truncation
     generator.spec = replace(generator.spec, noise=_noise(generator) if noise_input else 0)
     note = _truncation(generator)
     if note:
         generator.spec = replace(generator.spec, options=generator.spec.options | {IGNORES_TRUNCATION: True})
+
+    # The bundle
     try:
         with new_directory(destination, overwrite, check) as bundle:
             origin = Origin.of(checkpoint, generator.spec)
-            named, notes = name or shown(destination.absolute().name), [note] if note else []
-            manifest = _fill(bundle, generator, named, origin, extras, tell, notes)
+            contents = _contents(bundle, generator, origin, (note,) if note else (), tell)
+            return contents.write(bundle, name or shown(destination.absolute().name), options, tell)
     except BundleError as error:  # what verification calls the bundle's fault is, here, the export's
         raise ExportError(f"{error}; nothing was exported") from error
     except OSError as error:
         raise ExportError(f"cannot write {destination} ({error.strerror or error}): nothing was exported") from error
-    return manifest
 
 
 def _truncation(generator: Maker) -> str | None:
@@ -105,40 +103,22 @@ def _truncation(generator: Maker) -> str | None:
     return truncation_note([graph.values(inputs) for inputs in tried])
 
 
-def _fill(
-    bundle: Path,
-    generator: Maker,
-    name: str,
-    origin: Origin,
-    extras: Extras,
-    tell: Progress,
-    notes: list[str],
-) -> Manifest:
-    """Write every file of the bundle, the manifest last."""
+def _contents(bundle: Path, generator: Maker, origin: Origin, notes: tuple[str, ...], tell: Progress) -> Contents:
+    """What goes into the folder ``bundle``; the two parts of a generator that has styles are written there already."""
     spec, graph, examples = generator.spec, whole_graph(generator), generator.examples
     data = _converted(graph, "the generator", origin, tell)
     tell("comparing with PyTorch")
-    verification = stand_trial(spec, open_session(data), graph.images, examples=examples)
-    verification |= {"notes": notes} if notes else {}
+    agreement = check_against_reference(spec, open_session(data), graph.images, examples=examples)
+    verification = Verification(agreement, notes=notes)
+
     parts = part_graphs(generator)
-    styles = parts[0].gives if parts else None
     if parts:
-        verification["in_two_parts"] = _write_parts(bundle, graph, parts, origin, tell)
+        verification = replace(verification, in_two_parts=_write_parts(bundle, graph, parts, origin, tell))
+
     tell("making golden images and the sheet")
     golden = golden_images(spec, graph.images, examples)
-    (bundle / GRAPH).write_bytes(data)
-    (bundle / GOLDEN).write_bytes(golden.to_bytes())
-    (bundle / SHEET).write_bytes(sample_sheet(spec, graph.images, examples_in(golden.inputs)))
-    verification |= extras.write(bundle, load_model_from_string(data), spec, golden, tell)
-    card = render_card(name, spec, verification, styles, origin.judged)
-    (bundle / CARD).write_text(card, "utf-8", "backslashreplace", newline="\n")
-    return write_manifest(
-        bundle,
-        spec=spec,
-        opset=OPSET,
-        verification=verification,
-        **asdict(origin),
-    )
+    sheet = sample_sheet(spec, graph.images, examples_in(golden.inputs))
+    return Contents(data, spec, OPSET, origin, golden, sheet, verification, parts[0].gives if parts else None)
 
 
 def _converted(graph: Graph, what: str, origin: Origin, tell: Progress) -> bytes:
@@ -152,19 +132,18 @@ def _converted(graph: Graph, what: str, origin: Origin, tell: Progress) -> bytes
     return data
 
 
-def _write_parts(
-    bundle: Path, whole: Whole, parts: tuple[Graph, Graph], origin: Origin, tell: Progress
-) -> dict[str, Any]:
-    """Write the mapping and the synthesis graph; figures of the two, one after the other, against PyTorch's whole."""
+def _write_parts(bundle: Path, whole: Whole, parts: tuple[Graph, Graph], origin: Origin, tell: Progress) -> Agreement:
+    """Write the mapping and the synthesis graph; how the two, one after the other, agree with PyTorch's whole."""
     mapping, synthesis = (
         _converted(part, what, origin, tell) for part, what in zip(parts, ("the mapping", "the synthesis"), strict=True)
     )
     tell("comparing both with PyTorch")
     chain = Chain(open_session(mapping), open_session(synthesis))
-    figures = stand_trial(whole.generator.spec, chain, whole.images)
+    agreement = check_against_reference(whole.generator.spec, chain, whole.images)
+
     (bundle / MAPPING).write_bytes(mapping)
     (bundle / SYNTHESIS).write_bytes(synthesis)
-    return figures
+    return agreement
 
 
 def _check_exportable(generator: Maker) -> None:

@@ -17,7 +17,7 @@ from core.run import B_TO_A, EVALUATION, GENERATOR, LOG
 from core.spec import GeneratorSpec
 
 LARGEST_RECORD = 1 << 26  # bytes of figures or a log that are read; a line is some 300
-KIDS = ("KID", "KID-lite0")  # by which network KID was taken, the usual one first
+KIDS = ("KID", "KID-lite0", "KID-lite2")  # by which network KID was taken, the usual one first
 # Of a translator's results, those of pairs first: what leads in 'evaluate'. L1 is in levels of 255.
 OF_RESULTS = {
     "l1": "L1",

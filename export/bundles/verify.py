@@ -16,6 +16,7 @@ from core.onnx.reading import read_model
 from core.onnx.session import CPU, Chain, Session, open_session, run
 from export.bundles.provenance import Origin
 from export.checks.rules import RULES, Contract, broken_rules
+from export.checks.verification import recorded_targets
 from export.precisions.limits import FILES, LIMITS, holds
 from export.targets.variants import verify_targets
 
@@ -47,7 +48,7 @@ def verify_bundle(path: Path, provider: str = CPU, threads: int = 0) -> list[Fin
     for precision in sorted(name for name, file in FILES.items() if file in manifest.files):
         file = path / FILES[precision]
         findings.append(_verify_precision(file, precision, contract, golden, provider, threads))
-    targets = verify_targets(path, manifest.verification.get("targets", {}), manifest.files, golden, provider)
+    targets = verify_targets(path, recorded_targets(manifest), manifest.files, golden, provider)
     findings += [Finding(f"target {name}", figure) for name, figure in targets.items()]
     if {MAPPING, SYNTHESIS} & set(manifest.files):
         findings.append(_verify_parts(path, manifest, golden, provider, threads))

@@ -15,8 +15,8 @@ from core.bundle import MANIFEST, read_manifest
 from core.errors import BundleError, ExportError
 from core.onnx.reading import parse_model
 from export.checks.flops import flops
-from export.foreign.guess import likely_command
 from export.foreign.source import weights_beside
+from export.foreign.suggest_command import suggest_command
 from export.targets.kernels import without_kernels
 from export.targets.runtimes import PROTOBUF, STANDARD, TARGETS, is_ours, misfit, text
 
@@ -101,7 +101,7 @@ def inspect_file(path: Path, name: str) -> Inspection:
         producer=text(f"{text(model.producer_name)} {text(model.producer_version)}"),
         targets=dict.fromkeys(TARGETS, missing) if missing else _targets(model, size),
         beside=beside,
-        command=None if is_ours(model) else likely_command(path, model),
+        command=None if is_ours(model) else suggest_command(path, model),
     )
 
 

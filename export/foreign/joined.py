@@ -16,35 +16,37 @@ from core.errors import ExportError
 from core.latents import latents
 from core.onnx.session import open_session
 from export.bundles.contents import serialised
+from export.foreign.hints import ImportHints
+from export.foreign.interface import FLOATS, find_interface
 from export.foreign.opsets import opset_of, raised
 from export.foreign.original import Original
-from export.foreign.ports import FLOATS, find_ports
 from export.foreign.source import Source
-from export.foreign.told import Told
 
 MEAN_OF = 4096  # styles; StyleGAN takes 10,000 where it is not kept while training
 TRUNCATION = "joined.truncation"
 _MAPPING, _SYNTHESIS = "mapping.", "synthesis."
 
 
-def joined(mapping: Source, synthesis: Source, told: Told) -> tuple[Source, Told]:
-    """One source of the two, and what was told in the names of that.
+def joined(mapping: Source, synthesis: Source, hints: ImportHints) -> tuple[Source, ImportHints]:
+    """One source of the two, and the hints in the names of that.
 
-    ``told.latent``, ``label`` and the like are inputs of the mapping, ``told.image`` an output of the synthesis. Unless
-    the mapping has a truncation of its own (``told.truncation``), the distance of its styles to their mean is scaled,
-    w' = w̄ + ψ(w - w̄) (Karras et al. 2019, section B), the mean being that of ``MEAN_OF`` latents of the first seeds.
+    ``hints.latent``, ``label`` and the like are inputs of the mapping, ``hints.image`` is an output of the synthesis.
+    Unless the mapping has a truncation of its own (``hints.truncation``), the distance of its styles to their mean is
+    scaled, w' = w̄ + ψ(w - w̄) (Karras et al. 2019, section B), the mean being that of ``MEAN_OF`` latents of the first
+    seeds.
+
     Raises ExportError where the one's output is nothing that the other takes.
     """
     first, second = _alike(mapping.model, synthesis.model)
     styles, taken = _between(first, second)
-    mean = None if told.truncation else _mean(first, styles.name, told)
+    mean = None if hints.truncation else _mean(first, styles.name, hints)
     parts = [onnx.compose.add_prefix(model, prefix) for model, prefix in ((first, _MAPPING), (second, _SYNTHESIS))]
     graph = _graph(parts, styles, taken, mean)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset_of(first))], ir_version=10)
     weights = {**mapping.weights, **synthesis.weights, "mapping": mapping.sha256, "synthesis": synthesis.sha256}
     digest = hashlib.sha256(f"{mapping.sha256}{synthesis.sha256}".encode()).hexdigest()
-    image = None if told.image is None else _SYNTHESIS + told.image
-    return Source(model, digest, weights), replace(told, image=image, truncation=told.truncation or TRUNCATION)
+    image = None if hints.image is None else _SYNTHESIS + hints.image
+    return Source(model, digest, weights), replace(hints, image=image, truncation=hints.truncation or TRUNCATION)
 
 
 def _alike(*models: ModelProto) -> list[ModelProto]:
@@ -90,20 +92,20 @@ def _fits(given: ValueInfoProto, taken: ValueInfoProto) -> bool:
     return len({count for count in layers if count}) <= 1
 
 
-def _mean(mapping: ModelProto, styles: str, told: Told) -> NDArray[Any]:
+def _mean(mapping: ModelProto, styles: str, hints: ImportHints) -> NDArray[Any]:
     """The mean style ``(1, …)`` of the first seeds, of all classes in turn."""
     names = {value.name for value in mapping.graph.input}
-    own = {name: value for name, value in told.fixed.items() if name in names}
-    ports = find_ports(mapping, replace(told, image=styles, fixed=own))
+    own = {name: value for name, value in hints.fixed.items() if name in names}
+    interface = find_interface(mapping, replace(hints, image=styles, fixed=own))
     inputs: dict[str, NDArray[Any]] = {
-        "z": latents(range(MEAN_OF), ports.latent_dim),
+        "z": latents(range(MEAN_OF), interface.latent_dim),
         "truncation": np.ones((MEAN_OF, 1), np.float32),
     }
-    if ports.label:
-        inputs["label"] = np.arange(MEAN_OF, dtype=np.int64)[:, None] % len(ports.label.classes)
-    if ports.codes:
-        inputs["codes"] = np.zeros((MEAN_OF, ports.codes.length), np.float32)
-    values = Original(open_session(serialised(mapping)), ports).values(inputs)
+    if interface.label:
+        inputs["label"] = np.arange(MEAN_OF, dtype=np.int64)[:, None] % len(interface.label.classes)
+    if interface.codes:
+        inputs["codes"] = np.zeros((MEAN_OF, interface.codes.length), np.float32)
+    values = Original(open_session(serialised(mapping)), interface).values(inputs)
     if not np.isfinite(values).all():
         raise ExportError("the mapping makes styles that are infinite or not numbers")
     return np.asarray(values.mean(axis=0, keepdims=True, dtype=np.float64).astype(values.dtype))

@@ -16,8 +16,8 @@ from core.contract import SOURCE, Inputs, count_of
 from core.errors import ExportError, first_line
 from core.images import Images
 from core.onnx.session import Session
-from export.foreign.ports import Ports, Rows
-from export.foreign.told import Layout
+from export.foreign.hints import Layout
+from export.foreign.interface import GraphInterface, Rows
 
 Values = NDArray[np.float64]
 
@@ -27,49 +27,49 @@ class Original:
     """The foreign graph in ONNX Runtime."""
 
     session: Session
-    ports: Ports
+    interface: GraphInterface
 
     def values(self, inputs: Inputs) -> NDArray[Any]:
         """What the graph itself makes of the contract's inputs, as it makes it, ``(n, …)``."""
-        ports, count, feeds = self.ports, count_of(inputs), dict[str, NDArray[Any]]()
-        if ports.source:
-            feeds[ports.source.name] = ports.source.values(inputs[SOURCE])
-        if ports.latent:
-            z = _drawn(inputs["z"], ports.latent_kind)
-            if ports.truncates and not ports.truncation:
+        interface, count, feeds = self.interface, count_of(inputs), dict[str, NDArray[Any]]()
+        if interface.source:
+            feeds[interface.source.name] = interface.source.values(inputs[SOURCE])
+        if interface.latent:
+            z = _drawn(inputs["z"], interface.latent_kind)
+            if interface.truncates and not interface.truncation:
                 z = z * inputs["truncation"]
-            feeds[ports.latent.name] = _rows(z, ports.latent)
-        if ports.codes:
-            feeds[ports.codes.name] = _rows(inputs["codes"], ports.codes)
-        if ports.truncation:
-            feeds[ports.truncation.name] = _rows(inputs["truncation"], ports.truncation)
-        if ports.label:
-            feeds[ports.label.name] = self._labels(inputs["label"])
+            feeds[interface.latent.name] = _rows(z, interface.latent)
+        if interface.codes:
+            feeds[interface.codes.name] = _rows(inputs["codes"], interface.codes)
+        if interface.truncation:
+            feeds[interface.truncation.name] = _rows(inputs["truncation"], interface.truncation)
+        if interface.label:
+            feeds[interface.label.name] = self._labels(inputs["label"])
         made = [self._run(feeds, rows) for rows in self._batches(count)]
         return np.asarray(np.concatenate(made)[:count])
 
     def _labels(self, label: NDArray[Any]) -> NDArray[Any]:
-        told = self.ports.label
-        assert told
-        if told.one_hot:
-            return np.asarray(np.eye(len(told.classes))[label[:, 0]].astype(_dtype(told.dtype)))
-        return label.reshape(-1, *[1] * (told.rank - 1)).astype(_dtype(told.dtype))
+        wanted = self.interface.label
+        assert wanted
+        if wanted.one_hot:
+            return np.asarray(np.eye(len(wanted.classes))[label[:, 0]].astype(_dtype(wanted.dtype)))
+        return label.reshape(-1, *[1] * (wanted.rank - 1)).astype(_dtype(wanted.dtype))
 
     def _batches(self, count: int) -> Iterator[list[int]]:
         """Rows of the batches the graph was made for, the last filled up with its last row."""
-        size = self.ports.batch or count
+        size = self.interface.batch or count
         for start in range(0, count, size):
             yield [min(row, count - 1) for row in range(start, start + size)]
 
     def _run(self, feeds: dict[str, NDArray[Any]], rows: list[int]) -> NDArray[Any]:
         given = {name: self._side(name, value[rows]) for name, value in feeds.items()}
-        for name, (value, by_row) in self.ports.fixed.items():
+        for name, (value, by_row) in self.interface.fixed.items():
             given[name] = np.repeat(value, len(rows), axis=0) if by_row else value
         try:
-            (made,) = self.session.run([self.ports.image], given)
+            (made,) = self.session.run([self.interface.image], given)
         except Exception as error:  # ONNX Runtime has a kind for each of its status codes
             raise ExportError(f"ONNX Runtime cannot run the graph as it is ({first_line(error, 300)})") from None
-        if self.ports.batch == 1 and np.shape(made)[:1] != (1,):  # a single image, without a batch
+        if self.interface.batch == 1 and np.shape(made)[:1] != (1,):  # a single image, without a batch
             made = np.asarray(made)[None]
         if np.shape(made)[:1] != (len(rows),):
             raise ExportError(f"the graph makes {np.shape(made)} of {len(rows)} inputs: not an image for each")

@@ -11,7 +11,7 @@ from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, num
 from core.errors import ExportError
 from core.images import Images
 from core.spec import CHANNELS, SourceSpec
-from export.foreign.told import Layout, Told
+from export.foreign.hints import ImportHints, Layout
 
 PIXELS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.UINT8)
 LATENTS = ("z", "latent", "latents", "noise")  # names of inputs that are no pictures, whatever their sides
@@ -72,7 +72,7 @@ def may_be_a_picture(value: ValueInfoProto) -> bool:
     )
 
 
-def find_source(model: ModelProto, value: ValueInfoProto, told: Told) -> Picture:
+def find_source(model: ModelProto, value: ValueInfoProto, hints: ImportHints) -> Picture:
     """The picture that ``value`` takes. Raises ExportError for what is none, or could lie in several ways."""
     dims, kind = dims_of(value), value.type.tensor_type.elem_type
     if kind not in PIXELS:
@@ -84,12 +84,12 @@ def find_source(model: ModelProto, value: ValueInfoProto, told: Told) -> Picture
 
     # Where the channels are, and the size, which a graph may leave open
     grey = len(sides) == 2
-    layout: Layout = "NCHW" if grey else told.source_layout or _layout(value, sides)
+    layout: Layout = "NCHW" if grey else hints.source_layout or _layout(value, sides)
     channels = 1 if grey else sides[0 if layout == "NCHW" else 2]
     size = sides if grey else sides[1:] if layout == "NCHW" else sides[:2]
     if channels not in CHANNELS:
         raise ExportError(f"the source {described(value)} has {channels or 'unknown'} channels, not 1, 3 or 4")
-    height, width = _sized(value, size, told)
+    height, width = _sized(value, size, hints)
     found = (height, width) if grey else (channels, height, width) if layout == "NCHW" else (height, width, channels)
     return Picture(
         value.name,
@@ -97,8 +97,8 @@ def find_source(model: ModelProto, value: ValueInfoProto, told: Told) -> Picture
         layout,
         SourceSpec(height, width, channels),
         found,
-        told.source_range or guessed_range(model, value) or told.value_range,
-        told.premultiplied,
+        hints.source_range or guessed_range(model, value) or hints.value_range,
+        hints.premultiplied,
         batched,
     )
 
@@ -111,9 +111,9 @@ def _layout(value: ValueInfoProto, sides: Sides) -> Layout:
     return "NCHW" if first else "NHWC"
 
 
-def _sized(value: ValueInfoProto, size: Sides, told: Told) -> tuple[int, int]:
+def _sized(value: ValueInfoProto, size: Sides, hints: ImportHints) -> tuple[int, int]:
     """Height and width, as the graph has them, or as told where it leaves them open."""
-    wanted = told.source_size or (None, None)
+    wanted = hints.source_size or (None, None)
     for known, asked in zip(size, wanted, strict=True):
         if known is not None and asked is not None and known != asked:
             raise ExportError(f"the source {described(value)} is not of --source-size {wanted[1]}x{wanted[0]}")

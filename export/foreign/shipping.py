@@ -19,11 +19,11 @@ from export.bundles.provenance import Origin
 from export.bundles.verify import check_graph
 from export.checks.rules import Contract
 from export.foreign.folding import folded
+from export.foreign.hints import Layout
+from export.foreign.interface import GraphInterface
 from export.foreign.modulated import unmodulated
 from export.foreign.opsets import converted, opset_of
 from export.foreign.original import Original, to_images
-from export.foreign.ports import Ports
-from export.foreign.told import Layout
 from export.foreign.wrap import wrapped
 
 TRIED_BATCHES = (1, 2, 3)
@@ -51,14 +51,14 @@ class Foreign:
 
     def one_at_a_time(self) -> "Foreign":
         """The same, of which one image is asked at a time, and a line that says so."""
-        ports = self.original.ports
-        made_for = f"its batch of {ports.batch}" if ports.batch else "the batch that it was made with"
+        interface = self.original.interface
+        made_for = f"its batch of {interface.batch}" if interface.batch else "the batch that it was made with"
         note = (
             f"the graph cannot be freed of {made_for}, so the bundle makes one image at a time: its batch is 1, on "
             "servers too"
         )
         spec = replace(self.spec, options=self.spec.options | {ONE_AT_A_TIME: True})
-        original = replace(self.original, ports=replace(ports, batch=ports.batch or 1))
+        original = replace(self.original, interface=replace(interface, batch=interface.batch or 1))
         return replace(self, spec=spec, original=original, notes=(*self.notes, note))
 
 
@@ -69,14 +69,14 @@ def shipped(foreign: Foreign, origin: Origin) -> tuple[Foreign, bytes, Session]:
     """
     found: tuple[Foreign, bytes, Session] | None = None
     complaint: Exception | None = None
-    for candidate, inner, ports in _candidates(foreign):
+    for candidate, inner, interface in _candidates(foreign):
         spec = candidate.spec
-        model = wrapped(inner, ports, spec, foreign.layout, foreign.dtype, foreign.premultiplied, foreign.sides)
+        model = wrapped(inner, interface, spec, foreign.layout, foreign.dtype, foreign.premultiplied, foreign.sides)
         _stamp(model, spec, origin)
         try:
             check_graph(model, Contract(spec, opset_of(model), facts=origin.metadata()))
             data = serialised(model)
-            session = _session_for_any_batch(data, spec, ports)
+            session = _session_for_any_batch(data, spec, interface)
         except (BundleError, ExportError) as error:
             complaint = complaint or error
             continue
@@ -89,27 +89,30 @@ def shipped(foreign: Foreign, origin: Origin) -> tuple[Foreign, bytes, Session]:
     return found
 
 
-def _candidates(foreign: Foreign) -> Iterator[tuple[Foreign, ModelProto, Ports]]:
+def _candidates(foreign: Foreign) -> Iterator[tuple[Foreign, ModelProto, GraphInterface]]:
     """The graph as it is and in the other forms that are known, with the ways in which its inputs may be meant."""
-    inner, ports = converted(foreign.model), foreign.original.ports
-    yield from ((foreign, inner, way) for way in _ways(ports))
-    if ports.batch is not None:
+    inner, interface = converted(foreign.model), foreign.original.interface
+    yield from ((foreign, inner, way) for way in _ways(interface))
+    if interface.batch is not None:
         try:
-            rewritten = unmodulated(folded(inner, ports.shapes(ports.batch)), ports.batch)
+            rewritten = unmodulated(folded(inner, interface.shapes(interface.batch)), interface.batch)
         except ExportError:
             pass  # then there is one form less
         else:
-            yield from ((foreign, rewritten, way) for way in _ways(ports))
+            yield from ((foreign, rewritten, way) for way in _ways(interface))
     alone = foreign.one_at_a_time()
-    yield from ((alone, inner, way) for way in alone.original.ports.alternatives())
+    yield from ((alone, inner, way) for way in alone.original.interface.alternatives())
 
 
-def _ways(ports: Ports) -> Iterator[Ports]:
+def _ways(interface: GraphInterface) -> Iterator[GraphInterface]:
     """Fixed inputs a row each or not, and one truncation for all as one for each image, before sides of 1."""
-    ranks = [(1,) * rank for rank in (1, 2, 3)] if ports.truncation and not ports.truncation.batched else [None]
-    for sides in ranks:
-        truncation = replace(ports.truncation, sides=sides) if ports.truncation and sides else ports.truncation
-        yield from replace(ports, truncation=truncation).alternatives()
+    truncation = interface.truncation
+    if truncation is None or truncation.batched:
+        yield from interface.alternatives()
+        return
+    for rank in (1, 2, 3):
+        by_image = replace(truncation, sides=(1,) * rank)
+        yield from replace(interface, truncation=by_image).alternatives()
 
 
 def _same(foreign: Foreign, session: Session) -> bool:
@@ -128,7 +131,7 @@ def _stamp(model: ModelProto, spec: GeneratorSpec, origin: Origin) -> None:
     origin.stamp(model)
 
 
-def _session_for_any_batch(data: bytes, spec: GeneratorSpec, ports: Ports) -> Session:
+def _session_for_any_batch(data: bytes, spec: GeneratorSpec, interface: GraphInterface) -> Session:
     """A session with the graph that ships. Raises ExportError if it cannot do other batches than it was made for."""
     try:
         session: Session = open_session(data)
@@ -137,6 +140,6 @@ def _session_for_any_batch(data: bytes, spec: GeneratorSpec, ports: Ports) -> Se
             if found != (batch, *output_port(spec).shape):
                 raise BundleError(f"images {found} at batch {batch}")
     except BundleError as error:
-        made_for = f"batches of {ports.batch}" if ports.batch else "one batch, though it does not say so,"
+        made_for = f"batches of {interface.batch}" if interface.batch else "one batch, though it does not say so,"
         raise ExportError(f"the graph is made for {made_for} and cannot be run at others ({error})") from None
     return session

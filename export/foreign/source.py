@@ -99,8 +99,8 @@ def _piece(tensor: TensorProto, graph: Path) -> tuple[Path, int, int]:
     A link is followed, as in caches that keep all files in one folder and link to them, where it leads into the
     folder of the graph, or into the one that a link to the graph leads into.
     """
-    told = {entry.key: entry.value for entry in tensor.external_data}
-    name = str(told.get("location", ""))
+    said = {entry.key: entry.value for entry in tensor.external_data}
+    name = str(said.get("location", ""))
     parts = PurePosixPath(name).parts
     odd = not name.isprintable() or set(name) & set("\\:") or len(name) > LONGEST_NAME
     if not parts or ".." in parts or name.startswith("/") or odd:
@@ -110,8 +110,8 @@ def _piece(tensor: TensorProto, graph: Path) -> tuple[Path, int, int]:
         raise ExportError(f"the weights {tensor.name[:80]!r} should be in {path}, which is not a file there")
     size = path.stat().st_size
     try:
-        offset = int(told.get("offset") or 0)
-        length = int(told.get("length") or size - offset)
+        offset = int(said.get("offset") or 0)
+        length = int(said.get("length") or size - offset)
     except ValueError:
         offset = length = -1
     if min(offset, length) < 0 or offset + length > size:

@@ -14,10 +14,10 @@ from core.errors import ExportError
 from core.spec import GeneratorSpec
 from export.checks.rules import CONTROL_FLOW, RANDOM, STANDARD, in_training, values_for_one_image
 from export.foreign.batches import Freeing
+from export.foreign.hints import Layout
+from export.foreign.interface import GraphInterface, Rows
 from export.foreign.opsets import opset_of
 from export.foreign.pictures import MOVES, Picture, bytes_are_cast
-from export.foreign.ports import Ports, Rows
-from export.foreign.told import Layout
 
 PREFIX = "foreign_"  # of every name of theirs, so that none of ours is among them
 MOST_VALUES = 1 << 31  # on the way to one image, in graphs that are run before their image's size is known
@@ -92,7 +92,7 @@ def _trains(node: NodeProto, model: ModelProto) -> bool:
 
 def wrapped(
     model: ModelProto,
-    ports: Ports,
+    interface: GraphInterface,
     spec: GeneratorSpec,
     layout: Layout,
     dtype: int,
@@ -106,19 +106,19 @@ def wrapped(
     """
     inner = onnx.compose.add_prefix(model, PREFIX).graph
     alone = spec.most_at_once(2) == 1
-    if ports.batch is not None and not alone:
-        taking = [*ports.rows, *([ports.label] if ports.label else [])]
-        Freeing(inner, ports.batch, {PREFIX + port.name for port in taking}).run()
-    build = Builder({value.name: value for value in inner.input} if alone else {}, ports.batch or 1)
-    if ports.source and ports.source.dtype == TensorProto.UINT8:
-        build.floats_do = bytes_are_cast(inner.node, PREFIX + ports.source.name)
-    build.before(ports, spec)
-    floats = dtype == TensorProto.UINT8 and _give_floats(inner, PREFIX + ports.image)
+    if interface.batch is not None and not alone:
+        taking = [*interface.rows, *([interface.label] if interface.label else [])]
+        Freeing(inner, interface.batch, {PREFIX + port.name for port in taking}).run()
+    build = Builder({value.name: value for value in inner.input} if alone else {}, interface.batch or 1)
+    if interface.source and interface.source.dtype == TensorProto.UINT8:
+        build.floats_do = bytes_are_cast(inner.node, PREFIX + interface.source.name)
+    build.before(interface, spec)
+    floats = dtype == TensorProto.UINT8 and _give_floats(inner, PREFIX + interface.image)
     build.nodes += inner.node
-    told = {PREFIX + name for name in ports.fixed}  # some inputs have a value of their own, for when none is given
-    build.weights += [weight for weight in inner.initializer if weight.name not in told]
+    given = {PREFIX + name for name in interface.fixed}  # some inputs have a value of their own, for when none is given
+    build.weights += [weight for weight in inner.initializer if weight.name not in given]
     build.after(
-        build.first(PREFIX + ports.image) if alone else PREFIX + ports.image,
+        build.first(PREFIX + interface.image) if alone else PREFIX + interface.image,
         layout,
         TensorProto.FLOAT if floats else dtype,
         spec,
@@ -191,22 +191,22 @@ class Builder:
         """A float32 constant."""
         return self.weight(np.float32(value))
 
-    def before(self, ports: Ports, spec: GeneratorSpec) -> None:
+    def before(self, interface: GraphInterface, spec: GeneratorSpec) -> None:
         """The contract's inputs become the graph's own: truncation moves the latent towards 0, its mean."""
-        if ports.source:
-            self._picture(ports.source)
-        if ports.latent:
-            z = self._drawn(ports.latent_kind)
-            if ports.truncates and not ports.truncation:
+        if interface.source:
+            self._picture(interface.source)
+        if interface.latent:
+            z = self._drawn(interface.latent_kind)
+            if interface.truncates and not interface.truncation:
                 z = self.node("Mul", [z, "truncation"])
-            self._rows(z, ports.latent)
-        if ports.codes:
-            self._rows("codes", ports.codes)
-        if ports.truncation:
-            self._rows("truncation", ports.truncation)
-        if ports.label:
-            self._label(ports)
-        for name, (value, by_row) in ports.fixed.items():
+            self._rows(z, interface.latent)
+        if interface.codes:
+            self._rows("codes", interface.codes)
+        if interface.truncation:
+            self._rows("truncation", interface.truncation)
+        if interface.label:
+            self._label(interface)
+        for name, (value, by_row) in interface.fixed.items():
             self._fixed(PREFIX + name, value, by_row, input_ports(spec)[0].name)
 
     def _drawn(self, kind: str) -> str:
@@ -268,8 +268,8 @@ class Builder:
             values = self.node("Reshape", [values, self.weight(np.array([-1, *port.sides], np.int64))])
         self.node("Cast", [values], PREFIX + port.name, to=dtype or port.dtype)
 
-    def _label(self, ports: Ports) -> None:
-        label = ports.label
+    def _label(self, interface: GraphInterface) -> None:
+        label = interface.label
         assert label
         given = "label"
         if label.one_hot:

@@ -7,6 +7,10 @@ Weights and arithmetic become FLOAT16; inputs stay FP32 (and are cast), pixels s
   and a rounded root would be wrong for every channel alike. So do norms that are one operator, such as instance norm.
 * **pixels**: everything behind the last weights, which is clamping, dividing by alpha and rounding to levels, and what
   is done to pixels that are given before the first weights: levels are whole numbers there, and rounded once.
+
+onnxconverter-common (1.16) does this by a list of operators that stay FP32 everywhere: with its own list ONNX Runtime
+refuses our translators, and with norms, Clip and Div added to it their resnet misses the gate (mean error 0.26 of 255
+levels with every half rounded, ours 0.21) and other families are up to four times as far off.
 """
 
 from dataclasses import dataclass

@@ -2,19 +2,18 @@
 
 ==== ===================================================================================================================
 fp16 Mean error at most 0.25 and largest at most 4 of 255 levels, as ONNX Runtime runs it; at most 8 and no overflow
-     with every half rounded (``half.emulate``); on ``probe``, on ``stretched`` and on the golden images.
-int8 PSNR at least 35 dB on ``probe`` and the golden images; KID within 10 % of fp32's, by a judge from outside
+     with every half rounded (``fp16.emulate``); on ``probe``, on ``stretched`` and on the golden images.
+int8 PSNR at least 35 dB on ``probe`` and the golden images; KID within 10 % of fp32's, by a measure from outside
      (of a translator, of what it makes of the held-out sources of a pack).
 ==== ===================================================================================================================
 
 A precision that fails is not written; its figures say by how much. The rest of the bundle does not suffer from it.
 """
 
+import logging
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from onnx import ModelProto
@@ -27,94 +26,105 @@ from core.images import Images
 from core.onnx.session import open_session, run
 from core.spec import GeneratorSpec
 from core.trials import examples_in, probe, stretched
+from export.checks.reference import ImageFunction
+from export.checks.verification import PrecisionReport
 from export.precisions.fp16 import emulate, to_half
 from export.precisions.int8 import to_int8
 from export.precisions.limits import EXPERIMENTAL, FILES, LIMITS, TRUE_HALVES, holds, kid_complaint
 
-Make = Callable[[Inputs], Images]
-Judge = Callable[[GeneratorSpec, Make], float]  # the KID of what a graph makes
-Tell = Callable[[str], None]
+MeasureKid = Callable[[GeneratorSpec, ImageFunction], float]  # the KID of what a graph makes
 
 _BATCH = 16
 
+logger = logging.getLogger(__name__)
+
 
 def write_precisions(
-    bundle: Path, model: ModelProto, spec: GeneratorSpec, golden: Golden, wanted: Sequence[str], judge: Judge | None
-) -> dict[str, Any]:
-    """Write ``model`` into ``bundle`` in each precision of ``wanted`` that passes; the figures of all, by name."""
-    figures = {}
+    bundle: Path,
+    model: ModelProto,
+    spec: GeneratorSpec,
+    golden: Golden,
+    wanted: Sequence[str],
+    measure_kid: MeasureKid | None,
+) -> dict[str, PrecisionReport]:
+    """Write ``model`` into ``bundle`` in each precision of ``wanted`` that passes; the reports of all, by name."""
+    reports = {}
     for precision in wanted:
-        found: dict[str, Any] = {"written": False, "failed": None, "experimental": precision in EXPERIMENTAL}
+        report = PrecisionReport(precision in EXPERIMENTAL)
         try:
             typed = to_half(model) if precision == "fp16" else to_int8(model, spec, examples_in(golden.inputs))
-            gate = _half_gate if precision == "fp16" else partial(_int8_gate, judge=judge)
-            found |= {"limits": asdict(LIMITS[precision])}
-            found["failed"] = _empty(typed, precision) or gate(model, typed, spec, golden, found)
+            report = replace(report, limits=LIMITS[precision])
+            if not holds(typed, precision):
+                raise ExportError(f"the graph has no weights that {precision} is for")
+            if precision == "fp16":
+                report = _fp16_gate(report, model, typed, spec, golden)
+            else:
+                assert measure_kid is not None
+                report = _int8_gate(report, model, typed, spec, golden, measure_kid)
         except (ExportError, BundleError) as error:
-            found["failed"] = str(error)
-        if found["failed"] is None:
+            report = replace(report, failed=str(error))
+
+        if report.failed is None:
             data = typed.SerializeToString(deterministic=True)
             (bundle / FILES[precision]).write_bytes(data)
-            found |= {"written": True, "bytes": len(data)}
-        figures[precision] = found
-    return figures
+            report = replace(report, bytes=len(data))
+        logger.info("%s: %s", precision, report.failed or "passes its gate")
+        reports[precision] = report
+    return reports
 
 
-def _empty(typed: ModelProto, precision: str) -> str | None:
-    return None if holds(typed, precision) else f"the graph has no weights that {precision} is for"
-
-
-def failures(figures: dict[str, Any]) -> list[str]:
-    """What was not written and why, one line for each precision."""
-    return [f"{name} was not written: {found['failed']}" for name, found in figures.items() if found["failed"]]
-
-
-def _half_gate(
-    model: ModelProto, half: ModelProto, spec: GeneratorSpec, golden: Golden, found: dict[str, Any]
-) -> str | None:
-    """What is wrong with ``half``; its figures go into ``found``."""
-    make, reference = _maker(half), _maker(model)
+def _fp16_gate(
+    report: PrecisionReport, model: ModelProto, half: ModelProto, spec: GeneratorSpec, golden: Golden
+) -> PrecisionReport:
+    """The ``report`` with the figures of ``half``, and the first of them that is out of bounds."""
+    make, reference = _images_of(half), _images_of(model)
     sets = {"probe": probe(spec, examples_in(golden.inputs)), "stretched": stretched(spec)}
     expected = {name: reference(inputs) for name, inputs in sets.items()} | {"golden": golden.images}
     sets["golden"] = golden.inputs
+
+    as_run, in_true_halves, largest = {}, {}, 0.0
     complaints: list[str | None] = []
     for name, inputs in sets.items():
         emulated = emulate(half, inputs)
-        as_run = VisibleDifference.between(make(inputs), expected[name])
-        rounded = VisibleDifference.between(emulated.images, expected[name])
-        found |= {name: asdict(as_run), f"{name}_in_true_halves": asdict(rounded)}
-        found["largest_value"] = max(found.get("largest_value", 0.0), _json(emulated.largest))
-        complaints += [emulated.complaint(), LIMITS["fp16"].complaint(as_run)]
-        if (complaint := TRUE_HALVES.complaint(rounded)) is not None:
+        as_run[name] = VisibleDifference.between(make(inputs), expected[name])
+        in_true_halves[name] = VisibleDifference.between(emulated.images, expected[name])
+        largest = max(largest, _as_json_number(emulated.largest))
+        complaints += [emulated.complaint(), LIMITS["fp16"].complaint(as_run[name])]
+        if (complaint := TRUE_HALVES.complaint(in_true_halves[name])) is not None:
             complaints.append(f"where every half is rounded, {complaint}")
-    return next((complaint for complaint in complaints if complaint), None)
+
+    failed = next((complaint for complaint in complaints if complaint), None)
+    return replace(report, failed=failed, differences=as_run, in_true_halves=in_true_halves, largest_value=largest)
 
 
 def _int8_gate(
+    report: PrecisionReport,
     model: ModelProto,
     typed: ModelProto,
     spec: GeneratorSpec,
     golden: Golden,
-    found: dict[str, Any],
-    *,
-    judge: Judge | None,
-) -> str | None:
-    """What is wrong with ``typed``; its figures go into ``found``. On ``stretched`` it is only measured."""
-    assert judge is not None
-    make, reference = _maker(typed), _maker(model)
+    measure_kid: MeasureKid,
+) -> PrecisionReport:
+    """The ``report`` with the figures of ``typed``, and the first of them that is out of bounds.
+
+    On ``stretched`` it is only measured.
+    """
+    make, reference = _images_of(typed), _images_of(model)
     near, far = probe(spec, examples_in(golden.inputs)), stretched(spec)
-    distances = {
+    differences = {
         "probe": VisibleDifference.between(make(near), reference(near)),
         "golden": VisibleDifference.between(make(golden.inputs), golden.images),
         "stretched": VisibleDifference.between(make(far), reference(far)),
     }
-    found |= {name: asdict(distance) for name, distance in distances.items()}
-    found |= {"kid": judge(spec, make), "kid_of_fp32": judge(spec, reference)}
-    complaints = [LIMITS["int8"].complaint(distances[name]) for name in ("probe", "golden")]
-    return next(filter(None, complaints), None) or kid_complaint(found["kid"], found["kid_of_fp32"])
+    kid = measure_kid(spec, make)
+    kid_of_fp32 = measure_kid(spec, reference)
+
+    complaints = [LIMITS["int8"].complaint(differences[name]) for name in ("probe", "golden")]
+    failed = next(filter(None, complaints), None) or kid_complaint(kid, kid_of_fp32)
+    return replace(report, failed=failed, differences=differences, kid=kid, kid_of_fp32=kid_of_fp32)
 
 
-def _maker(model: ModelProto) -> Make:
+def _images_of(model: ModelProto) -> ImageFunction:
     """What ONNX Runtime makes of any number of rows, a few at a time."""
     session = open_session(model.SerializeToString())
 
@@ -124,6 +134,6 @@ def _maker(model: ModelProto) -> Make:
     return make
 
 
-def _json(value: float) -> float:
+def _as_json_number(value: float) -> float:
     """A figure that JSON can hold: beyond every half where it is infinite."""
     return round(value, 3) if np.isfinite(value) else 1e9

@@ -23,6 +23,7 @@ from core.images import Images
 from core.onnx.reading import parse_model
 from core.onnx.session import CPU, Session, open_session
 from core.spec import GeneratorSpec
+from export.checks.verification import TargetReport
 from export.targets.lowering import lowered
 from export.targets.runtimes import TARGETS, Target, misfit
 
@@ -109,34 +110,35 @@ VARIANTS: dict[str, tuple[str, Variant]] = {
 
 def write_targets(
     bundle: Path, model: ModelProto, spec: GeneratorSpec, golden: Golden, names: Sequence[str]
-) -> dict[str, Any]:
-    """Check ``model`` for every target of ``names`` and write what it needs; facts for the manifest, by target.
+) -> dict[str, TargetReport]:
+    """Check ``model`` for every target of ``names`` and write what it needs; what each is given, by target.
 
     Raises ExportError at the first target that cannot have it, naming the target and what is in the way.
     """
-    facts = {}
+    reports = {}
     for target in (TARGETS[name] for name in TARGETS if name in names):
         try:
-            facts[target.name] = _write(bundle, model, spec, golden, target)
+            reports[target.name] = _write(bundle, model, spec, golden, target)
         except BundleError as error:
             raise ExportError(f"target {target.name}: {error}; nothing was exported") from None
-    return facts
+    return reports
 
 
-def _write(bundle: Path, model: ModelProto, spec: GeneratorSpec, golden: Golden, target: Target) -> dict[str, Any]:
-    facts: dict[str, Any] = {"file": GRAPH, "runtime": target.runtime, "source": target.source}
+def _write(bundle: Path, model: ModelProto, spec: GeneratorSpec, golden: Golden, target: Target) -> TargetReport:
     if target.name not in VARIANTS:
         _check(model, bundle / GRAPH, target)
-        return facts
+        return TargetReport(GRAPH, target.runtime, target.source)
+
+    # A variant, in a file of its own
     name, variant = VARIANTS[target.name]
     made = variant(model, spec)
     path = bundle / name
     path.parent.mkdir(parents=True)
     path.write_bytes(made.SerializeToString(deterministic=True))
     _check(made, path, target)
-    facts |= {"file": name, "gives": f"image {_VALUES}", "levels_from_golden": _replayed(path.read_bytes(), golden)}
-    taken = [f"{port.name} {_VALUES}" for port in pixel_ports(spec)]
-    return facts | ({"takes": ", ".join(taken)} if taken else {})
+    levels = _replayed(path.read_bytes(), golden)
+    takes = ", ".join(f"{port.name} {_VALUES}" for port in pixel_ports(spec))
+    return TargetReport(name, target.runtime, target.source, f"image {_VALUES}", levels, takes or None)
 
 
 def verify_targets(

@@ -11,10 +11,10 @@ tensorrt/parse_report.json   what the gate found: every engine parsed and built,
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from core.files import sha256
 from core.spec import GeneratorSpec
+from export.checks.verification import EngineReport
 from export.tensorrt.gate import try_build, version
 from export.tensorrt.profiles import plan, render_plan, render_trtexec
 
@@ -22,14 +22,15 @@ FOLDER = "tensorrt"
 SCRIPTS = ("build_engine.py", "verify_engine.py", "machine.py")
 
 
-def write_tensorrt(bundle: Path, spec: GeneratorSpec, graphs: Mapping[str, str]) -> dict[str, Any]:
-    """Write the folder into ``bundle`` for its ``graphs``, file by precision; figures for the manifest.
+def write_tensorrt(bundle: Path, spec: GeneratorSpec, graphs: Mapping[str, str]) -> EngineReport:
+    """Write the folder into ``bundle`` for its ``graphs``, file by precision; what was built, and by what.
 
     Raises ExportError if TensorRT cannot parse or build one of them with every profile.
     """
     values = plan(spec, {name: (f"../{file}", sha256(bundle / file)) for name, file in graphs.items()})
     built = {n: try_build(file, (bundle / file).read_bytes(), values["profiles"]) for n, file in graphs.items()}
     report = {"built_with": f"tensorrt-rtx {version()}", "engines": built}
+
     folder = bundle / FOLDER
     folder.mkdir()
     (folder / "profiles.json").write_text(render_plan(values), encoding="utf-8", newline="\n")
@@ -38,4 +39,4 @@ def write_tensorrt(bundle: Path, spec: GeneratorSpec, graphs: Mapping[str, str])
     for script in SCRIPTS:
         source = Path(__file__).with_name("scripts") / script
         (folder / script).write_text(source.read_text(encoding="utf-8"), encoding="utf-8", newline="\n")
-    return {**report, "engines": {name: found["layers"] for name, found in built.items()}}
+    return EngineReport(f"tensorrt-rtx {version()}", {name: found["layers"] for name, found in built.items()})

@@ -8,9 +8,9 @@ import pytest
 from trainer.data.info import SourcesInfo
 from trainer.data.pack import Pack, PackInfo, write_pack
 from trainer.hooks import pictures
+from trainer.planning import Plan, plan
 from trainer.presets import resolve
 from trainer.settings.config import TrainConfig
-from trainer.training import Plan, plan
 
 
 def tiny_config(**changes: object) -> TrainConfig:

@@ -7,7 +7,8 @@ import pytest
 from tests.trainer.conftest import tiny_config
 from trainer import clock
 from trainer.data.pack import Pack
-from trainer.training import begin, fresh, plan
+from trainer.planning import plan
+from trainer.training import begin, fresh
 
 
 def seconds_left(planned, images_seen=0):

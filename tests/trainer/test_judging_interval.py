@@ -14,7 +14,7 @@ from trainer.data.pack import Pack, PackInfo, write_pack
 from trainer.judging_interval import SHARE, affordable, by_default
 from trainer.metrics.extractor import Extractor
 from trainer.metrics.features import real_features
-from trainer.training import plan
+from trainer.planning import plan
 
 EXTRACTOR = Extractor("thumbnails", {}, thumbnails)
 

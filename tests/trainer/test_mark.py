@@ -14,8 +14,9 @@ from tests.trainer.conftest import tiny_config
 from trainer import state
 from trainer.data.pack import Pack
 from trainer.mark import MARK
+from trainer.planning import plan
 from trainer.run import Run
-from trainer.training import Outcome, plan, train
+from trainer.training import Outcome, train
 
 
 def hashes(root: Path, names: list[str]) -> dict[str, str]:

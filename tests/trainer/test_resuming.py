@@ -18,11 +18,12 @@ from trainer.data.pack import Pack
 from trainer.hooks import pictures
 from trainer.loop import Training
 from trainer.optimisation import ema
+from trainer.planning import plan
 from trainer.presets import resolve
 from trainer.resuming import Settled, find_state, own_settings, settings_for
 from trainer.run import Run
 from trainer.settings.config import TrainConfig
-from trainer.training import Outcome, plan, train
+from trainer.training import Outcome, train
 
 
 def test_a_new_folder_is_of_the_preset_that_is_named_or_the_usual_one(out: Path) -> None:

@@ -20,7 +20,7 @@ from core.sheets import Pages, Sheet
 from core.spec import GeneratorSpec, Provenance
 from trainer.hooks.curves import plot_losses
 from trainer.hooks.preview import HEAD, render, write_animation, write_preview, write_strip
-from trainer.layers import layers
+from trainer.planning import layers
 from trainer.run import Run
 
 ORIGIN = Provenance(data_name="toys", data_licence="CC-BY-4.0", data_attribution="by Ann")

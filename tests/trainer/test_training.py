@@ -22,8 +22,9 @@ from core.networks import GENERATORS
 from tests.trainer.conftest import blobs, tiny_config
 from trainer import loop, state, training
 from trainer.data.pack import Pack, PackInfo, write_pack
+from trainer.planning import Plan, pick_device, plan
 from trainer.run import Run
-from trainer.training import Outcome, Plan, pick_device, plan, train
+from trainer.training import Outcome, train
 
 
 def final_tensors(out: Path) -> dict[str, torch.Tensor]:
@@ -130,7 +131,8 @@ import matplotlib.figure, torch._dynamo  # what a first round and a first pictur
 from tests.trainer.conftest import tiny_config
 from trainer import state
 from trainer.data.pack import Pack
-from trainer.training import plan, train
+from trainer.planning import plan
+from trainer.training import train
 
 # Forked, not started anew, to spare twenty imports of torch; before torch computes anything, so without threads.
 pack, out = Pack.open(Path(sys.argv[1])), Path(sys.argv[2])

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from core.errors import CheckpointError
 from core.files import sha256
 from core.images import Images, over_background
-from trainer.metrics.extractor import Extractor
+from trainer.metrics.extractor import Extractor, a_few_at_once
 
 SIDE = 299
 DIM = 2048
@@ -256,11 +256,14 @@ def inception(path: Path, device: torch.device | str = "cpu") -> Extractor:
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # faster on a CPU
     digest = sha256(path)
 
+    def look(images: Images) -> Tensor:
+        pooled: Tensor = network(prepare(images, device).contiguous(memory_format=torch.channels_last))
+        return pooled
+
     @torch.no_grad()
     def features(images: Images) -> Tensor:
         with torch.backends.cudnn.flags(allow_tf32=False):  # the same figures on every device
-            pooled: Tensor = network(prepare(images, device).contiguous(memory_format=torch.channels_last))
-        return pooled.float().cpu()
+            return a_few_at_once(images, look)
 
     protocol = {**PROTOCOL, "extractor": "Inception of 2015-12-05, pooled", "weights_sha256": digest}
     if digest.startswith(USUAL_SHA256):

@@ -17,6 +17,7 @@ from export.bundles import provenance
 from export.bundles.card import render_card
 from export.bundles.exporting import export_run
 from export.bundles.provenance import judgement
+from export.checks.verification import Verification
 from tests.export.conftest import PROVENANCE, SIZES, tiny_spec, translator_spec
 
 SPEC = tiny_spec("dcgan", SIZES["square RGBA"])
@@ -224,7 +225,7 @@ def test_the_card_says_which_pictures_travel_with_a_translator(part, said):
 def card_of(spec, judged):
     figures = {"levels": 0, "pixels": 0.0}
     tried = {"onnxruntime_against_pytorch_by_batch": {"1": figures}, "row_alone_against_row_in_batch": figures}
-    return render_card("it", spec, tried, judged=judged)
+    return render_card("it", spec, Verification.from_json(tried), judged=judged)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "[" * 100_000, "\udcff", json.dumps({"protocol": 3})])

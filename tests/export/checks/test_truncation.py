@@ -10,7 +10,7 @@ from core.contract import sample_inputs
 from core.onnx.session import open_session, run
 from export.bundles.exporting import export_run
 from export.bundles.verify import verify_bundle
-from export.checks.trial import truncation_note
+from export.checks.reference import truncation_note
 from tests.export.conftest import SIZES, lively, tiny_spec
 
 MADE = np.random.RandomState(0).standard_normal((3, 4, 3, 5, 5)).astype(np.float32)

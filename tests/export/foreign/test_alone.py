@@ -12,13 +12,13 @@ from core.bundle import CARD, GRAPH, read_manifest
 from core.contract import ONE, sample_inputs
 from core.difference import levels_apart
 from core.onnx.session import open_session, run
-from export.bundles.extras import Extras
+from export.bundles.options import ExportOptions
 from export.bundles.verify import verify_bundle
 from export.foreign.exporting import export_foreign
-from export.foreign.told import Told
+from export.foreign.hints import ImportHints
 from tests.export.foreign.foreign_models import CLASSES, Foreign
 
-PLAIN = Told((-1, 1))
+PLAIN = ImportHints((-1, 1))
 
 
 def stuck(batch: int, **how) -> onnx.ModelProto:
@@ -91,8 +91,8 @@ def test_its_images_are_the_file_s_and_everyone_is_told(batch, tmp_path):
 def test_classes_and_fixed_values_are_given_as_often_as_it_wants(label, tmp_path):
     model = stuck(3, label=label, psi="row")
     onnx.save(model, tmp_path / "theirs.onnx")
-    told = Told((-1, 1), latent="z", label="y", classes=CLASSES, fixed={"psi": "0.25"})
-    manifest = export_foreign(tmp_path / "theirs.onnx", tmp_path / "bundle", told)
+    hints = ImportHints((-1, 1), latent="z", label="y", classes=CLASSES, fixed={"psi": "0.25"})
+    manifest = export_foreign(tmp_path / "theirs.onnx", tmp_path / "bundle", hints)
     assert manifest.spec.most_at_once(64) == 1
     inputs = sample_inputs(manifest.spec, range(20, 24))
     given = np.eye(3, dtype=np.float32)[inputs["label"][:, 0]] if label == "one-hot" else inputs["label"]
@@ -111,8 +111,8 @@ def test_one_without_any_batch(tmp_path):
 
 def test_other_precisions_and_targets_of_it(tmp_path):
     onnx.save(stuck(4), tmp_path / "theirs.onnx")
-    extras = Extras(("fp16",), targets=("ort", "triton", "unity"))
-    manifest = export_foreign(tmp_path / "theirs.onnx", tmp_path / "bundle", PLAIN, extras=extras)
+    options = ExportOptions(("fp16",), targets=("ort", "triton", "unity"))
+    manifest = export_foreign(tmp_path / "theirs.onnx", tmp_path / "bundle", PLAIN, options=options)
     assert manifest.verification["precisions"]["fp16"]["written"]
     assert set(manifest.verification["targets"]) == {"ort", "triton", "unity"}
     verify_bundle(tmp_path / "bundle")

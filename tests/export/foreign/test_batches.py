@@ -11,7 +11,7 @@ from core.contract import sample_inputs
 from core.difference import levels_apart
 from core.onnx.session import open_session, run
 from export.foreign.exporting import export_foreign
-from export.foreign.told import Told
+from export.foreign.hints import ImportHints
 
 F = TensorProto.FLOAT
 
@@ -93,7 +93,7 @@ GRAPHS = {
 def test_any_batch_makes_the_images_that_the_graph_makes_of_its_own(case, tmp_path):
     model = GRAPHS[case]
     onnx.save(model, tmp_path / "theirs.onnx")
-    manifest = export_foreign(tmp_path / "theirs.onnx", tmp_path / "bundle", Told((-1, 1)))
+    manifest = export_foreign(tmp_path / "theirs.onnx", tmp_path / "bundle", ImportHints((-1, 1)))
     inputs = sample_inputs(manifest.spec, range(20, 25))
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     batch = session.get_inputs()[0].shape[0]

@@ -23,18 +23,18 @@ from core.golden import Golden
 from core.latents import latents
 from core.onnx.session import open_session, run
 from core.pixels import to_pixels
-from export.bundles.extras import Extras
+from export.bundles.options import ExportOptions
 from export.bundles.verify import verify_bundle
 from export.foreign.exporting import export_foreign
+from export.foreign.hints import ImportHints, parse_classes, parse_fixed, parse_range
 from export.foreign.original import to_images
-from export.foreign.told import Told, parse_classes, parse_fixed, parse_range
 from export.targets.runtimes import TARGETS
 from tests.export.conftest import SIZES, lively, tiny_spec
 from tests.export.foreign.foreign_models import CLASSES, FIXED, Foreign
 
-PLAIN = Told((-1, 1))
-LABELLED = Told((-1, 1), latent="z", label="y", classes=CLASSES)
-FIX = Told((-1, 1), latent="z", fixed={"psi": str(FIXED)})
+PLAIN = ImportHints((-1, 1))
+LABELLED = ImportHints((-1, 1), latent="z", label="y", classes=CLASSES)
+FIX = ImportHints((-1, 1), latent="z", fixed={"psi": str(FIXED)})
 
 VARIANTS = {
     "plain": (Foreign(), PLAIN),
@@ -42,8 +42,8 @@ VARIANTS = {
     "sides of no doubling": (Foreign(height=37, width=5), PLAIN),
     "channels last": (Foreign(layout="NHWC"), PLAIN),
     "half precision": (Foreign(half=True), PLAIN),
-    "0 to 1": (Foreign(low=0, high=1), Told((0, 1))),
-    "0 to 255": (Foreign(low=0, high=255), Told((0, 255))),
+    "0 to 1": (Foreign(low=0, high=1), ImportHints((0, 1))),
+    "0 to 255": (Foreign(low=0, high=255), ImportHints((0, 255))),
     "four-sided latent": (Foreign(ones=2), PLAIN),
     "batches of 1": (Foreign(batch=1), PLAIN),
     "batches of 4, four-sided": (Foreign(batch=4, ones=2), PLAIN),
@@ -70,8 +70,8 @@ def save(foreign: Foreign | onnx.ModelProto, folder: Path) -> Path:
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_it_keeps_the_contract_and_makes_the_images_of_its_formula(variant, tmp_path):
-    foreign, told = VARIANTS[variant]
-    manifest = export_foreign(save(foreign, tmp_path), tmp_path / "bundle", told)
+    foreign, hints = VARIANTS[variant]
+    manifest = export_foreign(save(foreign, tmp_path), tmp_path / "bundle", hints)
     spec = manifest.spec
     assert (spec.family, spec.height, spec.width, spec.channels) == (
         "foreign",
@@ -171,9 +171,9 @@ def test_a_network_that_pytorch_exported_plainly(ours, exporter, tmp_path):
 @pytest.mark.parametrize("variant", ["grey", "sides of no doubling", "one-hot", "opset 7", "batches of 4, four-sided"])
 def test_it_has_what_a_generator_of_ours_has(variant, tmp_path):
     """Other precisions, engines built, and what each target needs."""
-    foreign, told = VARIANTS[variant]
-    extras = Extras(("fp16",), targets=tuple(TARGETS), tensorrt=True)
-    manifest = export_foreign(save(foreign, tmp_path), tmp_path / "bundle", told, extras=extras)
+    foreign, hints = VARIANTS[variant]
+    options = ExportOptions(("fp16",), targets=tuple(TARGETS), tensorrt=True)
+    manifest = export_foreign(save(foreign, tmp_path), tmp_path / "bundle", hints, options=options)
     found = manifest.verification
     assert found["precisions"]["fp16"]["failed"] is None
     assert found["precisions"]["fp16"]["probe"]["most"] <= 4
@@ -186,17 +186,19 @@ def test_it_has_what_a_generator_of_ours_has(variant, tmp_path):
 
 def test_a_network_from_elsewhere_in_int8(ours, tmp_path):
     export_plainly(Square(ours[0]).eval(), tmp_path / "theirs.onnx", **EXPORTERS["old"])
-    extras = Extras(("int8",), judge=lambda _, make: float(make(sample_inputs(spec, range(4))).mean() / 1000))
+    options = ExportOptions(
+        ("int8",), measure_kid=lambda _, make: float(make(sample_inputs(spec, range(4))).mean() / 1000)
+    )
     spec = tiny_spec("dcgan", SIZES["square RGBA"])
-    told = replace(PLAIN, premultiplied=True)
-    manifest = export_foreign(tmp_path / "theirs.onnx", tmp_path / "bundle", told, extras=extras)
+    hints = replace(PLAIN, premultiplied=True)
+    manifest = export_foreign(tmp_path / "theirs.onnx", tmp_path / "bundle", hints, options=options)
     assert manifest.verification["precisions"]["int8"]["failed"] is None
     verify_bundle(tmp_path / "bundle")
 
 
 def test_what_holds_nothing_to_quantise_is_left_out_of_int8(tmp_path):
-    extras = Extras(("int8",), judge=lambda *_: 0.1)
-    manifest = export_foreign(save(Foreign(), tmp_path), tmp_path / "bundle", PLAIN, extras=extras)
+    options = ExportOptions(("int8",), measure_kid=lambda *_: 0.1)
+    manifest = export_foreign(save(Foreign(), tmp_path), tmp_path / "bundle", PLAIN, options=options)
     assert "no weights that int8 is for" in manifest.verification["precisions"]["int8"]["failed"]
     assert INT8 not in manifest.files
     verify_bundle(tmp_path / "bundle")
@@ -204,14 +206,16 @@ def test_what_holds_nothing_to_quantise_is_left_out_of_int8(tmp_path):
 
 def test_halves_inside_are_nothing_for_unity(tmp_path):
     with pytest.raises(ExportError, match=r"FLOAT16.*compute in FP32"):
-        export_foreign(save(Foreign(half=True), tmp_path), tmp_path / "b", PLAIN, extras=Extras(targets=("unity",)))
+        export_foreign(
+            save(Foreign(half=True), tmp_path), tmp_path / "b", PLAIN, options=ExportOptions(targets=("unity",))
+        )
     assert not (tmp_path / "b").exists()
 
 
 def test_manifest_and_card_say_what_is_known_and_what_is_not(tmp_path):
-    foreign, told = VARIANTS["a fixed value a row, batches of 1"]
+    foreign, hints = VARIANTS["a fixed value a row, batches of 1"]
     path = save(foreign, tmp_path)
-    manifest = export_foreign(path, tmp_path / "bundle", told, licence="CC0", attribution="somebody")
+    manifest = export_foreign(path, tmp_path / "bundle", hints, licence="CC0", attribution="somebody")
     assert manifest == read_manifest(tmp_path / "bundle")
     assert manifest.checkpoint_sha256 == sha256(path)
     assert manifest.opset == OPSET
@@ -229,7 +233,7 @@ def test_manifest_and_card_say_what_is_known_and_what_is_not(tmp_path):
 
 
 def test_a_range_that_cuts_much_off_is_in_the_figures(tmp_path):
-    manifest = export_foreign(save(Foreign(), tmp_path), tmp_path / "bundle", Told((-0.9, 0.9)))
+    manifest = export_foreign(save(Foreign(), tmp_path), tmp_path / "bundle", ImportHints((-0.9, 0.9)))
     assert 0.02 < manifest.verification["original"]["values_outside_the_range"] < 0.25
     assert "cut off" in " ".join(manifest.verification["not_checked"])
 
@@ -360,10 +364,10 @@ WRONG = {
 
 @pytest.mark.parametrize("case", WRONG)
 def test_what_does_not_fit_is_said_in_one_line_and_leaves_nothing(case, tmp_path):
-    foreign, told, says = WRONG[case]
+    foreign, hints, says = WRONG[case]
     path = save(foreign, tmp_path)
     with pytest.raises(ExportError, match=says) as caught:
-        export_foreign(path, tmp_path / "out" / "bundle", told)
+        export_foreign(path, tmp_path / "out" / "bundle", hints)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 1000
     assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())
@@ -371,8 +375,8 @@ def test_what_does_not_fit_is_said_in_one_line_and_leaves_nothing(case, tmp_path
 
 def test_a_layout_that_is_told_is_taken(tmp_path):
     path = save(Foreign(height=3, width=3, channels=3, layout="NHWC"), tmp_path)
-    told = replace(PLAIN, layout="NHWC")
-    export_foreign(path, tmp_path / "bundle", told)
+    hints = replace(PLAIN, layout="NHWC")
+    export_foreign(path, tmp_path / "bundle", hints)
     golden = Golden.read(tmp_path / "bundle" / GOLDEN)
     expected = Foreign(height=3, width=3, channels=3, layout="NHWC").values(golden.inputs["z"][:8])
     assert levels_apart(golden.images[:8], np.rint(255 * expected).astype(np.uint8)) <= 1
@@ -418,9 +422,9 @@ def ganfoundry(*arguments: object):
 def test_the_command(tmp_path):
     path = save(Foreign(label="one-hot", psi="one"), tmp_path)
     out = ("--out", tmp_path / "bundle")
-    told = ("--range", "-1,1", "--latent", "z", "--image", "out", "--label", "y", "--classes", "cat,dog,newt")
-    extras = ("--precision", "fp16", "--target", "web")
-    done = ganfoundry("--from-onnx", path, *told, "--fix", "psi=0.25", "--licence", "CC0", *extras, *out)
+    hints = ("--range", "-1,1", "--latent", "z", "--image", "out", "--label", "y", "--classes", "cat,dog,newt")
+    options = ("--precision", "fp16", "--target", "web")
+    done = ganfoundry("--from-onnx", path, *hints, "--fix", "psi=0.25", "--licence", "CC0", *options, *out)
     assert done.exit_code == 0, done.output
     assert "not checked: against PyTorch" in done.output
     assert "of 255 levels of original" in done.output

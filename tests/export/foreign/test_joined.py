@@ -15,8 +15,8 @@ from core.latents import latents
 from core.onnx.session import open_session, run
 from export.bundles.verify import verify_bundle
 from export.foreign.exporting import export_foreign
+from export.foreign.hints import ImportHints
 from export.foreign.joined import MEAN_OF
-from export.foreign.told import Told
 
 F, I64 = TensorProto.FLOAT, TensorProto.INT64
 Z, W, LAYERS, SIDE = 8, 5, 3, 6
@@ -107,9 +107,9 @@ CASES = {
 
 @pytest.mark.parametrize("case", CASES)
 def test_both_are_one_generator_that_truncates_towards_the_mean_style(case, tmp_path):
-    first, second, told = CASES[case]
+    first, second, hints = CASES[case]
     paths = mapping(tmp_path / "mapping.onnx", **first), synthesis(tmp_path / "synthesis.onnx", **second)
-    manifest = export_foreign(paths[0], tmp_path / "bundle", Told((-1, 1), **told), synthesis=paths[1])
+    manifest = export_foreign(paths[0], tmp_path / "bundle", ImportHints((-1, 1), **hints), synthesis=paths[1])
     assert manifest.spec.most_at_once(64) == 64
     assert set(manifest.verification["original"]["weights_sha256"]) == {"mapping", "synthesis"}
     session = open_session((tmp_path / "bundle" / GRAPH).read_bytes())
@@ -124,11 +124,13 @@ def test_what_does_not_belong_together_is_said(tmp_path):
     first, second = mapping(tmp_path / "mapping.onnx"), synthesis(tmp_path / "synthesis.onnx")
     for pair in ((second, first), (second, second)):
         with pytest.raises(ExportError, match="give the mapping first"):
-            export_foreign(pair[0], tmp_path / "bundle", Told((-1, 1)), synthesis=pair[1])
+            export_foreign(pair[0], tmp_path / "bundle", ImportHints((-1, 1)), synthesis=pair[1])
     mapping(tmp_path / "four.onnx", n=4)
     synthesis(tmp_path / "one.onnx", n=1)
     with pytest.raises(ExportError, match="batches of 1 and 4"):
-        export_foreign(tmp_path / "four.onnx", tmp_path / "bundle", Told((-1, 1)), synthesis=tmp_path / "one.onnx")
+        export_foreign(
+            tmp_path / "four.onnx", tmp_path / "bundle", ImportHints((-1, 1)), synthesis=tmp_path / "one.onnx"
+        )
 
 
 def test_the_command_takes_the_option_twice(tmp_path):

@@ -13,8 +13,8 @@ from core.onnx.session import open_session, run
 from export.bundles.verify import verify_bundle
 from export.foreign.exporting import export_foreign
 from export.foreign.folding import folded
+from export.foreign.hints import ImportHints
 from export.foreign.modulated import unmodulated
-from export.foreign.told import Told
 from export.targets.runtimes import TARGETS, misfit
 from tests.export.foreign.modulated_models import DIM, Modulated, Plain, Shifted, styled, traced
 
@@ -35,7 +35,7 @@ def pixels(values: torch.Tensor) -> np.ndarray:
 def test_any_batch_makes_pytorch_s_images(case, tmp_path):
     network, (batch, dynamic) = styled(), CASES[case]
     onnx.save(traced(network, batch, dynamic), tmp_path / "theirs.onnx")
-    manifest = export_foreign(tmp_path / "theirs.onnx", tmp_path / "bundle", Told((-1, 1)))
+    manifest = export_foreign(tmp_path / "theirs.onnx", tmp_path / "bundle", ImportHints((-1, 1)))
     inputs = sample_inputs(manifest.spec, range(20, 25))
     model = onnx.load(tmp_path / "bundle" / GRAPH)
     images = run(open_session(model.SerializeToString()), inputs)
@@ -67,7 +67,7 @@ def test_other_ways_to_write_it_are_freed_too(batch, tmp_path):
     torch.manual_seed(2)
     network = Plain(Shifted(6, 5), Modulated(5, 4, up=True), Shifted(4, 3, demodulate=False)).eval()
     onnx.save(traced(network, batch), tmp_path / "theirs.onnx")
-    manifest = export_foreign(tmp_path / "theirs.onnx", tmp_path / "bundle", Told((-2, 2), layout="NCHW"))
+    manifest = export_foreign(tmp_path / "theirs.onnx", tmp_path / "bundle", ImportHints((-2, 2), layout="NCHW"))
     assert manifest.spec.most_at_once(64) == 64
     inputs = sample_inputs(manifest.spec, range(20, 25))
     images = run(open_session((tmp_path / "bundle" / GRAPH).read_bytes()), inputs)

@@ -12,7 +12,7 @@ from core.difference import levels_apart
 from core.onnx.session import open_session, run
 from export.bundles.verify import verify_bundle
 from export.foreign.exporting import export_foreign
-from export.foreign.told import Told
+from export.foreign.hints import ImportHints
 
 F = TensorProto.FLOAT
 
@@ -84,7 +84,7 @@ MODELS = {
 def test_it_ships_in_its_own_opset_or_is_converted_and_stays_the_same(case, tmp_path):
     made, opset = MODELS[case]
     onnx.save(made, tmp_path / "theirs.onnx")
-    export_foreign(tmp_path / "theirs.onnx", tmp_path / "bundle", Told((-1, 1), layout="NCHW"))
+    export_foreign(tmp_path / "theirs.onnx", tmp_path / "bundle", ImportHints((-1, 1), layout="NCHW"))
     assert read_manifest(tmp_path / "bundle").opset == opset
 
     inputs = sample_inputs(read_manifest(tmp_path / "bundle").spec, range(20, 25))

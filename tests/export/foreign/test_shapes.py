@@ -14,10 +14,10 @@ from core.contract import input_ports, sample_inputs
 from core.difference import levels_apart
 from core.errors import ExportError
 from core.onnx.session import open_session, run
-from export.bundles.extras import Extras
+from export.bundles.options import ExportOptions
 from export.bundles.verify import verify_bundle
 from export.foreign.exporting import export_foreign
-from export.foreign.told import Told
+from export.foreign.hints import ImportHints
 
 F, I64 = TensorProto.FLOAT, TensorProto.INT64
 DIM, HEIGHT, WIDTH = 8, 6, 10
@@ -81,9 +81,9 @@ def labelled(shape, kind) -> Made:
     return Made([("z", F, ["n", DIM]), ("y", kind, shape)], nodes, weights=weights)
 
 
-PLAIN = Told((-1, 1))
-FIXED = Told((-1, 1), latent="z", fixed={"c": "0.5"})
-CLASSED = Told((-1, 1), latent="z", label="y", classes=("a", "b", "c"))
+PLAIN = ImportHints((-1, 1))
+FIXED = ImportHints((-1, 1), latent="z", fixed={"c": "0.5"})
+CLASSED = ImportHints((-1, 1), latent="z", label="y", classes=("a", "b", "c"))
 GREY = replace(PLAIN, size=(HEIGHT, WIDTH))
 ROWS = HEIGHT * WIDTH
 
@@ -107,10 +107,10 @@ CASES = {
     "label one-hot bool": (labelled(["n", 3], TensorProto.BOOL), CLASSED),
     "label one-hot uint8": (labelled(["n", 3], TensorProto.UINT8), CLASSED),
     "label scalar": (labelled([], I64), CLASSED),
-    "codes": (beside(["n", DIM]), Told((-1, 1), latent="z", codes="c")),
-    "truncation, a scalar": (beside([]), Told((-1, 1), latent="z", truncation="c")),
-    "truncation [1]": (beside([1]), Told((-1, 1), latent="z", truncation="c")),
-    "truncation [n, 1]": (beside(["n", 1]), Told((-1, 1), latent="z", truncation="c")),
+    "codes": (beside(["n", DIM]), ImportHints((-1, 1), latent="z", codes="c")),
+    "truncation, a scalar": (beside([]), ImportHints((-1, 1), latent="z", truncation="c")),
+    "truncation [1]": (beside([1]), ImportHints((-1, 1), latent="z", truncation="c")),
+    "truncation [n, 1]": (beside(["n", 1]), ImportHints((-1, 1), latent="z", truncation="c")),
     "images [n, 60]": (replace(flat(["n", DIM]), sides=(ROWS,)), GREY),
     "images [n, h, w]": (replace(flat(["n", DIM]), sides=(HEIGHT, WIDTH)), PLAIN),
     "images [n, h*w*3]": (replace(flat(["n", DIM]), sides=(3 * ROWS,)), replace(GREY, layout="NHWC")),
@@ -120,24 +120,24 @@ CASES = {
 }
 
 
-def original(model: onnx.ModelProto, inputs: dict, told: Told) -> np.ndarray:
+def original(model: onnx.ModelProto, inputs: dict, hints: ImportHints) -> np.ndarray:
     """Images in NumPy from what the file makes, a row at a time."""
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     images = []
     for row in range(len(inputs["z"])):
         z = inputs["z"][row].astype(np.float64)
-        if told.latent_kind == "uniform":
+        if hints.latent_kind == "uniform":
             z = np.array([math.erf(value / math.sqrt(2)) for value in z])
-        if told.latent_kind == "sphere":
+        if hints.latent_kind == "sphere":
             z = z / np.sqrt((z**2).sum())
-        if not told.truncation:
+        if not hints.truncation:
             z = z * inputs["truncation"][row]
         given = {"z": z, "c": 0.5}
-        if told.codes:
+        if hints.codes:
             given["c"] = inputs["codes"][row]
-        if told.truncation:
+        if hints.truncation:
             given["c"] = inputs["truncation"][row, 0]
-        if told.label:
+        if hints.label:
             given["y"] = inputs["label"][row, 0]
         feeds = {}
         for port in session.get_inputs():
@@ -150,7 +150,7 @@ def original(model: onnx.ModelProto, inputs: dict, told: Told) -> np.ndarray:
             feeds[port.name] = (value if value.size == wanted else np.full(wanted, value)).reshape(shape).astype(kind)
         values = session.run(None, feeds)[0].reshape(-1).astype(np.float64)
         channels = values.size // ROWS
-        last = told.layout == "NHWC" or session.get_outputs()[0].shape[1:] == [ROWS, 3]
+        last = hints.layout == "NHWC" or session.get_outputs()[0].shape[1:] == [ROWS, 3]
         picture = values.reshape(HEIGHT, WIDTH, channels) if last else values.reshape(channels, HEIGHT, WIDTH)
         images.append(picture if last else picture.transpose(1, 2, 0))
     return np.rint((np.clip(images, -1, 1) + 1) / 2 * 255).astype(np.uint8)
@@ -163,12 +163,12 @@ def save(model: onnx.ModelProto, folder):
 
 @pytest.mark.parametrize("case", CASES)
 def test_shapes_of_inputs_and_pictures(case, tmp_path):
-    made, told = CASES[case]
+    made, hints = CASES[case]
     model = made.model()
-    manifest = export_foreign(save(model, tmp_path), tmp_path / "bundle", told)
+    manifest = export_foreign(save(model, tmp_path), tmp_path / "bundle", hints)
     inputs = sample_inputs(manifest.spec, range(50, 55))
     inputs["truncation"] = np.linspace(1, 0.2, 5, dtype=np.float32)[:, None]
-    expected = original(model, inputs, told)
+    expected = original(model, inputs, hints)
     found = run(open_session((tmp_path / "bundle" / GRAPH).read_bytes()), inputs)
     assert levels_apart(found, expected) <= 1
     assert expected.std() > 10
@@ -178,7 +178,9 @@ def test_shapes_of_inputs_and_pictures(case, tmp_path):
 @pytest.mark.parametrize("kind", ["uniform", "sphere"])
 def test_other_latents_keep_the_contract_s_seeds_and_other_precisions(kind, tmp_path):
     path = save(flat(["n", DIM]).model(), tmp_path)
-    manifest = export_foreign(path, tmp_path / "bundle", replace(PLAIN, latent_kind=kind), extras=Extras(("fp16",)))
+    manifest = export_foreign(
+        path, tmp_path / "bundle", replace(PLAIN, latent_kind=kind), options=ExportOptions(("fp16",))
+    )
     assert manifest.spec.options["latent_kind"] == kind
     assert manifest.verification["precisions"]["fp16"]["failed"] is None
     verify_bundle(tmp_path / "bundle")
@@ -207,7 +209,7 @@ def test_truncation_that_does_nothing_is_no_promise(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("end", "told", "fits"),
+    ("end", "hints", "fits"),
     [
         ("Tanh", (0, 1), "-1,1"),
         ("Tanh", (0, 255), "-1,1"),
@@ -217,10 +219,10 @@ def test_truncation_that_does_nothing_is_no_promise(tmp_path):
         ("Softsign", (4, 5), "-1,1"),
     ],
 )
-def test_ranges_that_make_no_picture_are_refused_and_the_one_that_fits_is_named(end, told, fits, tmp_path):
+def test_ranges_that_make_no_picture_are_refused_and_the_one_that_fits_is_named(end, hints, fits, tmp_path):
     model = replace(flat(["n", DIM]), end=end).model()
     with pytest.raises(ExportError, match=f"say --range {fits}") as caught:
-        export_foreign(save(model, tmp_path), tmp_path / "bundle", Told(told))
+        export_foreign(save(model, tmp_path), tmp_path / "bundle", ImportHints(hints))
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "bundle").exists()
 
@@ -247,8 +249,8 @@ def test_bytes_in_another_range_than_theirs(tmp_path):
     path = save(bytes_out(), tmp_path)
     for wrong in ((-1, 1), (0, 1)):
         with pytest.raises(ExportError, match="say --range 0,255"):
-            export_foreign(path, tmp_path / "bundle", Told(wrong))
-    export_foreign(path, tmp_path / "bundle", Told((0, 255)))
+            export_foreign(path, tmp_path / "bundle", ImportHints(wrong))
+    export_foreign(path, tmp_path / "bundle", ImportHints((0, 255)))
 
 
 def test_a_range_that_only_pales_is_a_line(tmp_path):
@@ -258,7 +260,7 @@ def test_a_range_that_only_pales_is_a_line(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("sides", "told", "says"),
+    ("sides", "hints", "says"),
     [
         ((ROWS,), PLAIN, "--size"),
         ((ROWS,), replace(PLAIN, size=(7, 7)), "not --size 7x7"),
@@ -266,10 +268,10 @@ def test_a_range_that_only_pales_is_a_line(tmp_path):
         ((3, HEIGHT, WIDTH), replace(PLAIN, size=(WIDTH, HEIGHT)), "not --size 6x10"),
     ],
 )
-def test_pictures_of_an_unknown_shape(sides, told, says, tmp_path):
+def test_pictures_of_an_unknown_shape(sides, hints, says, tmp_path):
     model = replace(flat(["n", DIM]), sides=sides).model()
     with pytest.raises(ExportError, match=says):
-        export_foreign(save(model, tmp_path), tmp_path / "bundle", told)
+        export_foreign(save(model, tmp_path), tmp_path / "bundle", hints)
 
 
 @pytest.mark.parametrize(

@@ -15,12 +15,12 @@ from core.files import sha256
 from core.onnx import reading
 from export.foreign import source
 from export.foreign.exporting import export_foreign
+from export.foreign.hints import ImportHints
 from export.foreign.inspection import inspect
 from export.foreign.source import read_source
-from export.foreign.told import Told
 from tests.export.foreign.foreign_models import Foreign
 
-PLAIN = Told((-1, 1))
+PLAIN = ImportHints((-1, 1))
 WHOLE = Foreign().model().SerializeToString()
 
 
@@ -205,10 +205,10 @@ def huge_fixed() -> onnx.ModelProto:
 @pytest.mark.parametrize("make", [huge_constant, huge_weight, huge_latent, huge_fixed])
 def test_small_files_that_ask_for_much(tmp_path, make):
     (tmp_path / "theirs.onnx").write_bytes(make().SerializeToString())
-    told = Told((-1, 1), latent="z", fixed={"psi": "1"} if make is huge_fixed else {})
+    hints = ImportHints((-1, 1), latent="z", fixed={"psi": "1"} if make is huge_fixed else {})
     started = time.monotonic()
     with pytest.raises(ExportError):
-        export_foreign(tmp_path / "theirs.onnx", tmp_path / "bundle", told)
+        export_foreign(tmp_path / "theirs.onnx", tmp_path / "bundle", hints)
     assert time.monotonic() - started < 30  # seconds, on a machine that is busy with something else
 
 

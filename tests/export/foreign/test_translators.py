@@ -19,11 +19,11 @@ from core.examples import pictures
 from core.golden import Golden
 from core.onnx.session import open_session, run
 from core.spec import SourceSpec
-from export.bundles.extras import Extras
+from export.bundles.options import ExportOptions
 from export.bundles.verify import verify_bundle
 from export.foreign.exporting import export_foreign
+from export.foreign.hints import ImportHints
 from export.foreign.inspection import inspect
-from export.foreign.told import Told
 from export.targets.runtimes import TARGETS
 from tests.export.tensorrt.test_tensorrt import GATE
 
@@ -132,7 +132,7 @@ class Mixer:
         return folder / "theirs.onnx"
 
 
-PLAIN, BYTES, UNIT = Told((-1, 1)), Told((0, 255)), Told((0, 1))
+PLAIN, BYTES, UNIT = ImportHints((-1, 1)), ImportHints((0, 255)), ImportHints((0, 1))
 VARIANTS = {
     "as CycleGAN has it": (Mixer(), PLAIN),
     "0 to 1": (Mixer((0, 1), (0, 1)), UNIT),
@@ -159,8 +159,8 @@ VARIANTS = {
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_it_keeps_the_contract_and_makes_the_images_of_its_formula(variant, tmp_path):
-    mixer, told = VARIANTS[variant]
-    manifest = export_foreign(mixer.save(tmp_path), tmp_path / "bundle", told)
+    mixer, hints = VARIANTS[variant]
+    manifest = export_foreign(mixer.save(tmp_path), tmp_path / "bundle", hints)
     spec, (height, width) = manifest.spec, mixer.size
     assert spec.source == SourceSpec(height, width, mixer.channels[0])
     times = 1 + mixer.doubled
@@ -180,8 +180,8 @@ def test_colour_that_was_multiplied_by_alpha_is_so_on_both_sides(tmp_path):
     del model.graph.node[:]
     model.graph.node.extend(nodes)
     onnx.save(model, tmp_path / "theirs.onnx")
-    told = replace(UNIT, source="picture", premultiplied=True)
-    export_foreign(tmp_path / "theirs.onnx", tmp_path / "bundle", told)
+    hints = replace(UNIT, source="picture", premultiplied=True)
+    export_foreign(tmp_path / "theirs.onnx", tmp_path / "bundle", hints)
     given = pictures(SourceSpec(12, 20, 4), range(3))
     made = run(open_session((tmp_path / "bundle" / GRAPH).read_bytes()), {SOURCE: given})
     seen = given[..., 3] > 1
@@ -189,7 +189,7 @@ def test_colour_that_was_multiplied_by_alpha_is_so_on_both_sides(tmp_path):
 
 
 def test_the_bundle_says_what_it_takes_and_what_nobody_could_check(tmp_path):
-    how = {"licence": "CC-BY-4.0", "name": "theirs", "extras": Extras(("fp16",), targets=tuple(TARGETS))}
+    how = {"licence": "CC-BY-4.0", "name": "theirs", "extras": ExportOptions(("fp16",), targets=tuple(TARGETS))}
     manifest = export_foreign(Mixer((0, 255)).save(tmp_path), tmp_path / "bundle", PLAIN, **how)
     golden = Golden.read(tmp_path / "bundle" / GOLDEN)
     assert np.array_equal(golden.inputs[SOURCE], pictures(SourceSpec(12, 20, 3), range(16)))
@@ -203,8 +203,8 @@ def test_the_bundle_says_what_it_takes_and_what_nobody_could_check(tmp_path):
 @GATE
 @pytest.mark.parametrize("variant", ["bytes, channels last", "bytes in, channels first", "RGB to RGBA"])
 def test_it_builds_with_tensorrt(variant, tmp_path):
-    mixer, told = VARIANTS[variant]
-    manifest = export_foreign(mixer.save(tmp_path), tmp_path / "bundle", told, extras=Extras(tensorrt=True))
+    mixer, hints = VARIANTS[variant]
+    manifest = export_foreign(mixer.save(tmp_path), tmp_path / "bundle", hints, options=ExportOptions(tensorrt=True))
     assert set(manifest.verification["tensorrt"]["engines"]) == {"fp32", "fp16"}
 
 
@@ -230,9 +230,9 @@ REFUSED = {
 
 @pytest.mark.parametrize("says", REFUSED)
 def test_what_does_not_fit_is_refused_with_what_to_do(says, tmp_path):
-    mixer, told = REFUSED[says]
+    mixer, hints = REFUSED[says]
     with pytest.raises(ExportError, match=says) as caught:
-        export_foreign(mixer.save(tmp_path), tmp_path / "bundle", told)
+        export_foreign(mixer.save(tmp_path), tmp_path / "bundle", hints)
     assert "\n" not in str(caught.value) and not (tmp_path / "bundle").exists()
 
 

@@ -10,8 +10,8 @@ from core.contract import OPSET, sample_inputs
 from core.difference import MOST_LEVELS, levels_apart
 from core.networks import GENERATORS
 from core.onnx.session import open_session, run
+from export.checks.reference import BATCHES, check_against_reference
 from export.checks.rules import Contract, broken_rules
-from export.checks.trial import BATCHES, stand_trial
 from export.graphs.convert import to_onnx
 from export.graphs.modules import ExportGraph
 from tests.export.conftest import SIZES, family_spec, lively, ship, tiny_spec
@@ -29,7 +29,7 @@ def test_keeps_every_rule(shipped):
 
 def test_matches_pytorch_at_every_batch(shipped):
     graph, _, session = shipped
-    figures = stand_trial(graph.generator.spec, session, graph.images)
+    figures = check_against_reference(graph.generator.spec, session, graph.images).to_json()
     assert set(figures["onnxruntime_against_pytorch_by_batch"]) == {str(batch) for batch in BATCHES}
 
 
@@ -84,8 +84,8 @@ def test_codes_without_labels():
 def test_another_value_range():
     spec = replace(tiny_spec("dcgan", SIZES["tall RGB"]), value_range=(0.0, 1.0))
     graph = ExportGraph(lively(spec))
-    figures = stand_trial(spec, open_session(to_onnx(graph).SerializeToString()), graph.images)
-    assert figures["two_runs_identical"]
+    figures = check_against_reference(spec, open_session(to_onnx(graph).SerializeToString()), graph.images)
+    assert figures.two_runs_identical
 
 
 @pytest.mark.parametrize("family", ["dcgan", "style"])  # one that is plain, and the one with the most rewrites

@@ -18,7 +18,7 @@ from core.onnx.session import open_session
 from core.pixels import to_pixels
 from export.bundles.exporting import export_run
 from export.bundles.verify import verify_bundle
-from export.graphs.unexported import TorchGraphs
+from export.graphs.torch_graphs import TorchGraphs
 from serving.client.local import LocalModel
 from serving.client.sampler import Sampler
 from tests.export.conftest import lively, reseal, tiny_spec

@@ -19,7 +19,7 @@ from core.pixels import to_pixels
 from core.seed_sheets import cut
 from export.bundles.exporting import _level, export_run
 from export.bundles.verify import verify_bundle
-from export.checks.trial import stand_trial
+from export.checks.reference import check_against_reference
 from export.graphs.convert import to_onnx
 from export.graphs.modules import ExportGraph
 from tests.export.conftest import SIZES, lively, ship, tiny_spec
@@ -34,7 +34,7 @@ def test_other_levels_are_not_in_the_graph(growth, blocks, images):
     model = to_onnx(graph)
     used = {name for node in model.graph.node for name in node.input}
     assert {tensor.name for tensor in model.graph.initializer} <= used
-    stand_trial(generator.spec, open_session(model.SerializeToString()), graph.images)
+    check_against_reference(generator.spec, open_session(model.SerializeToString()), graph.images)
 
 
 def test_a_full_grown_generator_is_all_of_its_levels():

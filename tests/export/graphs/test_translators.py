@@ -19,10 +19,10 @@ from core.seed_sheets import cut
 from core.trials import FAR, probe
 from export.bundles import exporting
 from export.bundles.exporting import DIRECTIONS, export_run
-from export.bundles.extras import Extras
+from export.bundles.options import ExportOptions
 from export.bundles.verify import verify_bundle
+from export.checks.reference import BATCHES, check_against_reference
 from export.checks.rules import Contract, broken_rules
-from export.checks.trial import BATCHES, stand_trial
 from export.precisions import gates
 from export.precisions.fp16 import emulate, to_half
 from export.precisions.limits import holds
@@ -44,7 +44,7 @@ def test_keeps_every_rule(shipped):
 def test_matches_pytorch_at_every_batch_on_real_and_on_drawn_pictures(shipped):
     graph, _, session = shipped
     for examples in (graph.generator.examples, None):
-        figures = stand_trial(graph.generator.spec, session, graph.images, examples=examples)
+        figures = check_against_reference(graph.generator.spec, session, graph.images, examples=examples).to_json()
         assert set(figures["onnxruntime_against_pytorch_by_batch"]) == {str(batch) for batch in BATCHES}
 
 
@@ -76,7 +76,7 @@ def whole(translating, tmp_path_factory):
         model = ship("unet", "RGBA to RGBA").model
         patch.setattr(exporting, "to_onnx", lambda _: onnx.ModelProto.FromString(model.SerializeToString()))
         patch.setitem(gates.LIMITS, "int8", replace(gates.LIMITS["int8"], psnr=20.0))
-        export_run(translating, path, extras=Extras(("fp16", "int8"), brightness, targets))
+        export_run(translating, path, options=ExportOptions(("fp16", "int8"), brightness, targets))
     return path
 
 

@@ -22,9 +22,10 @@ from core.networks.style_layers import settle
 from core.onnx.session import open_session, run
 from core.trials import FAR, probe
 from export.bundles.exporting import export_run
-from export.bundles.extras import Extras
+from export.bundles.options import ExportOptions
 from export.bundles.verify import verify_bundle
 from export.checks.rules import Contract, broken_rules
+from export.checks.verification import Verification
 from export.graphs.modules import ExportGraph
 from export.precisions import gates
 from export.precisions.fp16 import LARGEST, emulate, to_half
@@ -44,7 +45,7 @@ def brightness(_spec, make) -> float:
 def typed(run, tmp_path_factory):
     """A bundle in every precision. Not to be changed."""
     path = tmp_path_factory.mktemp("typed") / "sprites"
-    export_run(run, path, extras=Extras(("fp16", "int8", "fp32"), brightness))
+    export_run(run, path, options=ExportOptions(("fp16", "int8", "fp32"), brightness))
     return path
 
 
@@ -224,19 +225,22 @@ def test_styles_that_grew_overflow_unless_they_are_settled(tmp_path):
     except ExportError as error:
         assert "weight" in str(error)  # which shows it before any image does
     save_generator(tmp_path / "generator.safetensors", generator)
-    export_run(tmp_path, tmp_path / "bundle", extras=Extras(("fp16",)))
+    export_run(tmp_path, tmp_path / "bundle", options=ExportOptions(("fp16",)))
     assert figures(tmp_path / "bundle")["fp16"]["written"]
 
 
 def test_a_precision_that_fails_is_left_out_and_the_rest_is_there(run, converted, tmp_path, monkeypatch):
     monkeypatch.setitem(gates.LIMITS, "fp16", Limits(mean=0.0, most=0))
-    export_run(run, tmp_path / "out", extras=Extras(("fp16", "int8"), lambda spec, make: next(kids)))
+    export_run(run, tmp_path / "out", options=ExportOptions(("fp16", "int8"), lambda spec, make: next(kids)))
     found = figures(tmp_path / "out")
     assert set(read_bundle(tmp_path / "out").files).isdisjoint({FP16, INT8})
     assert not found["fp16"]["written"]
     assert "0 is allowed" in found["fp16"]["failed"]
     assert "KID is 0.2000, fp32's 0.1000: 0.0100 apart" in found["int8"]["failed"]
-    assert [line.split(":")[0] for line in gates.failures(found)] == ["fp16 was not written", "int8 was not written"]
+    assert [line.split(":")[0] for line in Verification.of(read_bundle(tmp_path / "out")).failures()] == [
+        "fp16 was not written",
+        "int8 was not written",
+    ]
     assert "not written: its mean error" in (tmp_path / "out" / CARD).read_text()
     verify_bundle(tmp_path / "out")
 
@@ -246,9 +250,9 @@ kids = iter([0.2, 0.1])
 
 def test_what_cannot_be_had_is_said_before_anything_is_done(tmp_path):
     with pytest.raises(ExportError, match="--data"):
-        export_run(tmp_path, tmp_path / "out", extras=Extras(("int8",)))
+        export_run(tmp_path, tmp_path / "out", options=ExportOptions(("int8",)))
     with pytest.raises(ExportError, match="no precision 'fp8'"):
-        export_run(tmp_path, tmp_path / "out", extras=Extras(("fp8",)))
+        export_run(tmp_path, tmp_path / "out", options=ExportOptions(("fp8",)))
 
 
 @pytest.mark.parametrize("name", [FP16, INT8])

@@ -8,10 +8,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 from core.bundle import read_manifest
 from core.errors import BundleError, ExportError
-from export.bundles.extras import Extras
+from export.bundles.options import ExportOptions
 from export.bundles.verify import verify_bundle
 from export.foreign.exporting import export_foreign
-from export.foreign.told import Told
+from export.foreign.hints import ImportHints
 from export.targets.lowering import lowered
 from tests.export.foreign.test_opsets import model as generator
 
@@ -105,8 +105,8 @@ def test_a_graph_that_is_old_enough_stays_as_it_is():
 
 def test_a_generator_from_elsewhere_in_a_new_opset_gets_its_legacy_variant(tmp_path):
     onnx.save(generator(20, [helper.make_node("Gelu", ["small"], ["out"])], 4), tmp_path / "theirs.onnx")
-    told, extras = Told((-1, 1), layout="NCHW"), Extras(targets=("unity-legacy",))
-    export_foreign(tmp_path / "theirs.onnx", tmp_path / "bundle", told, extras=extras)
+    hints, options = ImportHints((-1, 1), layout="NCHW"), ExportOptions(targets=("unity-legacy",))
+    export_foreign(tmp_path / "theirs.onnx", tmp_path / "bundle", hints, options=options)
     assert read_manifest(tmp_path / "bundle").opset == 20
     verify_bundle(tmp_path / "bundle")
 
@@ -117,6 +117,6 @@ def test_a_generator_that_cannot_says_which_node(tmp_path):
     made = generator(20, [node], 4, **grid)
     made.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
     onnx.save(made, tmp_path / "theirs.onnx")
-    told, extras = Told((-1, 1), layout="NCHW"), Extras(targets=("unity-legacy",))
+    hints, options = ImportHints((-1, 1), layout="NCHW"), ExportOptions(targets=("unity-legacy",))
     with pytest.raises(ExportError, match=r"unity-legacy: the node '\w*warp' \(GridSample\) is newer than opset 15"):
-        export_foreign(tmp_path / "theirs.onnx", tmp_path / "bundle", told, extras=extras)
+        export_foreign(tmp_path / "theirs.onnx", tmp_path / "bundle", hints, options=options)

@@ -12,7 +12,7 @@ from core.bundle import GOLDEN, GRAPH, MANIFEST, SUMS, read_manifest
 from core.errors import BundleError, ExportError
 from core.golden import Golden
 from export.bundles.exporting import export_run
-from export.bundles.extras import Extras
+from export.bundles.options import ExportOptions
 from export.bundles.verify import verify_bundle
 from export.targets.runtimes import TARGETS
 from export.targets.variants import VARIANTS, verify_targets, write_targets
@@ -35,7 +35,7 @@ def check(bundle):
 @pytest.fixture
 def everywhere(bundle):
     """A bundle for every target."""
-    facts = write(bundle, list(TARGETS))
+    facts = {name: report.to_json() for name, report in write(bundle, list(TARGETS)).items()}
     reseal(bundle, verification={**read_manifest(bundle).verification, "targets": facts})
     return bundle
 
@@ -139,20 +139,20 @@ def test_verification_covers_targets(everywhere):
 
 
 def test_an_export_for_targets(run, converted, tmp_path):
-    manifest = export_run(run, tmp_path / "out", extras=Extras(targets=["unity", "web"]))
+    manifest = export_run(run, tmp_path / "out", options=ExportOptions(targets=["unity", "web"]))
     assert set(manifest.verification["targets"]) == {"unity", "web"}
     assert UNITY in manifest.files
     assert UNITY in (tmp_path / "out" / SUMS).read_text()
     export_run(run, tmp_path / "out", overwrite=True)
     assert not (tmp_path / "out" / UNITY).exists()
     with pytest.raises(ExportError, match="no target 'toaster': choose from ort, triton"):
-        export_run(run, tmp_path / "other", extras=Extras(targets=["toaster"]))
+        export_run(run, tmp_path / "other", options=ExportOptions(targets=["toaster"]))
 
 
 def test_an_export_that_does_not_fit_leaves_nothing(run, converted, tmp_path, monkeypatch):
     monkeypatch.setitem(TARGETS, "web", replace(TARGETS["web"], largest=1000))
     with pytest.raises(ExportError, match="target web"):
-        export_run(run, tmp_path / "out", extras=Extras(targets=["unity", "web"]))
+        export_run(run, tmp_path / "out", options=ExportOptions(targets=["unity", "web"]))
     assert list(tmp_path.iterdir()) == []
 
 

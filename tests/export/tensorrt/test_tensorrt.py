@@ -21,7 +21,7 @@ from core.files import sha256
 from core.networks import TRANSLATORS
 from core.onnx.session import open_session
 from export.bundles.exporting import export_run
-from export.bundles.extras import Extras
+from export.bundles.options import ExportOptions
 from export.bundles.verify import verify_bundle
 from export.precisions.fp16 import to_half
 from export.tensorrt import gate, writing
@@ -39,10 +39,10 @@ def ready(run, tmp_path_factory):
     path = tmp_path_factory.mktemp("ready") / "sprites"
     with pytest.MonkeyPatch.context() as patch:
         if not THERE:
-            patch.setattr("export.bundles.extras.check_installed", lambda: None)
+            patch.setattr("export.bundles.options.check_installed", lambda: None)
             patch.setattr(writing, "try_build", lambda name, graph, profiles: {"file": name, "layers": 1})
             patch.setattr(writing, "version", lambda: "0")
-        export_run(run, path, extras=Extras(tensorrt=True))
+        export_run(run, path, options=ExportOptions(tensorrt=True))
     return path
 
 
@@ -182,17 +182,17 @@ def test_a_failing_gate_leaves_nothing(run, converted, tmp_path, monkeypatch):
     def refuse(name, graph, profiles):
         raise ExportError(f"TensorRT cannot parse {name}: Det node 'odd_one': no")
 
-    monkeypatch.setattr("export.bundles.extras.check_installed", lambda: None)
+    monkeypatch.setattr("export.bundles.options.check_installed", lambda: None)
     monkeypatch.setattr(writing, "try_build", refuse)
     with pytest.raises(ExportError, match="odd_one"):
-        export_run(run, tmp_path / "out", extras=Extras(tensorrt=True))
+        export_run(run, tmp_path / "out", options=ExportOptions(tensorrt=True))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_without_the_package_one_line_says_what_brings_it(run, tmp_path, monkeypatch):
     monkeypatch.setattr(gate, "PACKAGE", "absent_package")
     with pytest.raises(MissingDependency, match=r"pip install .*\[tensorrt\]"):
-        export_run(run, tmp_path / "out", extras=Extras(tensorrt=True))
+        export_run(run, tmp_path / "out", options=ExportOptions(tensorrt=True))
 
 
 class Driver:

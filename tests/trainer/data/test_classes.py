@@ -5,8 +5,8 @@ from core.errors import ConfigError
 from tests.trainer.conftest import blobs, tiny_config
 from trainer.data.classes import class_warning, members
 from trainer.data.pack import PackInfo, write_pack
+from trainer.planning import plan
 from trainer.stream import Stream
-from trainer.training import plan
 
 
 def pack_of(place, *counts):

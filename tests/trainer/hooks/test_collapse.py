@@ -15,8 +15,9 @@ from trainer.data.pack import Pack, PackInfo, write_pack
 from trainer.hooks.collapse import PATIENCE, CollapseGuard, identical, saturated, spread
 from trainer.hooks.log import Log
 from trainer.loop import Training
+from trainer.planning import plan
 from trainer.run import Run
-from trainer.training import plan, train
+from trainer.training import train
 
 
 def lines(gap: float = 30.0, losses: tuple[float, ...] = (20, 21, 22, 23, 24), d_loss: float = 1e-6) -> list[dict]:

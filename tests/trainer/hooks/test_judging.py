@@ -19,8 +19,9 @@ from trainer.hooks import judging as judge
 from trainer.metrics.extractor import Extractor
 from trainer.metrics.features import chosen_reals, inputs_like, maker, real_features
 from trainer.metrics.kid import kid
+from trainer.planning import plan
 from trainer.run import KID, Run
-from trainer.training import Outcome, plan, train
+from trainer.training import Outcome, train
 
 JUDGED = {"metric_kimg": 0.08, "metric_samples": 16}
 

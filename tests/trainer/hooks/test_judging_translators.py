@@ -21,9 +21,10 @@ from trainer.metrics.extractor import Extractor
 from trainer.metrics.features import maker
 from trainer.metrics.kid import kid
 from trainer.metrics.pairs import l1
+from trainer.planning import plan
 from trainer.presets import resolve
 from trainer.run import KID, L1, Run
-from trainer.training import begin, plan, train
+from trainer.training import begin, train
 
 EXTRACTOR = Extractor("thumbnails", {}, thumbnails)
 TINY = {"kimg": 0.08, "batch": 8, "log_kimg": 0.04, "preview_kimg": 0.08, "checkpoint_kimg": 0.04, "previews": 4}

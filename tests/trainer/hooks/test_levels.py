@@ -14,9 +14,10 @@ from tests.trainer.systems.test_progressive import tiny
 from trainer import training
 from trainer.data.pack import Pack
 from trainer.hooks.levels import Levels
+from trainer.planning import plan
 from trainer.run import Run
 from trainer.systems import build_system
-from trainer.training import plan, train
+from trainer.training import train
 
 CPU = torch.device("cpu")
 # Of 16x16: 4x4 to 32 images, a fade to 64, 8x8 to 104, a fade to 136, 16x16. Rounds of 16 at the base, else of 12.

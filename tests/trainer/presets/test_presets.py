@@ -9,13 +9,14 @@ import torch
 from core.errors import ConfigError
 from trainer import state
 from trainer.data.pack import Pack
+from trainer.planning import plan
 from trainer.presets import PRESETS, resolve
 from trainer.presets.about import ABOUT, JOBS
 from trainer.presets.settings import PENALTIES
 from trainer.presets.words import WORDS
 from trainer.run import Run
 from trainer.settings.config import TrainConfig
-from trainer.training import plan, train
+from trainer.training import train
 
 TINY = ["width=4", "latent_dim=8"]
 # Phases and growth short enough that a run of forty rounds passes through all of them, and is cut within one.

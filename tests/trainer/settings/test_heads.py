@@ -13,13 +13,14 @@ from core.errors import ConfigError
 from core.spec import CATEGORY
 from tests.trainer.conftest import tiny_config
 from trainer.data.pack import Pack
+from trainer.planning import plan
 from trainer.presets import resolve
 from trainer.run import Run
 from trainer.settings.heads import Heads
 from trainer.systems import build_system
 from trainer.systems.heads import WithHeads
 from trainer.systems.players import Batch
-from trainer.training import plan, train
+from trainer.training import train
 
 CPU = torch.device("cpu")
 TINY = ["width=4", "latent_dim=8"]

@@ -12,6 +12,7 @@ from core.errors import ConfigError
 from core.networks.stacked import Encoder, StackedGenerator
 from trainer import state
 from trainer.data.pack import Pack
+from trainer.planning import plan
 from trainer.presets import resolve
 from trainer.run import Run
 from trainer.settings.config import TrainConfig
@@ -19,7 +20,7 @@ from trainer.settings.stack import Stack
 from trainer.systems import build_system
 from trainer.systems.players import Batch
 from trainer.systems.stacked import ENCODER, LOWER_D, LOWER_G, UPPER_D, UPPER_G, Stacked
-from trainer.training import Outcome, plan, train
+from trainer.training import Outcome, train
 
 CPU = torch.device("cpu")
 LEVELS = {UPPER_D, UPPER_G, LOWER_D, LOWER_G}

@@ -15,12 +15,13 @@ from core.spec import GeneratorSpec
 from tests.trainer.conftest import blobs
 from tests.trainer.test_training import assert_same, final_tensors
 from trainer.data.pack import Pack, PackInfo, write_pack
+from trainer.planning import plan
 from trainer.presets import resolve
 from trainer.run import Run
 from trainer.settings.config import TrainConfig
 from trainer.systems import build_system
 from trainer.systems.players import Batch
-from trainer.training import plan, train
+from trainer.training import train
 
 CPU = torch.device("cpu")
 SPEC = GeneratorSpec("progressive", 16, 16, 4, 8, options={"width": 4, "widest": 8})

@@ -12,6 +12,7 @@ from tests.trainer.conftest import tiny_config
 from tests.trainer.test_training import assert_same, final_tensors
 from trainer.data.pack import Pack
 from trainer.objective.penalties import path_lengths
+from trainer.planning import plan
 from trainer.presets import resolve
 from trainer.run import Run
 from trainer.settings.config import TrainConfig
@@ -19,7 +20,7 @@ from trainer.settings.regularise import Regularisation
 from trainer.systems import build_system
 from trainer.systems.players import Batch
 from trainer.systems.style import PathMean, Style
-from trainer.training import Outcome, plan, train
+from trainer.training import Outcome, train
 
 CPU = torch.device("cpu")
 TINY = {"width": 4, "style_dim": 8, "mapping_layers": 2}

@@ -13,11 +13,11 @@ from trainer.data.info import PackInfo, SourcesInfo
 from trainer.loop import Training, move
 from trainer.objective.losses import logistic_discriminator
 from trainer.optimisation.ema import averages_of
+from trainer.planning import spec_of
 from trainer.presets import PRESETS, resolve
 from trainer.settings.config import TrainConfig
 from trainer.systems import SYSTEMS, build_system
 from trainer.systems.players import Batch
-from trainer.training import spec_of
 
 CPU = torch.device("cpu")
 SPEC = GeneratorSpec("dcgan", 16, 16, 4, 8, options={"width": 4})

@@ -19,13 +19,14 @@ from trainer.metrics.held import examples_of, pairs_of
 from trainer.objective.augmentation import ALIKE, augment_alike
 from trainer.objective.corruption import Corruption
 from trainer.optimisation import ema
+from trainer.planning import plan, spec_of
 from trainer.presets import resolve
 from trainer.settings.config import TrainConfig
 from trainer.stream import Stream
 from trainer.systems import build_system
 from trainer.systems.cycle import Pool, reversed_spec
 from trainer.systems.players import Batch
-from trainer.training import begin, plan, spec_of, stream_of
+from trainer.training import begin, stream_of
 
 CPU = torch.device("cpu")
 SPEC = GeneratorSpec("unet", 16, 16, 3, 0, kind="image", source=SourceSpec(16, 16, 3))

@@ -6,7 +6,7 @@ import pytest
 from core.contract import sample_inputs
 from core.errors import ExportError
 from core.spec import GeneratorSpec
-from export.checks.trial import stand_trial
+from export.checks.reference import check_against_reference
 
 SPEC = GeneratorSpec("tiny", 2, 3, 1, latent_dim=4)
 
@@ -47,19 +47,19 @@ def brighter(levels, when):
 def test_a_network_that_is_right_in_every_way():
     network = Network()
     same = {"levels": 0, "pixels": 0.0}
-    assert stand_trial(SPEC, network, images_of) == {
+    assert check_against_reference(SPEC, network, images_of).to_json() == {
         "most_levels_allowed": 1,
         "onnxruntime_against_pytorch_by_batch": dict.fromkeys(("1", "2", "3", "8", "17"), same),
         "row_alone_against_row_in_batch": same,
         "two_runs_identical": True,
         "onnxruntime_providers": ["Fake", "CPU"],
     }
-    assert "onnxruntime_against_jax_by_batch" in stand_trial(SPEC, network, images_of, "JAX")
+    assert "onnxruntime_against_jax_by_batch" in check_against_reference(SPEC, network, images_of, "JAX").to_json()
 
 
 def test_every_comparison_sees_seeds_of_its_own_and_both_truncations():
     network = Network()
-    stand_trial(SPEC, network, images_of)
+    check_against_reference(SPEC, network, images_of)
     against, mixed, again, *alone = (network.asked[:10], network.asked[10], network.asked[11], *network.asked[12:])
     expected = [(100 * batch + 50 * step, batch, 1 - 0.5 * step) for batch in (1, 2, 3, 8, 17) for step in range(2)]
     for asked, (first, batch, truncation) in zip(against, expected, strict=True):
@@ -75,7 +75,9 @@ def test_every_comparison_sees_seeds_of_its_own_and_both_truncations():
 
 def test_figures_are_the_most_levels_and_the_mean_share_of_pixels():
     """At batch 2 the second comparison has 1 of 12 pixels off; alone, the first of 17 images has one of its 6."""
-    figures = stand_trial(SPEC, Network(brighter(1, lambda images, call: call in (4, 13))), images_of)
+    figures = check_against_reference(
+        SPEC, Network(brighter(1, lambda images, call: call in (4, 13))), images_of
+    ).to_json()
     by_batch = figures["onnxruntime_against_pytorch_by_batch"]
     assert by_batch.pop("2") == {"levels": 1, "pixels": pytest.approx(1 / 24)}
     assert set(map(str, by_batch.values())) == {str({"levels": 0, "pixels": 0.0})}
@@ -93,23 +95,23 @@ def test_figures_are_the_most_levels_and_the_mean_share_of_pixels():
 )
 def test_two_levels_are_too_many_wherever_they_are(call, says):
     with pytest.raises(ExportError, match=says):
-        stand_trial(SPEC, Network(brighter(2, lambda images, now: now == call)), images_of)
+        check_against_reference(SPEC, Network(brighter(2, lambda images, now: now == call)), images_of)
 
 
 def test_two_runs_may_not_differ_by_a_single_level():
     with pytest.raises(ExportError, match="draws random numbers"):
-        stand_trial(SPEC, Network(brighter(1, lambda images, call: call == 12)), images_of)
+        check_against_reference(SPEC, Network(brighter(1, lambda images, call: call == 12)), images_of)
 
 
 def test_images_of_another_size_are_refused():
     with pytest.raises(ExportError, match=r"batch 1, .* images \(1, 2, 2, 1\) instead of \(1, 2, 3, 1\)"):
-        stand_trial(SPEC, Network(lambda images, call: images[:, :, :2]), images_of)
+        check_against_reference(SPEC, Network(lambda images, call: images[:, :, :2]), images_of)
 
 
 def test_advice_is_that_of_the_cause_where_one_is_known():
     off = Network(brighter(2, lambda images, now: now == 1))
     with pytest.raises(ExportError, match=r"nothing was exported; export it with opset 18$"):
-        stand_trial(SPEC, off, images_of, advice="export it with opset 18")
+        check_against_reference(SPEC, off, images_of, advice="export it with opset 18")
     alone = Network(brighter(2, lambda images, now: now == 29))
     with pytest.raises(ExportError, match=r"depends on those beside it.*\.eval\(\)"):
-        stand_trial(SPEC, alone, images_of)
+        check_against_reference(SPEC, alone, images_of)

@@ -1,7 +1,6 @@
-"""The trial of every export: ONNX Runtime against PyTorch, row against batch, run against run."""
+"""An exported graph against its reference: ONNX Runtime against PyTorch, row against batch, run against run."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -15,11 +14,14 @@ from core.images import Images
 from core.onnx.session import Session, run
 from core.spec import GeneratorSpec
 from core.trials import mixed_inputs, tried_inputs
+from export.checks.verification import PYTORCH, Agreement
 
 BATCHES = (1, 2, 3, 8, 17)
 TRIED_TRUNCATIONS = (0.0, 0.5, 1.0)
 DEPENDS = "an image depends on those beside it, as in training mode: export after .eval()"
 UNKNOWN = "install the versions in constraints.txt, and if it stays, report it"
+
+ImageFunction = Callable[[Inputs], Images]  # makes the images (n, h, w, c) of a graph's inputs by name
 
 
 def truncation_note(made: Sequence[NDArray[Any]]) -> str | None:
@@ -36,47 +38,47 @@ def truncation_note(made: Sequence[NDArray[Any]]) -> str | None:
     )
 
 
-def stand_trial(
+def check_against_reference(
     spec: GeneratorSpec,
     session: Session,
-    reference: Callable[[Inputs], Images],
-    named: str = "PyTorch",
+    reference: ImageFunction,
+    named: str = PYTORCH,
     advice: str = UNKNOWN,
     examples: Images | None = None,
-) -> dict[str, Any]:
-    """Figures for the manifest, of ``session`` against the ``reference``, which is ``named`` so in them.
+) -> Agreement:
+    """How well ``session`` agrees with the ``reference``, which is ``named`` so in the record.
 
     A translator is tried with its ``examples``, mirrored and moved.
 
-    Raises ExportError, with the figure and the ``advice``, at the first that is out of bounds.
+    Raises ExportError, with the figure and the ``advice``, at the first difference that is out of bounds.
     """
+    # Batch by batch; every comparison sees seeds of its own
     compare = partial(_within, advice)
-    against = {}
-    for batch in BATCHES:  # every comparison sees seeds of its own
+    by_batch = {}
+    for batch in BATCHES:
         tried = tried_inputs(spec, range(100 * batch, 101 * batch), examples)
-        against[str(batch)] = _against(session, reference, named, tried, compare)
+        by_batch[batch] = _against(session, reference, named, tried, compare)
+
+    # The same inputs twice
     inputs = mixed_inputs(spec, range(5000, 5000 + BATCHES[-1]), examples)
     together = run(session, inputs)
     if not np.array_equal(together, run(session, inputs)):
         raise ExportError("two runs of the exported graph on the same inputs differ: it draws random numbers")
+
+    # Each row alone
     alone = np.concatenate([run(session, row) for row in rows(inputs)])
     single = _within(DEPENDS, "an image alone against the same image in a batch", alone, together)
-    return {
-        "most_levels_allowed": MOST_LEVELS,
-        f"onnxruntime_against_{named.lower()}_by_batch": {batch: asdict(found) for batch, found in against.items()},
-        "row_alone_against_row_in_batch": asdict(single),
-        "two_runs_identical": True,
-        "onnxruntime_providers": session.get_providers(),
-    }
+    return Agreement(named, by_batch, single, tuple(session.get_providers()))
 
 
 def _against(
     session: Session,
-    reference: Callable[[Inputs], Images],
+    reference: ImageFunction,
     named: str,
     tried: Mapping[str, Inputs],
     compare: Callable[[str, Images, Images], Difference],
 ) -> Difference:
+    """The most levels and the mean share of pixels over all ways in which ``tried`` has the inputs of one batch."""
     found = []
     for way, inputs in tried.items():
         what = f"ONNX Runtime against {named} at batch {count_of(inputs)}{way}"

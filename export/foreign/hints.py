@@ -1,4 +1,4 @@
-"""What nobody can see in a graph from elsewhere, as people tell it."""
+"""Hints on a graph from elsewhere: what nobody can see in it, as the options of ``export --from-onnx`` say it."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -13,8 +13,8 @@ LatentKind = Literal["normal", "uniform", "sphere"]
 
 
 @dataclass(frozen=True)
-class Told:
-    """What nobody can see in a graph: which ends its values have, and what its inputs mean.
+class ImportHints:
+    """What nobody can see in a graph: what its values go from and to, and what its inputs mean.
 
     ``value_range`` becomes 0 and 255. ``fixed`` gives values to inputs that stay as they are; ``classes`` names the
     values of ``label``; ``premultiplied`` is whether colour was multiplied by alpha. ``size`` is height and width, of

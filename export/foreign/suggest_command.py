@@ -1,4 +1,4 @@
-"""What a file from elsewhere most likely is, as the command that makes a bundle of it. Torch-free; nothing is run."""
+"""The command that most likely makes a bundle of a file from elsewhere, guessed from its graph. Nothing is run."""
 
 import math
 import shlex
@@ -8,9 +8,9 @@ from onnx import ModelProto, TensorProto, ValueInfoProto
 
 from core.spec import CHANNELS
 from export.checks.flops import Shape, Shapes, known_shapes
+from export.foreign.interface import FLOATS, INTEGERS
+from export.foreign.output import last_range
 from export.foreign.pictures import guessed_range, looks_like_a_picture, may_be_a_picture
-from export.foreign.ports import FLOATS, INTEGERS
-from export.foreign.seeing import last_range
 
 _SOME_SIZE = 256  # pixels, which halves well
 _TRUNCATIONS = ("psi", "trunc")
@@ -19,7 +19,7 @@ _EXACT_LABELS = ("y", "c")
 _PIXELS = (*FLOATS, TensorProto.UINT8)
 
 
-def likely_command(path: Path, model: ModelProto) -> str | None:
+def suggest_command(path: Path, model: ModelProto) -> str | None:
     """``export --from-onnx`` with the options that ``model`` seems to need; None where it seems to be no generator.
 
     Capitals stand for what nobody can see in the graph.

@@ -12,8 +12,8 @@ from onnx import ModelProto, TensorProto, ValueInfoProto
 
 from core.errors import ExportError
 from core.spec import LARGEST_LATENT
+from export.foreign.hints import ImportHints, LatentKind
 from export.foreign.pictures import Picture, described, dims_of, find_source, looks_like_a_picture, may_be_a_picture
-from export.foreign.told import LatentKind, Told
 
 FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE)
 INTEGERS = (TensorProto.INT64, TensorProto.INT32, TensorProto.INT16, TensorProto.INT8, TensorProto.UINT8)
@@ -48,7 +48,7 @@ class Label:
 
 
 @dataclass(frozen=True)
-class Ports:
+class GraphInterface:
     """The graph's inputs and output by their names there: a ``latent``, or the ``source`` that it translates.
 
     ``batch`` is the one it runs at, None where any will do. ``fixed`` is each other input's value, and whether a row of
@@ -87,7 +87,7 @@ class Ports:
             )
         return found | {name: value.shape for name, (value, _) in self.fixed.items()}
 
-    def alternatives(self) -> Iterator["Ports"]:
+    def alternatives(self) -> Iterator["GraphInterface"]:
         """The same graph with its fixed inputs repeated for each image in other ways, which is tried, not known."""
         yield self
         for least in (99, 2, 1):  # sides of those that are repeated
@@ -96,47 +96,51 @@ class Ports:
             yield replace(self, fixed=self.fixed | fixed)
 
 
-def find_ports(model: ModelProto, told: Told) -> Ports:
+def find_interface(model: ModelProto, hints: ImportHints) -> GraphInterface:
     """The inputs and the output of ``model``. Raises ExportError, which lists what there is, for what does not fit."""
     weights = {tensor.name for tensor in model.graph.initializer}
-    inputs = {value.name: value for value in model.graph.input if value.name not in weights or value.name in told.fixed}
-    value = _main(inputs, told)
-    if told.source is not None or (told.latent is None and looks_like_a_picture(value)):
-        return _translator(model, inputs, value, told)
-    if told.latent is None and may_be_a_picture(value) and told.latent_kind == "normal":
+    inputs = {
+        value.name: value for value in model.graph.input if value.name not in weights or value.name in hints.fixed
+    }
+    value = _main(inputs, hints)
+    if hints.source is not None or (hints.latent is None and looks_like_a_picture(value)):
+        return _translator(model, inputs, value, hints)
+    if hints.latent is None and may_be_a_picture(value) and hints.latent_kind == "normal":
         name = value.name
         raise ExportError(
             f"is the input {described(value)} a picture or a latent? Say --source {name} or --latent {name}"
         )
-    latent = _rows(value, told.latent_dim, "latent", "--latent-dim")
-    if told.latent_dim not in (None, latent.length):
-        raise ExportError(f"the latent {described(value)} is not {told.latent_dim} long: omit --latent-dim")
+    latent = _rows(value, hints.latent_dim, "latent", "--latent-dim")
+    if hints.latent_dim not in (None, latent.length):
+        raise ExportError(f"the latent {described(value)} is not {hints.latent_dim} long: omit --latent-dim")
     batch = dims_of(value)[0] if latent.batched else 1
-    truncation, label = _truncation(inputs, told, batch), _label(inputs, told)
+    truncation, label = _truncation(inputs, hints, batch), _label(inputs, hints)
     alone = (truncation and not truncation.batched) or (label and not label.rank)
-    return Ports(
+    return GraphInterface(
         latent=latent,
         batch=1 if alone else batch,
-        image=_image(model, told),
+        image=_image(model, hints),
         label=label,
-        fixed=_fixed(inputs, told, value, batch),
-        codes=_rows(_named(inputs, told.codes, "--codes"), None, "codes", "its length") if told.codes else None,
+        fixed=_fixed(inputs, hints, value, batch),
+        codes=_rows(_named(inputs, hints.codes, "--codes"), None, "codes", "its length") if hints.codes else None,
         truncation=truncation,
-        latent_kind=told.latent_kind,
+        latent_kind=hints.latent_kind,
     )
 
 
-def _translator(model: ModelProto, inputs: dict[str, ValueInfoProto], value: ValueInfoProto, told: Told) -> Ports:
+def _translator(
+    model: ModelProto, inputs: dict[str, ValueInfoProto], value: ValueInfoProto, hints: ImportHints
+) -> GraphInterface:
     """Those of a graph that makes an image of a picture."""
-    for option, said in (("--label", told.label), ("--codes", told.codes), ("--truncation-input", told.truncation)):
+    for option, said in (("--label", hints.label), ("--codes", hints.codes), ("--truncation-input", hints.truncation)):
         if said is not None:
             raise ExportError(
                 f"the graph translates {value.name!r}, and takes nothing beside: omit {option}, say --fix"
             )
-    source = find_source(model, value, told)
+    source = find_source(model, value, hints)
     batch = dims_of(value)[0] if source.batched else 1
-    fixed = _fixed(inputs, told, value, batch)
-    return Ports(None, batch, _image(model, told), None, fixed, truncates=False, source=source)
+    fixed = _fixed(inputs, hints, value, batch)
+    return GraphInterface(None, batch, _image(model, hints), None, fixed, truncates=False, source=source)
 
 
 def _rows(value: ValueInfoProto, length: int | None, what: str, option: str) -> Rows:
@@ -158,10 +162,10 @@ def _rows(value: ValueInfoProto, length: int | None, what: str, option: str) -> 
     return Rows(value.name, dtype, known, batched)
 
 
-def _truncation(inputs: dict[str, ValueInfoProto], told: Told, batch: int | None) -> Rows | None:
-    if told.truncation is None:
+def _truncation(inputs: dict[str, ValueInfoProto], hints: ImportHints, batch: int | None) -> Rows | None:
+    if hints.truncation is None:
         return None
-    value = _named(inputs, told.truncation, "--truncation-input")
+    value = _named(inputs, hints.truncation, "--truncation-input")
     dims, dtype = dims_of(value), value.type.tensor_type.elem_type
     by_row = bool(dims) and (dims[0] is None or dims[0] == batch != 1)
     if dtype not in FLOATS or any(side not in (None, 1) for side in dims[by_row:]):
@@ -169,15 +173,15 @@ def _truncation(inputs: dict[str, ValueInfoProto], told: Told, batch: int | None
     return Rows(value.name, dtype, (1,) * max(len(dims) - 1, 0), by_row)
 
 
-def _main(inputs: dict[str, ValueInfoProto], told: Told) -> ValueInfoProto:
+def _main(inputs: dict[str, ValueInfoProto], hints: ImportHints) -> ValueInfoProto:
     """The input that takes the latent, or the picture."""
-    if told.latent is not None and told.source is not None:
+    if hints.latent is not None and hints.source is not None:
         raise ExportError("a generator takes a latent or a picture: say --latent or --source, not both")
-    if told.latent is not None:
-        return _named(inputs, told.latent, "--latent")
-    if told.source is not None:
-        return _named(inputs, told.source, "--source")
-    meant = {told.label, told.codes, told.truncation, *told.fixed}
+    if hints.latent is not None:
+        return _named(inputs, hints.latent, "--latent")
+    if hints.source is not None:
+        return _named(inputs, hints.source, "--source")
+    meant = {hints.label, hints.codes, hints.truncation, *hints.fixed}
     free = [value for name, value in inputs.items() if name not in meant and not _empty(value)]
     if len(free) != 1:
         raise ExportError(
@@ -186,19 +190,19 @@ def _main(inputs: dict[str, ValueInfoProto], told: Told) -> ValueInfoProto:
     return free[0]
 
 
-def _image(model: ModelProto, told: Told) -> str:
+def _image(model: ModelProto, hints: ImportHints) -> str:
     outputs = {value.name: value for value in model.graph.output}
-    if told.image is not None:
-        return str(_named(outputs, told.image, "--image").name)
+    if hints.image is not None:
+        return str(_named(outputs, hints.image, "--image").name)
     if len(outputs) != 1:
         raise ExportError(f"which output is the image? Say --image, one of: {_listed(outputs.values())}")
     return str(next(iter(outputs)))
 
 
-def _label(inputs: dict[str, ValueInfoProto], told: Told) -> Label | None:
-    if told.label is None:
+def _label(inputs: dict[str, ValueInfoProto], hints: ImportHints) -> Label | None:
+    if hints.label is None:
         return None
-    value = _named(inputs, told.label, "--label")
+    value = _named(inputs, hints.label, "--label")
     dtype, dims = value.type.tensor_type.elem_type, dims_of(value)
     kinds = (*FLOATS, *INTEGERS, TensorProto.BOOL)
     one_hot = len(dims) == 2 and dims[1] != 1 and (dtype not in INTEGERS or dims[1] is not None)
@@ -206,7 +210,7 @@ def _label(inputs: dict[str, ValueInfoProto], told: Told) -> Label | None:
     if dtype not in kinds or not (one_hot or number):
         raise ExportError(f"the label {described(value)} is neither one-hot (n, classes) nor a number (n,)")
     count = dims[1] if one_hot else None
-    classes = told.classes or tuple(map(str, range(count or 0)))
+    classes = hints.classes or tuple(map(str, range(count or 0)))
     if not classes:
         raise ExportError(f"the graph does not say how many classes {value.name!r} has: name them with --classes a,b,c")
     if count not in (None, len(classes)):
@@ -215,18 +219,18 @@ def _label(inputs: dict[str, ValueInfoProto], told: Told) -> Label | None:
 
 
 def _fixed(
-    inputs: dict[str, ValueInfoProto], told: Told, latent: ValueInfoProto, batch: int | None
+    inputs: dict[str, ValueInfoProto], hints: ImportHints, latent: ValueInfoProto, batch: int | None
 ) -> dict[str, tuple[NDArray[Any], bool]]:
     """The other inputs' values. One whose first side is open, whatever its name, takes a row of it for each image."""
-    for name in told.fixed:
+    for name in hints.fixed:
         _named(inputs, name, "--fix")
-    meant = (latent.name, told.label, told.codes, told.truncation)
+    meant = (latent.name, hints.label, hints.codes, hints.truncation)
     others = {name: value for name, value in inputs.items() if name not in meant}
-    if lacking := [value for name, value in others.items() if name not in told.fixed and not _empty(value)]:
+    if lacking := [value for name, value in others.items() if name not in hints.fixed and not _empty(value)]:
         raise ExportError(f"what is the input {described(lacking[0])}? Say --fix {lacking[0].name}=VALUE, or --label")
     fixed = {}
     for name, value in others.items():
-        constant, dims = _constant(value, told.fixed.get(name, "0")), dims_of(value)
+        constant, dims = _constant(value, hints.fixed.get(name, "0")), dims_of(value)
         same = batch is not None and batch > 1 and dims[:1] == [batch] and bool((constant == constant[:1]).all())
         fixed[name] = (constant[:1] if same else constant, same or dims[:1] == [None])
     return fixed

@@ -1,4 +1,4 @@
-"""What a foreign generator's values are: which picture, and whether the range that was told is theirs."""
+"""The output of a foreign generator: where its images have their channels, and what its values go from and to."""
 
 import math
 from typing import Any
@@ -9,7 +9,7 @@ from onnx import ModelProto, NodeProto, numpy_helper
 
 from core.errors import ExportError
 from core.spec import CHANNELS
-from export.foreign.told import Layout, Told
+from export.foreign.hints import ImportHints, Layout
 
 FLAT = 4 / 255  # of the range: no picture has fewer levels than that in everything that was tried
 MOST_CUT_OFF = 0.5  # of all values: what loses more is no picture any more
@@ -20,14 +20,14 @@ _MOVES = ("Reshape", "Transpose", "Identity", "Cast", "Squeeze", "Unsqueeze", "F
 _ENDS = {"Tanh": (-1.0, 1.0), "Sigmoid": (0.0, 1.0), "Erf": (-1.0, 1.0), "HardSigmoid": (0.0, 1.0)}
 
 
-def image_sides(shape: tuple[int, ...], told: Told) -> tuple[Layout, tuple[int, ...]]:
+def image_sides(shape: tuple[int, ...], hints: ImportHints) -> tuple[Layout, tuple[int, ...]]:
     """Where the channels are, and the three sides of an image in that order, of values ``shape``, batch first.
 
     Raises ExportError where they are no picture, or may be several.
     """
     sides = shape[1:]
-    if told.size:
-        return _sized(sides, told, *told.size)
+    if hints.size:
+        return _sized(sides, hints, *hints.size)
     if len(sides) == 2 and min(sides) > max(CHANNELS):
         return "NCHW", (1, *sides)
     if len(sides) != 3:
@@ -35,10 +35,10 @@ def image_sides(shape: tuple[int, ...], told: Told) -> tuple[Layout, tuple[int, 
             f"the graph makes values {list(sides)} for an image, not three sides: say --size WIDTHxHEIGHT, or choose "
             "another --image"
         )
-    return told.layout or _layout(sides), sides
+    return hints.layout or _layout(sides), sides
 
 
-def _sized(sides: tuple[int, ...], told: Told, height: int, width: int) -> tuple[Layout, tuple[int, ...]]:
+def _sized(sides: tuple[int, ...], hints: ImportHints, height: int, width: int) -> tuple[Layout, tuple[int, ...]]:
     channels, rest = divmod(math.prod(sides), height * width)
     if rest or channels not in CHANNELS:
         raise ExportError(f"the graph makes values {list(sides)} for an image, which are not --size {width}x{height}")
@@ -46,8 +46,8 @@ def _sized(sides: tuple[int, ...], told: Told, height: int, width: int) -> tuple
     fit: list[Layout] = [layout for layout, order in orders.items() if len(sides) < 3 or order == sides]
     if len(sides) == 2 and channels > 1:
         fit = [layout for layout, at in zip(orders, (0, 1), strict=True) if sides[at] == channels]
-    if told.layout:
-        fit = [layout for layout in fit if layout == told.layout]
+    if hints.layout:
+        fit = [layout for layout in fit if layout == hints.layout]
     if not fit:
         raise ExportError(f"the graph makes values {list(sides)} for an image, which are not --size {width}x{height}")
     if len(fit) > 1 and channels > 1:
@@ -67,17 +67,17 @@ def _layout(sides: tuple[int, ...]) -> Layout:
     return "NCHW" if first else "NHWC"
 
 
-def check_range(model: ModelProto, image: str, values: NDArray[Any], told: tuple[float, float]) -> str | None:
-    """Raise ExportError, naming the range that fits, where pictures would be flat or cut off beyond doubt.
+def check_range(model: ModelProto, image: str, values: NDArray[Any], value_range: tuple[float, float]) -> str | None:
+    """A line to say where the last operator's range is not ``value_range``; None where nothing speaks against that.
 
-    Else a line to say where the last operator's range is another one, None where nothing speaks against ``told``.
+    Raises ExportError, naming the range that fits, where pictures would be flat or cut off beyond doubt.
     """
-    low, high = told
+    low, high = value_range
     cut = float(((values < low) | (values > high)).mean())
     seen = np.clip(values, low, high)
     flat = float(seen.max() - seen.min()) < FLAT * (high - low)
     ending = last_range(model, image)
-    other = ending is not None and not np.allclose(ending, told)
+    other = ending is not None and not np.allclose(ending, value_range)
 
     if flat or cut > MOST_CUT_OFF or (other and cut > MOST_AGAINST_OPERATOR):
         what = "pictures would be flat" if flat else f"{cut:.0%} of the values would be cut off"
