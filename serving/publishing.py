@@ -4,6 +4,7 @@ Versions only ever go up. Going back is a newer version that is an older one aga
 with the version that is taken back can finish with it, because a server keeps the version before the newest.
 """
 
+import logging
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,8 @@ from serving.repository.seal import seal
 from serving.repository.staging import delete_leftovers, staging, writing
 from serving.repository.versions import delete, next_number, versions_of
 from serving.server.trial import try_in_server
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -118,12 +121,15 @@ def _add(release: Release, name: str, repository: Path, thin: bool, trial: bool)
             for entry in entries:
                 _write(entry, made, version)
             if trial:
+                logger.info("trying version %d of '%s' in a server of its own", version, name)
                 try_in_server(made)
             sync_tree(made)
             for entry in entries:
                 _show(entry, made, repository, version)
 
         delete(retired(name, repository))
+
+    logger.info("published '%s' version %d in %s", name, version, repository)
     companions = tuple(entry.config.name for entry in entries if entry.config.name != name)
     return Published(name, version, repository / name / str(version), companions)
 

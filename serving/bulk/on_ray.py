@@ -31,9 +31,12 @@ def write_shards_with_ray(
     check_folder(order, out)
     make_places(out)
     tally = Tally(order, shards, out, progress)
+
     try:
         ray.init(logging_level="warning", log_to_driver=False)
         task = ray.remote(_make_shard)
+
+        # All shards are handed in at once; what is finished is counted as it comes.
         shard_of = {task.remote(order, url, tls, shard, out.absolute()): shard for shard in shards}
         try:
             while shard_of:

@@ -1,5 +1,6 @@
 """Many requests in order: a few in flight at a time, and those that meet an overloaded or restarting server again."""
 
+import logging
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -14,6 +15,8 @@ from core.errors import ModelNotFound, ServerBusy
 from serving.client.retry import RetryBudget
 from serving.protocol.grpc import CONTROL_SECONDS, infer_async
 from serving.protocol.requests import Request
+
+logger = logging.getLogger(__name__)
 
 CLOSING_SECONDS = 2.0
 
@@ -59,9 +62,11 @@ class RequestPipeline:
             try:
                 values = request.answer.result()
             except ServerBusy as error:
+                # The server is overloaded or restarting: once more, unless that has gone on for too long.
                 if why := self.budget.pause(request.tries, request.since):
                     tries = f"{request.tries} tries" if request.tries > 1 else "one try"
                     raise ServerBusy(f"gave up on {len(request)} images after {tries}, as {why}: {error}") from None
+                logger.debug("asking '%s' again: %s", request.model, error)
                 self._check_version(request.model)
                 self._send(request)
             else:

@@ -33,6 +33,7 @@ def manifests(plan: Deployment) -> dict[str, list[dict[str, Any]]]:
 
 def _service(plan: Deployment) -> dict[str, Any]:
     ports = (PORTS.grpc, PORTS.http, PORTS.metrics)
+
     return {
         "image": plan.image,
         "entrypoint": ["/bin/sh", "-c", _script(plan)],

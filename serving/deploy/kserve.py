@@ -27,6 +27,7 @@ def _inference_service(plan: Deployment) -> Document:
     """
     modes = {"serving.kserve.io/deploymentMode": "Standard", "serving.kserve.io/autoscalerClass": "external"}
     inside = {"networking.kserve.io/visibility": "cluster-local"}
+
     return {
         "apiVersion": "serving.kserve.io/v1beta1",
         "kind": "InferenceService",

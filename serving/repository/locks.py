@@ -33,6 +33,7 @@ def shared(repository: Path) -> Iterator[None]:
             raise
         yield
         return
+
     try:
         fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
         yield

@@ -65,6 +65,7 @@ class Access:
             raise ServingError(
                 f"'{self.address}' is not an IP address: write one of this machine's, or 127.0.0.1"
             ) from None
+
         if triton.bundled and not loopback:
             raise ServingError(
                 f"the bundled Triton ({triton.version}) predates fixes of its security holes and only listens on "
@@ -107,6 +108,7 @@ def read_secret(file: Path | None = None) -> str | None:
             raise ServingError(
                 f"{file} cannot be read ({error}): give --admin-secret-file a file with the key"
             ) from None
+
     if text is None:
         return None
     if not _SECRET.fullmatch(text.strip()):
@@ -133,15 +135,21 @@ def command(
         "--metrics-config=summary_latencies=true",  # since 2.33 (container 23.04)
         "--metrics-config=summary_quantiles=0.5:0.01,0.99:0.001",  # each with the error it may make
     ]
+
+    # Where it listens.
     for service in ("grpc", "http", "metrics"):
         address, port = _as_told(service, access.address), getattr(ports, service)
         line += [f"--{service}-address={address}", f"--{service}-port={port}"]
+
+    # What this server and this command differ in.
     if engine:
         line.append(f"--model-config-name={engine}")
     if triton.bundled:
         line.append(f"--backend-directory={workspace.root / 'backends'}")
     if access.tls:
         line += _encrypted(access.tls)
+
+    # What only whoever holds a key may ask for.
     key = f"{_KEY}={access.secret}"
     over_http = _ADMINISTRATION + (_INFERENCE if access.tls else ())
     closed = [
@@ -185,12 +193,15 @@ def launch(
             "start_new_session": True,
             "pass_fds": (workspace.lock,),
         }
+
         try:
-            process, hides = hidden_arguments.start(line, closed, **how), True
+            process = hidden_arguments.start(line, closed, **how)
+            keys_are_hidden = True
         except hidden_arguments.CannotHide:
-            process, hides = subprocess.Popen([*line, *closed], **how), False  # noqa: S603 (a list, no shell)
+            process = subprocess.Popen([*line, *closed], **how)  # noqa: S603 (a list, no shell)
+            keys_are_hidden = False
     note_group(workspace, process.pid)
-    return process, hides
+    return process, keys_are_hidden
 
 
 def check_ports(ports: ServerPorts, address: str = HOST) -> None:
@@ -198,6 +209,7 @@ def check_ports(ports: ServerPorts, address: str = HOST) -> None:
     numbers = {"grpc": ports.grpc, "http": ports.http, "metrics": ports.metrics}
     if len(set(numbers.values())) < len(numbers):
         raise ServingError("the gRPC, HTTP and metrics ports must be three different ones")
+
     for service, number in numbers.items():
         if not 1 <= number <= 65535:
             raise ServingError(f"{number} is not a port: give --{service}-port a number from 1 to 65535")

@@ -158,6 +158,7 @@ class Rollout:
             right = all(self._load_stage(names, change.version is None) for names in change.stages)
         except (GanfoundryError, OSError) as error:
             return error
+
         if right:
             self._loaded |= change.changed
             self._tell("loaded", f"'{change.whole}': {change.what} of {', '.join(sorted(change.changed))}")
@@ -187,9 +188,12 @@ class Rollout:
             for name in change.changed:
                 self._tried.pop(name, None)
             return  # the server's own fault: it is tried again, by the next one if need be
+
         if change.version is None:
             self._tell("refused", f"'{change.whole}': {change.what}: {error}; what is loaded goes on")
             return
+
+        # A bad version is taken back in the repository, and then in the server.
         try:
             goes_on = f"version {withdraw(change.whole, change.version, self._repository)} goes on"
         except (GanfoundryError, OSError) as failure:

@@ -53,6 +53,8 @@ class Server:
         self._process, self.keys_are_hidden = launch(triton, repository, ports, access, engine, workspace)
         self.address = f"{access.connect_to}:{ports.grpc}"
         self.client = connect(self.address, access.trust)
+
+        # What it serves, and the processes that do.
         self.stubs: dict[psutil.Process, tuple[str, str]] = {}
         self.models: list[ServedVersion] = []
         self._found = False  # whether those were looked for: it has been ready
@@ -212,11 +214,14 @@ class Server:
         first = 0
         while first < len(model.golden):
             answer = model.ask(self.client, first, first + model.max_batch, _GOLDEN_SECONDS)
+
+            # A server that dies meanwhile would leave the question open.
             while not answer.done():
                 if fault := self.fault():
                     raise ServingError(fault)
                 if stopping.wait(0.05):
                     return False
+
             try:
                 values = answer.result()
             except ServerOverloaded:  # by clients that were there first: again

@@ -4,6 +4,7 @@ Triton never restarts a dead Python stub, and its readiness endpoints stay green
 stubs, server 2.51). So readiness is judged here, by golden images.
 """
 
+import logging
 import signal
 import threading
 import time
@@ -29,6 +30,8 @@ from serving.server.rollout import Rollout, Snapshot, take_snapshots
 from serving.server.server import Server
 from serving.server.shared_memory import check_shared_memory
 from serving.server.workspace import Workspace, clean_leftovers, make_workspace, remove_workspace
+
+logger = logging.getLogger(__name__)
 
 _LOOK_EVERY = 0.2  # seconds between two looks at the processes
 _GRACE = EXIT_TIMEOUT + 5.0  # seconds from asking the server to end to killing it
@@ -180,6 +183,7 @@ class Supervisor:
         self._settled.set()
         with _one_kind_of_error():
             reason = self._watch(server, snapshots)
+
         if reason is None:
             return
         self.restarts += 1
@@ -210,9 +214,11 @@ class Supervisor:
 
     def _tell(self, kind: str, message: str, models: tuple[str, ...] = ()) -> None:
         """Tell whoever listens, who is dropped where that fails: it never decides what becomes of the server."""
+        logger.info("%s: %s", kind, message)
         try:
             self._on_event(Event(kind, message, self.ports, self.access.connect_to, models))
         except Exception:  # whatever a listener may raise
+            logger.exception("a listener failed, and hears of no further events")
             self._on_event = _ignore
 
 

@@ -118,6 +118,7 @@ def clean_leftovers() -> None:
             handle = os.open(lock, os.O_RDWR)
         except OSError:
             continue  # gone meanwhile, or another user's
+
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             clean_shared_memory(lock.name.removesuffix("lock"))

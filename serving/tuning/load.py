@@ -105,6 +105,7 @@ def point(load: Load, limit_ms: float) -> Point:
     """What a load comes to. ``limit_ms`` is how long an answer may take that counts as good."""
     right = load.outcome == ANSWERED
     felt = np.where(right, load.latency, np.inf) * 1e3
+
     return Point(
         offered=len(load.due) / load.seconds,
         goodput=float(np.count_nonzero(felt <= limit_ms)) / load.seconds,
