@@ -148,7 +148,7 @@ def _sample_shards(
     (truncation,) = parse_truncations(pictures.truncation)
     size, tls = BATCH if batch is None else batch, server.tls()
 
-    with Sampler(model, server.url, batch=size, alone=True, tls=tls) as sampler, bar("sampling") as progress:
+    with Sampler(model, server.url, batch=size, no_batching=True, tls=tls) as sampler, bar("sampling") as progress:
         order = place_order(sampler, ranges, number, truncation, pictures.label)
         if options.ray:
             from serving.bulk.on_ray import write_shards_with_ray
