@@ -19,8 +19,8 @@ from serving.repository.servable import check_servable
 from serving.repository.versions import list_models
 from serving.server.launch import free_ports
 from serving.server.supervisor import Supervisor
+from tests.running import ROOT
 from tests.serving.conftest import make_style_bundle
-from tests.test_cli import ROOT
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import pytest
 from serving.deploy.plan import IMAGE, plan
 from serving.repository.locks import LOCK
 from serving.repository.servable import check_servable
+from tests.running import ROOT
 from tests.serving.conftest import publish
-from tests.test_cli import ROOT
 
 TEXT = (ROOT / "docs" / "deploy.md").read_text()
 # Runs what comes after the -- here.
