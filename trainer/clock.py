@@ -6,6 +6,7 @@ from time import perf_counter
 
 import torch
 
+from core.clock import in_words
 from core.pixels import to_values
 from core.spec import GeneratorSpec, SourceSpec
 from trainer.hooks.log import wait_for
@@ -51,6 +52,24 @@ def what_would_fit(planned: Plan) -> tuple[GeneratorSpec, float] | None:
         if (seconds := seconds_left(planned.config, spec, planned.device)) <= LONG:
             return spec, seconds
     return None
+
+
+def how_long(planned: Plan, images_seen: int, seconds: float) -> list[str]:
+    """Lines that say that the rest of a run takes so many seconds here and, if that is too long, what would fit."""
+    if is_over_at_once(planned.config, images_seen):
+        return []
+    rest = "for the rest" if images_seen else f"for {planned.config.kimg:g} kimg"
+    lines = [f"about {in_words(seconds)} {rest} on this machine as it is now, without judging"]
+    if seconds <= LONG:
+        return lines
+
+    if (fits := what_would_fit(planned)) is not None:
+        smaller, less = fits
+        remedy = f"at {smaller.size} it would be about {in_words(less)} (import the images with --size)"
+    else:
+        kimg = float(f"{planned.config.kimg * LONG / seconds:.1g}")
+        remedy = f"--kimg {kimg:g} would take about {in_words(seconds * kimg / planned.config.kimg)}"
+    return [*lines, f"warning: that is long for this machine; {remedy}"]
 
 
 def halved(spec: GeneratorSpec) -> GeneratorSpec:
