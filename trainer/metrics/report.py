@@ -140,6 +140,6 @@ def _lines_of(evaluation: Evaluation, grey: bool) -> Iterator[str]:
     if distinct < looked_at:
         yield f"of the {looked_at:,} real images {distinct:,} are distinct: the others look exactly like one of these"
     if extractor.name == "lite0":
-        yield f"presets came to {reached(grey)} ({extractor.kid}; docs/gallery.md shows what that looks like)"
+        yield f"presets came to {reached(grey)} ({extractor.kid}; docs/presets.md shows what that looks like)"
 
     yield from in_lines(verdict, evaluation.figures.kid, evaluation.ground.kid, evaluation.scale)
