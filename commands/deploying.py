@@ -83,9 +83,9 @@ def deploy(
     sizes: DeploymentOptions,
     overwrite: Overwrite = False,
 ) -> None:
-    """Write what serves a published model on other machines.
+    """Write files that serve a published model on other machines.
 
-    It is for NVIDIA's container of Triton; docs/deploy.md says how to use it.
+    They run NVIDIA's container of Triton; docs/deploy.md says how to use them.
     """
     need_linux("deploy")
     targets = {"compose": compose, "container": container, "kubernetes": kubernetes, "kserve": kserve}

@@ -4,7 +4,7 @@ from commands.console import say
 
 
 def doctor() -> None:
-    """Say what this machine has and what is missing. Of what is missing, print the command that brings it."""
+    """Say what this machine has and what is missing. It prints the commands that install what is missing."""
     import export.doctor
     import serving.doctor
     import trainer.doctor

@@ -20,7 +20,9 @@ def evaluate(
     ],
     samples: Annotated[
         int,
-        typer.Option(help="How many images to make and judge, of a translator at most. Compare only equal numbers."),
+        typer.Option(
+            help="How many images to make and judge; of a translator, the most. Compare figures of equal numbers only."
+        ),
     ] = 2000,
     seed: Annotated[int, typer.Option(help="The first seed: the images are those of this one and the following.")] = 0,
     device: Annotated[

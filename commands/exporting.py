@@ -88,7 +88,7 @@ def export(
 ) -> None:
     """Turn a trained generator into a verified ONNX bundle.
 
-    With --from-onnx it is an ONNX generator from elsewhere.
+    With --from-onnx, take an ONNX generator from elsewhere instead.
 
     A precision that fails its gate is left out: the rest of the bundle is written, and the exit status is 1.
     """

@@ -27,7 +27,7 @@ def publish(
 ) -> None:
     """Add a bundle to a model repository, as a new version.
 
-    A server that runs takes it up.
+    A server that is running loads it by itself.
     """
     publish_bundle(bundle, name, repository, thin=thin, trial=trial)
 
@@ -52,7 +52,7 @@ def rollback(
 ) -> None:
     """Go back to an older version of a model.
 
-    It becomes the newest once more, under a number of its own.
+    The older version is published once more, under a new number.
     """
     need_linux("rollback")
     from serving.publishing import rollback as go_back
@@ -88,7 +88,7 @@ def models(
     The list has their versions, the bundles they came from and, of a server, how much it answered.
 
     With --prune or --remove, delete what publish wrote. Where anything else lies in it, nothing is deleted. A server
-    that runs unloads it when the last request for it is answered.
+    that is running unloads it when the last request for it is answered.
     """
     need_linux("models")
     check_only_with("--prune", prune, {"--only": only})

@@ -52,7 +52,7 @@ def sample(
 ) -> None:
     """Make images with a run, a bundle or a served model.
 
-    They are of seeds, of the ways between seeds, or of mixed styles.
+    It makes the picture of each seed, an animation from seed to seed, or pictures with mixed styles.
     """
     check_one_of({"--seeds": seeds, "--interpolate": interpolation.interpolate, "--mix": mixing.mix})
     of_seeds = {"--shard": shards.shard, "--code": pictures.code, "--every-class": pictures.every_class}
@@ -148,7 +148,7 @@ def _sample_shards(
     (truncation,) = parse_truncations(pictures.truncation)
     size, tls = BATCH if batch is None else batch, server.tls()
 
-    with Sampler(model, server.url, batch=size, alone=True, tls=tls) as sampler, bar("sampling") as progress:
+    with Sampler(model, server.url, batch=size, no_batching=True, tls=tls) as sampler, bar("sampling") as progress:
         order = place_order(sampler, ranges, number, truncation, pictures.label)
         if options.ray:
             from serving.bulk.on_ray import write_shards_with_ray

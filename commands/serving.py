@@ -64,13 +64,13 @@ def serve(
 
     from serving.protocol.tls import ServerTls
     from serving.server.events import EventLog
-    from serving.server.launch import Access, Ports, read_secret
+    from serving.server.launch import Access, ServerPorts, read_secret
     from serving.server.supervisor import serve as serve_models
 
     tls = ServerTls(tls_cert, tls_key, tls_ca) if tls_cert and tls_key else None
     secret = read_secret(admin_secret_file)
     access = Access(address, tls, secret) if secret else Access(address, tls)
-    ports = Ports(grpc_port, http_port, metrics_port)
+    ports = ServerPorts(grpc_port, http_port, metrics_port)
     with EventLog(sys.stdout, log_format) as log:
         serve_models(repository, ports, tritonserver, log, access=access, engine=engine or "")
 

@@ -48,7 +48,8 @@ class SettingOptions:
     loss: Annotated[
         str | None,
         typer.Option(
-            help="What the two networks play for: non-saturating, least-squares, wasserstein, hinge or relativistic."
+            help="How the scores that the discriminator gives become a loss: non-saturating, least-squares, "
+            "wasserstein, hinge or relativistic."
         ),
     ] = None
     penalty: Annotated[

@@ -71,7 +71,7 @@ def translate(
         typer.Option(help="How many pictures to ask for at once. 1 gives the same bytes always, on one machine."),
     ] = None,
 ) -> None:
-    """Make pictures of pictures with a translator.
+    """Turn pictures into other pictures with a translator.
 
     Each is fitted as the pictures were that the translator was trained on; one of that very size is taken as it is. A
     file that is no picture is left out and listed.

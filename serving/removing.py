@@ -15,7 +15,7 @@ from serving.protocol.model_config import BUNDLE, PART, WHOLE, ModelConfig
 from serving.protocol.pbtxt import parse
 from serving.repository.configs import read_config_lenient
 from serving.repository.layout import CONFIGS, PYTHON_CACHE, THIN
-from serving.repository.locks import alone
+from serving.repository.locks import exclusive
 from serving.repository.models import KEPT
 from serving.repository.seal import sealed_hashes
 from serving.repository.staging import staging, writing
@@ -28,7 +28,7 @@ def remove(names: Sequence[str], repository: Path, dry_run: bool = False) -> lis
     Raises RepositoryError, and deletes nothing, for a name that is none, or where anything is not what was published.
     """
     _check_there(repository)
-    with writing(repository, repository), alone(repository):
+    with writing(repository, repository), exclusive(repository):
         generators = _generators(repository, names)
         models = [model for name in dict.fromkeys(names) for model in generators[name]]
         for model in models:
@@ -47,13 +47,15 @@ def prune(keep: int, repository: Path, names: Sequence[str] = (), dry_run: bool 
     if keep < KEPT:
         raise RepositoryError(f"a server serves the newest {KEPT} versions: keep {KEPT} or more")
     _check_there(repository)
-    with writing(repository, repository), alone(repository):
+    with writing(repository, repository), exclusive(repository):
         generators = _generators(repository, names)
+
         versions = [
             version
             for name in sorted(set(names) or generators)
             for version in _older(generators[name], versions_of(repository / name)[-keep:])
         ]
+
         for version in versions:
             _check_version(version)
         if not dry_run:
@@ -77,9 +79,11 @@ def _generators(repository: Path, names: Sequence[str]) -> dict[str, list[Path]]
             config = read_config_lenient(model.path)
         except RepositoryError:
             continue  # whose it is cannot be told
+
         if BUNDLE in config.parameters and not model.path.is_symlink():
             whole = config.parameters.get(WHOLE, model.name)
             found.setdefault(whole, []).append((_place_in_line(config), model.path))
+
     if unknown := sorted(set(names) - set(found)):
         raise RepositoryError(f"{repository} has no model '{unknown[0]}' from 'publish': 'models' lists those it has")
     return {name: [path for _, path in sorted(models)] for name, models in found.items()}
@@ -124,6 +128,7 @@ def _check_version(version: Path) -> None:
     """Raise RepositoryError unless all that is in the directory ``version`` is what its seal names, or comes of it."""
     known = sealed_hashes(version)
     compiled = {name.removesuffix(".py") for name in known if name.endswith(".py")}
+
     for path in sorted(version.iterdir()):
         if path.name == PYTHON_CACHE and path.is_dir() and not path.is_symlink():
             strange = [

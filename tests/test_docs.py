@@ -4,6 +4,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -80,7 +81,9 @@ def test_whatever_else_is_typed_has_its_reason_for_not_being_run_here() -> None:
         lines = re.sub(r"(\\|\||'\{[^']*'|\$\([^)]*)\n", r"\1 ", re.sub(r"'[^']*'", "''", block)).splitlines()
         for line in filter(None, lines):
             word = line.lstrip("(").split(maxsplit=1)[0].rstrip(";")
-            if not (line.startswith((" ", "#", "…")) or ASSIGNMENT.match(line) or word.endswith(("ganfoundry", "cli.py"))):
+            if not (
+                line.startswith((" ", "#", "…")) or ASSIGNMENT.match(line) or word.endswith(("ganfoundry", "cli.py"))
+            ):
                 found.add(word)
     assert found == set(ELSEWHERE)
 
@@ -100,7 +103,20 @@ def test_pages_that_anything_names_are_there() -> None:
         path = ROOT / name
         if path.suffix in {".py", ".md", ".txt", ".yaml", ".yml", ".toml", ""} and path.is_file():
             for page in re.findall(r"(?<![\w/])docs/[a-z0-9_-]+\.(?:md|txt)", path.read_text(encoding="utf-8")):
-                assert (ROOT / page).exists() or page == "docs/operators.md", f"{name}: {page}"  # that one is TensorRT's
+                assert (ROOT / page).exists() or page == "docs/operators.md", (
+                    f"{name}: {page}"
+                )  # that one is TensorRT's
+
+
+def test_the_architecture_tells_each_folder_and_each_wall() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    for room in ("commands", "core", "trainer", "export", "serving"):
+        folders = [path.parent.relative_to(ROOT).as_posix() for path in (ROOT / room).glob("*/__init__.py")]
+        assert [folder for folder in folders if f"`{folder}/`" not in text] == []
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ]
+    assert [wall["name"] for wall in contracts if f"**{wall['name']}" not in text] == []
 
 
 def test_the_table_of_presets_is_what_the_presets_say() -> None:

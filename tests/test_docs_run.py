@@ -49,6 +49,7 @@ TINY = {
     "publish": "--no-trial",
     "rollback": "--no-trial",
 }
+AUTOENCODERS = {"colourise-cpu", "denoise-cpu", "upscale-cpu"}  # without a discriminator
 SERVED = {"sprites", "styled", "digits", "knobs", "painter"}
 # What launchers and readers put into a line.
 FILLED = {'"$SLURM_ARRAY_TASK_ID/64"': "3/64", "$shard/64": "3/64", "/shared/out": "out", "0-9999999": "0-63"}
@@ -138,12 +139,12 @@ def without_result(words: list[str], here: Path) -> None:
 def completed(words: list[str], server: Supervisor | None) -> list[str]:
     """The words, and what is added at the end."""
     more = TINY.get(words[0], "").split()
-    if words[0] == "train" and "data/sprites" not in words and "colourise-cpu" not in words:
-        more += ["--set", "discriminator.field=16"] * ("denoise-cpu" not in words and "upscale-cpu" not in words)
+    if words[0] == "train" and "data/sprites" not in words and not AUTOENCODERS & {*words}:
+        more += ["--set", "discriminator.field=16"]
     if server is not None:
-        address = f"http://{server.access.connect_to}"
-        urls = ["--metrics-url", f"{address}:{server.ports.metrics}/metrics", "--http-url", f"{address}:{server.ports.http}"]
-        more += [*urls, "--every", "0.5"] if words[0] == "top" else ["--url", server.url]
+        address, ports = f"http://{server.access.connect_to}", server.ports
+        metrics = ["--metrics-url", f"{address}:{ports.metrics}/metrics", "--http-url", f"{address}:{ports.http}"]
+        more += [*metrics, "--every", "0.5"] if words[0] == "top" else ["--url", server.url]
     return [*words, *more]
 
 

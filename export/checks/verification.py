@@ -190,10 +190,14 @@ class Verification:
     def to_json(self) -> dict[str, Any]:
         """The record as JSON, for the manifest's ``verification``; what there is not is left out."""
         values = self.agreement.to_json()
+
+        # Of a foreign file
         if self.original is not None:
             values |= {"original": asdict(self.original), "not_checked": list(self.not_checked)}
         if self.notes or self.original is not None:
             values["notes"] = list(self.notes)
+
+        # What was made besides
         if self.in_two_parts is not None:
             values["in_two_parts"] = self.in_two_parts.to_json()
         if self.targets:

@@ -37,7 +37,7 @@ def parse_shard(text: str) -> tuple[range, int]:
 def place_order(
     sampler: Sampler, seeds: Iterable[range], shards: int, truncation: float = 1.0, label: str | None = None
 ) -> BulkOrder:
-    """What to write of the version that ``sampler`` talks to, which must have been asked to be ``alone``.
+    """What to write of the version that ``sampler`` talks to, which must have been made with ``no_batching``.
 
     Raises RequestRefused for a seed that is given twice, fewer seeds than shards, and a truncation or label that
     cannot be.

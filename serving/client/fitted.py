@@ -81,6 +81,7 @@ def _in_a_mode_of_ours(picture: Images | Image.Image) -> Image.Image:
                 f"a picture of the mode {picture.mode} cannot be translated: convert it to RGB or RGBA"
             )
         return picture.convert(mode)
+
     array = np.asarray(picture)
     if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] not in (1, 3, 4) or not array.size:
         raise RequestRefused(

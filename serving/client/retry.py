@@ -12,7 +12,7 @@ MOST_TOKENS = 30.0  # what a pause costs one of; enough to sit out a server's re
 REFUND = 0.2  # of a token, for every answer: so in the long run one request in five may be asked again
 
 
-class Patience:
+class RetryBudget:
     """One client's: ``deadline`` is for each request, in seconds; the tokens are shared by all of them."""
 
     def __init__(self, deadline: float) -> None:

@@ -9,7 +9,7 @@ from serving.protocol.model_config import ModelConfig
 from serving.repository.configs import configs_of, write_configs
 from serving.repository.ensembles import convert_ensembles, retired
 from serving.repository.layout import check_name
-from serving.repository.locks import alone
+from serving.repository.locks import exclusive
 from serving.repository.models import ModelEntry, entries_of
 from serving.repository.release import Release
 from serving.repository.staging import writing
@@ -23,7 +23,7 @@ def withdraw(name: str, version: int, repository: Path) -> int:
     RepositoryError where it is the only one.
     """
     model = repository / name
-    with alone(repository):
+    with exclusive(repository):
         older = [each for each in versions_of(model) if each != version]
         if not older:
             raise RepositoryError(f"'{name}' has no other version: publish one that is right, or delete {model}")
@@ -51,7 +51,7 @@ def reconfigure(name: str, repository: Path, change: Callable[[ModelConfig], Mod
     model = repository / name
     if not versions_of(model):
         raise RepositoryError(f"{repository} has no model '{name}': 'models' lists those it has")
-    with writing(repository, model), alone(repository):
+    with writing(repository, model), exclusive(repository):
         convert_ensembles(name, repository)
 
         # What all models of the generator become.

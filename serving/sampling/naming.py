@@ -64,11 +64,13 @@ def parse_names(pattern: str) -> list[tuple[str, str]]:
         parts = list(string.Formatter().parse(pattern))
     except ValueError as error:
         raise RequestRefused(f"--names '{pattern}' is no pattern ({error}): {_how()}") from None
+
     for literal, field, spec, conversion in parts:
         if field is not None and (field not in FIELDS or spec or conversion):
             raise RequestRefused(f"--names '{pattern}': '{field}' is no field: {_how()}")
         if wrong := next((letter for letter in literal if portable_name(letter) != letter), ""):
             raise RequestRefused(f"--names '{pattern}': {wrong!r} cannot be in names on every system: leave it out")
+
     if not any(field for _, field, _, _ in parts):
         raise RequestRefused(f"--names '{pattern}' has no field, so that all pictures have one name: {_how()}")
     return [(literal, field or "") for literal, field, _, _ in parts]

@@ -118,7 +118,7 @@ class Names:
         self._index += 1
         return self.of(self._index - 1, **values)
 
-    def beside(self, usual: str) -> str:
+    def file_name(self, usual: str) -> str:
         """The name of a file that goes with all of them: ``usual``, after the class where there is one."""
         return usable_name(f"{self._same['label']}_{usual}" if "label" in self._same else usual)
 

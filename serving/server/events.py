@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Literal, Self, TextIO
 
 from core.places import shown
-from serving.server.launch import Ports
+from serving.server.launch import ServerPorts
 
 _LAST_SECONDS = 1.0  # for the last lines to be written, at the end
 
@@ -26,7 +26,7 @@ class Event:
 
     kind: str
     message: str
-    ports: Ports
+    ports: ServerPorts
     host: str
     models: tuple[str, ...] = ()
     at: datetime = field(default_factory=lambda: datetime.now(UTC))

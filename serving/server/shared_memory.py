@@ -83,6 +83,8 @@ def check_shared_memory(models: Iterable[Model], bundled: bool, spoken_for: int 
     wanted, there = needed_by(models, bundled), max(free() - spoken_for, 0)
     if (total := sum(wanted.values())) <= there:
         return
+
+    # What would help: more of it, or smaller batches.
     largest = max(models, key=lambda model: wanted[model.name])
     how = "to spare" if spoken_for else "free"
     batch = _batch_that_fits(wanted, there, read_config_lenient(largest.path).max_batch_size)

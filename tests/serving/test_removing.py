@@ -197,7 +197,7 @@ def test_a_server_goes_on_while_versions_are_pruned_and_models_removed(bundle, t
         finally:
             stop.set()
             thread.join()
-    assert {event.kind for event in events} <= {"starting", "ready", "loaded", "gone", "stopped", "stopping"}
+    assert {event.kind for event in events} <= {"starting", "ready", "loaded", "gone", "stopped", "stopping"}, events
 
 
 def wait_for(condition):

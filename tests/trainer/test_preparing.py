@@ -8,8 +8,9 @@ import pytest
 from tests.trainer.conftest import tiny_config
 from trainer import preparing
 from trainer.data.pack import Pack
+from trainer.planning import plan
 from trainer.preparing import ChosenSettings, TrainingRequest, choose_settings, prepare
-from trainer.training import plan, train
+from trainer.training import train
 
 LOOKS = {"metric_kimg": 0.016, "metric_samples": 16}
 

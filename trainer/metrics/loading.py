@@ -10,10 +10,10 @@ from core.checkpoint import load_generator
 from core.onnx.session import open_session, run
 from core.run import GENERATOR
 from core.spec import GeneratorSpec
-from trainer.metrics.features import Make, maker
+from trainer.metrics.features import ImageFunction, maker
 
 
-def open_generator(source: Path, device: torch.device) -> tuple[Make, GeneratorSpec]:
+def open_generator(source: Path, device: torch.device) -> tuple[ImageFunction, GeneratorSpec]:
     """What ``source`` makes of a graph's inputs: a bundle in ONNX Runtime, anything else in PyTorch on ``device``.
 
     Raises BundleError or CheckpointError for what is no generator.

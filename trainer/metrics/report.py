@@ -11,7 +11,7 @@ from trainer.metrics import translators
 from trainer.metrics.advice import with_steps, with_verdict
 from trainer.metrics.evaluate import Evaluation, Step, evaluate, results_path, save_results
 from trainer.metrics.extractor import Extractor, lite0
-from trainer.metrics.features import Make
+from trainer.metrics.features import ImageFunction
 from trainer.metrics.inception import inception
 from trainer.metrics.loading import open_generator
 from trainer.metrics.translators import Table
@@ -77,7 +77,7 @@ def report_on(request: EvaluationRequest, bars: Step, tell: Tell) -> Report:
 
 def _of_seeds(
     request: EvaluationRequest,
-    generator: tuple[Make, GeneratorSpec],
+    generator: tuple[ImageFunction, GeneratorSpec],
     pack: Pack,
     extractor: Extractor,
     figures: Path,
@@ -94,7 +94,7 @@ def _of_seeds(
 
 def _of_translator(
     request: EvaluationRequest,
-    ways: list[tuple[Make, GeneratorSpec]],
+    ways: list[tuple[ImageFunction, GeneratorSpec]],
     pack: Pack,
     extractor: Extractor,
     figures: Path,
