@@ -25,7 +25,8 @@ from serving.repository.versions import list_models, number_of, versions_of
 def remove(names: Sequence[str], repository: Path, dry_run: bool = False) -> list[Path]:
     """Delete the models ``names`` with all that belongs to them; gives the folders that went.
 
-    Raises RepositoryError, and deletes nothing, for a name that is none, or where anything is not what was published.
+    Raises RepositoryError, and deletes nothing, for a name that is not in the repository, or where anything is not what
+    was published.
     """
     _check_there(repository)
     with writing(repository, repository), exclusive(repository):
@@ -42,7 +43,8 @@ def prune(keep: int, repository: Path, names: Sequence[str] = (), dry_run: bool 
     """Delete all but the newest ``keep`` versions of each model, or of those in ``names``; gives the folders that went.
 
     Models that do not come from ``publish`` are left alone. Raises RepositoryError, and deletes nothing, for fewer
-    versions than a server serves, a name that is none, and where anything in a version is not what was published.
+    versions than a server serves, a name that is not in the repository, and where anything in a version is not what was
+    published.
     """
     if keep < KEPT:
         raise RepositoryError(f"a server serves the newest {KEPT} versions: keep {KEPT} or more")
@@ -90,12 +92,12 @@ def _generators(repository: Path, names: Sequence[str]) -> dict[str, list[Path]]
 
 
 def _place_in_line(config: ModelConfig) -> int:
-    """Models for thin clients need the generator, which comes with its parts."""
+    """In which order models go: those for thin clients first, for they need the generator, then it, then its parts."""
     return 0 if config.parameters.get(PART) in THIN else 1 if WHOLE not in config.parameters else 2
 
 
 def _older(models: list[Path], kept: list[int]) -> Iterator[Path]:
-    """The versions of a generator's models that are older than those that are kept; all where none is."""
+    """The versions of a generator's models that are older than those that are kept."""
     for model in models:
         for path in sorted(model.iterdir()):
             if (number := number_of(path)) is not None and kept and number < kept[0]:

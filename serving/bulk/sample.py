@@ -22,7 +22,7 @@ T = TypeVar("T")
 def parse_shard(text: str) -> tuple[range, int]:
     """``"3/64"`` as the shards to write and how many there are, counted from 0; ``"all/64"`` is all of them.
 
-    Raises RequestRefused for what is no shard, ``"64/64"`` among it.
+    Raises RequestRefused for anything else, such as ``"64/64"``.
     """
     match = re.fullmatch(r"(all|[0-9]{1,9})/([0-9]{1,9})", text.strip())
     which, shards = (match[1], int(match[2])) if match else ("", 0)

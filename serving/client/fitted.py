@@ -66,7 +66,7 @@ def source_of(spec: GeneratorSpec) -> SourceSpec:
 def as_pillow(picture: Images | Image.Image) -> Image.Image:
     """A picture as L, RGB or, where a pixel of it is transparent, RGBA: as ``data import`` reads files.
 
-    Raises RequestRefused for what is none, or has more than 8 bits a channel.
+    Raises RequestRefused for anything that is not a picture, or has more than 8 bits a channel.
     """
     return drop_idle_alpha(_in_a_mode_of_ours(picture))
 

@@ -60,7 +60,7 @@ class LocalModel:
             yield from self._graphs.run(graph, request.inputs)
 
     def close(self) -> None:
-        """There is nobody to leave."""
+        """Nothing to do: there is no connection."""
 
 
 class BundleGraphs:

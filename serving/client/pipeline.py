@@ -23,7 +23,10 @@ CLOSING_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class RequestPipeline:
-    """Asks one version of a server's models; ``no_batching`` that no other request shares a run with any of these."""
+    """Sends requests to one version of a server's models and gives the answers in order.
+
+    With ``no_batching`` none of them shares a run of the model with another request.
+    """
 
     client: Any
     version: str

@@ -1,4 +1,8 @@
-"""Manifests, and a Dockerfile, as files."""
+"""Manifests, and a Dockerfile, as files.
+
+They are built as plain documents, not filled into templates: Kubernetes and KServe share their pods, most parts depend
+on the plan, and a library that quotes every value leaves no name or path that could break the YAML.
+"""
 
 import math
 from collections.abc import Callable, Mapping

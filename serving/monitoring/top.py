@@ -29,8 +29,8 @@ Read = Callable[[], Snapshot]  # raises ServingError when there is nothing to re
 class Reader:
     """Reads a Triton whose metrics are at ``metrics_url``. At ``http_url`` it says how long its queues may get.
 
-    Unless given, that is asked beside the usual metrics only: elsewhere it could be another server.
-    Raises ServerUnavailable for what is no address.
+    Unless given, the usual address is asked where ``metrics_url`` is the usual one too; otherwise it could be another
+    server. Raises ServerUnavailable for anything that is not an address.
     """
 
     def __init__(self, metrics_url: str = METRICS_URL, http_url: str | None = None) -> None:

@@ -31,7 +31,7 @@ _ADDRESS = re.compile(r"(?P<host>[\w.-]+|\[[0-9a-fA-F:.%\w]+\]):(?P<port>[0-9]{1
 def connect(url: str, tls: ClientTls | None = None) -> Any:
     """A client for the server at ``url`` (``host:port``); nothing is sent yet.
 
-    Raises ServerUnavailable for what is no address, and ServingError for certificates that are damaged.
+    Raises ServerUnavailable for anything that is not an address, and ServingError for certificates that are damaged.
     """
     options = channel_options(url)
     if tls is None:
@@ -44,7 +44,7 @@ def connect(url: str, tls: ClientTls | None = None) -> Any:
 
 
 def channel_options(url: str) -> list[tuple[str, int | str]]:
-    """How gRPC shall talk to the server at ``url``. Raises ServerUnavailable for what is no address."""
+    """gRPC's options for the server at ``url``. Raises ServerUnavailable for anything that is not an address."""
     address = _ADDRESS.fullmatch(url)
     if address is None or not 1 <= int(address["port"]) <= 65535:
         without = " without http:// or a path" if "/" in url else ""

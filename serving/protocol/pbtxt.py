@@ -17,7 +17,8 @@ def render(config: ModelConfig) -> str:
 def parse(text: str) -> ModelConfig:
     """The configuration in ``text``, read with Triton's own protobuf definition.
 
-    Raises RepositoryError if it is none, or says more than a ModelConfig holds and would lose by being rewritten.
+    Raises RepositoryError if it is not a configuration, or sets something that a ModelConfig does not hold and that
+    would be lost when it is written again.
     """
     message = _message(text)
     config = from_message(message)

@@ -55,7 +55,7 @@ class Source(Protocol):
         """Its two parts; None where it has none."""
 
     def stream(self, requests: Iterable[Request], no_batching: bool) -> Iterator[NDArray[Any]]:
-        """What is made of every row of every request, in order; ``no_batching`` that no two requests share a run."""
+        """What is made of every row of every request, in order; with ``no_batching`` no two requests share a run."""
 
     def close(self) -> None:
         """Let go of what it holds."""

@@ -44,8 +44,8 @@ def withdraw(name: str, version: int, repository: Path) -> int:
 def reconfigure(name: str, repository: Path, change: Callable[[ModelConfig], ModelConfig]) -> tuple[str, ...]:
     """Run ``name`` as ``change`` says of its configuration, its parts the same way, and fit what belongs to it to that.
 
-    A server that runs takes it up. At no moment does a model ask for larger batches than another that it needs would
-    take, so whoever is killed leaves what can be served. Gives the names of what was written.
+    A server that runs takes it up. Should it be killed half-way, what it leaves can still be served: at no moment may a
+    model ask for larger batches than the one it needs takes. Gives the names of the models that were written.
     """
     check_name(name)
     model = repository / name
@@ -76,6 +76,9 @@ def _entries(name: str, version: int, repository: Path, configs: Mapping[str, Mo
 
 
 def _fitted(config: ModelConfig, wanted: ModelConfig) -> ModelConfig:
-    """A model of the generator that is to be run as ``wanted``: what is no graph takes batches as large, no more."""
+    """The configuration of one of the models of a generator that is to be run as ``wanted``.
+
+    A graph takes all settings over; a model that asks the generator takes batches as large, and nothing else.
+    """
     is_graph = config.backend == wanted.backend
     return config.set_as(wanted) if is_graph else replace(config, max_batch_size=wanted.max_batch_size)

@@ -1,4 +1,4 @@
-"""Who may write to a repository and who reads it: one publisher at a time, or servers that load what is new."""
+"""The lock on a repository: exclusive for a publisher, shared by servers that load what is new."""
 
 import fcntl
 import os
@@ -24,7 +24,7 @@ def exclusive(repository: Path) -> Iterator[None]:
 def shared(repository: Path) -> Iterator[None]:
     """No publisher within the block; raises BlockingIOError if one is at work.
 
-    Where the lock can be neither found nor made, because the repository may only be read, there is none to wait for.
+    Where the lock can be neither found nor made, because the repository may only be read, nobody can be publishing.
     """
     try:
         handle = os.open(repository / LOCK, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o666)

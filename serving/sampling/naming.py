@@ -35,7 +35,7 @@ _DIGEST = 16  # hexadecimal digits
 class Naming:
     """Names of pictures by a pattern; ``known`` are the fields that these pictures have, ``varying`` those that differ.
 
-    Raises RequestRefused for a pattern that is none, or that would give two pictures one name.
+    Raises RequestRefused for a malformed pattern, or one that would give two pictures the same name.
     """
 
     def __init__(self, pattern: str, known: Collection[str], varying: Collection[str] = ()) -> None:
@@ -58,7 +58,7 @@ class Naming:
 def parse_names(pattern: str) -> list[tuple[str, str]]:
     """A pattern as pairs of plain text and the field that follows it, which may be empty.
 
-    Raises RequestRefused, which lists the fields, for what is none.
+    Raises RequestRefused, which lists the fields, for a malformed pattern.
     """
     try:
         parts = list(string.Formatter().parse(pattern))

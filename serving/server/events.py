@@ -1,4 +1,4 @@
-"""What ``serve`` tells, and the log it is written to: telling never holds a server up, whoever listens."""
+"""The events that ``serve`` reports, and the log of them: a slow or broken listener never holds a server up."""
 
 import json
 import os
@@ -52,7 +52,7 @@ class EventLog:
         self._thread = threading.Thread(target=self._write, name="event log", daemon=True)
 
     def __call__(self, event: Event) -> None:
-        """Have it written, and do not wait."""
+        """Write ``event``, without waiting until that is done."""
         self._events.put(event)
 
     def __enter__(self) -> Self:

@@ -57,9 +57,9 @@ class Gateway:
         except OSError as error:
             raise ServingError(f"port {port} cannot be used ({error.strerror}): choose another --http-port") from None
 
-        self._door = Door(Inner(access.connect_to.strip("[]"), inner), {} if access.tls else {GATE: access.gate})
+        self._app = GatewayApp(Inner(access.connect_to.strip("[]"), inner), {} if access.tls else {GATE: access.gate})
         how = uvicorn.Config(
-            self._door, http=Connection, ws="none", loop="asyncio", lifespan="off", interface="asgi3", log_config=None,
+            self._app, http=Connection, ws="none", loop="asyncio", lifespan="off", interface="asgi3", log_config=None,
             log_level="critical", access_log=False, proxy_headers=False, server_header=False, date_header=False,
             h11_max_incomplete_event_size=MOST_HEAD, timeout_keep_alive=int(PATIENCE), timeout_graceful_shutdown=1,
         )  # fmt: skip
@@ -77,7 +77,7 @@ class Gateway:
         self._server.should_exit = True
         self._thread.join(_STOP_SECONDS)
         self._socket.close()
-        self._door.close()
+        self._app.close()
 
 
 class Inner:
@@ -89,7 +89,7 @@ class Inner:
         self._closed = False
 
     def ask(self, method: str, path: str, headers: dict[str, str], body: bytes, seconds: float) -> Answer:
-        """Its answer. Raises Refused where there is none."""
+        """Triton's answer. Raises Refused where it gives none."""
         connection = self._connection(seconds)
         try:
             connection.request(method, path, body, headers)
@@ -124,7 +124,7 @@ class Inner:
         return connection
 
 
-class Door:
+class GatewayApp:
     """The application: what is refused, and what is passed on. ``keys`` go with what runs a model.
 
     Health has threads of its own, so that it is told however many requests wait for models.
@@ -209,7 +209,7 @@ async def _run(pool: ThreadPoolExecutor, call: Callable[..., T], *arguments: obj
 
 
 def _path_of(request: Request) -> str:
-    """The path as it came, and what was asked behind it. Raises Refused for what is none."""
+    """The path as it came, and what was asked behind it. Raises Refused for a malformed one."""
     path: str = request.scope["raw_path"].decode("latin-1")
     if query := request.scope["query_string"].decode("latin-1"):
         path += f"?{query}"

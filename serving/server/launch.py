@@ -87,7 +87,7 @@ class Access:
 
     @property
     def trust(self) -> ClientTls | None:
-        """What whoever supervises the server connects with: it knows both sides."""
+        """What the supervisor connects with; it has the server's certificate and key."""
         if self.tls is None:
             return None
         own = self.tls if self.tls.clients else None
@@ -119,7 +119,7 @@ def read_secret(file: Path | None = None) -> str | None:
 def command(
     triton: Triton, repository: Path, ports: ServerPorts, access: Access, engine: str, workspace: Workspace
 ) -> tuple[list[str], list[str]]:
-    """The command line, and the rest of it, which nobody may see.
+    """The command line, and the arguments behind it that hold keys and are to be hidden.
 
     Every model is loaded at the start, later ones when they are asked for; nothing is guessed about configurations.
     """
@@ -180,7 +180,7 @@ def launch(
 ) -> tuple["subprocess.Popen[bytes]", bool]:
     """Start the server in a process group of its own, which is ended when we are; whether its keys are hidden too.
 
-    Where they cannot be, whoever lists the processes of this machine sees them.
+    Where they cannot be hidden, every user of this machine sees them in its list of processes.
     """
     line, closed = command(triton, repository, ports, access, engine, workspace)
     with workspace.log.open("wb") as log:
@@ -205,7 +205,7 @@ def launch(
 
 
 def check_ports(ports: ServerPorts, address: str = HOST) -> None:
-    """Raise ServingError, naming the port and the flag, if one is taken or is none, or two are the same."""
+    """Raise ServingError, naming the port and the flag, if one is taken or is not a port, or two are the same."""
     numbers = {"grpc": ports.grpc, "http": ports.http, "metrics": ports.metrics}
     if len(set(numbers.values())) < len(numbers):
         raise ServingError("the gRPC, HTTP and metrics ports must be three different ones")

@@ -43,21 +43,21 @@ class Snapshot:
 class Change:
     """What changed of one generator: its ``models``, those of them that did, and its new version if there is one.
 
-    ``doors`` are those that ask others, and ``fewer`` is whether versions went and nothing else.
+    ``dependents`` are those that ask other models, and ``fewer`` is whether the only change is that versions are gone.
     """
 
     whole: str
     models: tuple[Model, ...]
     changed: Mapping[str, Snapshot]
-    doors: frozenset[str]
+    dependents: frozenset[str]
     version: int | None
     fewer: bool = False
 
     @property
     def stages(self) -> tuple[frozenset[str], ...]:
-        """In which order to load them: doors last, for they ask the version of a generator that is their own."""
-        doors = self.doors & self.changed.keys()
-        return frozenset(self.changed.keys() - doors), doors
+        """In which order to load them: dependents last, for they ask the generator for the same version as theirs."""
+        dependents = self.dependents & self.changed.keys()
+        return frozenset(self.changed.keys() - dependents), dependents
 
     @property
     def what(self) -> str:
@@ -127,10 +127,10 @@ class Rollout:
             if any(now[name] != self._tried.get(name) for name in changed):
                 newest = _newest(now, whole)
                 models = tuple(Model(name, now[name].versions, self._repository / name) for name in members)
-                doors = frozenset(name for name in members if members[name])
+                dependents = frozenset(name for name in members if members[name])
                 version = newest if newest > _newest(self._loaded, whole) else None
                 fewer = all(_is_fewer(snapshot, self._loaded.get(name)) for name, snapshot in changed.items())
-                return Change(whole, models, changed, doors, version, fewer)
+                return Change(whole, models, changed, dependents, version, fewer)
         self._tried = dict(now)
         return None
 

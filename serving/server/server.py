@@ -96,8 +96,9 @@ class Server:
     def load(self, name: str) -> None:
         """Have the server load what is new of the model ``name``. Raises ServingError with the reason if it cannot.
 
-        A process that dies at once is said at once, as Stillborn: the server itself would wait for it for minutes.
-        From then until ``settle`` stubs may end: those of what is no longer served.
+        Raises Stillborn at once where a process of the model dies as it starts, for the server itself would wait for
+        minutes.
+        From then until ``settle`` processes may end, because those of older versions are no longer needed.
         """
         self._change(name, self.client.load_model)
 
@@ -164,7 +165,7 @@ class Server:
         return any(alive[model] < count for model, count in self._needed.items())
 
     def processor_seconds(self, model: ServedVersion) -> float:
-        """Processor time that whoever works for the model has used, in seconds."""
+        """The processor time, in seconds, that the processes which work for the model have used."""
         return sum(map(processes.processor_seconds, self._working_for(model)))
 
     def could_run(self, model: ServedVersion) -> bool:

@@ -213,7 +213,7 @@ class Supervisor:
         return f"the server did not {'keep running' if self._settled.is_set() else 'start'}{times}: {error}"
 
     def _tell(self, kind: str, message: str, models: tuple[str, ...] = ()) -> None:
-        """Tell whoever listens, who is dropped where that fails: it never decides what becomes of the server."""
+        """Report an event. A listener that fails hears of no further ones: the server goes on without it."""
         logger.info("%s: %s", kind, message)
         try:
             self._on_event(Event(kind, message, self.ports, self.access.connect_to, models))
@@ -223,7 +223,7 @@ class Supervisor:
 
 
 def _ignore(_: Event) -> None:
-    """Nobody watches."""
+    """Take an event where there is no listener."""
 
 
 @contextmanager

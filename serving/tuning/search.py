@@ -182,7 +182,7 @@ def in_turn(benches: Benches, curves: Sequence[Curve], limit_ms: float, tell: Te
 
 
 def winner(repeats: Iterable[Repeats], present: Setting) -> Setting:
-    """The present setting, unless one beats it; of those that do, the last that beats whoever was best so far."""
+    """The present setting, unless others beat it; of those, the last that beats the best so far."""
     best = {each.setting: each for each in repeats}.get(present, Repeats(present, (0.0,), (float("inf"),)))
     for each in repeats:
         if each.beats(best):
