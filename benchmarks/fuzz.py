@@ -266,7 +266,7 @@ def refill(chance: random.Random, request: Any) -> None:
 
 
 def set_parameter(chance: random.Random, parameters: Any) -> None:
-    # Not "classification": asked for of a BYTES output it ends tritonserver 2.51 (docs/deploying.md).
+    # Not "classification": asked for of a BYTES output it ends tritonserver 2.51 (docs/serve.md).
     keys = (
         "alone",
         "priority",

@@ -19,6 +19,7 @@ DOCKERFILE = f"""\
 FROM python:3.11-trixie
 WORKDIR /src
 COPY pyproject.toml constraints.txt README.md LICENSE cli.py ./
+COPY commands ./commands
 COPY core ./core
 COPY export ./export
 COPY serving ./serving

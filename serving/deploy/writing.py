@@ -56,7 +56,7 @@ def to_text(content: list[dict[str, Any]] | str) -> str:
     """The text of one file: documents one after the other, every value written out where it stands."""
     if not isinstance(content, str):
         content = yaml.dump_all(content, Dumper=_Plain, sort_keys=False, width=math.inf)
-    return f"{_HEAD}; docs/deploying.md says how to use it.\n{content}"
+    return f"{_HEAD}; docs/deploy.md says how to use it.\n{content}"
 
 
 class _Plain(yaml.SafeDumper):

@@ -69,7 +69,7 @@ class Access:
         if triton.bundled and not loopback:
             raise ServingError(
                 f"the bundled Triton ({triton.version}) predates fixes of its security holes and only listens on "
-                f"{HOST}: serve the same repository with NVIDIA's container (docs/deploying.md)"
+                f"{HOST}: serve the same repository with NVIDIA's container (docs/deploy.md)"
             )
         if self.tls:
             self.tls.check()

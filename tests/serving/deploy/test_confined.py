@@ -22,9 +22,9 @@ from serving.deploy.container import manifests as render_serve
 from serving.deploy.plan import plan
 from serving.server.locate import find_triton, server_in_wheel
 from serving.server.workspace import make_workspace, remove_workspace
+from tests.running import ROOT
 from tests.serving.conftest import SPEC, make_bundle, publish
 from tests.serving.deploy.confinement import Container, Inside, start, why_not
-from tests.test_cli import ROOT
 
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
 

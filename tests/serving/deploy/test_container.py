@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from serving.deploy.container import DOCKERFILE, IMAGE, manifests
-from tests.test_cli import ROOT, cli
+from tests.running import ROOT, cli
 
 HADOLINT = Path(sys.executable).with_name("hadolint")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())

@@ -20,7 +20,7 @@ from serving.deploy.cluster import ADAPTER
 from serving.deploy.writing import to_text
 from tests.serving.deploy.conftest import DIGEST
 
-OLDEST, NEWEST = "1.30", "1.37"  # of Kubernetes: docs/deploying.md
+OLDEST, NEWEST = "1.30", "1.37"  # of Kubernetes: docs/deploy.md
 INFERENCE_SERVICE = "InferenceService"
 
 
