@@ -85,7 +85,7 @@ def deploy(
 ) -> None:
     """Write files that serve a published model on other machines.
 
-    They run NVIDIA's container of Triton; docs/deploying.md says how to use them.
+    They run NVIDIA's container of Triton; docs/deploy.md says how to use them.
     """
     need_linux("deploy")
     targets = {"compose": compose, "container": container, "kubernetes": kubernetes, "kserve": kserve}
@@ -115,4 +115,4 @@ def _print_deployment(planned: "Deployment", name: str, target: str, out: Path) 
     if target == "container":
         say(f"build it where pyproject.toml is: docker build -f {out / 'Dockerfile'} -t {IMAGE} .")
     elif "<digest>" in planned.image:
-        say("before anything starts, put the image's digest in the place of <digest>: docs/deploying.md says how")
+        say("before anything starts, put the image's digest in the place of <digest>: docs/deploy.md says how")

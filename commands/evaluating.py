@@ -29,6 +29,13 @@ def evaluate(
         str, typer.Option(help="Where to compute: auto, cpu, cuda, cuda:1, mps … A bundle runs on the CPU.")
     ] = "auto",
     threads: Threads = None,
+    judge: Annotated[
+        str,
+        typer.Option(
+            metavar="lite0|lite2",
+            help="Which network looks at the pictures: EfficientNet-Lite0 or, as a second opinion, Lite2.",
+        ),
+    ] = "lite0",
     inception: Annotated[
         Path | None,
         typer.Option(
@@ -51,7 +58,7 @@ def evaluate(
 
     use_threads(threads)
     program = Path(sys.argv[0]).name
-    request = EvaluationRequest(source, data, samples, seed, device, inception, json, program)
+    request = EvaluationRequest(source, data, samples, seed, device, judge, inception, json, program)
     with bars() as begin:
         report = report_on(request, begin, say)
 

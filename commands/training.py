@@ -215,7 +215,7 @@ def _print_presets() -> None:
 
     say(
         f"minutes here: those measured on two cores, times {factor:.2g}, which is how {REFERENCE} does on this machine "
-        "as it is now; 'train --dry-run' says it for your pack. Pictures of each: docs/gallery.md"
+        "as it is now; 'train --dry-run' says it for your pack. Pictures of each: docs/presets.md"
     )
 
 

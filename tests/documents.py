@@ -41,7 +41,7 @@ def blocks(*languages: str) -> Iterator[tuple[str, str]]:
 
 def commands() -> Iterator[Typed]:
     """Every command of ours in a block of code."""
-    for page, block in blocks():
+    for page, block in blocks("", "bash"):
         for line in block.replace("\\\n", " ").splitlines():
             if found := OURS.match(line.removeprefix("$ ").strip()):
                 yield Typed(page, re.sub(r"\s+#\s.*$", "", found[1]))

@@ -4,6 +4,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -105,6 +106,17 @@ def test_pages_that_anything_names_are_there() -> None:
                 assert (ROOT / page).exists() or page == "docs/operators.md", (
                     f"{name}: {page}"
                 )  # that one is TensorRT's
+
+
+def test_the_architecture_tells_each_folder_and_each_wall() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    for room in ("commands", "core", "trainer", "export", "serving"):
+        folders = [path.parent.relative_to(ROOT).as_posix() for path in (ROOT / room).glob("*/__init__.py")]
+        assert [folder for folder in folders if f"`{folder}/`" not in text] == []
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ]
+    assert [wall["name"] for wall in contracts if f"**{wall['name']}" not in text] == []
 
 
 def test_the_table_of_presets_is_what_the_presets_say() -> None:

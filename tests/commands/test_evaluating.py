@@ -50,5 +50,9 @@ def test_a_run_and_its_bundle_are_judged_alike_and_in_one_line_where_they_cannot
     larger = write_pack(tmp_path / "larger", blobs(40, 32, 32), None, PackInfo("larger", 32, 32, 4)).path
     assert_one_line(here("evaluate", run, larger), "16x16", "32x32")
     assert_one_line(here("evaluate", run, pack, "--inception", run / "config.json"), "pt_inception-2015-12-05-6726825d")
+    second = here("evaluate", run, pack, "--samples", 20, "--judge", "lite2")
+    assert second.returncode == 0, second.stderr
+    assert "KID-lite2" in second.stdout and "KID-lite0" not in second.stdout
+    assert_one_line(here("evaluate", run, pack, "--judge", "lite1"), "choose from lite0, lite2")
     assert here("plot", run, run, "--out", tmp_path / "plot.png").returncode == 0
     assert (tmp_path / "plot.png").is_file()

@@ -19,7 +19,7 @@ TINY = ("--set", "width=4", "--batch", 8, "--kimg", 0.016, "--metric-every", 0.0
 
 @pytest.fixture(autouse=True)
 def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trainer.metrics.report.lite0", lambda *_: Extractor("lite0", {}, thumbnails))
+    monkeypatch.setattr("trainer.metrics.report.extractor_of", lambda *_: Extractor("lite0", {}, thumbnails))
     monkeypatch.setattr("trainer.hooks.judging.lite0", lambda *_: Extractor("lite0", {}, thumbnails))
 
 

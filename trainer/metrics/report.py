@@ -10,7 +10,7 @@ from trainer.data.pack import Pack
 from trainer.metrics import translators
 from trainer.metrics.advice import with_steps, with_verdict
 from trainer.metrics.evaluate import Evaluation, Step, evaluate, results_path, save_results
-from trainer.metrics.extractor import Extractor, lite0
+from trainer.metrics.extractor import Extractor, extractor_of
 from trainer.metrics.features import ImageFunction
 from trainer.metrics.inception import inception
 from trainer.metrics.loading import open_generator
@@ -26,7 +26,8 @@ Tell = Callable[[str], None]
 class EvaluationRequest:
     """What ``evaluate`` is asked for: to judge ``source``, a run, its generator or a bundle, by the pack ``data``.
 
-    ``inception`` is a file of weights, ``figures`` where the JSON goes, beside what is judged unless given. ``program``
+    ``judge`` names the network that looks at the pictures, one of ``extractor.JUDGES``; ``inception`` is a file of
+    weights that does so instead. ``figures`` is where the JSON goes, beside what is judged unless given. ``program``
     is how commands are typed that say what to do next.
     """
 
@@ -35,6 +36,7 @@ class EvaluationRequest:
     samples: int
     seed: int
     device: str
+    judge: str
     inception: Path | None
     figures: Path | None
     program: str
@@ -65,7 +67,7 @@ def report_on(request: EvaluationRequest, bars: Step, tell: Tell) -> Report:
     pack, device = Pack.open(request.data), pick_device(request.device)
     generator = open_generator(request.source, device)
     figures = results_path(request.source, request.figures)
-    extractor = inception(request.inception, device) if request.inception else lite0(device)
+    extractor = inception(request.inception, device) if request.inception else extractor_of(request.judge, device)
 
     if generator[1].kind == "image":
         source = request.source
@@ -140,6 +142,6 @@ def _lines_of(evaluation: Evaluation, grey: bool) -> Iterator[str]:
     if distinct < looked_at:
         yield f"of the {looked_at:,} real images {distinct:,} are distinct: the others look exactly like one of these"
     if extractor.name == "lite0":
-        yield f"presets came to {reached(grey)} ({extractor.kid}; docs/gallery.md shows what that looks like)"
+        yield f"presets came to {reached(grey)} ({extractor.kid}; docs/presets.md shows what that looks like)"
 
     yield from in_lines(verdict, evaluation.figures.kid, evaluation.ground.kid, evaluation.scale)
