@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 EXTRAS ?= train,export,tensorrt,serve,dev
 
-.PHONY: demo test setup clean
+.PHONY: demo test docs setup clean
 
 demo: setup
 	$(BIN)/python cli.py demo
@@ -11,6 +11,12 @@ demo: setup
 test: setup
 	scripts/check
 	scripts/test
+
+# The documentation as a web site, in site/.
+docs: setup
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	@echo "site/index.html"
 
 setup: .venv/installed
 

@@ -33,7 +33,7 @@ from core.examples import pictures
 from core.golden import Golden
 from core.images import encode_png
 from core.spec import GeneratorSpec, SourceSpec
-from serving.protocol.grpc import ask, connect
+from serving.protocol.grpc import connect, infer_async
 from serving.publishing import publish
 from serving.server.launch import free_ports
 from serving.server.supervisor import Event, Supervisor
@@ -266,7 +266,7 @@ def refill(chance: random.Random, request: Any) -> None:
 
 
 def set_parameter(chance: random.Random, parameters: Any) -> None:
-    # Not "classification": asked for of a BYTES output it ends tritonserver 2.51 (docs/deploying.md).
+    # Not "classification": asked for of a BYTES output it ends tritonserver 2.51 (docs/serve.md).
     keys = (
         "alone",
         "priority",
@@ -302,7 +302,7 @@ def golden_bytes(server: Supervisor, name: str, golden: Golden) -> bytes:
     """The first golden image as the server makes it, run alone."""
     with connect(server.url) as client:
         row = {key: values[:1] for key, values in golden.inputs.items()}
-        image: bytes = ask(client, name, row, seconds=SECONDS, alone=True).result().tobytes()
+        image: bytes = infer_async(client, name, row, seconds=SECONDS, no_batching=True).result().tobytes()
         return image
 
 

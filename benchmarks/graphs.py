@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
     from core.spec import GeneratorSpec
-    from export.graphs.modules import Whole
+    from export.graphs.modules import WholeGraph
 
 GENERATORS = ("dcgan:64", "stylegan-lite-cpu:32", "stylegan-lite:64", "r3gan-cpu:32", "r3gan:64")
 TRANSLATORS = ("pix2pix-cpu:64", "colourise-cpu:64", "upscale-cpu:64", "cyclegan-cpu:64")
@@ -210,7 +210,7 @@ def spec_of(preset: str, side: int) -> "GeneratorSpec":
     return GeneratorSpec(config.family, side, side, 4, 0, kind="image", source=source, options=config.generator)
 
 
-def graph_of(preset: str, side: int) -> "Whole":
+def graph_of(preset: str, side: int) -> "WholeGraph":
     import torch
 
     from core.networks import build_maker
@@ -224,19 +224,19 @@ def graph_of(preset: str, side: int) -> "Whole":
     return whole_graph(generator)
 
 
-def plain(graph: "Whole") -> "ModelProto":
+def plain(graph: "WholeGraph") -> "ModelProto":
     from export.graphs.convert import to_onnx
 
     return to_onnx(graph, plain=True)
 
 
-def ours(graph: "Whole") -> "ModelProto":
+def ours(graph: "WholeGraph") -> "ModelProto":
     from export.graphs.convert import to_onnx
 
     return to_onnx(graph)
 
 
-def traced(graph: "Whole") -> "ModelProto":
+def traced(graph: "WholeGraph") -> "ModelProto":
     """What our optimiser gets."""
     from export.graphs.convert import traced
 
@@ -250,7 +250,7 @@ def operations(model: "ModelProto") -> float:
     return float(flops(model) or 0)
 
 
-def runtimes(graph: "Whole", models: dict[str, "ModelProto"], batch: int, threads: int) -> Contenders:
+def runtimes(graph: "WholeGraph", models: dict[str, "ModelProto"], batch: int, threads: int) -> Contenders:
     """Every runtime on the same inputs, once it is known to make the same images."""
     import torch
 
@@ -265,7 +265,7 @@ def runtimes(graph: "Whole", models: dict[str, "ModelProto"], batch: int, thread
     return found
 
 
-def in_onnxruntime(model: "ModelProto", graph: "Whole", batch: int, threads: int) -> Callable[[], object]:
+def in_onnxruntime(model: "ModelProto", graph: "WholeGraph", batch: int, threads: int) -> Callable[[], object]:
     from core.contract import sample_inputs
     from core.difference import MOST_LEVELS, levels_apart
     from core.onnx.session import open_session, run
@@ -344,7 +344,7 @@ def report_table(options: argparse.Namespace) -> None:
             print(f"| {name} | {precision} | {size:.2f} | {spent} | {memory} | {fast} |", flush=True)
 
 
-def precisions_of(graph: "Whole") -> dict[str, "ModelProto"]:
+def precisions_of(graph: "WholeGraph") -> dict[str, "ModelProto"]:
     from export.precisions.fp16 import to_half
     from export.precisions.int8 import to_int8
 
@@ -352,7 +352,9 @@ def precisions_of(graph: "Whole") -> dict[str, "ModelProto"]:
     return {"fp32": model, "fp16": to_half(model), "int8": to_int8(model, graph.generator.spec)}
 
 
-def rates_of(graph: "Whole", models: dict[str, "ModelProto"], options: argparse.Namespace) -> dict[str, list[float]]:
+def rates_of(
+    graph: "WholeGraph", models: dict[str, "ModelProto"], options: argparse.Namespace
+) -> dict[str, list[float]]:
     """Images/s of every precision at batch 1 and 16, in ONNX Runtime."""
     from core.contract import sample_inputs
 

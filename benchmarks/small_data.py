@@ -26,7 +26,7 @@ from core.errors import GanfoundryError
 from core.files import write_atomic
 from core.images import encode_png, over_checkerboard, sheet, to_pillow
 from trainer.data.pack import Pack, write_pack
-from trainer.hooks.preview import render
+from trainer.hooks.preview import preview_images
 from trainer.metrics.evaluate import LEAST, Evaluation, evaluate, results_path, save_results
 from trainer.metrics.extractor import Extractor, lite0
 from trainer.metrics.features import maker, real_features
@@ -151,7 +151,7 @@ def closer(judged: Evaluation) -> Row:
 def draw(few: Pack, run: Run, path: Path) -> None:
     """The images on the left, as many samples on the right, enlarged."""
     images, columns = np.array(few.images[:64]), 8
-    left, right = (sheet(one, columns) for one in (images, render(load_generator(run.generator), len(images))))
+    left, right = (sheet(one, columns) for one in (images, preview_images(load_generator(run.generator), len(images))))
     gap = np.zeros_like(left[:, : few.info.width])
     page = to_pillow(over_checkerboard(np.concatenate([left, gap, right], axis=1)))
     scale = max(1, SHOWN // (2 * max(few.info.height, few.info.width)))

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from core.errors import BundleError
 from core.images import Images
 
+INPUT_PREFIX = "input_"  # of an input's name, beside the output's, in the npz file
 LARGEST_GOLDEN = 3 << 29  # bytes, unpacked: 16 of the largest images with all of their noise
 
 
@@ -48,7 +49,7 @@ class Golden:
 def pack_golden(inputs: Mapping[str, NDArray[Any]], output: str, values: NDArray[Any]) -> bytes:
     """The npz file of a graph's ``inputs`` by name and the ``values`` of its one ``output``: numbers only."""
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **{output: values}, **{f"input_{name}": array for name, array in inputs.items()})
+    np.savez_compressed(buffer, **{output: values}, **{INPUT_PREFIX + name: array for name, array in inputs.items()})
     return buffer.getvalue()
 
 
@@ -56,7 +57,8 @@ def unpack_golden(path: Path, output: str) -> tuple[dict[str, NDArray[Any]], NDA
     """The inputs by name and the values of ``output``. A damaged file raises what NumPy and zipfile raise."""
     golden_shapes(path)
     with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-        inputs = {name[len("input_") :]: arrays[name] for name in arrays.files if name.startswith("input_")}
+        named = [name for name in arrays.files if name.startswith(INPUT_PREFIX)]
+        inputs = {name.removeprefix(INPUT_PREFIX): arrays[name] for name in named}
         return inputs, arrays[output]
 
 

@@ -161,10 +161,6 @@ class GeneratorSpec:
         """The same generator with some facts of its provenance changed."""
         return replace(self, provenance=replace(self.provenance, **changes))
 
-    def same_network(self, other: "GeneratorSpec") -> bool:
-        """Whether weights made for ``other`` fit this spec: all but provenance and the source of noise is equal."""
-        return replace(self, provenance=other.provenance, noise=other.noise) == other
-
     def to_json(self, indent: int | None = None) -> str:
         """JSON text from which ``from_json`` makes an equal spec."""
         return json.dumps(asdict(self), indent=indent, sort_keys=True)

@@ -4,6 +4,7 @@ Versions only ever go up. Going back is a newer version that is an older one aga
 with the version that is taken back can finish with it, because a server keeps the version before the newest.
 """
 
+import logging
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,13 +18,15 @@ from serving.repository.compatibility import check_fits
 from serving.repository.configs import configs_of, write_configs
 from serving.repository.ensembles import convert_ensembles, retired
 from serving.repository.layout import check_name, names_of
-from serving.repository.locks import alone
+from serving.repository.locks import exclusive
 from serving.repository.models import ModelEntry, entries_of
 from serving.repository.release import Release
 from serving.repository.seal import seal
 from serving.repository.staging import delete_leftovers, staging, writing
 from serving.repository.versions import delete, next_number, versions_of
 from serving.server.trial import try_in_server
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -100,7 +103,7 @@ def _identity(model: Path, version: int) -> str:
 
 def _add(release: Release, name: str, repository: Path, thin: bool, trial: bool) -> Published:
     """Make ``release`` the next version of ``name``, while no other publisher is at work."""
-    with alone(repository):
+    with exclusive(repository):
         # What earlier publishers left, and what they made otherwise.
         delete_leftovers(repository)
         convert_ensembles(name, repository)
@@ -118,12 +121,15 @@ def _add(release: Release, name: str, repository: Path, thin: bool, trial: bool)
             for entry in entries:
                 _write(entry, made, version)
             if trial:
+                logger.info("trying version %d of '%s' in a server of its own", version, name)
                 try_in_server(made)
             sync_tree(made)
             for entry in entries:
                 _show(entry, made, repository, version)
 
         delete(retired(name, repository))
+
+    logger.info("published '%s' version %d in %s", name, version, repository)
     companions = tuple(entry.config.name for entry in entries if entry.config.name != name)
     return Published(name, version, repository / name / str(version), companions)
 

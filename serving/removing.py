@@ -15,7 +15,7 @@ from serving.protocol.model_config import BUNDLE, PART, WHOLE, ModelConfig
 from serving.protocol.pbtxt import parse
 from serving.repository.configs import read_config_lenient
 from serving.repository.layout import CONFIGS, PYTHON_CACHE, THIN
-from serving.repository.locks import alone
+from serving.repository.locks import exclusive
 from serving.repository.models import KEPT
 from serving.repository.seal import sealed_hashes
 from serving.repository.staging import staging, writing
@@ -25,10 +25,11 @@ from serving.repository.versions import list_models, number_of, versions_of
 def remove(names: Sequence[str], repository: Path, dry_run: bool = False) -> list[Path]:
     """Delete the models ``names`` with all that belongs to them; gives the folders that went.
 
-    Raises RepositoryError, and deletes nothing, for a name that is none, or where anything is not what was published.
+    Raises RepositoryError, and deletes nothing, for a name that is not in the repository, or where anything is not what
+    was published.
     """
     _check_there(repository)
-    with writing(repository, repository), alone(repository):
+    with writing(repository, repository), exclusive(repository):
         generators = _generators(repository, names)
         models = [model for name in dict.fromkeys(names) for model in generators[name]]
         for model in models:
@@ -42,18 +43,21 @@ def prune(keep: int, repository: Path, names: Sequence[str] = (), dry_run: bool 
     """Delete all but the newest ``keep`` versions of each model, or of those in ``names``; gives the folders that went.
 
     Models that do not come from ``publish`` are left alone. Raises RepositoryError, and deletes nothing, for fewer
-    versions than a server serves, a name that is none, and where anything in a version is not what was published.
+    versions than a server serves, a name that is not in the repository, and where anything in a version is not what was
+    published.
     """
     if keep < KEPT:
         raise RepositoryError(f"a server serves the newest {KEPT} versions: keep {KEPT} or more")
     _check_there(repository)
-    with writing(repository, repository), alone(repository):
+    with writing(repository, repository), exclusive(repository):
         generators = _generators(repository, names)
+
         versions = [
             version
             for name in sorted(set(names) or generators)
             for version in _older(generators[name], versions_of(repository / name)[-keep:])
         ]
+
         for version in versions:
             _check_version(version)
         if not dry_run:
@@ -77,21 +81,23 @@ def _generators(repository: Path, names: Sequence[str]) -> dict[str, list[Path]]
             config = read_config_lenient(model.path)
         except RepositoryError:
             continue  # whose it is cannot be told
+
         if BUNDLE in config.parameters and not model.path.is_symlink():
             whole = config.parameters.get(WHOLE, model.name)
             found.setdefault(whole, []).append((_place_in_line(config), model.path))
+
     if unknown := sorted(set(names) - set(found)):
         raise RepositoryError(f"{repository} has no model '{unknown[0]}' from 'publish': 'models' lists those it has")
     return {name: [path for _, path in sorted(models)] for name, models in found.items()}
 
 
 def _place_in_line(config: ModelConfig) -> int:
-    """Models for thin clients need the generator, which comes with its parts."""
+    """In which order models go: those for thin clients first, for they need the generator, then it, then its parts."""
     return 0 if config.parameters.get(PART) in THIN else 1 if WHOLE not in config.parameters else 2
 
 
 def _older(models: list[Path], kept: list[int]) -> Iterator[Path]:
-    """The versions of a generator's models that are older than those that are kept; all where none is."""
+    """The versions of a generator's models that are older than those that are kept."""
     for model in models:
         for path in sorted(model.iterdir()):
             if (number := number_of(path)) is not None and kept and number < kept[0]:
@@ -124,6 +130,7 @@ def _check_version(version: Path) -> None:
     """Raise RepositoryError unless all that is in the directory ``version`` is what its seal names, or comes of it."""
     known = sealed_hashes(version)
     compiled = {name.removesuffix(".py") for name in known if name.endswith(".py")}
+
     for path in sorted(version.iterdir()):
         if path.name == PYTHON_CACHE and path.is_dir() and not path.is_symlink():
             strange = [

@@ -25,8 +25,9 @@ GROUPS = {
     "styled": re.compile(r"serving/test_(local|sampling|styles)\.py"),
 }
 # The longest first, so that no process is left alone with one of them at the end.
-FIRST = ("shipped", "tests/test_presets.py", "tests/serving/server/test_supervisor.py", "served", "tests/test_road.py",
-         "tests/serving/server/test_rollout.py", "tests/test_cli.py", "tests/test_ownership.py")  # fmt: skip
+FIRST = ("shipped", "tests/test_presets.py", "tests/test_docs_run.py", "tests/serving/server/test_supervisor.py",
+         "served", "tests/test_road.py", "tests/serving/server/test_rollout.py", "tests/commands/test_training.py",
+         "tests/test_ownership.py")  # fmt: skip
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

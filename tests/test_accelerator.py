@@ -17,7 +17,7 @@ from core.networks.base import Discriminator
 from export.bundles.exporting import export_run
 from tests.trainer.conftest import blobs
 from trainer.data.pack import Pack, PackInfo, write_pack
-from trainer.hooks.preview import render
+from trainer.hooks.preview import preview_images
 from trainer.objective.penalties import squared_gradient
 from trainer.planning import plan
 from trainer.presets import PRESETS, resolve
@@ -98,8 +98,8 @@ def test_a_run_goes_on_where_it_stopped_and_its_generator_makes_the_cpu_s_images
     for name, ours in whole.items():
         assert ours.isfinite().all()
         torch.testing.assert_close(parts[name], ours, rtol=1e-2, atol=1e-2)
-    there = render(load_generator(tmp_path / "whole" / "generator.safetensors", accelerator()), 16)
-    here = render(load_generator(tmp_path / "whole" / "generator.safetensors"), 16)
+    there = preview_images(load_generator(tmp_path / "whole" / "generator.safetensors", accelerator()), 16)
+    here = preview_images(load_generator(tmp_path / "whole" / "generator.safetensors"), 16)
     assert levels_apart(here, there) <= 1
     if precision == "fp32":
         export_run(tmp_path / "whole", tmp_path / "bundle")

@@ -9,6 +9,9 @@ import pytest
 from PIL import Image
 
 import cli
+from commands.demo import demo
+from commands.publishing import publish
+from commands.serving import serve
 from core.difference import MOST_LEVELS, levels_apart
 from core.errors import UnsupportedSystem
 from core.system import fault_of_name
@@ -91,9 +94,9 @@ def test_every_name_that_is_written_is_one_on_windows(road):
 def test_what_needs_triton_says_what_to_do_instead(monkeypatch, tmp_path, system):
     monkeypatch.setattr(sys, "platform", system)
     for call in (
-        lambda: cli.serve(tmp_path),
-        lambda: cli.publish(tmp_path, "model", tmp_path),
-        lambda: cli.demo(tmp_path, server=True),
+        lambda: serve(tmp_path),
+        lambda: publish(tmp_path, "model", tmp_path),
+        lambda: demo(tmp_path, server=True),
     ):
         with pytest.raises(UnsupportedSystem, match=r"container.*sample BUNDLE"):
             call()

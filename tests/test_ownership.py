@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from core.images import to_pillow
-from tests.test_cli import ROOT, TINY, assert_one_line, cli, here, pack  # noqa: F401 (fixtures)
+from tests.running import ROOT, TINY, assert_one_line, cli, here, pack  # noqa: F401 (fixtures)
 from tests.trainer.conftest import blobs
 
 TINY_RUN = (*TINY, "--kimg", 0.016)

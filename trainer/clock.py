@@ -6,6 +6,7 @@ from time import perf_counter
 
 import torch
 
+from core.clock import in_words
 from core.pixels import to_values
 from core.spec import GeneratorSpec, SourceSpec
 from trainer.hooks.log import wait_for
@@ -53,6 +54,24 @@ def what_would_fit(planned: Plan) -> tuple[GeneratorSpec, float] | None:
     return None
 
 
+def how_long(planned: Plan, images_seen: int, seconds: float) -> list[str]:
+    """Lines that say that the rest of a run takes so many seconds here and, if that is too long, what would fit."""
+    if is_over_at_once(planned.config, images_seen):
+        return []
+    rest = "for the rest" if images_seen else f"for {planned.config.kimg:g} kimg"
+    lines = [f"about {in_words(seconds)} {rest} on this machine as it is now, without judging"]
+    if seconds <= LONG:
+        return lines
+
+    if (fits := what_would_fit(planned)) is not None:
+        smaller, less = fits
+        remedy = f"at {smaller.size} it would be about {in_words(less)} (import the images with --size)"
+    else:
+        kimg = float(f"{planned.config.kimg * LONG / seconds:.1g}")
+        remedy = f"--kimg {kimg:g} would take about {in_words(seconds * kimg / planned.config.kimg)}"
+    return [*lines, f"warning: that is long for this machine; {remedy}"]
+
+
 def halved(spec: GeneratorSpec) -> GeneratorSpec:
     """The same generator of half the size; a translator's sources are half as large, too."""
     source = spec.source
@@ -77,12 +96,17 @@ def _seconds_an_image(training: Training, moment: int) -> float:
     cycle = min(math.lcm(config.penalty_every, *(player.every for player in system.players)), _CYCLE)
     training.images_seen = moment
     count = system.begin(moment)
+
+    # One round of each kind, as far as there is time
     _seconds_of(training, count, 0)  # the first round of a shape chooses its kernels
-    first, others, start = _seconds_of(training, count, 0), [], perf_counter()
+    first = _seconds_of(training, count, 0)
+    others: list[float] = []
+    start = perf_counter()
     for step in range(1, cycle):
         others.append(_seconds_of(training, count, step))
         if perf_counter() - start > _SECONDS:
             break
+
     mean = (first + (cycle - 1) * sum(others) / len(others)) / cycle if others else first
     return mean / count
 
@@ -95,12 +119,17 @@ def _noise(training: Training, count: int, like: GeneratorSpec | SourceSpec) -> 
 
 def _seconds_of(training: Training, count: int, step: int) -> float:
     """How long a round of ``count`` images takes, as the round ``step`` of a run."""
-    spec, before = training.system.spec, training.images_seen
+    spec = training.system.spec
+    before = training.images_seen
+
+    # A batch of noise in the place of the pack's
     images = _noise(training, count, spec)
     known = spec.classes and not spec.found_its_classes
     labels = torch.randint(0, len(spec.classes), (count,)).to(training.device) if known else None
     sources = _noise(training, count, spec.source) if spec.source else None
     batch = Batch(images, labels, step, sources)
+
+    # Nothing that was asked of the device before or in the round is left undone when a clock is read
     wait_for(training.device)
     start = perf_counter()
     play(training, batch)

@@ -74,15 +74,20 @@ def _at_seeds(planned: Plan, seconds: float) -> tuple[Plan, str]:
     distinct = planned.pack.info.distinct or len(planned.pack)
     if distinct < 2 * LEAST or SHARE * seconds < fewest * _QUICKEST:
         return planned, ""
+
+    # What a picture costs
     try:
         price, known = _price(planned)
     except MissingDependency:
         return planned, ""
+
+    # As many as may be, once the real ones are looked at
     reals = min(REALS, len(planned.pack))
     found = affordable(SHARE * seconds / price - (0 if known else reals))
     if found is None:
         return planned, ""
     samples, looks = found
+
     every = _round(planned.config.kimg / looks)
     share = price * (samples * planned.config.kimg / every + (0 if known else reals)) / seconds
     config = replace(planned.config, metric_kimg=every, metric_samples=samples, metric_reals=reals)

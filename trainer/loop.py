@@ -91,7 +91,7 @@ def play(training: Training, batch: Batch) -> None:
     config, images = training.config, len(batch.images)
     torch.manual_seed(round_seed(config.seed, training.images_seen))
     for player in training.system.players:
-        if batch.step % player.every == 0 and player.name not in training.system.resting:
+        if batch.step % player.every == 0 and player.name not in training.system.inactive:
             move(player, batch, training)
     training.images_seen += images
     training.rounds += 1

@@ -53,12 +53,16 @@ def check_out(root: Path) -> None:
     """Raise TrainingError unless a run may be written to ``root``: a new or empty folder, or a run of ours."""
     if problem := why_not(root, whole=False):
         raise TrainingError(problem)
+
+    # A place where a run can be
     if shown(str(root.absolute())) != str(root.absolute()):
         raise TrainingError(
             f"{root} is not written in UTF-8, and weights cannot be read from there: rename that folder"
         )
     if root.exists() and not root.is_dir():
         raise TrainingError(f"{root} is a file: choose another --out")
+
+    # That is new, ours, or empty but for what a killed run leaves
     if not root.exists() or written(root) is not None:
         return
     found = [name for name in held(root) if not _is_bare_lock(root / name)]

@@ -16,7 +16,7 @@ from trainer.data.pack import Pack, PackInfo
 from trainer.objective.corruption import SOURCES, Corruption
 from trainer.settings.config import TrainConfig
 from trainer.settings.heads import Heads
-from trainer.systems import TRANSLATING, build_system
+from trainer.systems import TRANSLATING, build_system, check_system
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,10 @@ def plan(config: TrainConfig, pack: Pack) -> Plan:
     seen = len(pack.rows("train"))
     if seen < 2:
         raise DataError(f"the pack {pack.info.name} has {seen} image to train on: training needs at least 2")
-    info, config = pack.info, config.settled(pack.info.distinct or len(pack))
+    info = pack.info
+    config = config.settled(info.distinct or len(pack))
+
+    # Classes: whether there are any to learn
     _check_conditions(config, Heads.of(config.heads))
     if config.conditional and pack.labels is None:
         raise ConfigError(
@@ -42,19 +45,24 @@ def plan(config: TrainConfig, pack: Pack) -> Plan:
         )
     if config.balance and not config.conditional:
         raise ConfigError("--balance is of classes, and this run learns none: add --conditional, or leave it out")
+
+    # What the generator is to be, and whether the system can train it
     spec = spec_of(config, info)
     if config.conditional and spec.found_its_classes:
         raise ConfigError(
             f"the pack {info.name} calls its classes {spec.classes[0]} and on, as only those are called that a "
             "generator finds by itself: import it again with other names, or do without --conditional"
         )
+    check_system(config, spec)
     return Plan(config, spec, pick_device(config.device), pack)
 
 
 def spec_of(config: TrainConfig, info: PackInfo) -> GeneratorSpec:
     """What a run of ``config`` on a pack makes: the pack's images, its classes or those of the heads, their codes."""
-    heads, source = Heads.of(config.heads), source_of(config, info)
+    heads = Heads.of(config.heads)
+    source = source_of(config, info)
     shown = info.sources if source and source.origin == SOURCES else None  # whose licence counts, too
+
     return GeneratorSpec(
         family=config.family,
         height=info.height,
@@ -86,12 +94,16 @@ def source_of(config: TrainConfig, info: PackInfo) -> SourceSpec | None:
     """
     if config.system not in TRANSLATING:
         return None
-    fit, resample = info.options.get("fit", "pad"), info.options.get("resample", AUTO)
-    sources, corruption = info.sources, Corruption.of(config.corruption)
+    sources = info.sources
+
+    # Made of the images themselves, unless the pack has what an autoencoder would make
+    corruption = Corruption.of(config.corruption)
     given = sources is not None and sources.paired and corruption.kind == "colourless"  # line art, say
     if config.system == "autoencoder" and not given:
         made = corruption.source_of(info.height, info.width, info.channels)
-        return replace(made, fit=fit, resample=resample)
+        return replace(made, fit=info.options.get("fit", "pad"), resample=info.options.get("resample", AUTO))
+
+    # The pack's own
     if sources is None:
         raise ConfigError(
             f"the pack {info.name} holds no sources to translate: import it with --sources, --side-by-side or "

@@ -55,6 +55,7 @@ def find_state(run: Run, wanted: TrainConfig, fingerprint: str, report: Report) 
 
     Raises TrainingError, which says what to do, where nobody can go on with that.
     """
+    # The newest whole one
     sweep_directories(run.checkpoints)
     saved, problems = state.load_latest(run.checkpoints)
     for problem in problems:
@@ -63,6 +64,8 @@ def find_state(run: Run, wanted: TrainConfig, fingerprint: str, report: Report) 
         if problems:
             raise TrainingError(_nothing_whole(run))
         return Settled(wanted, None)
+
+    # Of these images and settings
     if saved.fingerprint != fingerprint:
         raise TrainingError(
             f"{run.root} was trained on other images (fingerprint {saved.fingerprint[:12]}, this pack has "
@@ -70,6 +73,8 @@ def find_state(run: Run, wanted: TrainConfig, fingerprint: str, report: Report) 
         )
     if changed := differences(wanted, saved.config):
         raise TrainingError(_other_settings(run, wanted, saved.config, changed))
+
+    # What is changed on the way is noted by the moment, and said
     began = own_settings(run) or saved.config
     if differences(began, saved.config):  # somebody edited it
         began = saved.config

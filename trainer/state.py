@@ -57,13 +57,18 @@ def save(folder: Path, training: Training, fingerprint: str) -> Path:
     Raises DivergedError, writing nothing, if any weight is not finite, and CheckpointError if the disk refuses;
     the states that were there stay.
     """
+    # Nothing is written that nobody could go on from
     networks = network_tensors(training)
     broken = [name for name, value in networks.items() if value.is_floating_point() and not value.isfinite().all()]
     if broken:
         raise DivergedError(f"the weights {broken[0]} are no longer finite after {training.images_seen} images")
+
+    # Nothing is written over what is not a state of ours
     path = folder / f"{training.images_seen:09d}"
     if os.path.lexists(path) and path not in states(folder):
         raise CheckpointError(f"{path} is in the way, and holds no state of training alone: move it elsewhere")
+
+    # The whole, or nothing; then room is made
     try:
         with new_directory(path, replace=True) as new:
             _write(new, training, networks, fingerprint)
@@ -96,10 +101,13 @@ def load_latest(folder: Path) -> tuple[Saved | None, list[str]]:
 def load(path: Path) -> Saved:
     """The state in ``path``. Raises CheckpointError if a file is missing, damaged or of another version."""
     try:
+        # Every file is as it was written
         hashes = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
         for name in _FILES:
             if sha256(path / name) != hashes[name]:
                 raise CheckpointError(f"{path / name} is damaged")
+
+        # What is in them
         facts = json.loads((path / "state.json").read_text(encoding="utf-8"))
         if facts.pop("format_version") != FORMAT_VERSION:
             raise CheckpointError(f"{path} was written by another version of Ganfoundry")
@@ -161,6 +169,7 @@ def _write(folder: Path, training: Training, networks: dict[str, Tensor], finger
     # As bytes through Python, because a full disk is then an OSError with its number.
     (folder / _FILES[0]).write_bytes(save_tensors(networks))
     (folder / _FILES[1]).write_bytes(save_tensors(optimiser_tensors(training)))
+
     facts = {
         "format_version": FORMAT_VERSION,
         "images_seen": training.images_seen,

@@ -17,9 +17,9 @@ from core.spec import GeneratorSpec
 from trainer import loop, state
 from trainer.arithmetic import arithmetic, changes
 from trainer.hooks.collapse import CollapseGuard
-from trainer.hooks.judging import Judge
+from trainer.hooks.judging import Evaluator
 from trainer.hooks.levels import Levels
-from trainer.hooks.log import Log, Report
+from trainer.hooks.log import Log, Report, to_logger
 from trainer.hooks.pictures import Pictures
 from trainer.hooks.plateau import settling
 from trainer.hooks.preview import write_preview
@@ -52,19 +52,22 @@ def train(
     planned: Plan,
     out: Path,
     resume: bool = True,
-    report: Report = lambda _: None,
+    report: Report = to_logger,
     tick: Callable[[int], None] = lambda _: None,
 ) -> Outcome:
     """Train to the config's length, or until Ctrl-C or SIGTERM; go on by itself from what is in ``out``.
 
-    ``report`` is given every line of the log, and lines with a "note" for what a person should know; ``tick`` the
-    images seen after every round.
+    ``report`` is given every line of the log, and lines with a "note" for what a person should know: without one they
+    go to the logger "trainer". ``tick`` is given the images seen after every round.
     Raises TrainingError and its kinds; the last good state is kept whatever happens.
     """
     run = Run(out)
     with _writing(run):
+        # Before anything is written
         run.check()
         planned.pack.verify()
+
+        # Alone in the folder, from the newest state on
         with only_one(run):
             if not resume:
                 run.clear()
@@ -72,6 +75,7 @@ def train(
             training, planned = _resumed(planned, run, report)
             if training.images_seen >= planned.config.images:
                 return Outcome.ALREADY_DONE
+
             write_atomic(run.config, planned.config.to_json())
             with stop_signals() as stopping:
                 return _until_stopped(training, planned, run, report, tick, stopping)
@@ -90,13 +94,15 @@ def _until_stopped(
         stream = stream_of(planned)
         pictures = Pictures(run, planned.config, planned.spec, report)
         hooks = hooks_of(planned, run, training.images_seen, report, tick, pictures)
+
+        # To the end, or until somebody asks to stop: then what there is is saved
         if not (done := loop.run(training, stream, hooks, stopping)):
             note = f"saving after {training.images_seen:,} images: another Ctrl-C ends at once, without saving"
             report({"note": note})
             _save(training, planned, run)
         pictures.draw()
         return Outcome.DONE if done else Outcome.STOPPED
-    except KeyboardInterrupt:
+    except KeyboardInterrupt:  # asked a second time
         if last_saved(run) == training.images_seen:
             return Outcome.STOPPED
         report({"note": f"stopped after {training.images_seen:,} images without saving: {_kept(run)}"})
@@ -163,9 +169,13 @@ def _resumed(planned: Plan, run: Run, report: Report) -> tuple[Training, Plan]:
     found = find_state(run, planned.config, planned.pack.info.fingerprint, report)
     planned = replace(planned, config=found.config)
     training = begin(planned)
+
+    # From the beginning
     if found.saved is None:
         run.rewind(0)  # a run that ended before its first state left a log and previews
         return training, planned
+
+    # From where it was saved
     run.rewind(found.saved.images_seen)
     state.restore(training, found.saved)
     report({"note": f"continuing after {training.images_seen:,} images"})
@@ -177,41 +187,53 @@ def _resumed(planned: Plan, run: Run, report: Report) -> tuple[Training, Plan]:
 def hooks_of(
     planned: Plan, run: Run, images_seen: int, report: Report, tick: Callable[[int], None], pictures: Pictures
 ) -> list[Hook]:
-    """What is done besides training, in order: tick, keep levels, log, preview, judge, show, save, draw."""
-    config, judges, boards = planned.config, [], []
-    if config.metric_kimg:  # made before the log, which is not to count the first look at the real images
-        judge = Judge(
-            run,
-            planned.spec,
-            planned.pack,
-            config.metric_samples,
-            planned.device,
-            report,
-            reals=config.metric_reals,
-            settled_kimg=settling(config, planned.spec),
-            apart=config.apart,
-        )
-        judges = [Hook(config.metric_kimg * 1000, judge)]
-    if config.tensorboard:
-        boards = [Hook(config.log_kimg * 1000, Board(run, images_seen))]
+    """What is done besides training, in order: tick, keep levels, log, preview, evaluate, show, save, draw."""
+    config = planned.config
+    log_every = config.log_kimg * 1000
+
+    # Made before the log, which is not to count the first look at the real images
+    evaluators = []
+    if config.metric_kimg:
+        evaluators = [Hook(config.metric_kimg * 1000, evaluator_of(planned, run, report))]
+    boards = [Hook(log_every, Board(run, images_seen))] if config.tensorboard else []
+
+    # In every round, and the log
     log = Log(run, report, images_seen)
     hooks = [
         Hook(1, lambda t: tick(t.images_seen)),
         Hook(1, Levels(run, report, images_seen)),
-        Hook(config.log_kimg * 1000, log),
+        Hook(log_every, log),
     ]
-    guard = Hook(config.log_kimg * 1000, CollapseGuard(log, planned.pack, config, report))
+
+    # What takes time that is not training's
     pairs = SideBySide(planned.pack, config.previews) if planned.spec.kind == "image" else None
 
     def show(now: Training) -> None:
         drawn = pairs.sheet(now.averages) if pairs else None
         write_preview(run, now.average, config.previews, now.images_seen, drawn)
 
+    guard = Hook(log_every, CollapseGuard(log, planned.pack, config, report))
     preview = Hook(config.preview_kimg * 1000, show)
     save = Hook(config.checkpoint_kimg * 1000, lambda t: _save(t, planned, run))
     draw = Hook(save.every, lambda _: pictures.update())
-    aside = [guard, preview, *judges, *boards, save, draw]
+    aside = [guard, preview, *evaluators, *boards, save, draw]
     return [*hooks, *(Hook(hook.every, log.aside(hook.call)) for hook in aside)]
+
+
+def evaluator_of(planned: Plan, run: Run, report: Report) -> Evaluator:
+    """What looks at KID, or L1 of pairs, of the run as it trains."""
+    config = planned.config
+    return Evaluator(
+        run,
+        planned.spec,
+        planned.pack,
+        config.metric_samples,
+        planned.device,
+        report,
+        reals=config.metric_reals,
+        settled_kimg=settling(config, planned.spec),
+        apart=config.apart,
+    )
 
 
 def _save(training: Training, planned: Plan, run: Run) -> None:

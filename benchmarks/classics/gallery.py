@@ -56,7 +56,7 @@ said at its head.
 """
 OPTIMISERS = """## One game, three optimisers
 
-`mlp-gan` with Adam, RMSprop and SGD: `cli.py plot` of the three runs.
+`mlp-gan` with Adam, RMSprop and SGD: `ganfoundry plot` of the three runs.
 
 ![losses and samples of three optimisers](gallery/optimisers.png)
 """
@@ -73,7 +73,7 @@ def entry(name: str, run: Classic, found: Figures, kinds: list[str]) -> str:
         more += f"\n![losses of {name}](gallery/{name}-losses.png) ![its samples over time](gallery/{name}.gif)\n"
     return (
         f"## {name}\n\n{about.paper}: {about.good_for}. {run.says}\n\n"
-        f"`cli.py train {run.data} --out runs/{name} --preset {run.preset}{flags}`\n\n"
+        f"`ganfoundry train {run.data} --out runs/{name} --preset {run.preset}{flags}`\n\n"
         f"![samples of {name}](gallery/{name}.png)\n{more}\n{said}\n"
     ).replace(". \n", ".\n")
 

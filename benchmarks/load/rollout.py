@@ -92,12 +92,12 @@ class Judged:
         self._one, self._model, self._images = one, model, images
         self._lock = threading.Lock()
         self.seen = Counter[str]()
-        self.requests = replace(one.requests(model, images), judge=self._is_whole)
-        self._judges = {"old": one.requests(model, images).judge}
+        self.requests = replace(one.requests(model, images), is_right=self._is_whole)
+        self._judges = {"old": one.requests(model, images).is_right}
 
     def expect_new(self) -> None:
         """From now on answers may be of version 2, too."""
-        self._judges["new"] = golden_requests(self._model, self._one.golden(self._model, 2), self._images).judge
+        self._judges["new"] = golden_requests(self._model, self._one.golden(self._model, 2), self._images).is_right
 
     def _is_whole(self, number: int, response: Any) -> bool:
         for network, judge in tuple(self._judges.items()):

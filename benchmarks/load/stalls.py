@@ -29,7 +29,7 @@ from serving.repository.layout import CONFIG
 from serving.server.launch import HOST, Access, free_ports
 from serving.server.locate import find_triton
 from serving.server.server import Server
-from serving.server.workspace import make_workplace, remove_workplace
+from serving.server.workspace import make_workspace, remove_workspace
 from serving.tuning.load import FAILED, Generator, golden_requests
 
 VARIANTS = {
@@ -84,14 +84,14 @@ def unwatched(bundle: Path, queue: Queue, instances: int) -> Iterator[tuple[str,
         publish(bundle, MODEL, repository, thin=False, trial=False)
         config = replace(read_config(repository / MODEL), queue=queue, instances=Instances(count=instances))
         write_atomic(repository / MODEL / CONFIG, render(config))
-        workplace = make_workplace(triton)
-        server = Server(triton, repository, ports, Access(), "", workplace)
+        workspace = make_workspace(triton)
+        server = Server(triton, repository, ports, Access(), "", workspace)
         try:
             assert server.wait_until_right(120, threading.Event())
             yield f"{HOST}:{ports.grpc}", Reference.read(repository / MODEL / "1" / GOLDEN)
         finally:
             server.end(0)
-            remove_workplace(workplace)
+            remove_workspace(workspace)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from core.errors import SpecError
 from core.networks.base import Discriminator, Generator
 from core.networks.dcgan import check_width
-from core.networks.layers import ClassEmbedding, parted, projection
+from core.networks.layers import ClassEmbedding, projection, split_by_widths
 from core.networks.spectral import SpectralConv2d, SpectralEmbedding, SpectralLinear
 from core.spec import GeneratorSpec
 
@@ -57,7 +57,7 @@ class BigGANGenerator(Generator):
 
     def synthesis(self, style: Tensor, label: Tensor | None = None, codes: Tensor | None = None) -> Tensor:
         """``(n, latent_dim)`` to ``(n, channels, height, width)`` in [-1, 1]."""
-        first, *parts = parted(style, self.parts)
+        first, *parts = split_by_widths(style, self.parts)
         x = self.project(first).unflatten(1, self.base)  # (n, widest, base_height, base_width)
         for block, attend, part in zip(self.blocks, self.attend, parts, strict=True):
             x = attend(block(x, self._condition(part, label)))

@@ -12,7 +12,14 @@ from torch import Tensor, nn
 
 from core.errors import SpecError
 from core.networks.base import Discriminator, Generator
-from core.networks.layers import ClassEmbedding, LabelMap, MinibatchStandardDeviation, beside, beside_dim, rectifier
+from core.networks.layers import (
+    ClassEmbedding,
+    LabelMap,
+    MinibatchStandardDeviation,
+    conditioned,
+    conditioned_dim,
+    rectifier,
+)
 from core.spec import GeneratorSpec
 
 WIDEST = 8  # channels never exceed 8 times the width, as in the paper's 64x64 networks
@@ -57,7 +64,7 @@ class DCGANGenerator(Generator):
             return nn.Sequential(layer, nn.BatchNorm2d(channels, momentum=momentum), rectifier(slope))
 
         self.embed = ClassEmbedding(len(spec.classes), spec.latent_dim) if spec.classes else None
-        self.project = normalised(nn.ConvTranspose2d(beside_dim(spec), widths[0], base, bias=False), widths[0])
+        self.project = normalised(nn.ConvTranspose2d(conditioned_dim(spec), widths[0], base, bias=False), widths[0])
         self.stages = nn.Sequential(*(normalised(layer, b) for layer, b in zip(doublings, widths[1:], strict=True)))
         last = widths[-1]
         self.polish = nn.Sequential(
@@ -68,7 +75,7 @@ class DCGANGenerator(Generator):
 
     def synthesis(self, style: Tensor, label: Tensor | None = None, codes: Tensor | None = None) -> Tensor:
         """``(n, latent_dim)`` to ``(n, channels, height, width)`` in [-1, 1]."""
-        x = self.project(beside(style, self.spec, self.embed, label, codes)[:, :, None, None])
+        x = self.project(conditioned(style, self.spec, self.embed, label, codes)[:, :, None, None])
         x = self.polish(self.stages(x))  # from (n, widest, base_height, base_width)
         images: Tensor = self.image(x)
         return images
@@ -111,7 +118,7 @@ class DCGANDiscriminator(Discriminator):
     def features(self, images: Tensor, label: Tensor | None = None) -> Tensor:
         """``(n, channels, height, width)`` to ``(n, feature_dim)``."""
         if self.label is not None:
-            images = self.label.beside(images, label)
+            images = self.label.append_map(images, label)
         x: Tensor = self.compare(self.halve(images))  # (n, widest, base_height, base_width)
         return x.flatten(1)
 

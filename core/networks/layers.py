@@ -101,7 +101,7 @@ class LabelMap(nn.Module):
         super().__init__()
         self.maps = nn.Embedding(classes, height * width)
 
-    def beside(self, images: Tensor, label: Tensor | None) -> Tensor:
+    def append_map(self, images: Tensor, label: Tensor | None) -> Tensor:
         """``(n, c, height, width)`` and int64 ``(n,)`` to ``(n, c + 1, height, width)``; no label is a picture of 0."""
         shape = (len(images), 1, *images.shape[2:])
         shown = images.new_zeros(shape) if label is None else self.maps(label).view(shape)
@@ -118,7 +118,7 @@ def doubled(x: Tensor) -> Tensor:
     return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
 
 
-def parted(x: Tensor, widths: Sequence[int]) -> list[Tensor]:
+def split_by_widths(x: Tensor, widths: Sequence[int]) -> list[Tensor]:
     """``(n, sum of widths)`` cut into ``(n, width)`` each.
 
     By slices: ONNX changed its Split in opset 18, and no converter leads back to the 15 that older runtimes need.
@@ -126,10 +126,10 @@ def parted(x: Tensor, widths: Sequence[int]) -> list[Tensor]:
     return [x[:, end - width : end] for width, end in zip(widths, accumulate(widths), strict=True)]
 
 
-def beside(
+def conditioned(
     style: Tensor, spec: GeneratorSpec, embed: Embed | None, label: Tensor | None, codes: Tensor | None
 ) -> Tensor:
-    """Latents ``(n, latent_dim)`` with what else decides the image beside them, ``(n, beside_dim(spec))``.
+    """Latents ``(n, latent_dim)`` with what else decides the image beside them, ``(n, conditioned_dim(spec))``.
 
     ``embed`` makes labels int64 ``(n,)`` into ``(n, latent_dim)``; zeros take the place of an embedding or codes
     ``(n, K)`` that the spec has and that are None.
@@ -142,8 +142,8 @@ def beside(
     return torch.cat(parts, dim=1) if len(parts) > 1 else style
 
 
-def beside_dim(spec: GeneratorSpec) -> int:
-    """How wide ``beside`` makes the latents."""
+def conditioned_dim(spec: GeneratorSpec) -> int:
+    """How wide ``conditioned`` makes the latents."""
     return spec.latent_dim * (2 if spec.classes else 1) + spec.codes
 
 

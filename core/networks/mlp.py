@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from core.errors import SpecError
 from core.networks.base import Discriminator, Generator
-from core.networks.layers import ClassEmbedding, beside, beside_dim
+from core.networks.layers import ClassEmbedding, conditioned, conditioned_dim
 from core.spec import GeneratorSpec
 
 SLOPE = 0.2
@@ -31,7 +31,7 @@ class MLPGenerator(Generator):
         self.embed = ClassEmbedding(len(spec.classes), spec.latent_dim) if spec.classes else None
 
         layers: list[nn.Module] = []
-        for inputs, outputs in pairwise([beside_dim(spec), *widths]):
+        for inputs, outputs in pairwise([conditioned_dim(spec), *widths]):
             layers += [
                 nn.Linear(inputs, outputs),
                 nn.LeakyReLU(SLOPE, True),
@@ -42,7 +42,7 @@ class MLPGenerator(Generator):
 
     def synthesis(self, style: Tensor, label: Tensor | None = None, codes: Tensor | None = None) -> Tensor:
         """``(n, latent_dim)`` to ``(n, channels, height, width)`` in [-1, 1]."""
-        x = self.layers(beside(style, self.spec, self.embed, label, codes))  # (n, widest)
+        x = self.layers(conditioned(style, self.spec, self.embed, label, codes))  # (n, widest)
         values = torch.tanh(self.image(x))  # (n, channels * height * width)
         return values.reshape(-1, self.spec.channels, self.spec.height, self.spec.width)
 

@@ -22,8 +22,8 @@ from core.networks.layers import (
     EqualisedLinear,
     MinibatchStandardDeviation,
     PixelNorm,
-    beside,
-    beside_dim,
+    conditioned,
+    conditioned_dim,
     projection,
 )
 from core.sizes import Size
@@ -86,7 +86,9 @@ class ProgressiveGenerator(Growing, Generator):
         self.base = (widths[0], size.base_height, size.base_width)
         self.embed = ClassEmbedding(len(spec.classes), spec.latent_dim) if spec.classes else None
         self.normalise = PixelNorm()
-        self.project = EqualisedLinear(beside_dim(spec), widths[0] * size.base_height * size.base_width, gain=_GAIN)
+        self.project = EqualisedLinear(
+            conditioned_dim(spec), widths[0] * size.base_height * size.base_width, gain=_GAIN
+        )
         self.base_block = nn.Sequential(nn.LeakyReLU(0.2), PixelNorm(), *_convolved(widths[0], widths[0]), PixelNorm())
         self.blocks = nn.ModuleList(_doubling(a, b) for a, b in pairwise(widths))
         self.to_image = nn.ModuleList(EqualisedConv2d(width, spec.channels, 1, gain=_GAIN_IMAGE) for width in widths)
@@ -124,7 +126,9 @@ class ProgressiveGenerator(Growing, Generator):
     def paint(self, style: Tensor, label: Tensor | None = None, codes: Tensor | None = None) -> Tensor:
         """``(n, latent_dim)`` to images ``(n, channels, h, w)`` of the size it has grown to."""
         level, alpha = self.stage()
-        x = self.project(beside(style, self.spec, self._embedded, label, codes))  # (n, c * base_height * base_width)
+        x = self.project(
+            conditioned(style, self.spec, self._embedded, label, codes)
+        )  # (n, c * base_height * base_width)
         x = self.base_block(x.unflatten(1, self.base))  # (n, c, base_height, base_width)
         for block in self.blocks[:level]:
             x = block(x)  # doubled

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from core.errors import SpecError
 from core.networks.base import Discriminator, Generator
-from core.networks.layers import ClassEmbedding, beside, beside_dim, doubled, projection
+from core.networks.layers import ClassEmbedding, conditioned, conditioned_dim, doubled, projection
 from core.spec import GeneratorSpec
 
 SLOPE = 0.2
@@ -49,7 +49,7 @@ class R3GANGenerator(Generator):
 
         # The base, learned and projected from the latent
         self.embed = ClassEmbedding(len(spec.classes), spec.latent_dim) if spec.classes else None
-        self.project = _scaled(nn.Linear(beside_dim(spec), widths[0], bias=False))
+        self.project = _scaled(nn.Linear(conditioned_dim(spec), widths[0], bias=False))
         self.base = nn.Parameter(torch.randn(widths[0], spec.size.base_height, spec.size.base_width))
 
         # Blocks, and doublings between them
@@ -62,7 +62,7 @@ class R3GANGenerator(Generator):
 
     def synthesis(self, style: Tensor, label: Tensor | None = None, codes: Tensor | None = None) -> Tensor:
         """``(n, latent_dim)`` to ``(n, channels, height, width)``, around [-1, 1]."""
-        x = self.base * self.project(beside(style, self.spec, self.embed, label, codes))[:, :, None, None]
+        x = self.base * self.project(conditioned(style, self.spec, self.embed, label, codes))[:, :, None, None]
         images: Tensor = self.image(self.stages(x))  # from (n, widest, base_height, base_width)
         return images
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from core.errors import SpecError
 from core.networks.base import Generator
 from core.networks.dcgan import DCGANDiscriminator, DCGANGenerator
-from core.networks.layers import ClassEmbedding, parted, projection
+from core.networks.layers import ClassEmbedding, projection, split_by_widths
 from core.spec import GeneratorSpec
 
 SLOPE = 0.2
@@ -38,7 +38,7 @@ class StackedGenerator(Generator):
 
     def synthesis(self, style: Tensor, label: Tensor | None = None, codes: Tensor | None = None) -> Tensor:
         """``(n, latent_dim)`` to ``(n, channels, height, width)`` in [-1, 1]."""
-        above, below = parted(style, self.parts)
+        above, below = split_by_widths(style, self.parts)
         return self.paint(self.upper(above, label), below)
 
     def paint(self, features: Tensor, noise: Tensor) -> Tensor:

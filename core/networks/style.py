@@ -15,8 +15,8 @@ from core.networks.layers import (
     EqualisedLinear,
     MinibatchStandardDeviation,
     doubled,
-    parted,
     projection,
+    split_by_widths,
 )
 from core.networks.style_layers import GAIN, SLOPE, Mapping, StyledConvolution, ToImage
 from core.spec import GeneratorSpec
@@ -106,7 +106,7 @@ class StyleGenerator(Generator):
         to the spec's value range.
         """
         ws = [style] * self.style_layers if style.ndim == 2 else style.unbind(1)
-        noises = [None] * len(self.layers) if noise is None else parted(noise, self._noise_dims)
+        noises = [None] * len(self.layers) if noise is None else split_by_widths(noise, self._noise_dims)
         x = self.constant.expand(style.shape[0], -1, -1, -1)  # (n, widest, base_height, base_width)
         x = self.layers[0](x, ws[0], noises[0])
         image: Tensor = self.images[0](x, ws[1])

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from core.networks.base import Discriminator, Generator
 from core.networks.dcgan import check_width
-from core.networks.layers import ClassEmbedding, LabelMap, beside, beside_dim
+from core.networks.layers import ClassEmbedding, LabelMap, conditioned, conditioned_dim
 from core.spec import GeneratorSpec
 
 SLOPE = 0.2
@@ -32,7 +32,7 @@ class UpConvGenerator(Generator):
         self.base = (width, size.base_height, size.base_width)
         self.embed = ClassEmbedding(len(spec.classes), spec.latent_dim) if spec.classes else None
         self.project = nn.Sequential(
-            nn.Linear(beside_dim(spec), width * size.base_height * size.base_width), nn.ReLU(True)
+            nn.Linear(conditioned_dim(spec), width * size.base_height * size.base_width), nn.ReLU(True)
         )
 
         layers: list[nn.Module] = []
@@ -49,7 +49,9 @@ class UpConvGenerator(Generator):
 
         A tanh would be driven to its end, where no gradient is left, before there are shapes: nothing here is normed.
         """
-        x = self.project(beside(style, self.spec, self.embed, label, codes)).unflatten(1, self.base)  # (n, width, base)
+        x = self.project(conditioned(style, self.spec, self.embed, label, codes)).unflatten(
+            1, self.base
+        )  # (n, width, base)
         images: Tensor = self.layers(x)
         return images
 
@@ -84,7 +86,7 @@ class UpConvDiscriminator(Discriminator):
     def features(self, images: Tensor, label: Tensor | None = None) -> Tensor:
         """``(n, channels, height, width)`` to ``(n, feature_dim)``."""
         if self.label is not None:
-            images = self.label.beside(images, label)
+            images = self.label.append_map(images, label)
         x: Tensor = self.layers(images)
         return x
 

@@ -57,13 +57,16 @@ def _batches(spec: GeneratorSpec) -> str:
 def _training(spec: GeneratorSpec) -> str:
     facts: dict[str, Any] = asdict(spec.provenance)
     facts["images_seen"] = f"{spec.provenance.images_seen:,}" if spec.provenance.images_seen else ""
-    for name in ("licence", "attribution"):  # of both sides, or of one that there is
+
+    # A source has a licence and an attribution of its own, or those of the images
+    for name in ("licence", "attribution"):
         if spec.source is None:
             del facts[f"source_{name}"]
         elif not facts[f"source_{name}"]:
             facts[f"source_{name}"] = facts[f"data_{name}"]
     if spec.source is None:
         del facts["source_examples"]
+
     if spec.classes:
         facts["classes"] = ", ".join(spec.classes)
     lines = [f"| {name.replace('_', ' ')} | {_cell(str(fact)) or 'not recorded'} |" for name, fact in facts.items()]

@@ -21,8 +21,14 @@ from PIL import Image
 
 @dataclass(frozen=True)
 class Usage:
-    """Sentences, or parts of some: what it ``makes``, what the sheet has ``shown``, the ``heading`` over ``how`` it is
-    called, with what it was ``tried`` and, in other precisions, ``probed``, and the ``limits`` of its images."""
+    """Sentences and parts of sentences for the model card.
+
+    - ``makes``: what the generator makes.
+    - ``shown``: what the sample sheet shows.
+    - ``heading`` and ``how``: how the graph is called, with code, and the heading above that.
+    - ``tried`` and ``probed``: on what it was compared with its reference and, in other precisions, with fp32.
+    - ``limits``: what nobody should expect of its images.
+    """
 
     makes: str
     shown: str
@@ -34,8 +40,9 @@ class Usage:
 
 
 def usage_of(spec: GeneratorSpec) -> Usage:
-    """That of the spec's kind."""
+    """What the card of a generator with that ``spec`` says."""
     makes = f"{CHANNEL_NAMES[spec.channels]} images {spec.height} pixels high, {spec.width} wide"
+
     if spec.source is None:
         return Usage(
             makes=makes,
@@ -49,6 +56,8 @@ def usage_of(spec: GeneratorSpec) -> Usage:
                 "leave out.",
             ),
         )
+
+    # Of a translator
     taken = f"{CHANNEL_NAMES[spec.source.channels]} pictures {spec.source.height} pixels high, {spec.source.width} wide"
     return Usage(
         makes=f"{makes}, of {taken}",

@@ -1,4 +1,4 @@
-"""What every bundle is made of, whichever way its graph came to be. Torch-free."""
+"""Parts of every bundle: where it may go, its ONNX file, its golden images and its sample sheet. Torch-free."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -34,8 +34,11 @@ def check_destination(destination: Path, overwrite: bool) -> None:
     sweep_around(destination)
     if is_free(destination):
         return
+
     if not overwrite:
         raise ExportError(f"{destination} exists: choose another --out or add --overwrite")
+
+    # Only a bundle, and one in which nobody put anything, is replaced
     try:
         manifest = read_manifest(destination)
     except BundleError:

@@ -22,12 +22,12 @@ from export.bundles.contents import Progress, check_destination, golden_images, 
 from export.bundles.options import FP32_ONLY, ExportOptions
 from export.bundles.provenance import Origin
 from export.bundles.verify import check_graph
-from export.bundles.writing import Contents
+from export.bundles.writing import BundleContents
 from export.checks.reference import TRIED_TRUNCATIONS, check_against_reference, truncation_note
 from export.checks.rules import Contract
 from export.checks.verification import Agreement, Verification
 from export.graphs.convert import to_onnx
-from export.graphs.modules import ExportGraph, Graph, Whole, part_graphs, whole_graph
+from export.graphs.modules import ExportGraph, Graph, WholeGraph, part_graphs, whole_graph
 
 DIRECTIONS = {A_TO_B: GENERATOR, B_TO_A: back_of(Path(GENERATOR)).name}  # of a run that learns two, a file for each
 
@@ -103,7 +103,7 @@ def _truncation(generator: Maker) -> str | None:
     return truncation_note([graph.values(inputs) for inputs in tried])
 
 
-def _contents(bundle: Path, generator: Maker, origin: Origin, notes: tuple[str, ...], tell: Progress) -> Contents:
+def _contents(bundle: Path, generator: Maker, origin: Origin, notes: tuple[str, ...], tell: Progress) -> BundleContents:
     """What goes into the folder ``bundle``; the two parts of a generator that has styles are written there already."""
     spec, graph, examples = generator.spec, whole_graph(generator), generator.examples
     data = _converted(graph, "the generator", origin, tell)
@@ -118,7 +118,7 @@ def _contents(bundle: Path, generator: Maker, origin: Origin, notes: tuple[str, 
     tell("making golden images and the sheet")
     golden = golden_images(spec, graph.images, examples)
     sheet = sample_sheet(spec, graph.images, examples_in(golden.inputs))
-    return Contents(data, spec, OPSET, origin, golden, sheet, verification, parts[0].gives if parts else None)
+    return BundleContents(data, spec, OPSET, origin, golden, sheet, verification, parts[0].gives if parts else None)
 
 
 def _converted(graph: Graph, what: str, origin: Origin, tell: Progress) -> bytes:
@@ -132,7 +132,9 @@ def _converted(graph: Graph, what: str, origin: Origin, tell: Progress) -> bytes
     return data
 
 
-def _write_parts(bundle: Path, whole: Whole, parts: tuple[Graph, Graph], origin: Origin, tell: Progress) -> Agreement:
+def _write_parts(
+    bundle: Path, whole: WholeGraph, parts: tuple[Graph, Graph], origin: Origin, tell: Progress
+) -> Agreement:
     """Write the mapping and the synthesis graph; how the two, one after the other, agree with PyTorch's whole."""
     mapping, synthesis = (
         _converted(part, what, origin, tell) for part, what in zip(parts, ("the mapping", "the synthesis"), strict=True)
@@ -173,9 +175,12 @@ def _level(checkpoint: Path, generator: Maker, wanted: str) -> Path:
     finished = {_level_name(path): path for path in sorted((checkpoint.parent / LEVELS).glob("*.safetensors"))}
     if generator.grown_to == (size.height, size.width):
         finished[str(size)] = checkpoint
+
     name = wanted.lower() if "x" in wanted.lower() else f"{wanted}x{wanted}"
     if name in finished:
         return finished[name]
+
+    # What there is instead
     there = ", ".join(sorted(finished, key=lambda name: (len(name), name))) or "none yet"
     if name == f"{size.base_width}x{size.base_height}":
         raise ExportError(

@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import json
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,8 @@ OF_RESULTS = {
     "cycle_l1": "L1 there and back",
     "identity_l1": "L1 of what is there already",
 }
+
+logger = logging.getLogger(__name__)
 
 _TOOLS = ("ganfoundry", "torch", "onnx", "onnxscript", "onnxruntime-gpu", "onnxruntime", "numpy")
 
@@ -89,6 +92,7 @@ def judgement(checkpoint: Path, spec: GeneratorSpec) -> dict[str, Any]:
 def _evaluated(checkpoint: Path, spec: GeneratorSpec) -> dict[str, Any]:
     origin = spec.provenance
     same = {"preset": origin.preset, "images_seen": origin.images_seen, "trained_on": origin.data_name}
+
     for path in _evaluations(checkpoint):
         record = next(_objects(path, whole=True), {})
         figures = _of_seeds(record) if spec.source is None else _of_results(record, spec.source.direction)
@@ -153,8 +157,10 @@ def _objects(path: Path, whole: bool = False) -> Iterator[dict[str, Any]]:
         if not path.is_file() or path.stat().st_size > LARGEST_RECORD:
             return
         text = path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
+    except OSError as error:
+        logger.info("%s is left out, because it cannot be read: %s", path, error)
         return
+
     for part in [text] if whole else text.splitlines():
         try:
             value = json.loads(part)

@@ -10,7 +10,7 @@ from core.bundle import GOLDEN, GRAPH, MAPPING, SYNTHESIS, Manifest, read_bundle
 from core.contract import Port, input_ports, mapping_ports, output_port, rows, style_port, synthesis_ports
 from core.difference import MOST_LEVELS, VisibleDifference, levels_apart
 from core.errors import BundleError
-from core.golden import Golden, golden_shapes
+from core.golden import INPUT_PREFIX, Golden, golden_shapes
 from core.images import Images
 from core.onnx.reading import read_model
 from core.onnx.session import CPU, Chain, Session, open_session, run
@@ -37,6 +37,8 @@ def verify_bundle(path: Path, provider: str = CPU, threads: int = 0) -> list[Fin
     manifest = read_bundle(path)
     facts = Origin.told_by(manifest).metadata()
     findings = [Finding("files", f"{len(manifest.files)} unchanged since the export")]
+
+    # The fp32 graph
     contract = Contract(manifest.spec, manifest.opset, facts=facts)
     model = _read_graph(path / GRAPH, contract)
     findings.append(Finding("graph rules", f"{len(RULES)} kept, opset {manifest.opset}"))
@@ -45,6 +47,8 @@ def verify_bundle(path: Path, provider: str = CPU, threads: int = 0) -> list[Fin
         findings += _replay(open_session(model, provider, threads), golden)
     except BundleError as error:
         raise BundleError(f"{path / GRAPH}: {error}") from None
+
+    # Other precisions, targets and parts, where the bundle has them
     for precision in sorted(name for name, file in FILES.items() if file in manifest.files):
         file = path / FILES[precision]
         findings.append(_verify_precision(file, precision, contract, golden, provider, threads))
@@ -80,6 +84,7 @@ def _verify_parts(path: Path, manifest: Manifest, golden: Golden, provider: str,
     styles = _styles(path / MAPPING)
     mapping = _read_graph(path / MAPPING, Contract(spec, opset, mapping_ports(spec), styles, facts))
     synthesis = _read_graph(path / SYNTHESIS, Contract(spec, opset, synthesis_ports(spec, styles), facts=facts))
+
     try:
         chain = Chain(open_session(mapping, provider, threads), open_session(synthesis, provider, threads))
         together = _replay(chain, golden)[0]
@@ -115,7 +120,7 @@ def _read_graph(path: Path, contract: Contract) -> bytes:
 
 def _read_golden(path: Path, manifest: Manifest) -> Golden:
     """The golden images, once their headers are known to be those of the spec: else nothing is unpacked."""
-    ports = {f"input_{port.name}": port for port in input_ports(manifest.spec)}
+    ports = {INPUT_PREFIX + port.name: port for port in input_ports(manifest.spec)}
     wanted = {"image": output_port(manifest.spec), **ports}
     try:
         found = {name: (dtype, shape[1:]) for name, (dtype, shape) in golden_shapes(path).items()}
@@ -130,10 +135,12 @@ def _replay(session: Session, golden: Golden) -> list[Finding]:
     together = run(session, golden.inputs)
     count = len(golden)
     levels = _within(f"its images differ from those in {GOLDEN}", together, golden.images)
+
     if not np.array_equal(together, run(session, golden.inputs)):
         raise BundleError("two runs on the same inputs differ")
     alone = np.concatenate([run(session, row) for row in rows(golden.inputs)])
     apart = _within("an image alone differs from the same image in a batch", alone, together)
+
     differing = (together != golden.images).any(axis=-1).mean()
     return [
         Finding("golden images", f"{count} within {levels} of 255 levels, {differing:.3%} of pixels differ"),

@@ -17,7 +17,7 @@ from export.checks.verification import Verification
 
 
 @dataclass(frozen=True)
-class Contents:
+class BundleContents:
     """What every bundle holds: the ONNX file, what it is and comes from, and what was found when it was checked.
 
     ``sheet`` is a PNG file; ``styles`` what lies between the two parts of a generator that ships in two as well.

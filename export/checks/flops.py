@@ -44,14 +44,17 @@ def known_shapes(model: ModelProto) -> Shapes:
         for side in value.type.tensor_type.shape.dim:
             if not side.HasField("dim_value"):
                 side.dim_value = 1
+
     for value in single.graph.output:  # what is written of these, and inside, is for any batch
         value.type.tensor_type.ClearField("shape")
     del single.graph.value_info[:]
+
     try:
         _plainer(single)
         single = onnx.shape_inference.infer_shapes(single, data_prop=True)
     except Exception:  # a graph that is broken or contradicts itself, which is the checker's to say
         return {}
+
     values = (*single.graph.input, *single.graph.output, *single.graph.value_info)
     shapes = {value.name: shape for value in values if (shape := _shape(value)) is not None}
     return shapes | {tensor.name: tuple(tensor.dims) for tensor in single.graph.initializer}

@@ -16,8 +16,8 @@ from onnx import ModelProto, NodeProto, SparseTensorProto, TensorProto, ValueInf
 from core.contract import SPEC_KEY, Port, batch_of, input_ports, output_port
 from core.errors import SpecError, first_line
 from core.spec import TOLD_OPTIONS, GeneratorSpec
+from export.onnx_graph import STANDARD
 
-STANDARD = ("", "ai.onnx")
 RANDOM = ("RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial")
 FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16)
 CONTROL_FLOW = ("If", "Loop", "Scan", "SequenceMap")

@@ -6,11 +6,12 @@ Every key of that JSON is written here and nowhere else. Its version is the mani
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 
 from core.bundle import Manifest
 from core.difference import MOST_LEVELS, Difference, VisibleDifference
-from core.errors import BundleError
+from core.errors import BundleError, ExportError
 from export.precisions.limits import Limits
 
 PYTORCH, ORIGINAL = "PyTorch", "original"  # what a graph was compared with; the latter is a foreign file itself
@@ -181,13 +182,22 @@ class Verification:
         reports = self.precisions.items()
         return [f"{name} was not written: {report.failed}" for name, report in reports if report.failed]
 
+    def check_precisions(self, bundle: Path) -> None:
+        """Raise ExportError, once all else is written into ``bundle``, for precisions that were not."""
+        if failed := self.failures():
+            raise ExportError(f"{'; '.join(failed)} (all else is in {bundle})")
+
     def to_json(self) -> dict[str, Any]:
         """The record as JSON, for the manifest's ``verification``; what there is not is left out."""
         values = self.agreement.to_json()
+
+        # Of a foreign file
         if self.original is not None:
             values |= {"original": asdict(self.original), "not_checked": list(self.not_checked)}
         if self.notes or self.original is not None:
             values["notes"] = list(self.notes)
+
+        # What was made besides
         if self.in_two_parts is not None:
             values["in_two_parts"] = self.in_two_parts.to_json()
         if self.targets:

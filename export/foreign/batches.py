@@ -1,11 +1,13 @@
-"""A graph that was made for one batch, freed of it: each node that says the batch keeps that of what it is given.
+"""Frees a graph of the batch size that it was made for: nodes that hold that size take the one of their input instead.
 
-What is wrong after that, the trial finds, which holds every image against the file's own.
+Whether the graph still makes the same images is not known here: ``check_against_reference`` finds out.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 from onnx import GraphProto, ModelProto, NodeProto, helper, numpy_helper
+
+from export.onnx_graph import attribute_of, constant_names, constant_tensors
 
 MOST_GROUPS = 64
 
@@ -25,26 +27,29 @@ _ELEMENTWISE = {
 }
 
 
-def made_for(model: ModelProto) -> list[int]:
-    """The batches that a graph may be made for that says that any will do: 1, and a group for each image."""
-    held = {weight.name for weight in model.graph.initializer}
-    held |= {name for node in model.graph.node if node.op_type == "Constant" for name in node.output}
+def likely_batches(model: ModelProto) -> list[int]:
+    """The batch sizes that a graph may be made for although it leaves its batch open.
+
+    These are 1 and, as modulated convolutions have a group for each image, the numbers of groups of convolutions whose
+    weights are computed.
+    """
+    held = constant_names(model.graph)
     layers = [node for node in model.graph.node if node.op_type in ("Conv", "ConvTranspose")]
     groups = [a.i for node in layers if node.input[1] not in held for a in node.attribute if a.name == "group"]
     return [1, *sorted({group for group in groups if 1 < group <= MOST_GROUPS})]
 
 
-class Freeing:
-    """``graph`` is changed; ``batch`` is the one that it was made for, ``moving`` what has a row an image."""
+class BatchFreeing:
+    """Changes ``graph``, which was made for ``batch`` images at once.
+
+    ``moving`` names the values that have a row for each image; those that are computed of them are added on the way.
+    """
 
     def __init__(self, graph: GraphProto, batch: int, moving: set[str]) -> None:
         self.graph, self.batch, self.moving = graph, batch, moving
         self.lost: set[str] = set()  # values of a batch of 1 whose first side was taken away
         self.nodes: list[NodeProto] = []
-        self.constants = {w.name: w for w in graph.initializer}
-        self.constants |= {
-            n.output[0]: a.t for n in graph.node if n.op_type == "Constant" for a in n.attribute if a.name == "value"
-        }
+        self.constants = constant_tensors(graph)
 
     def run(self) -> None:
         """Go through the graph once, in order."""
@@ -82,11 +87,11 @@ class Freeing:
         chosen = self._constant(node, 1)
         if node.op_type == "Squeeze":
             return chosen is not None and chosen.reshape(-1).tolist() == [0]
-        axis = next((a.i for a in node.attribute if a.name == "axis"), 0)
+        axis = attribute_of(node, "axis", 0)
         return axis == 0 and node.input[0] in self.moving and chosen is not None and not chosen.ndim and chosen == 0
 
     def _found_again(self, node: NodeProto) -> None:
-        """A side that was lost stays in the value; where the graph puts one back, nothing is left to do."""
+        """The first side, which the graph took away, stays in the value here; where it puts one back, it is there."""
         axes = self._constant(node, 1)
         if node.op_type == "Unsqueeze" and axes is not None and axes.reshape(-1).tolist() == [0]:
             self._become_identity(node)
@@ -119,7 +124,7 @@ class Freeing:
 
     def _concat(self, node: NodeProto) -> None:
         """A constant beside what moves is repeated for each image, where its rows are all the same."""
-        axis = next((a.i for a in node.attribute if a.name == "axis"), 0)
+        axis = attribute_of(node, "axis", 0)
         like = next(name for name in node.input if name in self.moving)
         for place, name in enumerate(node.input):
             value = self._constant(node, place) if name not in self.moving else None

@@ -1,5 +1,6 @@
 """A foreign ONNX generator in, a verified bundle out, or nothing at all."""
 
+import logging
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -23,24 +24,26 @@ from core.trials import examples_in
 from export.bundles.contents import Progress, check_destination, golden_images, sample_sheet, serialised
 from export.bundles.options import FP32_ONLY, ExportOptions
 from export.bundles.provenance import Origin, tool_versions
-from export.bundles.writing import Contents
+from export.bundles.writing import BundleContents
 from export.checks.reference import TRIED_TRUNCATIONS, UNKNOWN, check_against_reference, truncation_note
 from export.checks.verification import ORIGINAL, OriginalFile, Verification
-from export.foreign.batches import made_for
+from export.foreign.batches import likely_batches
 from export.foreign.hints import ImportHints
 from export.foreign.interface import GraphInterface, find_interface
 from export.foreign.joined import TRUNCATION, joined
-from export.foreign.opsets import opset_of
 from export.foreign.original import Original
 from export.foreign.output import check_range, image_sides
-from export.foreign.pictures import Picture
-from export.foreign.randoms import frozen
-from export.foreign.shipping import Foreign, shipped
+from export.foreign.pictures import PictureInput
+from export.foreign.prepare import check_nodes, reduced_to
+from export.foreign.randoms import freeze_randoms
+from export.foreign.shipping import ForeignGenerator, choose_graph
 from export.foreign.source import Source, read_source
-from export.foreign.wrap import check_nodes, needed_for
+from export.onnx_graph import opset_of
 
 CHANGED = ("AveragePool", "BatchNormalization", "Clip", "Dropout", "Pad", "Resize", "Softmax", "Upsample")
 _UNUSED_TOOLS = ("torch", "onnxscript")
+
+logger = logging.getLogger(__name__)
 
 
 def export_foreign(
@@ -70,6 +73,7 @@ def export_foreign(
     check = partial(check_destination, destination, overwrite)
     check()
     options.check()
+
     try:
         tell("reading the graph")
         source = read_source(path)
@@ -85,30 +89,30 @@ def export_foreign(
         raise ExportError(f"cannot write {destination} ({error.strerror or error}): nothing was exported") from error
 
 
-def _understood(source: Source, hints: ImportHints, provenance: Provenance) -> Foreign:
-    """Raises ExportError or SpecError for what does not fit the hints, or could never ship."""
+def _understood(source: Source, hints: ImportHints, provenance: Provenance) -> ForeignGenerator:
+    """What the file is, once it is known to run. Raises ExportError or SpecError for what does not fit the hints, or
+    could never ship."""
     interface = find_interface(source.model, hints)
-    model, drawn = frozen(needed_for(source.model, interface.image))
+    model, drawn = freeze_randoms(reduced_to(source.model, interface.image))
     check_nodes(model)
-    original, values = _running(open_session(serialised(model if drawn else source.model)), interface, made_for(model))
+    session = open_session(serialised(model if drawn else source.model))
+    original, values = _running(session, interface, likely_batches(model))
+
+    # What its images are
     if not np.isfinite(values).all():
         raise ExportError("the graph makes values that are infinite or not numbers")
     layout, sides = image_sides(values.shape, hints)
     height, width, channels = (sides[1], sides[2], sides[0]) if layout == "NCHW" else sides
     doubt = check_range(model, interface.image, values, hints.value_range)
+
+    # What truncation does to it, of one that takes latents
     picture = original.interface.source
     promise = None if picture else _truncation(original)
     if promise:
         original = replace(original, interface=replace(original.interface, truncates=False, truncation=None))
-    options: dict[str, Any] = {
-        "layout": layout,
-        "opset": source.opset,
-        "premultiplied": hints.premultiplied,
-        "fixed": {**hints.fixed},
-    }
-    options |= {"source_layout": picture.layout, "source_range": [*picture.value_range]} if picture else {}
-    options |= {"latent_kind": hints.latent_kind} if hints.latent_kind != "normal" else {}
-    options |= {IGNORES_TRUNCATION: True} if promise else {}
+
+    # What a spec and the notes say of it
+    options = {"layout": layout, "opset": source.opset, **_options(hints, picture)}
     spec = GeneratorSpec(
         FOREIGN,
         height,
@@ -119,14 +123,24 @@ def _understood(source: Source, hints: ImportHints, provenance: Provenance) -> F
         source=picture.spec if picture else None,
         classes=interface.label.classes if interface.label else (),
         codes=interface.codes.length if interface.codes else 0,
-        options=options,
+        options=options | ({IGNORES_TRUNCATION: True} if promise else {}),
         value_range=hints.value_range,
         provenance=provenance,
     )
-    dtype = helper.np_dtype_to_tensor_dtype(values.dtype)
     noise = f"random numbers inside, drawn at {', '.join(drawn)[:200]}, are frozen: the same in all images"
     notes = tuple(note for note in (promise, doubt, drawn and noise) if note)
-    return Foreign(spec, model, original, layout, dtype, hints.premultiplied, sides, notes)
+    dtype = helper.np_dtype_to_tensor_dtype(values.dtype)
+    return ForeignGenerator(spec, model, original, layout, dtype, hints.premultiplied, sides, notes)
+
+
+def _options(hints: ImportHints, picture: PictureInput | None) -> dict[str, Any]:
+    """The hints that a spec keeps, and how a translator takes its ``picture``."""
+    options: dict[str, Any] = {"premultiplied": hints.premultiplied, "fixed": {**hints.fixed}}
+    if picture:
+        options |= {"source_layout": picture.layout, "source_range": [*picture.value_range]}
+    if hints.latent_kind != "normal":
+        options["latent_kind"] = hints.latent_kind
+    return options
 
 
 def _running(session: Session, interface: GraphInterface, batches: list[int]) -> tuple[Original, NDArray[Any]]:
@@ -139,6 +153,7 @@ def _running(session: Session, interface: GraphInterface, batches: list[int]) ->
             original = Original(session, way)
             return original, original.values(_probe(way))
         except ExportError as error:
+            logger.debug("one way to run the graph fails: %s", error)
             complaint = complaint or error
     assert complaint
     raise complaint
@@ -165,11 +180,11 @@ def _probe(interface: GraphInterface) -> dict[str, NDArray[Any]]:
     return inputs | {"label": np.array([[0], [last], [0], [last]], np.int64)}
 
 
-def _contents(source: Source, foreign: Foreign, tell: Progress) -> Contents:
+def _contents(source: Source, foreign: ForeignGenerator, tell: Progress) -> BundleContents:
     """What goes into the bundle."""
     origin = Origin(source.sha256, _tools(), {})
     tell("wrapping the graph")
-    foreign, data, session = shipped(foreign, origin)
+    foreign, data, session = choose_graph(foreign, origin)
     spec = foreign.spec
     opset = opset_of(load_model_from_string(data))
 
@@ -182,10 +197,10 @@ def _contents(source: Source, foreign: Foreign, tell: Progress) -> Contents:
     sheet = sample_sheet(spec, partial(run, session), examples_in(golden.inputs))
     original, not_checked = _of_original(source, foreign, golden)
     verification = Verification(agreement, original, not_checked, foreign.notes)
-    return Contents(data, spec, opset, origin, golden, sheet, verification)
+    return BundleContents(data, spec, opset, origin, golden, sheet, verification)
 
 
-def _of_source(picture: Picture) -> str:
+def _of_source(picture: PictureInput) -> str:
     low, high = picture.value_range
     return (
         f"what it takes: that {low:g} to {high:g} are levels 0 to 255 of a source, as told or guessed; it came with no "
@@ -206,7 +221,7 @@ def _tools() -> dict[str, str]:
     return {name: version for name, version in tool_versions().items() if name not in _UNUSED_TOOLS}
 
 
-def _of_original(source: Source, foreign: Foreign, golden: Golden) -> tuple[OriginalFile, tuple[str, ...]]:
+def _of_original(source: Source, foreign: ForeignGenerator, golden: Golden) -> tuple[OriginalFile, tuple[str, ...]]:
     """What came from where, for the manifest, and what of it nobody could check."""
     values = foreign.original.values(golden.inputs)
     least, largest = float(values.min()), float(values.max())

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import ModelProto, NodeProto, helper
+from onnx import ModelProto
 
 from export.checks.flops import known_shapes
-from export.foreign.folding import constants_of
+from export.onnx_graph import attribute_of, constants_of
 
 Roles = tuple[str, ...]  # what each side of a weight is: image, output, input, height, width; "no" are two in one
 Array = NDArray[Any]
@@ -36,7 +36,7 @@ class Weights:
     """What ``model``, made for ``batch``, computes of weights; ``roles`` are those of the values on the way."""
 
     def __init__(self, model: ModelProto, batch: int) -> None:
-        self.batch, self.shapes, self.constants = batch, known_shapes(model), constants_of(model)
+        self.batch, self.shapes, self.constants = batch, known_shapes(model), constants_of(model.graph)
         self.makers = {name: node for node in model.graph.node for name in node.output}
         self.roles: dict[str, Roles] = {}
 
@@ -52,6 +52,7 @@ class Weights:
         constants, styles, demodulations = [], [], []
         sides = dict(zip(roles, self.shapes[name], strict=True))
         whole = {role[1]: sides[role] // self.batch for role in sides if len(role) == 2} | sides
+
         for kind, found, its_roles in self._parts(name, roles, whole):
             if kind == "constant":
                 constants.append(self._ordered(found, its_roles))
@@ -59,11 +60,13 @@ class Weights:
                 styles.append(found)
             else:
                 demodulations.append(found)
+
         if not constants:
             raise NotModulatedError
         product = constants[0]
         for each in constants[1:]:
             product = product * each
+
         return Factors(
             np.broadcast_to(product, [whole[role] for role in ("o", "i", "h", "w")]),
             tuple(styles),
@@ -78,6 +81,8 @@ class Weights:
         if name in self.constants:
             roles = roles[len(roles) - self.constants[name].ndim :]
             return [("constant", self.constants[name], roles)]
+
+        # A factor: what is smaller than the weight is no product worth a look
         shape, node = self.shapes.get(name), self.makers.get(name)
         if shape is None or len(shape) > len(roles):
             raise NotModulatedError
@@ -85,6 +90,8 @@ class Weights:
         least = {"no": whole["o"], "ni": whole["i"], "o": whole["o"], "i": whole["i"]}
         if node is None or any(side < least.get(role, 0) for side, role in zip(shape, roles, strict=True)):
             return [self._leaf(name, shape, roles)]
+
+        # Operators that keep it a product of factors
         self.roles[name] = roles
         if node.op_type == "Mul":
             return [part for operand in node.input for part in self._parts(operand, roles, whole)]
@@ -99,6 +106,7 @@ class Weights:
         reshaped = node.op_type in ("Reshape", "Identity", "Unsqueeze", "Squeeze")
         if reshaped and (before := self._before_reshape(node.input[0], shape, roles)) is not None:
             return self._parts(node.input[0], before, whole)
+
         return [self._leaf(name, shape, roles)]
 
     def _before_reshape(self, source: str, shape: tuple[int, ...], roles: Roles) -> Roles | None:
@@ -106,8 +114,12 @@ class Weights:
         given = self.shapes.get(source)
         if given == shape:
             return roles
+
+        # Images and the next side were two sides before
         if roles[0] in ("no", "ni") and given == (self.batch, shape[0] // self.batch, *shape[1:]):
             return ("n", roles[0][1], *roles[1:])
+
+        # They were one side before
         if (
             roles[0] == "n"
             and len(shape) == 5
@@ -159,8 +171,3 @@ def _inverse(part: tuple[str, Any, Roles]) -> tuple[str, Any, Roles]:
         return kind, 1 / found, roles
     name, operator = found
     return kind, (name, {"Mul": "Div", "Div": "Mul"}[operator]), roles
-
-
-def attribute_of(node: NodeProto, name: str, default: Any) -> Any:
-    """The value of an attribute, or the ``default``."""
-    return next((helper.get_attribute_value(a) for a in node.attribute if a.name == name), default)

@@ -17,8 +17,9 @@ from core.onnx.reading import parse_model
 from export.checks.flops import flops
 from export.foreign.source import weights_beside
 from export.foreign.suggest_command import suggest_command
+from export.onnx_graph import STANDARD, inputs_of
 from export.targets.kernels import without_kernels
-from export.targets.runtimes import PROTOBUF, STANDARD, TARGETS, is_ours, misfit, text
+from export.targets.runtimes import PROTOBUF, TARGETS, is_ours, misfit, text
 
 # What networks learn is of these types; whole numbers are shapes and axes.
 _WEIGHTS = (
@@ -87,10 +88,10 @@ def inspect_file(path: Path, name: str) -> Inspection:
     counts = Counter(_operator(node.domain, node.op_type) for node in model.graph.node)
     beside, missing = _beside(model, path)
     size = max(len(data), *beside.values()) if beside else len(data)
-    constants = {tensor.name for tensor in model.graph.initializer}
+
     return Inspection(
         file=name,
-        inputs=_values(value for value in model.graph.input if value.name not in constants),
+        inputs=_values(inputs_of(model.graph)),
         outputs=_values(model.graph.output),
         operators=dict(sorted(counts.items(), key=lambda item: (-item[1], item[0]))),
         parameters=_parameters(model),
@@ -169,6 +170,7 @@ def describe(found: Inspection) -> list[tuple[str, str]]:
     cost = "unknown: a shape in it is not fixed, or an operator's cost is not known"
     if found.flops_per_image is not None:
         cost = f"{_grouped(found.flops_per_image)} an image (convolutions and matrix products, 2 a multiply-add)"
+
     return [
         *(("input", _port(value)) for value in found.inputs),
         *(("output", _port(value)) for value in found.outputs),

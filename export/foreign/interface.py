@@ -1,4 +1,4 @@
-"""What a foreign generator takes and gives: found by looking, else asked for."""
+"""The inputs and the output of a foreign generator: found in its graph, or named by hints."""
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,7 +13,14 @@ from onnx import ModelProto, TensorProto, ValueInfoProto
 from core.errors import ExportError
 from core.spec import LARGEST_LATENT
 from export.foreign.hints import ImportHints, LatentKind
-from export.foreign.pictures import Picture, described, dims_of, find_source, looks_like_a_picture, may_be_a_picture
+from export.foreign.pictures import (
+    PictureInput,
+    described,
+    dims_of,
+    find_source,
+    looks_like_a_picture,
+    may_be_a_picture,
+)
 
 FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE)
 INTEGERS = (TensorProto.INT64, TensorProto.INT32, TensorProto.INT16, TensorProto.INT8, TensorProto.UINT8)
@@ -22,7 +29,7 @@ MOST_FIXED = 1 << 24  # numbers that another input is given
 
 
 @dataclass(frozen=True)
-class Rows:
+class VectorInput:
     """An input that takes ``sides`` numbers for an image, after the batch if it is ``batched``."""
 
     name: str
@@ -37,7 +44,7 @@ class Rows:
 
 
 @dataclass(frozen=True)
-class Label:
+class LabelInput:
     """How the graph takes a class: one-hot ``(n, classes)``, or as a number ``(n,)``, ``(n, 1)`` or ``()``."""
 
     name: str
@@ -56,16 +63,16 @@ class GraphInterface:
     ``truncates`` is False: then it does nothing.
     """
 
-    latent: Rows | None
+    latent: VectorInput | None
     batch: int | None
     image: str
-    label: Label | None
+    label: LabelInput | None
     fixed: dict[str, tuple[NDArray[Any], bool]]
-    codes: Rows | None = None
-    truncation: Rows | None = None
+    codes: VectorInput | None = None
+    truncation: VectorInput | None = None
     latent_kind: LatentKind = "normal"
     truncates: bool = True
-    source: Picture | None = None
+    source: PictureInput | None = None
 
     @property
     def latent_dim(self) -> int:
@@ -73,7 +80,7 @@ class GraphInterface:
         return self.latent.length if self.latent else 0
 
     @property
-    def rows(self) -> list[Rows | Picture]:
+    def rows(self) -> list[VectorInput | PictureInput]:
         """The inputs that take something of each image, but for a class."""
         return [port for port in (self.latent, self.source, self.codes, self.truncation) if port]
 
@@ -102,6 +109,8 @@ def find_interface(model: ModelProto, hints: ImportHints) -> GraphInterface:
     inputs = {
         value.name: value for value in model.graph.input if value.name not in weights or value.name in hints.fixed
     }
+
+    # The latent, or the picture
     value = _main(inputs, hints)
     if hints.source is not None or (hints.latent is None and looks_like_a_picture(value)):
         return _translator(model, inputs, value, hints)
@@ -113,6 +122,8 @@ def find_interface(model: ModelProto, hints: ImportHints) -> GraphInterface:
     latent = _rows(value, hints.latent_dim, "latent", "--latent-dim")
     if hints.latent_dim not in (None, latent.length):
         raise ExportError(f"the latent {described(value)} is not {hints.latent_dim} long: omit --latent-dim")
+
+    # The other inputs
     batch = dims_of(value)[0] if latent.batched else 1
     truncation, label = _truncation(inputs, hints, batch), _label(inputs, hints)
     alone = (truncation and not truncation.batched) or (label and not label.rank)
@@ -143,11 +154,12 @@ def _translator(
     return GraphInterface(None, batch, _image(model, hints), None, fixed, truncates=False, source=source)
 
 
-def _rows(value: ValueInfoProto, length: int | None, what: str, option: str) -> Rows:
+def _rows(value: ValueInfoProto, length: int | None, what: str, option: str) -> VectorInput:
     """``(n, D)`` with sides of 1 before or after D, any sides that are known, or ``(D,)``."""
     dims, dtype = dims_of(value), value.type.tensor_type.elem_type
     if dtype not in FLOATS:
         raise ExportError(f"the {what} {described(value)} is not of floats of 16, 32 or 64 bits")
+
     batched = len(dims) > 1
     sides = dims[1:] if batched else dims
     if not sides:
@@ -156,13 +168,14 @@ def _rows(value: ValueInfoProto, length: int | None, what: str, option: str) -> 
         if length is None:
             raise ExportError(f"the graph does not say how long its {what} {value.name!r} is: add {option}")
         sides[sides.index(None)] = length
+
     known = tuple(1 if side is None else side for side in sides)
     if not 1 <= math.prod(known) <= LARGEST_LATENT:
         raise ExportError(f"the {what} {described(value)} is not of 1 to {LARGEST_LATENT} numbers")
-    return Rows(value.name, dtype, known, batched)
+    return VectorInput(value.name, dtype, known, batched)
 
 
-def _truncation(inputs: dict[str, ValueInfoProto], hints: ImportHints, batch: int | None) -> Rows | None:
+def _truncation(inputs: dict[str, ValueInfoProto], hints: ImportHints, batch: int | None) -> VectorInput | None:
     if hints.truncation is None:
         return None
     value = _named(inputs, hints.truncation, "--truncation-input")
@@ -170,7 +183,7 @@ def _truncation(inputs: dict[str, ValueInfoProto], hints: ImportHints, batch: in
     by_row = bool(dims) and (dims[0] is None or dims[0] == batch != 1)
     if dtype not in FLOATS or any(side not in (None, 1) for side in dims[by_row:]):
         raise ExportError(f"the truncation {described(value)} is not one float, for each image or for all")
-    return Rows(value.name, dtype, (1,) * max(len(dims) - 1, 0), by_row)
+    return VectorInput(value.name, dtype, (1,) * max(len(dims) - 1, 0), by_row)
 
 
 def _main(inputs: dict[str, ValueInfoProto], hints: ImportHints) -> ValueInfoProto:
@@ -181,6 +194,8 @@ def _main(inputs: dict[str, ValueInfoProto], hints: ImportHints) -> ValueInfoPro
         return _named(inputs, hints.latent, "--latent")
     if hints.source is not None:
         return _named(inputs, hints.source, "--source")
+
+    # Nobody said: there must be one that means nothing else
     meant = {hints.label, hints.codes, hints.truncation, *hints.fixed}
     free = [value for name, value in inputs.items() if name not in meant and not _empty(value)]
     if len(free) != 1:
@@ -199,23 +214,27 @@ def _image(model: ModelProto, hints: ImportHints) -> str:
     return str(next(iter(outputs)))
 
 
-def _label(inputs: dict[str, ValueInfoProto], hints: ImportHints) -> Label | None:
+def _label(inputs: dict[str, ValueInfoProto], hints: ImportHints) -> LabelInput | None:
     if hints.label is None:
         return None
     value = _named(inputs, hints.label, "--label")
     dtype, dims = value.type.tensor_type.elem_type, dims_of(value)
+
+    # One-hot, or a number
     kinds = (*FLOATS, *INTEGERS, TensorProto.BOOL)
     one_hot = len(dims) == 2 and dims[1] != 1 and (dtype not in INTEGERS or dims[1] is not None)
     number = dtype not in (TensorProto.BOOL,) and len(dims) <= 2 and dims[1:] in ([], [1], [None])
     if dtype not in kinds or not (one_hot or number):
         raise ExportError(f"the label {described(value)} is neither one-hot (n, classes) nor a number (n,)")
+
+    # Its classes
     count = dims[1] if one_hot else None
     classes = hints.classes or tuple(map(str, range(count or 0)))
     if not classes:
         raise ExportError(f"the graph does not say how many classes {value.name!r} has: name them with --classes a,b,c")
     if count not in (None, len(classes)):
         raise ExportError(f"the label {described(value)} has {count} classes, --classes names {len(classes)}")
-    return Label(value.name, dtype, one_hot, len(dims), classes)
+    return LabelInput(value.name, dtype, one_hot, len(dims), classes)
 
 
 def _fixed(
@@ -228,6 +247,7 @@ def _fixed(
     others = {name: value for name, value in inputs.items() if name not in meant}
     if lacking := [value for name, value in others.items() if name not in hints.fixed and not _empty(value)]:
         raise ExportError(f"what is the input {described(lacking[0])}? Say --fix {lacking[0].name}=VALUE, or --label")
+
     fixed = {}
     for name, value in others.items():
         constant, dims = _constant(value, hints.fixed.get(name, "0")), dims_of(value)

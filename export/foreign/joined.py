@@ -1,4 +1,4 @@
-"""A mapping and a synthesis network that came as two files, as one whose truncation moves towards the mean w."""
+"""One graph of a mapping and a synthesis network that came as two files; its truncation moves towards the mean w."""
 
 import hashlib
 from dataclasses import replace
@@ -18,9 +18,10 @@ from core.onnx.session import open_session
 from export.bundles.contents import serialised
 from export.foreign.hints import ImportHints
 from export.foreign.interface import FLOATS, find_interface
-from export.foreign.opsets import opset_of, raised
+from export.foreign.opsets import converted_to
 from export.foreign.original import Original
 from export.foreign.source import Source
+from export.onnx_graph import inputs_of, opset_of
 
 MEAN_OF = 4096  # styles; StyleGAN takes 10,000 where it is not kept while training
 TRUNCATION = "joined.truncation"
@@ -53,12 +54,7 @@ def _alike(*models: ModelProto) -> list[ModelProto]:
     """Both without functions and in one opset, that of the newer."""
     plain = [onnx.inliner.inline_local_functions(model) if model.functions else model for model in models]
     wanted = max(OPSET, *map(opset_of, plain))
-    return [model if opset_of(model) == wanted else raised(model, wanted) for model in plain]
-
-
-def _inputs(model: ModelProto) -> list[ValueInfoProto]:
-    weights = {tensor.name for tensor in model.graph.initializer}
-    return [value for value in model.graph.input if value.name not in weights]
+    return [model if opset_of(model) == wanted else converted_to(model, wanted) for model in plain]
 
 
 def _sides(value: ValueInfoProto) -> list[int]:
@@ -68,12 +64,15 @@ def _sides(value: ValueInfoProto) -> list[int]:
 
 def _between(mapping: ModelProto, synthesis: ModelProto) -> tuple[ValueInfoProto, ValueInfoProto]:
     """The mapping's output that is an input of the synthesis, and that input: of one name, else the one that fits."""
-    pairs = [(given, taken) for given in mapping.graph.output for taken in _inputs(synthesis) if _fits(given, taken)]
+    pairs = [
+        (given, taken) for given in mapping.graph.output for taken in inputs_of(synthesis.graph) if _fits(given, taken)
+    ]
     named = [pair for pair in pairs if pair[0].name == pair[1].name]
     found = named or pairs
+
     if len(found) != 1:
         gives = ", ".join(f"{value.name} {_sides(value)}" for value in mapping.graph.output)
-        takes = ", ".join(f"{value.name} {_sides(value)}" for value in _inputs(synthesis))
+        takes = ", ".join(f"{value.name} {_sides(value)}" for value in inputs_of(synthesis.graph))
         what = "no" if not found else "more than one"
         raise ExportError(
             f"{what} output of the mapping ({gives[:200]}) is an input of the synthesis ({takes[:200]}): give the "
@@ -97,6 +96,7 @@ def _mean(mapping: ModelProto, styles: str, hints: ImportHints) -> NDArray[Any]:
     names = {value.name for value in mapping.graph.input}
     own = {name: value for name, value in hints.fixed.items() if name in names}
     interface = find_interface(mapping, replace(hints, image=styles, fixed=own))
+
     inputs: dict[str, NDArray[Any]] = {
         "z": latents(range(MEAN_OF), interface.latent_dim),
         "truncation": np.ones((MEAN_OF, 1), np.float32),
@@ -105,6 +105,7 @@ def _mean(mapping: ModelProto, styles: str, hints: ImportHints) -> NDArray[Any]:
         inputs["label"] = np.arange(MEAN_OF, dtype=np.int64)[:, None] % len(interface.label.classes)
     if interface.codes:
         inputs["codes"] = np.zeros((MEAN_OF, interface.codes.length), np.float32)
+
     values = Original(open_session(serialised(mapping)), interface).values(inputs)
     if not np.isfinite(values).all():
         raise ExportError("the mapping makes styles that are infinite or not numbers")
@@ -116,11 +117,11 @@ def _graph(
 ) -> onnx.GraphProto:
     """The two behind each other. Inputs keep their names; one that both have is shared."""
     mapping, synthesis = (part.graph for part in parts)
-    batch = _batch([*_inputs(parts[0]), *_inputs(parts[1])])
+    batch = _batch([*inputs_of(mapping), *inputs_of(synthesis)])
     ports: dict[str, ValueInfoProto] = {}
     nodes: list[NodeProto] = []
     for prefix, part in zip((_MAPPING, _SYNTHESIS), parts, strict=True):
-        for value in _inputs(part):
+        for value in inputs_of(part.graph):
             name = value.name.removeprefix(prefix)
             if (prefix, name) != (_SYNTHESIS, taken.name):
                 ports.setdefault(name, _named(name, value, batch))
@@ -165,6 +166,8 @@ def _style_nodes(
     nodes: list[NodeProto] = []
     weights: list[TensorProto] = []
     last = given
+
+    # Truncation: the distance to the mean, scaled
     if mean is not None:
         weights.append(numpy_helper.from_array(mean, "joined.mean_style"))
         weights.append(numpy_helper.from_array(np.array([-1, *[1] * (ranks[0] - 1)], np.int64), "joined.beside_styles"))
@@ -178,6 +181,8 @@ def _style_nodes(
             helper.make_node("Add", ["joined.nearer", "joined.mean_style"], ["joined.truncated"]),
         ]
         last = "joined.truncated"
+
+    # One style for all layers becomes one for each, or the other way round
     if ranks == (2, 3):
         if not (layers := _sides(taken)[1]):
             raise ExportError(f"the synthesis does not say how many styles {taken.name!r} takes: export it with that")

@@ -1,4 +1,4 @@
-"""Convolutions with a weight for each image, made ones with a weight for all.
+"""Modulated convolutions, which have a weight for each image, rewritten as convolutions with one weight for all.
 
 StyleGAN2 and 3 write a modulated convolution as one that has a group for each image (Karras et al. 2020, section 2.2:
 weights times styles, over their own length), which freezes the batch, and TensorRT and Unity take no computed weights.
@@ -13,18 +13,18 @@ from dataclasses import dataclass, field
 import numpy as np
 from onnx import ModelProto, NodeProto, helper, numpy_helper
 
-from export.foreign.factors import Array, NotModulatedError, Roles, Weights, attribute_of
-from export.foreign.folding import without_the_unused
+from export.foreign.factors import Array, NotModulatedError, Roles, Weights
+from export.onnx_graph import attribute_of, leave_out_unused
 
 _EACH_BY_ITSELF = ("LeakyRelu", "Relu", "PRelu", "Mul", "Add", "Sub", "Div", "Pad", "Slice", "Cast", "Identity")
 
 
-def unmodulated(model: ModelProto, batch: int) -> ModelProto:
+def without_modulation(model: ModelProto, batch: int) -> ModelProto:
     """A copy of ``model``, which is made for ``batch`` and folded, without such convolutions; else as it was."""
     copy = ModelProto()
     copy.CopyFrom(model)
     _Rewriting(copy, batch).run()
-    without_the_unused(copy)
+    leave_out_unused(copy.graph)
     return copy
 
 
@@ -43,9 +43,12 @@ class _Rewriting:
         graph = self.model.graph
         self.weights = Weights(self.model, self.batch)
         self.shapes, self.constants = self.weights.shapes, self.weights.constants
+
+        # First what each weight is made of, because sums of its squares come before its convolution
         for node in graph.node:
             if _computes_weight(node, self.constants) and len(self.shapes.get(node.input[1], ())) == 4:
                 self.weights.look_at(node.input[1], _roles_of(node))
+
         for node in graph.node:
             node = NodeProto.FromString(node.SerializeToString())
             if not self._rewritten(node):
@@ -76,21 +79,26 @@ class _Rewriting:
             return False
         if (x := self._rows(node.input[0])) is None:
             return False
+
         try:
             found = self.weights.factors(node.input[1], _roles_of(node))
         except NotModulatedError:
             return False
+
         weight = found.constant if node.op_type == "Conv" else found.constant.swapaxes(0, 1)
         for style, operator in found.styles:
             x = self._add(operator, [x, self._as_factor(style, node)], node)
         made = self._convolved(node, x, weight, 1)
         for factor, operator in found.demodulations:
             made = self._add(operator, [made, self._as_factor(factor, node)], node)
+
+        # The bias is one for all images
         if len(node.input) > 2 and node.input[2]:
             bias = self._repeated(self.constants.get(node.input[2]))
             if bias is None:
                 return False
             made = self._add("Add", [made, self._held(bias.reshape(1, -1, 1, 1), node)], node)
+
         self._done(node, made)
         return True
 
@@ -108,17 +116,23 @@ class _Rewriting:
     def _reshape(self, node: NodeProto) -> bool:
         """Images side by side in one, or back: what is done in between is done to each by itself."""
         source, given, shape = node.input[0], self.shapes.get(node.input[0]), self.shapes.get(node.output[0])
+
+        # Filters for each channel of each image become filters for each channel
         if given and shape and source not in self.constants and self._becomes_tall(source, given, shape):
             self.tall.add(node.output[0])
             node.input[0] = self.apart.get(source, source)
             node.input[1] = self._held(np.array([-1, *shape[1:]], np.int64), node)
             return False
+
         if self.batch == 1 or given is None or shape is None or len(given) < 2 or len(shape) < 2:
             return False
+
+        # All images in one become images again
         if source in self.tall and shape[:2] == (1, given[0]):
             rows = (self.batch, given[0] // self.batch, *shape[2:])
             self._done(node, self._reshaped(source, rows, node))
             return True
+
         if source in self.apart:
             channels = given[1] // self.batch
             if shape[:2] == (1, given[1]):
@@ -128,6 +142,8 @@ class _Rewriting:
                     helper.make_node("Identity", [self._reshaped(self.apart[source], shape, node)], node.output)
                 )
             return shape[:2] in ((1, given[1]), (self.batch, channels))
+
+        # Images become one, side by side: from here on their rows are kept apart too
         if given[0] == self.batch and shape == (1, given[0] * given[1], *given[2:]) and source not in self.constants:
             self.apart[node.output[0]] = source
         return False
@@ -165,6 +181,7 @@ class _Rewriting:
         axes = self.constants.get(node.input[1]) if len(node.input) > 1 else attribute_of(node, "axes", None)
         if name is None or roles is None or shape is None or axes is None or roles[0] != "n":
             return False
+
         summed = {roles[int(axis)] for axis in np.asarray(axes).reshape(-1)}
         try:
             found = self.weights.factors(name, roles)
@@ -172,12 +189,15 @@ class _Rewriting:
             return False
         if summed != {"i", "h", "w"} or found.demodulations or not found.styles:
             return False
+
+        # The product of the styles' squares with those of the constant
         outside, inside = found.constant.shape[:2]
         squares = np.square(found.constant.astype(np.float64)).sum(axis=(2, 3)).T.astype(found.constant.dtype)
         row = self._held(np.ones((1, inside), found.constant.dtype), node)
         for style, operator in found.styles:
             row = self._add(operator, [row, self._reshaped(style, (-1, self._width(style)), node)], node)
         total = self._add("MatMul", [self._add("Mul", [row, row], node), self._held(squares, node)], node)
+
         wanted = self._held(np.array([self.batch, *shape[1:]], np.int64), node)
         self.nodes.append(helper.make_node("Reshape", [total, wanted], node.output))
         return int(np.prod(shape[1:])) == outside

@@ -2,18 +2,13 @@
 
 import onnx
 import onnx.version_converter
-from onnx import ModelProto, helper, numpy_helper
+from onnx import ModelProto, helper
 
 from core.contract import OPSET
 from core.errors import ExportError, first_line
-from export.checks.rules import STANDARD
+from export.onnx_graph import array_of, constant_tensors, opset_of
 
 LATEST_OPSET = 21  # what Triton's ONNX Runtime loads
-
-
-def opset_of(model: ModelProto) -> int:
-    """The version of the standard operators that ``model`` uses."""
-    return max((entry.version for entry in model.opset_import if entry.domain in STANDARD), default=0)
 
 
 def converted(model: ModelProto) -> ModelProto:
@@ -23,13 +18,14 @@ def converted(model: ModelProto) -> ModelProto:
     """
     opset = opset_of(model)
     wanted = min(max(opset, OPSET), LATEST_OPSET)
-    return model if wanted == opset else raised(model, wanted)
+    return model if wanted == opset else converted_to(model, wanted)
 
 
-def raised(model: ModelProto, wanted: int) -> ModelProto:
+def converted_to(model: ModelProto, wanted: int) -> ModelProto:
     """``model`` in the opset ``wanted``, with resampling as it was. Raises ExportError as ``converted`` does."""
     opset, advice = opset_of(model), f"export it with opset {OPSET}"
     resampling = _resampling(model) if opset <= 10 else {}
+
     try:
         result = onnx.version_converter.convert_version(model, wanted)
     except Exception as error:  # ConvertError and RuntimeError, pages of it
@@ -38,6 +34,8 @@ def raised(model: ModelProto, wanted: int) -> ModelProto:
         ) from None
     if opset_of(result) != wanted:
         raise ExportError(f"the graph's opset {opset} could not be converted to {wanted}: {advice}")
+
+    # Resampling as the old opset meant it
     for node in result.graph.node:
         if node.op_type == "Resize" and node.output[0] in resampling:
             said = {a.name: a for a in node.attribute}
@@ -55,14 +53,11 @@ def _as_before(nearest: str) -> list[onnx.AttributeProto]:
 
 def _resampling(model: ModelProto) -> dict[str, str]:
     """How nearest pixels were chosen, by the output of each node that resamples: ONNX Runtime rounds up to shrink."""
-    held = {w.name: w for w in model.graph.initializer}
-    held |= {
-        n.output[0]: a.t for n in model.graph.node if n.op_type == "Constant" for a in n.attribute if a.name == "value"
-    }
+    constants = constant_tensors(model.graph)
     found = {}
     for node in model.graph.node:
         if node.op_type in ("Upsample", "Resize"):
-            scales = held.get(node.input[1]) if len(node.input) > 1 else None
-            shrinks = scales is not None and bool((numpy_helper.to_array(scales) < 1).any())
+            scales = array_of(constants.get(node.input[1])) if len(node.input) > 1 else None
+            shrinks = scales is not None and bool((scales < 1).any())
             found[node.output[0]] = "ceil" if shrinks else "floor"
     return found

@@ -17,7 +17,7 @@ from core.errors import ExportError, first_line
 from core.images import Images
 from core.onnx.session import Session
 from export.foreign.hints import Layout
-from export.foreign.interface import GraphInterface, Rows
+from export.foreign.interface import GraphInterface, VectorInput
 
 Values = NDArray[np.float64]
 
@@ -34,17 +34,21 @@ class Original:
         interface, count, feeds = self.interface, count_of(inputs), dict[str, NDArray[Any]]()
         if interface.source:
             feeds[interface.source.name] = interface.source.values(inputs[SOURCE])
+
         if interface.latent:
             z = _drawn(inputs["z"], interface.latent_kind)
             if interface.truncates and not interface.truncation:
                 z = z * inputs["truncation"]
             feeds[interface.latent.name] = _rows(z, interface.latent)
+
         if interface.codes:
             feeds[interface.codes.name] = _rows(inputs["codes"], interface.codes)
         if interface.truncation:
             feeds[interface.truncation.name] = _rows(inputs["truncation"], interface.truncation)
         if interface.label:
             feeds[interface.label.name] = self._labels(inputs["label"])
+
+        # In the batches that the graph was made for
         made = [self._run(feeds, rows) for rows in self._batches(count)]
         return np.asarray(np.concatenate(made)[:count])
 
@@ -65,10 +69,12 @@ class Original:
         given = {name: self._side(name, value[rows]) for name, value in feeds.items()}
         for name, (value, by_row) in self.interface.fixed.items():
             given[name] = np.repeat(value, len(rows), axis=0) if by_row else value
+
         try:
             (made,) = self.session.run([self.interface.image], given)
         except Exception as error:  # ONNX Runtime has a kind for each of its status codes
             raise ExportError(f"ONNX Runtime cannot run the graph as it is ({first_line(error, 300)})") from None
+
         if self.interface.batch == 1 and np.shape(made)[:1] != (1,):  # a single image, without a batch
             made = np.asarray(made)[None]
         if np.shape(made)[:1] != (len(rows),):
@@ -88,7 +94,7 @@ def _drawn(z: NDArray[Any], kind: str) -> NDArray[Any]:
     return z / np.linalg.norm(z, axis=1, keepdims=True) if kind == "sphere" else z
 
 
-def _rows(values: NDArray[Any], port: Rows) -> NDArray[Any]:
+def _rows(values: NDArray[Any], port: VectorInput) -> NDArray[Any]:
     return np.asarray(values.reshape(len(values), *port.sides).astype(_dtype(port.dtype)))
 
 

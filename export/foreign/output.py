@@ -5,11 +5,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import ModelProto, NodeProto, numpy_helper
+from onnx import ModelProto, NodeProto
 
 from core.errors import ExportError
 from core.spec import CHANNELS
 from export.foreign.hints import ImportHints, Layout
+from export.foreign.pictures import layout_of
+from export.onnx_graph import array_of, constant_tensors
 
 FLAT = 4 / 255  # of the range: no picture has fewer levels than that in everything that was tried
 MOST_CUT_OFF = 0.5  # of all values: what loses more is no picture any more
@@ -28,6 +30,7 @@ def image_sides(shape: tuple[int, ...], hints: ImportHints) -> tuple[Layout, tup
     sides = shape[1:]
     if hints.size:
         return _sized(sides, hints, *hints.size)
+
     if len(sides) == 2 and min(sides) > max(CHANNELS):
         return "NCHW", (1, *sides)
     if len(sides) != 3:
@@ -35,36 +38,29 @@ def image_sides(shape: tuple[int, ...], hints: ImportHints) -> tuple[Layout, tup
             f"the graph makes values {list(sides)} for an image, not three sides: say --size WIDTHxHEIGHT, or choose "
             "another --image"
         )
-    return hints.layout or _layout(sides), sides
+
+    what = f"the graph makes images {list(sides)}, with"
+    return hints.layout or layout_of(sides, what, "say --layout, or choose another --image"), sides
 
 
 def _sized(sides: tuple[int, ...], hints: ImportHints, height: int, width: int) -> tuple[Layout, tuple[int, ...]]:
     channels, rest = divmod(math.prod(sides), height * width)
     if rest or channels not in CHANNELS:
         raise ExportError(f"the graph makes values {list(sides)} for an image, which are not --size {width}x{height}")
+
+    # Both orders that these sides could be, without those that they are not
     orders: dict[Layout, tuple[int, ...]] = {"NCHW": (channels, height, width), "NHWC": (height, width, channels)}
     fit: list[Layout] = [layout for layout, order in orders.items() if len(sides) < 3 or order == sides]
     if len(sides) == 2 and channels > 1:
         fit = [layout for layout, at in zip(orders, (0, 1), strict=True) if sides[at] == channels]
     if hints.layout:
         fit = [layout for layout in fit if layout == hints.layout]
+
     if not fit:
         raise ExportError(f"the graph makes values {list(sides)} for an image, which are not --size {width}x{height}")
     if len(fit) > 1 and channels > 1:
         raise ExportError(f"the graph makes values {list(sides)} for an image: say --layout too, NCHW or NHWC")
     return fit[0], orders[fit[0]]
-
-
-def _layout(sides: tuple[int, ...]) -> Layout:
-    """Where the channels are, if only one place is possible."""
-    first, last = sides[0] in CHANNELS, sides[2] in CHANNELS
-    if first == last:
-        how = "both in the first and the last place" if first else "in neither the first nor the last place"
-        raise ExportError(
-            f"the graph makes images {list(sides)}, with 1, 3 or 4 channels {how}: say --layout, "
-            "or choose another --image"
-        )
-    return "NCHW" if first else "NHWC"
 
 
 def check_range(model: ModelProto, image: str, values: NDArray[Any], value_range: tuple[float, float]) -> str | None:
@@ -96,10 +92,12 @@ def _fitting(values: NDArray[Any], ending: tuple[float, float] | None) -> str:
     if ending is not None:
         low, high = ending
         return f"{seen}, and its last operator gives {low:g} to {high:g}: say --range {low:g},{high:g}"
+
     for low, high in (USUAL[1], USUAL[0], USUAL[2]):
         room = 0.05 * (high - low)
         if low - room <= least and most <= high + room and most - least > 10 * FLAT * (high - low):
             return f"{seen}: say --range {low:g},{high:g}"
+
     if most - least < 1e-6 * max(abs(most), 1):
         return f"{seen}, the same everywhere: it makes no picture of these inputs"
     return f"{seen}: say --range {least:.3g},{most:.3g}, or what they should go from and to"
@@ -108,13 +106,10 @@ def _fitting(values: NDArray[Any], ending: tuple[float, float] | None) -> str:
 def last_range(model: ModelProto, image: str) -> tuple[float, float] | None:
     """What the last operator's values go from and to, moved by the constants after it; None where it does not say."""
     makers = {name: node for node in model.graph.node for name in node.output}
-    constants = {w.name: w for w in model.graph.initializer}
-    constants |= {
-        n.output[0]: a.t for n in model.graph.node if n.op_type == "Constant" for a in n.attribute if a.name == "value"
-    }
+    constants = constant_tensors(model.graph)
 
     def number(name: str) -> float | None:
-        found = numpy_helper.to_array(constants[name]) if name in constants else None
+        found = array_of(constants.get(name))
         return float(found.reshape(-1)[0]) if found is not None and found.size == 1 else None
 
     steps: list[tuple[str, float]] = []

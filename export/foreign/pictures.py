@@ -1,17 +1,18 @@
-"""The input of a foreign translator: which one takes the picture, how it lies there, and what its values go from to."""
+"""The input of a foreign translator that takes the picture: which one it is, the order of its sides, and its range."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
+from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper
 
 from core.errors import ExportError
 from core.images import Images
 from core.spec import CHANNELS, SourceSpec
 from export.foreign.hints import ImportHints, Layout
+from export.onnx_graph import array_of, constant_tensors
 
 PIXELS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.UINT8)
 LATENTS = ("z", "latent", "latents", "noise")  # names of inputs that are no pictures, whatever their sides
@@ -23,7 +24,7 @@ Sides = list[int | None]
 
 
 @dataclass(frozen=True)
-class Picture:
+class PictureInput:
     """An input that takes a picture of ``height``, ``width`` and ``channels``, as ``sides`` after the batch if it is
     ``batched``; ``value_range`` are the values that levels 0 and 255 become there."""
 
@@ -52,27 +53,27 @@ class Picture:
 
 def looks_like_a_picture(value: ValueInfoProto) -> bool:
     """Whether an input is batches of pictures beyond doubt: 1 or 3 channels, or bytes, and sides of several pixels."""
-    dims, kind = dims_of(value), value.type.tensor_type.elem_type
-    if len(dims) != 4 or kind not in PIXELS or value.name.lower() in LATENTS:
-        return False
-    return any(
-        channels in ((1, 3, 4) if kind == TensorProto.UINT8 else (1, 3))
-        and all(s is None or s >= LEAST_SIDE for s in rest)
-        for channels, rest in ((dims[1], dims[2:]), (dims[3], dims[1:3]))
-    )
+    is_bytes = value.type.tensor_type.elem_type == TensorProto.UINT8
+    return _has_sides_of_pictures(value, CHANNELS if is_bytes else (1, 3))
 
 
 def may_be_a_picture(value: ValueInfoProto) -> bool:
     """Whether it has four channels of floats: RGBA as others have it, or a latent that has places."""
+    return _has_sides_of_pictures(value, (4,))
+
+
+def _has_sides_of_pictures(value: ValueInfoProto, counts: Collection[int]) -> bool:
+    """Whether there are channels in one of the ``counts``, first or last, and the other sides may be a picture's."""
     dims, kind = dims_of(value), value.type.tensor_type.elem_type
     if len(dims) != 4 or kind not in PIXELS or value.name.lower() in LATENTS:
         return False
     return any(
-        c == 4 and all(s is None or s >= LEAST_SIDE for s in r) for c, r in ((dims[1], dims[2:]), (dims[3], dims[1:3]))
+        channels in counts and all(side is None or side >= LEAST_SIDE for side in rest)
+        for channels, rest in ((dims[1], dims[2:]), (dims[3], dims[1:3]))
     )
 
 
-def find_source(model: ModelProto, value: ValueInfoProto, hints: ImportHints) -> Picture:
+def find_source(model: ModelProto, value: ValueInfoProto, hints: ImportHints) -> PictureInput:
     """The picture that ``value`` takes. Raises ExportError for what is none, or could lie in several ways."""
     dims, kind = dims_of(value), value.type.tensor_type.elem_type
     if kind not in PIXELS:
@@ -84,14 +85,15 @@ def find_source(model: ModelProto, value: ValueInfoProto, hints: ImportHints) ->
 
     # Where the channels are, and the size, which a graph may leave open
     grey = len(sides) == 2
-    layout: Layout = "NCHW" if grey else hints.source_layout or _layout(value, sides)
+    what = f"the source {described(value)} has"
+    layout: Layout = "NCHW" if grey else hints.source_layout or layout_of(sides, what, "say --source-layout")
     channels = 1 if grey else sides[0 if layout == "NCHW" else 2]
     size = sides if grey else sides[1:] if layout == "NCHW" else sides[:2]
     if channels not in CHANNELS:
-        raise ExportError(f"the source {described(value)} has {channels or 'unknown'} channels, not 1, 3 or 4")
+        raise ExportError(f"{what} {channels or 'unknown'} channels, not 1, 3 or 4")
     height, width = _sized(value, size, hints)
     found = (height, width) if grey else (channels, height, width) if layout == "NCHW" else (height, width, channels)
-    return Picture(
+    return PictureInput(
         value.name,
         kind,
         layout,
@@ -103,11 +105,12 @@ def find_source(model: ModelProto, value: ValueInfoProto, hints: ImportHints) ->
     )
 
 
-def _layout(value: ValueInfoProto, sides: Sides) -> Layout:
+def layout_of(sides: Sequence[int | None], what: str, advice: str) -> Layout:
+    """Where the channels are among three sides. Raises ExportError about ``what`` unless only one place is possible."""
     first, last = sides[0] in CHANNELS, sides[2] in CHANNELS
     if first == last:
         how = "both in the first and the last place" if first else "in neither the first nor the last place"
-        raise ExportError(f"the source {described(value)} has 1, 3 or 4 channels {how}: say --source-layout")
+        raise ExportError(f"{what} 1, 3 or 4 channels {how}: {advice}")
     return "NCHW" if first else "NHWC"
 
 
@@ -133,7 +136,9 @@ def guessed_range(model: ModelProto, value: ValueInfoProto) -> tuple[float, floa
     """
     if value.type.tensor_type.elem_type == TensorProto.UINT8:
         return BYTES
-    constants = held(model)
+
+    # Along the values that are only moved, up to the first step that computes with them
+    constants = constant_tensors(model.graph)
     name = value.name
     for _ in range(32):
         takers = [node for node in model.graph.node if name in node.input]
@@ -141,8 +146,9 @@ def guessed_range(model: ModelProto, value: ValueInfoProto) -> tuple[float, floa
             return None
         node = takers[0]
         if node.op_type not in (*MOVES, "Cast"):
-            others = [constants[given] for given in node.input if given != name and given in constants]
-            return _by_first_step(node, others[0] if len(others) == len(node.input) - 1 == 1 else None)
+            others = [given for given in node.input if given != name]
+            binary = len(others) == len(node.input) - 1 == 1
+            return _by_first_step(node, array_of(constants.get(others[0])) if binary else None)
         name = node.output[0]
     return None
 
@@ -171,14 +177,6 @@ def bytes_are_cast(nodes: Iterable[NodeProto], name: str) -> bool:
             return False
         moved.update(node.output)
     return True
-
-
-def held(model: ModelProto) -> dict[str, NDArray[np.generic]]:
-    """The constants of a graph by name."""
-    tensors: Mapping[str, TensorProto] = {tensor.name: tensor for tensor in model.graph.initializer}
-    nodes = (node for node in model.graph.node if node.op_type == "Constant")
-    tensors = {**tensors, **{n.output[0]: a.t for n in nodes for a in n.attribute if a.name == "value"}}
-    return {name: numpy_helper.to_array(tensor) for name, tensor in tensors.items()}
 
 
 def dims_of(value: ValueInfoProto) -> Sides:

@@ -14,7 +14,7 @@ _DRAWN = ("RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLik
 _CHOSEN = ("Bernoulli", "Multinomial")  # by chances that the graph computes
 
 
-def frozen(model: ModelProto) -> tuple[ModelProto, list[str]]:
+def freeze_randoms(model: ModelProto) -> tuple[ModelProto, list[str]]:
     """A copy of ``model`` in which each random value is a constant, the same for every image; the nodes' names.
 
     Noise like another value is drawn for one image and repeated over the batch. What is chosen by chance is a function
@@ -24,6 +24,7 @@ def frozen(model: ModelProto) -> tuple[ModelProto, list[str]]:
     copy.CopyFrom(model)
     if not any(node.op_type in (*_DRAWN, *_CHOSEN) for node in copy.graph.node):
         return copy, []
+
     shapes = known_shapes(copy)
     done: list[str] = []
     nodes: list[NodeProto] = []
@@ -32,10 +33,12 @@ def frozen(model: ModelProto) -> tuple[ModelProto, list[str]]:
             done.append(node.name or node.output[0])
             nodes += made
             continue
+
         shape = shapes.get(node.output[0]) if node.op_type in _DRAWN else None
         if shape is None or np.prod(shape) > MOST_DRAWN:
             nodes.append(node)
             continue
+
         done.append(node.name or node.output[0])
         name = f"{node.output[0]}_frozen"
         copy.graph.initializer.append(numpy_helper.from_array(_drawn(node, shape, len(done)), name))
@@ -44,6 +47,7 @@ def frozen(model: ModelProto) -> tuple[ModelProto, list[str]]:
             nodes.append(helper.make_node("Expand", [name, f"{name}_shape"], list(node.output)))
         else:
             nodes.append(helper.make_node("Identity", [name], list(node.output)))
+
     kept = [NodeProto.FromString(node.SerializeToString()) for node in nodes]
     del copy.graph.node[:]
     copy.graph.node.extend(kept)
@@ -60,6 +64,7 @@ def _chosen(node: NodeProto, model: ModelProto, shapes: Shapes, seed: int) -> li
     shape = shapes.get(chances)
     if not shape or np.prod(shape) * samples > MOST_DRAWN:
         return []
+
     noise, made, last = f"{out}_frozen", f"{out}_chosen", f"{out}_last"
     uniform = np.random.RandomState(seed).uniform(1e-7, 1, (1, *shape[1:], samples)).astype(np.float32)
     if node.op_type == "Bernoulli":
@@ -79,6 +84,7 @@ def _chosen(node: NodeProto, model: ModelProto, shapes: Shapes, seed: int) -> li
             helper.make_node("Add", [f"{out}_logits", noise], [f"{out}_sum"]),
             helper.make_node("ArgMax", [f"{out}_sum"], [made], axis=1, keepdims=0),
         ]
+
     return [*nodes, helper.make_node("Cast", [made], [out], to=dtype)]
 
 

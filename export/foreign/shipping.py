@@ -1,5 +1,6 @@
-"""The graph that ships of a foreign one: the first of the ways to write it that makes the same images."""
+"""Which form of a foreign graph ships: the first that makes the same images."""
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -21,16 +22,19 @@ from export.checks.rules import Contract
 from export.foreign.folding import folded
 from export.foreign.hints import Layout
 from export.foreign.interface import GraphInterface
-from export.foreign.modulated import unmodulated
-from export.foreign.opsets import converted, opset_of
+from export.foreign.modulated import without_modulation
+from export.foreign.opsets import converted
 from export.foreign.original import Original, to_images
 from export.foreign.wrap import wrapped
+from export.onnx_graph import opset_of
 
 TRIED_BATCHES = (1, 2, 3)
 
+logger = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
-class Foreign:
+class ForeignGenerator:
     """A foreign generator, understood: what it is, what must be known to wrap it, and the file itself, running."""
 
     spec: GeneratorSpec
@@ -49,8 +53,8 @@ class Foreign:
             values.reshape(len(values), *self.sides), self.layout, self.spec.value_range, self.premultiplied
         )
 
-    def one_at_a_time(self) -> "Foreign":
-        """The same, of which one image is asked at a time, and a line that says so."""
+    def one_at_a_time(self) -> "ForeignGenerator":
+        """The same generator, asked for one image at a time, with a note that says so."""
         interface = self.original.interface
         made_for = f"its batch of {interface.batch}" if interface.batch else "the batch that it was made with"
         note = (
@@ -62,42 +66,46 @@ class Foreign:
         return replace(self, spec=spec, original=original, notes=(*self.notes, note))
 
 
-def shipped(foreign: Foreign, origin: Origin) -> tuple[Foreign, bytes, Session]:
+def choose_graph(foreign: ForeignGenerator, origin: Origin) -> tuple[ForeignGenerator, bytes, Session]:
     """What ships: the first way that makes the original's images at any batch, else one at a time, else what ran.
 
     Raises ExportError, or BundleError for a rule that is broken, where none runs.
     """
-    found: tuple[Foreign, bytes, Session] | None = None
+    found: tuple[ForeignGenerator, bytes, Session] | None = None
     complaint: Exception | None = None
     for candidate, inner, interface in _candidates(foreign):
         spec = candidate.spec
         model = wrapped(inner, interface, spec, foreign.layout, foreign.dtype, foreign.premultiplied, foreign.sides)
         _stamp(model, spec, origin)
+
         try:
             check_graph(model, Contract(spec, opset_of(model), facts=origin.metadata()))
             data = serialised(model)
             session = _session_for_any_batch(data, spec, interface)
         except (BundleError, ExportError) as error:
+            logger.debug("one way to write the graph fails: %s", error)
             complaint = complaint or error
             continue
+
         found = found or (candidate, data, session)
         if _same(candidate, session):
             return candidate, data, session
+
     if found is None:
         assert complaint
         raise complaint
     return found
 
 
-def _candidates(foreign: Foreign) -> Iterator[tuple[Foreign, ModelProto, GraphInterface]]:
+def _candidates(foreign: ForeignGenerator) -> Iterator[tuple[ForeignGenerator, ModelProto, GraphInterface]]:
     """The graph as it is and in the other forms that are known, with the ways in which its inputs may be meant."""
     inner, interface = converted(foreign.model), foreign.original.interface
     yield from ((foreign, inner, way) for way in _ways(interface))
     if interface.batch is not None:
         try:
-            rewritten = unmodulated(folded(inner, interface.shapes(interface.batch)), interface.batch)
-        except ExportError:
-            pass  # then there is one form less
+            rewritten = without_modulation(folded(inner, interface.shapes(interface.batch)), interface.batch)
+        except ExportError as error:  # then there is one form less
+            logger.debug("the graph cannot be written without modulated convolutions: %s", error)
         else:
             yield from ((foreign, rewritten, way) for way in _ways(interface))
     alone = foreign.one_at_a_time()
@@ -115,7 +123,7 @@ def _ways(interface: GraphInterface) -> Iterator[GraphInterface]:
         yield from replace(interface, truncation=by_image).alternatives()
 
 
-def _same(foreign: Foreign, session: Session) -> bool:
+def _same(foreign: ForeignGenerator, session: Session) -> bool:
     """Whether the graph makes the original's images, together and each alone."""
     inputs = mixed_inputs(foreign.spec, range(3))
     together, alone = run(session, inputs), np.concatenate([run(session, row) for row in rows(inputs)])

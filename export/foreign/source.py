@@ -10,7 +10,8 @@ from onnx import ModelProto, TensorProto
 from core.errors import ExportError
 from core.files import sha256
 from core.onnx.reading import LARGEST_GRAPH, read_model
-from export.checks.rules import STANDARD, tensors_of
+from export.checks.rules import tensors_of
+from export.onnx_graph import opset_of
 
 LONGEST_NAME = 200  # characters; file systems stop at 255 bytes a part
 
@@ -26,7 +27,7 @@ class Source:
     @property
     def opset(self) -> int:
         """The version of the standard operators that it uses."""
-        return max((entry.version for entry in self.model.opset_import if entry.domain in STANDARD), default=0)
+        return opset_of(self.model)
 
 
 def read_source(path: Path) -> Source:
@@ -101,6 +102,8 @@ def _piece(tensor: TensorProto, graph: Path) -> tuple[Path, int, int]:
     """
     said = {entry.key: entry.value for entry in tensor.external_data}
     name = str(said.get("location", ""))
+
+    # Which file: one in the graph's folder
     parts = PurePosixPath(name).parts
     odd = not name.isprintable() or set(name) & set("\\:") or len(name) > LONGEST_NAME
     if not parts or ".." in parts or name.startswith("/") or odd:
@@ -108,6 +111,8 @@ def _piece(tensor: TensorProto, graph: Path) -> tuple[Path, int, int]:
     path, allowed = graph.parent / name, {graph.parent.resolve(), graph.resolve().parent}
     if not path.is_file() or not allowed & set(path.resolve().parents):
         raise ExportError(f"the weights {tensor.name[:80]!r} should be in {path}, which is not a file there")
+
+    # Which part of it
     size = path.stat().st_size
     try:
         offset = int(said.get("offset") or 0)

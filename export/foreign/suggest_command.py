@@ -10,13 +10,13 @@ from core.spec import CHANNELS
 from export.checks.flops import Shape, Shapes, known_shapes
 from export.foreign.interface import FLOATS, INTEGERS
 from export.foreign.output import last_range
-from export.foreign.pictures import guessed_range, looks_like_a_picture, may_be_a_picture
+from export.foreign.pictures import LATENTS, PIXELS, guessed_range, looks_like_a_picture, may_be_a_picture
+from export.onnx_graph import inputs_of, sides_of
 
 _SOME_SIZE = 256  # pixels, which halves well
 _TRUNCATIONS = ("psi", "trunc")
 _LABELS = ("label", "class", "cond")
 _EXACT_LABELS = ("y", "c")
-_PIXELS = (*FLOATS, TensorProto.UINT8)
 
 
 def suggest_command(path: Path, model: ModelProto) -> str | None:
@@ -24,23 +24,25 @@ def suggest_command(path: Path, model: ModelProto) -> str | None:
 
     Capitals stand for what nobody can see in the graph.
     """
-    weights = {tensor.name for tensor in model.graph.initializer}
-    inputs = [value for value in model.graph.input if value.name not in weights and 0 not in _sides(value)[1:]]
+    inputs = [value for value in inputs_of(model.graph) if 0 not in sides_of(value)[1:]]
     if source := next((value for value in inputs if looks_like_a_picture(value)), None) or _ambiguous(inputs):
         return _translator(path, model, inputs, source)
+
     shapes = known_shapes(model)
     image = next((value for value in model.graph.output if _is_image(value, shapes)), None)
     latent = _latent(inputs)
     if image is None or latent is None:
         return None
+
     options = [*_range(model, image), *_size(_shape(image, shapes))]
     options += ["--latent", latent.name] if len(inputs) > 1 else []
     options += ["--image", image.name] if len(model.graph.output) > 1 else []
     for value in inputs:
         if value is not latent:
             options += _other(value, model, shapes)
-    if all(side is None for side in _sides(latent)[1:]) and len(_sides(latent)) > 1:
+    if all(side is None for side in sides_of(latent)[1:]) and len(sides_of(latent)) > 1:
         options += ["--latent-dim", "LENGTH"]
+
     return _command(path, options)
 
 
@@ -55,14 +57,16 @@ def _ambiguous(inputs: list[ValueInfoProto]) -> ValueInfoProto | None:
 
 def _translator(path: Path, model: ModelProto, inputs: list[ValueInfoProto], source: ValueInfoProto) -> str | None:
     """The command for what makes an image of a picture; None where nothing that it gives is one."""
-    sides = _sides(source)
+    sides = sides_of(source)
     first = sides[1] in CHANNELS
     both = first and sides[3] in CHANNELS
     channels, size = (sides[1], sides[2:]) if first else (sides[3], sides[1:3])
+
     shapes = known_shapes(_at_some_size(model, source))
     image = next((value for value in model.graph.output if _is_image(value, shapes) or _may_be_image(value)), None)
     if image is None or (not looks_like_a_picture(source) and _channels(image, shapes) != channels):
         return None
+
     given = _range(model, image)
     options = [*given]
     options += ["--source", source.name] if len(inputs) > 1 or not looks_like_a_picture(source) else []
@@ -70,12 +74,15 @@ def _translator(path: Path, model: ModelProto, inputs: list[ValueInfoProto], sou
     options += (
         ["--source-range", f"{taken[0]:g},{taken[1]:g}"] if taken and f"{taken[0]:g},{taken[1]:g}" != given[1] else []
     )
+
+    # What the graph leaves open
     options += ["--source-layout", "LAYOUT"] if both else []
     options += ["--source-size", "WIDTHxHEIGHT"] if None in size else []
     options += ["--image", image.name] if len(model.graph.output) > 1 else []
     for value in inputs:
         if value is not source:
             options += ["--fix", f"{value.name}=VALUE"]
+
     return _command(path, options)
 
 
@@ -92,8 +99,8 @@ def _at_some_size(model: ModelProto, source: ValueInfoProto) -> ModelProto:
 
 def _may_be_image(value: ValueInfoProto) -> bool:
     """Whether what comes out has the sides of pictures, as far as the graph says them."""
-    sides = _sides(value)
-    if len(sides) != 4 or value.type.tensor_type.elem_type not in _PIXELS:
+    sides = sides_of(value)
+    if len(sides) != 4 or value.type.tensor_type.elem_type not in PIXELS:
         return False
     return any(
         channels in CHANNELS and all(side is None or side >= 4 for side in rest)
@@ -109,10 +116,10 @@ def _channels(image: ValueInfoProto, shapes: Shapes) -> int | None:
 def _latent(inputs: list[ValueInfoProto]) -> ValueInfoProto | None:
     """A row of numbers, the longest of those that mean nothing else; None for what takes pictures."""
     rows = [value for value in inputs if value.type.tensor_type.elem_type in FLOATS and not _meant(value)]
-    rows = [value for value in rows if _sides(value) and (len(_sides(value)) == 1 or _length(value) != 1)]
-    if any(sum(side is None or side > 1 for side in _sides(value)[1:]) > 2 for value in rows):
+    rows = [value for value in rows if sides_of(value) and (len(sides_of(value)) == 1 or _length(value) != 1)]
+    if any(sum(side is None or side > 1 for side in sides_of(value)[1:]) > 2 for value in rows):
         return None
-    named = [value for value in rows if value.name.lower() in ("z", "latent", "latents", "noise")]
+    named = [value for value in rows if value.name.lower() in LATENTS]
     return max(named or rows, key=_length, default=None)
 
 
@@ -122,7 +129,7 @@ def _meant(value: ValueInfoProto) -> bool:
 
 
 def _other(value: ValueInfoProto, model: ModelProto, shapes: Shapes) -> list[str]:
-    name, kind, sides = value.name.lower(), value.type.tensor_type.elem_type, _sides(value)
+    name, kind, sides = value.name.lower(), value.type.tensor_type.elem_type, sides_of(value)
     if kind in FLOATS and any(word in name for word in _TRUNCATIONS) and _length(value) == 1:
         return ["--truncation-input", value.name]
     if kind in FLOATS and "code" in name:
@@ -169,7 +176,7 @@ def _square(length: int, channels: int) -> bool:
 
 def _is_image(value: ValueInfoProto, shapes: Shapes) -> bool:
     shape = _shape(value, shapes)
-    if value.type.tensor_type.elem_type not in _PIXELS:
+    if value.type.tensor_type.elem_type not in PIXELS:
         return False
     if len(shape) == 2:
         return any(_square(shape[1], channels) for channels in CHANNELS)
@@ -181,16 +188,11 @@ def _is_image(value: ValueInfoProto, shapes: Shapes) -> bool:
 
 def _shape(value: ValueInfoProto, shapes: Shapes) -> Shape:
     """What was inferred, else what is written there."""
-    return shapes.get(value.name) or tuple(1 if side is None else side for side in _sides(value))
-
-
-def _sides(value: ValueInfoProto) -> list[int | None]:
-    sides = value.type.tensor_type.shape.dim
-    return [int(side.dim_value) if side.HasField("dim_value") else None for side in sides]
+    return shapes.get(value.name) or tuple(1 if side is None else side for side in sides_of(value))
 
 
 def _length(value: ValueInfoProto) -> int:
     """How many numbers it takes an image; -1 where it does not say."""
-    sides = _sides(value)
+    sides = sides_of(value)
     rest = sides[1:] if len(sides) > 1 else [1] if sides[:1] == [None] else sides
     return -1 if None in rest else math.prod(side or 0 for side in rest)

@@ -5,89 +5,19 @@ from typing import Any
 
 import numpy as np
 import onnx.compose
-import onnx.inliner
 from numpy.typing import NDArray
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 from core.contract import SOURCE, Port, batch_of, input_ports, output_port
-from core.errors import ExportError
 from core.spec import GeneratorSpec
-from export.checks.rules import CONTROL_FLOW, RANDOM, STANDARD, in_training, values_for_one_image
-from export.foreign.batches import Freeing
+from export.foreign.batches import BatchFreeing
 from export.foreign.hints import Layout
-from export.foreign.interface import GraphInterface, Rows
-from export.foreign.opsets import opset_of
-from export.foreign.pictures import MOVES, Picture, bytes_are_cast
+from export.foreign.interface import GraphInterface, VectorInput
+from export.foreign.pictures import MOVES, PictureInput, bytes_are_cast
+from export.onnx_graph import opset_of
 
 PREFIX = "foreign_"  # of every name of theirs, so that none of ours is among them
-MOST_VALUES = 1 << 31  # on the way to one image, in graphs that are run before their image's size is known
 IR_VERSION = 10  # the newest that the servers read
-
-
-def needed_for(model: ModelProto, image: str) -> ModelProto:
-    """A copy of ``model`` without functions of its own, with ``image`` its one output and only what this needs."""
-    copy = ModelProto()
-    copy.CopyFrom(model)
-    if copy.functions:
-        copy = onnx.inliner.inline_local_functions(copy)
-    _without_dropout(copy)
-    needed, nodes = {image}, []
-    for node in reversed(copy.graph.node):
-        if needed & set(node.output):
-            nodes.append(node)
-            needed |= set(node.input)
-    _replace(copy.graph, "node", nodes[::-1])
-    _replace(copy.graph, "initializer", [weight for weight in copy.graph.initializer if weight.name in needed])
-    _replace(copy.graph, "output", [value for value in copy.graph.output if value.name == image])
-    return copy
-
-
-def _without_dropout(model: ModelProto) -> None:
-    """Dropout that drops nothing is what it is given; any other stays, to be refused."""
-    taken = {name for node in model.graph.node for name in node.input} | {value.name for value in model.graph.output}
-    for node in model.graph.node:
-        if node.op_type == "Dropout" and not _trains(node, model) and not taken.intersection(node.output[1:]):
-            node.op_type = "Identity"
-            del node.attribute[:], node.input[1:], node.output[1:]
-
-
-def _replace(graph: GraphProto, field: str, kept: Sequence[Any]) -> None:
-    copies = [type(part).FromString(part.SerializeToString()) for part in kept]
-    graph.ClearField(field)
-    getattr(graph, field).extend(copies)
-
-
-def check_nodes(model: ModelProto) -> None:
-    """Raise ExportError, naming the node, for what a graph that ships cannot hold, or too much to run here."""
-    for node in model.graph.node:
-        what = f"the {node.op_type[:80]} node {node.name[:80]!r}"
-        if node.op_type in RANDOM:
-            raise ExportError(
-                f"{what} draws random numbers, so a seed would give other images: export it with fixed noise"
-            )
-        if _trains(node, model):
-            raise ExportError(
-                f"{what} is in training mode, so an image depends on chance or on its batch: export after .eval()"
-            )
-        if node.op_type in CONTROL_FLOW or any(a.g.node or a.graphs for a in node.attribute):
-            raise ExportError(f"{what} is control flow, which not every runtime has: export a graph without")
-        if node.domain not in STANDARD:
-            raise ExportError(f"{what} is of the domain {node.domain[:80]!r}, not of standard ONNX: export without it")
-    if values_for_one_image(model) > MOST_VALUES:
-        raise ExportError(f"one image takes more than {MOST_VALUES:,} values on the way")
-
-
-def _trains(node: NodeProto, model: ModelProto) -> bool:
-    """BatchNormalization that looks at its batch, or Dropout that drops: what .eval() turns off."""
-    if node.op_type == "BatchNormalization":
-        return in_training(node)
-    if node.op_type != "Dropout" or not node.input[2:] or not node.input[2]:
-        return False
-    held = {w.name: w for w in model.graph.initializer}
-    held |= {
-        n.output[0]: a.t for n in model.graph.node if n.op_type == "Constant" for a in n.attribute if a.name == "value"
-    }
-    return node.input[2] not in held or bool(numpy_helper.to_array(held[node.input[2]]).any())
 
 
 def wrapped(
@@ -108,7 +38,9 @@ def wrapped(
     alone = spec.most_at_once(2) == 1
     if interface.batch is not None and not alone:
         taking = [*interface.rows, *([interface.label] if interface.label else [])]
-        Freeing(inner, interface.batch, {PREFIX + port.name for port in taking}).run()
+        BatchFreeing(inner, interface.batch, {PREFIX + port.name for port in taking}).run()
+
+    # Our inputs before it, pixels after it
     build = Builder({value.name: value for value in inner.input} if alone else {}, interface.batch or 1)
     if interface.source and interface.source.dtype == TensorProto.UINT8:
         build.floats_do = bytes_are_cast(inner.node, PREFIX + interface.source.name)
@@ -125,9 +57,12 @@ def wrapped(
         premultiplied,
         sides,
     )
+
+    # Nothing of the machine that made it
     for part in (*build.nodes, *build.weights):
         part.ClearField("doc_string")
         part.ClearField("metadata_props")
+
     graph = helper.make_graph(
         build.nodes,
         "generator",
@@ -146,12 +81,14 @@ def _give_floats(graph: GraphProto, image: str) -> bool:
         image = node.input[0]
     if node is None or node.op_type != "Cast":
         return False
+
     wide, whole, place = f"{image}_wide", f"{image}_whole", list(graph.node).index(node)
     new = [
         helper.make_node("Cast", [node.input[0]], [wide], name=wide, to=TensorProto.FLOAT),
         helper.make_node("Floor", [wide], [whole], name=whole),
         helper.make_node("Clip", [whole, f"{image}_least", f"{image}_most"], [image], name=f"{image}_clip"),
     ]
+
     graph.initializer.append(numpy_helper.from_array(np.float32(0), f"{image}_least"))
     graph.initializer.append(numpy_helper.from_array(np.float32(255), f"{image}_most"))
     graph.node.remove(node)
@@ -200,6 +137,8 @@ class Builder:
             if interface.truncates and not interface.truncation:
                 z = self.node("Mul", [z, "truncation"])
             self._rows(z, interface.latent)
+
+        # The other inputs
         if interface.codes:
             self._rows("codes", interface.codes)
         if interface.truncation:
@@ -231,16 +170,18 @@ class Builder:
         row = self.node("Reshape", [values, self.weight(np.array([1, *shape[1:]] if batched else shape, np.int64))])
         return self.node("Expand", [row, self.weight(np.array(shape, np.int64))]) if batched else row
 
-    def _picture(self, port: Picture) -> None:
+    def _picture(self, port: PictureInput) -> None:
         """Levels become the values that are wanted. Cast first: TensorRT transposes no bytes."""
         values = self.node("Cast", [SOURCE], to=TensorProto.FLOAT)
         if port.premultiplied and port.spec.channels == 4:
             values = self._premultiplied(values)
+
         low, high = port.value_range
         if (low, high) != (0.0, 255.0):
             values = self.node("Mul", [values, self.number((high - low) / 255)])
         if low:
             values = self.node("Add", [values, self.number(low)])
+
         if port.layout == "NCHW":
             values = self.node("Transpose", [values], perm=[0, 3, 1, 2])
         if port.dtype == TensorProto.UINT8 and port.premultiplied:
@@ -261,10 +202,10 @@ class Builder:
             for start, end in ends
         ]
 
-    def _rows(self, values: str, port: Rows | Picture, dtype: int | None = None) -> None:
+    def _rows(self, values: str, port: VectorInput | PictureInput, dtype: int | None = None) -> None:
         if self.alone:
             values = self._as_one(values, PREFIX + port.name)
-        elif len(port.sides) != (3 if isinstance(port, Picture) else 1):
+        elif len(port.sides) != (3 if isinstance(port, PictureInput) else 1):
             values = self.node("Reshape", [values, self.weight(np.array([-1, *port.sides], np.int64))])
         self.node("Cast", [values], PREFIX + port.name, to=dtype or port.dtype)
 
@@ -306,6 +247,8 @@ class Builder:
         values = image if dtype == TensorProto.FLOAT else self.node("Cast", [image], to=TensorProto.FLOAT)
         if layout == "NHWC":
             values = self.node("Transpose", [values], perm=[0, 3, 1, 2])
+
+        # From the range to 0 to 1, and to levels
         moved = self.node("Sub", [values, self.number(low)])
         unit = self._clip(self.node("Mul", [moved, self.number(1 / (high - low))]))
         if spec.channels == 4:

@@ -15,6 +15,7 @@ from core.contract import BATCH, OPSET, SEEDS_KEY, SPEC_KEY, VERSION_KEY
 from core.errors import ExportError, first_line
 from export.graphs.modules import Graph
 from export.graphs.optimise import optimised
+from export.onnx_graph import opset_of
 
 # Any batch but 0 and 1, which torch.export takes for constants.
 _TRACED_BATCH = 2
@@ -39,6 +40,7 @@ def traced(graph: Graph, plain: bool = False) -> onnx.ModelProto:
     spec = graph.generator.spec
     inputs = {n: torch.from_numpy(v) for n, v in graph.samples(_TRACED_BATCH).items()}
     batch = torch.export.Dim(BATCH)
+
     try:
         with _quiet():
             program = torch.onnx.export(
@@ -55,9 +57,10 @@ def traced(graph: Graph, plain: bool = False) -> onnx.ModelProto:
     except Exception as error:  # the exporter raises many kinds, each pages long
         reason = f"{type(error).__name__}: {first_line(error)}" if str(error) else repr(error)
         raise ExportError(f"PyTorch cannot convert the family '{spec.family}' to ONNX ({reason})") from error
+
     assert program is not None
     model: onnx.ModelProto = program.model_proto
-    opset = max((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), default=0)
+    opset = opset_of(model)
     if opset != OPSET:
         raise ExportError(
             f"PyTorch wrote opset {opset} where {OPSET} was asked: install the versions in constraints.txt"

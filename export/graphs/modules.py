@@ -55,7 +55,7 @@ class Graph(nn.Module):
             return np.asarray(self(**given).cpu())
 
 
-class Whole(Graph):
+class WholeGraph(Graph):
     """A graph from the contract's inputs to pixels: what every bundle holds."""
 
     def images(self, inputs: Mapping[str, NDArray[Any]]) -> Images:
@@ -63,7 +63,7 @@ class Whole(Graph):
         return self.made_of(inputs)
 
 
-class TranslatorGraph(Whole):
+class TranslatorGraph(WholeGraph):
     """A picture in, straight-alpha pixels out."""
 
     def forward(self, source: Tensor) -> Tensor:
@@ -89,7 +89,7 @@ class LatentGraph(Graph):
         return style_port(self.generator.style_layers, len(self.generator.latent_mean))
 
 
-class ExportGraph(LatentGraph, Whole):
+class ExportGraph(LatentGraph, WholeGraph):
     """Latents in, straight-alpha pixels out."""
 
     def forward(
@@ -153,7 +153,7 @@ class SynthesisGraph(LatentGraph):
         return to_pixels(self.generator.synthesis(w, **given), self.generator.spec.value_range)
 
 
-def whole_graph(generator: Maker) -> Whole:
+def whole_graph(generator: Maker) -> WholeGraph:
     """What ships of a generator or a translator."""
     return ExportGraph(generator) if isinstance(generator, Generator) else TranslatorGraph(generator)
 

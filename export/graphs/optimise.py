@@ -1,5 +1,6 @@
 """The graph that ships is optimised before it leaves: small rewrites, each exact but for rounding, in turn."""
 
+import logging
 from collections.abc import Callable, Iterable
 
 import onnx_ir as ir
@@ -14,6 +15,8 @@ from export.graphs.rewrites.pointwise import narrowed_residual, styled_image
 from export.graphs.rewrites.resampling import mixed_before, scaled_after
 from export.graphs.rewrites.subpixel import ACTIVATIONS, subpixel, transposed_from_nearest
 from export.graphs.rewrites.tidying import tidy
+
+logger = logging.getLogger(__name__)
 
 Pass = Callable[[ir.Model], int]  # changes a graph, and says in how many places
 
@@ -50,7 +53,8 @@ def optimised(model: ModelProto, rewrites: Iterable[str] = tuple(REWRITES)) -> M
     graph = ir.from_proto(model)
     tidy(graph)
     for name in rewrites:
-        if REWRITES[name](graph):
+        if places := REWRITES[name](graph):
+            logger.debug("%s: %d places", name, places)
             RemoveUnusedNodesPass()(graph)  # the next ones ask who uses a value,
             ShapeInferencePass()(graph)  # and for the shapes of new ones
     tidy(graph)

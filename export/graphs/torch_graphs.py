@@ -1,4 +1,4 @@
-"""A trained generator's graphs in PyTorch, as they would be exported: pictures of a run before there is a bundle."""
+"""The graphs of a trained generator in PyTorch, as they would be exported: a run can be sampled without a bundle."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -44,6 +44,7 @@ def to_half(model: ModelProto) -> ModelProto:
     """
     floats = _float_tensors(model)
     full = _norms(model) | _pixels(model) | _given_pixels(model)
+
     half = onnx.ModelProto()
     half.CopyFrom(model)
     writer = _Writer(half, floats)
@@ -51,6 +52,7 @@ def to_half(model: ModelProto) -> ModelProto:
     for index, node in enumerate(model.graph.node):
         writer.add(node, TensorProto.FLOAT if index in full else TensorProto.FLOAT16)
     writer.finish()
+
     try:
         return tidied(half, model)
     except Exception as error:  # InferenceError and others
@@ -131,6 +133,8 @@ def _norms(model: ModelProto) -> set[int]:
     for index, node in enumerate(nodes):
         for name in node.input:
             takers.setdefault(name, []).append(index)
+
+    # From the end: roots and sums, and what leads to nothing but these
     weights = {tensor.name for tensor in model.graph.initializer}
     norms: set[int] = set()
     for index in reversed(range(len(nodes))):
@@ -138,6 +142,8 @@ def _norms(model: ModelProto) -> set[int]:
         leads = _may_lead(nodes[index], weights) and bool(after) and norms.issuperset(after)
         if nodes[index].op_type in _NORMS or leads:
             norms.add(index)
+
+    # What is multiplied with, or divided by, what they make
     roots = {name for index in norms for name in nodes[index].output}
     whole = {index for index, node in enumerate(nodes) if node.op_type in _WHOLE_NORMS}
     return (
@@ -218,6 +224,7 @@ def _rounding(model: ModelProto) -> tuple[ModelProto, list[str]]:
     new.CopyFrom(model)
     del new.graph.node[:]
     halves = []
+
     for node in model.graph.node:
         copy = new.graph.node.add()
         copy.CopyFrom(node)
@@ -228,6 +235,7 @@ def _rounding(model: ModelProto) -> tuple[ModelProto, list[str]]:
             copy.output[place] = raw = f"{name}_raw"
             new.graph.node.extend(_watched(raw, name))
             new.graph.output.append(helper.make_tensor_value_info(f"{name}_peak", FLOAT, []))
+
     del new.graph.value_info[:]
     return new, halves
 

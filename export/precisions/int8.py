@@ -56,6 +56,7 @@ def to_int8(model: ModelProto, spec: GeneratorSpec, examples: Images | None = No
     with tempfile.TemporaryDirectory() as folder, _quiet():
         source, path = Path(folder) / "fp32.onnx", Path(folder) / "int8.onnx"
         source.write_bytes(model.SerializeToString())  # given a model, the library moves its weights out of it
+
         try:
             quantize_static(
                 source,

@@ -72,6 +72,8 @@ def tidied(model: ModelProto, original: ModelProto) -> ModelProto:
     model = onnx.shape_inference.infer_shapes(model, strict_mode=True)
     model.graph.ClearField("output")  # which inference may have made narrower than they are meant
     model.graph.output.extend(original.graph.output)
+
+    # Nothing of the tool that derived it
     for part in (model, model.graph, *model.graph.node, *model.graph.initializer):
         part.ClearField("doc_string")
         part.ClearField("metadata_props")

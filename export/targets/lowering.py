@@ -14,14 +14,15 @@ from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, helper, numpy_helper
 
 from core.errors import BundleError
-from export.targets.runtimes import STANDARD, text
+from export.onnx_graph import attribute_of, constant_tensors, opset_of
+from export.targets.runtimes import text
 
 Array = NDArray[Any]
 
 
 def lowered(model: ModelProto, opset: int) -> ModelProto:
     """``model`` in ``opset``, if its own is newer. Raises BundleError, naming the node that has no older form."""
-    found = max((entry.version for entry in model.opset_import if entry.domain in STANDARD), default=opset)
+    found = opset_of(model) or opset
     older = ModelProto()
     older.CopyFrom(model)
     if found > opset:
@@ -37,8 +38,7 @@ class _Lowering:
     def __init__(self, model: ModelProto, now: int, then: int) -> None:
         self.graph, self.now, self.then = model.graph, now, then
         self.nodes: list[NodeProto] = []
-        self.held = {tensor.name: tensor for tensor in model.graph.initializer}
-        self.held |= {n.output[0]: a.t for n in model.graph.node if n.op_type == "Constant" for a in n.attribute}
+        self.held = constant_tensors(model.graph)
 
     def run(self) -> None:
         """Go through the graph once, in order."""
@@ -52,6 +52,7 @@ class _Lowering:
                 NEWER[node.op_type](self, node)
             else:
                 raise BundleError(f"{_name(node)} is newer than opset {self.then}: export it without")
+
         del self.graph.node[:]
         self.graph.node.extend(self.nodes)
 
@@ -97,7 +98,7 @@ class _Lowering:
     def gelu(self, node: NodeProto) -> None:
         """x Φ(x) (Hendrycks and Gimpel 2016), or its approximation by a tanh."""
         x = node.input[0]
-        if _attribute(node, "approximate", b"none") == b"tanh":
+        if attribute_of(node, "approximate", b"none") == b"tanh":
             cube = self._add("Mul", [self._add("Mul", [x, x], node), x], node)
             inner = self._add("Add", [x, self._add("Mul", [cube, self._number(0.044715)], node)], node)
             part = self._add("Tanh", [self._add("Mul", [inner, self._number(math.sqrt(2 / math.pi))], node)], node)
@@ -113,29 +114,33 @@ class _Lowering:
 
     def layer_normalisation(self, node: NodeProto) -> None:
         """(x - mean) / sqrt(variance + ε), over the sides from ``axis`` on (Ba et al. 2016)."""
-        first = _attribute(node, "axis", -1)
+        first = attribute_of(node, "axis", -1)
         if first >= 0 or len(node.output) > 1:
             raise BundleError(f"{_name(node)} counts its sides from the first, or gives more: export it without")
         axes = list(range(first, 0))
         apart = self._add("Sub", [node.input[0], self._add("ReduceMean", [node.input[0]], node, axes=axes)], node)
         variance = self._add("ReduceMean", [self._add("Mul", [apart, apart], node)], node, axes=axes)
-        stable = self._add("Add", [variance, self._number(_attribute(node, "epsilon", 1e-5))], node)
+        stable = self._add("Add", [variance, self._number(attribute_of(node, "epsilon", 1e-5))], node)
         self._scaled(self._add("Div", [apart, self._add("Sqrt", [stable], node)], node), list(node.input[1:]), node)
 
     def group_normalisation(self, node: NodeProto) -> None:
         """Instance normalisation of groups of channels (Wu and He 2018); scales are a channel's, before opset 21 a
         group's."""
-        groups, scale, bias = _attribute(node, "num_groups", 1), self._held(node, 1), self._held(node, 2)
+        groups, scale, bias = attribute_of(node, "num_groups", 1), self._held(node, 1), self._held(node, 2)
         sides = self._add("Shape", [node.input[0]], node)
         rows = self._add("Reshape", [node.input[0], self._weight(np.array([0, groups, -1], np.int64))], node)
         ends = [self._weight(np.full(groups, end, np.float32)) for end in (1, 0)]
-        epsilon = _attribute(node, "epsilon", 1e-5)
+
+        # Every group with mean 0 and variance 1
+        epsilon = attribute_of(node, "epsilon", 1e-5)
         same = self._add("InstanceNormalization", [rows, *ends], node, epsilon=epsilon)
+
         if self.now < 21:
             scaled = [self._weight(part.reshape(1, -1, 1)) for part in (scale, bias)]
             rows = self._add("Add", [self._add("Mul", [same, scaled[0]], node), scaled[1]], node)
             self._last("Reshape", [rows, sides], node)
             return
+
         back = self._add("Reshape", [same, sides], node)
         self._scaled(back, [self._weight(part.reshape(-1, 1, 1)) for part in (scale, bias)], node)
 
@@ -179,10 +184,6 @@ NEWER: dict[str, Callable[[_Lowering, NodeProto], None]] = {
 
 def _value(attribute: onnx.AttributeProto) -> Any:
     return None if attribute.type == onnx.AttributeProto.UNDEFINED else helper.get_attribute_value(attribute)
-
-
-def _attribute(node: NodeProto, name: str, default: Any) -> Any:
-    return next((helper.get_attribute_value(a) for a in node.attribute if a.name == name), default)
 
 
 def _name(node: NodeProto) -> str:

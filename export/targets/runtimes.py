@@ -5,15 +5,14 @@ A check returns nothing if the model keeps it, else what is in the way and what 
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import onnx
-from onnx import AttributeProto, ModelProto, NodeProto, TensorProto
+from onnx import ModelProto, NodeProto, TensorProto
 
 from core.contract import SPEC_KEY
+from export.onnx_graph import STANDARD, attribute_of, constant_names, inputs_of
 from export.targets.operators import INFERENCE_2_3, SENTIS_2_1, TENSORRT_10_15
 
-STANDARD = ("", "ai.onnx")
 EXTRA = ("com.microsoft", "ai.onnx.ml")  # that ONNX Runtime has besides
 PROTOBUF = 2**31 - 1  # bytes that one protobuf message can hold
 STATIC_HOST = 100 * 2**20  # the largest file that GitHub, and so GitHub Pages, takes; a player waits for every byte
@@ -79,6 +78,7 @@ def _operators(model: ModelProto, target: Target) -> Complaint:
     defined = {(function.domain, function.name) for function in model.functions}
     if defined and not target.functions:
         return f"it defines the function {text(model.functions[0].name)!r}: inline it (onnx.inliner)"
+
     for node in (*model.graph.node, *(node for function in model.functions for node in function.node)):
         if (node.domain, node.op_type) in defined:
             continue
@@ -92,9 +92,8 @@ def _operators(model: ModelProto, target: Target) -> Complaint:
 
 
 def _input_ranks(model: ModelProto, _: Target) -> Complaint:
-    given = {tensor.name for tensor in model.graph.initializer}
-    for value in model.graph.input:
-        if value.name not in given and not value.type.tensor_type.shape.dim:
+    for value in inputs_of(model.graph):
+        if not value.type.tensor_type.shape.dim:
             return f"the input {value.name!r} has no dimensions, so no batch: give it the shape [N, 1]"
     return None
 
@@ -108,8 +107,7 @@ def _ir_version(model: ModelProto, target: Target) -> Complaint:
 def _constant_weights(model: ModelProto, target: Target) -> Complaint:
     """Style networks that modulate weights, instead of activations, cannot be batched there."""
     remedy = "scale activations" if is_ours(model) else "'export --from-onnx' rewrites modulated convolutions"
-    constant = {tensor.name for tensor in model.graph.initializer}
-    constant |= {name for node in model.graph.node if node.op_type == "Constant" for name in node.output}
+    constant = constant_names(model.graph)
     for node in model.graph.node:
         if node.op_type in ("Conv", "ConvTranspose") and node.input[1:2] and node.input[1] not in constant:
             return f"{_name(node)} computes its weights, which {target.runtime} takes constant only: {remedy}"
@@ -120,7 +118,7 @@ def _unity_types(model: ModelProto, target: Target) -> Complaint:
     """Tensors are float, int or short, and int64 and bool are read as int; there is no byte."""
     outputs = {value.name for value in model.graph.output}
     for node in _of(model, "Cast"):
-        if (kind := _attribute(node, "to", 0)) not in _UNITY_TYPES:
+        if (kind := attribute_of(node, "to", 0)) not in _UNITY_TYPES:
             made = TensorProto.DataType.Name(kind) if kind in TensorProto.DataType.values() else kind
             remedy = _remedy(model, target) if set(node.output) <= outputs else "let the network compute in FP32"
             return f"{_name(node)} makes {made}, which {target.runtime} has no tensors of: {remedy}"
@@ -133,9 +131,9 @@ def _unity_types(model: ModelProto, target: Target) -> Complaint:
 
 def _unity_resize(model: ModelProto, target: Target) -> Complaint:
     for node in _of(model, "Resize"):
-        where = _attribute(node, "coordinate_transformation_mode", b"half_pixel")
-        odd = _attribute(node, "exclude_outside", 0) or where in (b"tf_crop_and_resize", b"half_pixel_symmetric")
-        if odd or _attribute(node, "antialias", 0):
+        where = attribute_of(node, "coordinate_transformation_mode", b"half_pixel")
+        odd = attribute_of(node, "exclude_outside", 0) or where in (b"tf_crop_and_resize", b"half_pixel_symmetric")
+        if odd or attribute_of(node, "antialias", 0):
             return f"{_name(node)} resamples in a way that {target.runtime} does not: use half_pixel, not antialiased"
     return None
 
@@ -143,14 +141,14 @@ def _unity_resize(model: ModelProto, target: Target) -> Complaint:
 def _unity_transposed(model: ModelProto, target: Target) -> Complaint:
     """Since 2.3 groups and dilations are taken too."""
     for node in _of(model, "ConvTranspose"):
-        grouped = _attribute(node, "group", 1) != 1 or set(_attribute(node, "dilations", [1])) != {1}
-        if grouped or _attribute(node, "output_shape", []):
+        grouped = attribute_of(node, "group", 1) != 1 or set(attribute_of(node, "dilations", [1])) != {1}
+        if grouped or attribute_of(node, "output_shape", []):
             return f"{_name(node)} has groups, dilations or an output shape, which {target.runtime} does not take"
     return None
 
 
 def _unity_output_shape(model: ModelProto, target: Target) -> Complaint:
-    odd = next((node for node in _of(model, "ConvTranspose") if _attribute(node, "output_shape", [])), None)
+    odd = next((node for node in _of(model, "ConvTranspose") if attribute_of(node, "output_shape", [])), None)
     return odd and f"{_name(odd)} has an output shape, which {target.runtime} does not take: give it paddings"
 
 
@@ -164,14 +162,14 @@ def _tensorrt_bytes(model: ModelProto, target: Target) -> Complaint:
             )
     outputs = {value.name for value in model.graph.output}
     for node in _of(model, "Cast"):
-        if _attribute(node, "to", 0) == TensorProto.UINT8 and not set(node.output) <= outputs:
+        if attribute_of(node, "to", 0) == TensorProto.UINT8 and not set(node.output) <= outputs:
             return f"{_name(node)} makes UINT8 inside the graph, which {target.runtime} has at its ends only: cast last"
     return None
 
 
 def _tensorrt_resize(model: ModelProto, target: Target) -> Complaint:
     for node in _of(model, "Resize"):
-        if _attribute(node, "antialias", 0) or _attribute(node, "mode", b"nearest") not in (b"nearest", b"linear"):
+        if attribute_of(node, "antialias", 0) or attribute_of(node, "mode", b"nearest") not in (b"nearest", b"linear"):
             return f"{_name(node)} is cubic or antialiased, which {target.runtime} has not: use nearest or linear"
     return None
 
@@ -260,10 +258,3 @@ def _of(model: ModelProto, operator: str) -> Iterator[NodeProto]:
 def _name(node: NodeProto) -> str:
     called = text(node.name) or ", ".join(map(text, node.output))
     return f"the node {called!r} ({text(node.op_type)})"
-
-
-def _attribute(node: NodeProto, name: str, default: Any) -> Any:
-    found = next((a for a in node.attribute if a.name == name), None)
-    if found is None or found.type == AttributeProto.UNDEFINED:
-        return default
-    return onnx.helper.get_attribute_value(found)

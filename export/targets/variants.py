@@ -43,6 +43,8 @@ def float_variant(model: ModelProto, spec: GeneratorSpec) -> ModelProto:
     variant.CopyFrom(model)
     for port in pixel_ports(spec):
         _take_floats(variant.graph, port, batch_of(spec))
+
+    # The ending: levels times 1/255 in the place of Transpose and Cast
     graph, image = variant.graph, output_port(spec).name
     transpose, cast = _ending(variant, image)
     levels = transpose.input[0]
@@ -51,6 +53,7 @@ def float_variant(model: ModelProto, spec: GeneratorSpec) -> ModelProto:
     scale = f"{image}_scale"
     graph.initializer.append(numpy_helper.from_array(np.array(1 / 255, np.float32), scale))
     graph.node.append(helper.make_node("Mul", [levels, scale], [image], name="to_unit"))
+
     del graph.output[:], graph.value_info[:]
     sides = [batch_of(spec), spec.channels, spec.height, spec.width]
     graph.output.append(helper.make_tensor_value_info(image, TensorProto.FLOAT, sides))
@@ -162,6 +165,7 @@ def _verified(path: Path, name: str, files: Mapping[str, str], golden: Golden, p
     target, file = TARGETS[name], VARIANTS[name][0] if name in VARIANTS else GRAPH
     if file not in files:
         raise BundleError(f"{path} lacks {file}, which the target {name} needs: export again")
+
     try:
         data = (path / file).read_bytes()
         _check(parse_model(data, path / file), path / file, target)

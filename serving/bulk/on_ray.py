@@ -31,9 +31,12 @@ def write_shards_with_ray(
     check_folder(order, out)
     make_places(out)
     tally = Tally(order, shards, out, progress)
+
     try:
         ray.init(logging_level="warning", log_to_driver=False)
         task = ray.remote(_make_shard)
+
+        # All shards are handed in at once; what is finished is counted as it comes.
         shard_of = {task.remote(order, url, tls, shard, out.absolute()): shard for shard in shards}
         try:
             while shard_of:
@@ -62,7 +65,7 @@ def _cancel(ray: Any, tasks: list[Any]) -> None:
 
 def _make_shard(order: BulkOrder, url: str, tls: ClientTls | None, shard: int, out: Path) -> State:
     """The task: one shard, of the version that the order names."""
-    with Sampler(order.model, url, batch=order.batch, alone=True, tls=tls) as sampler:
+    with Sampler(order.model, url, batch=order.batch, no_batching=True, tls=tls) as sampler:
         if (sampler.version, sampler.bundle, sampler.batch) != (order.version, order.bundle_sha256, order.batch):
             raise ServingError(f"'{order.model}' became another on the server meanwhile: run the same command again")
         return make_shard(sampler, order, shard, out)

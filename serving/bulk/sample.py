@@ -22,7 +22,7 @@ T = TypeVar("T")
 def parse_shard(text: str) -> tuple[range, int]:
     """``"3/64"`` as the shards to write and how many there are, counted from 0; ``"all/64"`` is all of them.
 
-    Raises RequestRefused for what is no shard, ``"64/64"`` among it.
+    Raises RequestRefused for anything else, such as ``"64/64"``.
     """
     match = re.fullmatch(r"(all|[0-9]{1,9})/([0-9]{1,9})", text.strip())
     which, shards = (match[1], int(match[2])) if match else ("", 0)
@@ -37,7 +37,7 @@ def parse_shard(text: str) -> tuple[range, int]:
 def place_order(
     sampler: Sampler, seeds: Iterable[range], shards: int, truncation: float = 1.0, label: str | None = None
 ) -> BulkOrder:
-    """What to write of the version that ``sampler`` talks to, which must have been asked to be ``alone``.
+    """What to write of the version that ``sampler`` talks to, which must have been made with ``no_batching``.
 
     Raises RequestRefused for a seed that is given twice, fewer seeds than shards, and a truncation or label that
     cannot be.

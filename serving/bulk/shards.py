@@ -137,6 +137,8 @@ def write_shard(
     for place, ours in ((path, _OUR_MANIFEST), (tar, _OUR_TAR)):
         if not _is_free(place, ours):
             raise RequestRefused(f"{place} is there, and Ganfoundry did not make it: move it, or choose another --out")
+
+    # The tar, and the hashes of its bytes and of its pixels.
     facts = describe(spec, order.model, order.version, order.truncation, order.label)
     whole, pixels = hashlib.sha256(), hashlib.sha256()
     with writing(out):
@@ -148,6 +150,8 @@ def write_shard(
                 whole.update(block)
             size = file.tell()
             check_folder(order, out)
+
+    # The manifest last, for it says that the shard is finished.
     seeds = order.seeds_of(shard)
     manifest = Manifest(
         order=order,

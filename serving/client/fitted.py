@@ -66,7 +66,7 @@ def source_of(spec: GeneratorSpec) -> SourceSpec:
 def as_pillow(picture: Images | Image.Image) -> Image.Image:
     """A picture as L, RGB or, where a pixel of it is transparent, RGBA: as ``data import`` reads files.
 
-    Raises RequestRefused for what is none, or has more than 8 bits a channel.
+    Raises RequestRefused for anything that is not a picture, or has more than 8 bits a channel.
     """
     return drop_idle_alpha(_in_a_mode_of_ours(picture))
 
@@ -81,6 +81,7 @@ def _in_a_mode_of_ours(picture: Images | Image.Image) -> Image.Image:
                 f"a picture of the mode {picture.mode} cannot be translated: convert it to RGB or RGBA"
             )
         return picture.convert(mode)
+
     array = np.asarray(picture)
     if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] not in (1, 3, 4) or not array.size:
         raise RequestRefused(

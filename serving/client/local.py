@@ -53,14 +53,14 @@ class LocalModel:
         most = min(self._graphs.most(MAPPING), self._graphs.most(SYNTHESIS))
         return Parts(MAPPING, SYNTHESIS, self._graphs.style_shape, most)
 
-    def stream(self, requests: Iterable[Request], alone: bool) -> Iterator[NDArray[Any]]:
+    def stream(self, requests: Iterable[Request], no_batching: bool) -> Iterator[NDArray[Any]]:
         """What the graphs make of every row of every request, in order, a run for each request."""
         for request in requests:
             graph = GRAPH if request.model == self.model else request.model
             yield from self._graphs.run(graph, request.inputs)
 
     def close(self) -> None:
-        """There is nobody to leave."""
+        """Nothing to do: there is no connection."""
 
 
 class BundleGraphs:

@@ -1,5 +1,6 @@
 """Many requests in order: a few in flight at a time, and those that meet an overloaded or restarting server again."""
 
+import logging
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -11,22 +12,27 @@ from numpy.typing import NDArray
 from tritonclient.utils import InferenceServerException
 
 from core.errors import ModelNotFound, ServerBusy
-from serving.client.retry import Patience
-from serving.protocol.grpc import CONTROL_SECONDS, ask
+from serving.client.retry import RetryBudget
+from serving.protocol.grpc import CONTROL_SECONDS, infer_async
 from serving.protocol.requests import Request
+
+logger = logging.getLogger(__name__)
 
 CLOSING_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
-class Asking:
-    """Asks one version of a server's models; ``alone`` that no other request shares a run with any of these."""
+class RequestPipeline:
+    """Sends requests to one version of a server's models and gives the answers in order.
+
+    With ``no_batching`` none of them shares a run of the model with another request.
+    """
 
     client: Any
     version: str
-    patience: Patience
+    budget: RetryBudget
     in_flight: int
-    alone: bool
+    no_batching: bool
 
     def stream(self, requests: Iterable[Request]) -> Iterator[NDArray[Any]]:
         """What is made of every row of every request, in order, while the next few requests are on their way.
@@ -49,9 +55,9 @@ class Asking:
                 request.answer.cancel()
 
     def _send(self, request: Request) -> None:
-        left = request.since + self.patience.deadline - time.monotonic()
-        how: dict[str, Any] = {"version": self.version, "seconds": max(left, 0.1), "alone": self.alone}
-        request.answer = ask(self.client, request.model, request.inputs, output=request.output, **how)
+        left = request.since + self.budget.deadline - time.monotonic()
+        how: dict[str, Any] = {"version": self.version, "seconds": max(left, 0.1), "no_batching": self.no_batching}
+        request.answer = infer_async(self.client, request.model, request.inputs, output=request.output, **how)
         request.tries += 1
 
     def _result(self, request: Request) -> NDArray[Any]:
@@ -59,13 +65,15 @@ class Asking:
             try:
                 values = request.answer.result()
             except ServerBusy as error:
-                if why := self.patience.pause(request.tries, request.since):
+                # The server is overloaded or restarting: once more, unless that has gone on for too long.
+                if why := self.budget.pause(request.tries, request.since):
                     tries = f"{request.tries} tries" if request.tries > 1 else "one try"
                     raise ServerBusy(f"gave up on {len(request)} images after {tries}, as {why}: {error}") from None
+                logger.debug("asking '%s' again: %s", request.model, error)
                 self._check_version(request.model)
                 self._send(request)
             else:
-                self.patience.answered()
+                self.budget.answered()
                 return values
 
     def _check_version(self, model: str) -> None:

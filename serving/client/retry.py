@@ -12,19 +12,22 @@ MOST_TOKENS = 30.0  # what a pause costs one of; enough to sit out a server's re
 REFUND = 0.2  # of a token, for every answer: so in the long run one request in five may be asked again
 
 
-class Patience:
-    """One client's: ``deadline`` is for each request, in seconds; the tokens are shared by all of them."""
+class RetryBudget:
+    """What one client may spend on asking again.
+
+    Each request has ``deadline`` seconds; the tokens are shared by all requests of the client.
+    """
 
     def __init__(self, deadline: float) -> None:
         self.deadline = deadline
         self.tokens = MOST_TOKENS
 
     def answered(self) -> None:
-        """A request was answered: trust grows."""
+        """Note that a request was answered, which gives back a part of a token."""
         self.tokens = min(self.tokens + REFUND, MOST_TOKENS)
 
     def pause(self, tries: int, since: float) -> str | None:
-        """Wait before the next try of a request that was first sent at ``since``; else why there is none."""
+        """Wait before the next try of a request that was first sent at ``since``, or say why there must be no other."""
         longest = min(FIRST_PAUSE * 2 ** (tries - 1), LONGEST_PAUSE)
         pause = longest * random.uniform(0.5, 1.0)  # noqa: S311 (so that clients do not come back together)
         if time.monotonic() + pause - since > self.deadline:

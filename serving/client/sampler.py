@@ -125,10 +125,12 @@ class Sampler(Session):
         if not np.isfinite(value):
             raise RequestRefused(f"the truncation is {truncation}: it must be a finite number, 1 for none")
         inputs: Inputs = {"truncation": value.reshape(1, 1)}
+
         if self.spec.classes:
             inputs["label"] = np.full((1, 1), self._class_number(label), np.int64)
         elif label is not None:
             raise RequestRefused(f"'{self.model}' has no classes: leave the label out")
+
         if self.spec.codes:
             given = np.zeros(self.spec.codes) if codes is None else codes
             inputs["codes"] = check_rows(self.model, "codes", np.asarray(given)[None], (self.spec.codes,))

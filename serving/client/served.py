@@ -8,8 +8,8 @@ from tritonclient.utils import InferenceServerException
 
 from core.errors import ModelNotFound, RequestRefused, ServerUnavailable, ServingError, SpecError
 from core.spec import GeneratorSpec
-from serving.client.pipeline import Asking
-from serving.client.retry import Patience
+from serving.client.pipeline import RequestPipeline
+from serving.client.retry import RetryBudget
 from serving.protocol.grpc import CONTROL_SECONDS, at, connect, translated
 from serving.protocol.model_config import BUNDLE, PART, SPEC, WHOLE, ModelConfig, part_name
 from serving.protocol.pbtxt import from_message
@@ -27,7 +27,7 @@ class ServedModel:
         self, model: str, url: str, in_flight: int = 4, seconds: float = 60.0, tls: ClientTls | None = None
     ) -> None:
         self.model, self.url, self._in_flight = model, url, in_flight
-        self._patience = Patience(seconds)
+        self._budget = RetryBudget(seconds)
         self._client = connect(url, tls)
         try:
             self.version, config = self._find()
@@ -51,11 +51,11 @@ class ServedModel:
         most = min(config.max_batch_size for config in configs)
         return Parts(names["mapping"], names["synthesis"], (layers, style_dim), most)
 
-    def stream(self, requests: Iterable[Request], alone: bool) -> Iterator[NDArray[Any]]:
+    def stream(self, requests: Iterable[Request], no_batching: bool) -> Iterator[NDArray[Any]]:
         """What is made of every row of every request, in order, while the next few are on their way."""
-        asking = Asking(self._client, self.version, self._patience, self._in_flight, alone)
+        pipeline = RequestPipeline(self._client, self.version, self._budget, self._in_flight, no_batching)
         try:
-            yield from asking.stream(requests)
+            yield from pipeline.stream(requests)
         except ServerUnavailable as error:
             raise type(error)(at(self.url, error)) from None
 

@@ -30,7 +30,7 @@ class Session:
 
     ``spec`` says what the generator is, ``version`` which version was the newest when this was made: all images
     come from that one, and ``bundle`` is the SHA-256 of the manifest of the bundle it was published from. The last
-    bit of a pixel may depend on which images are run together: ``alone`` asks for a run for each request, so that
+    bit of a pixel may depend on which images are run together: ``no_batching`` asks for a run for each request, so that
     the bytes are a function of what is in it, and with ``batch=1``, which is always alone, of each row. A request
     that meets an overloaded or restarting server is asked again, within ``seconds`` for each (serving/client/retry.py);
     images come in order all the same. ``tls`` encrypts.
@@ -47,7 +47,7 @@ class Session:
         url: str = "localhost:8001",
         *,
         batch: int | None = None,
-        alone: bool = False,
+        no_batching: bool = False,
         in_flight: int = 4,
         seconds: float = 60.0,
         tls: "ClientTls | None" = None,
@@ -58,7 +58,7 @@ class Session:
         from serving.client.served import ServedModel  # here, so that a bundle needs no client of Triton's
 
         self.url, self.in_flight = url, in_flight
-        self._ask_of(ServedModel(model, url, in_flight, seconds, tls), batch, alone)
+        self._ask_of(ServedModel(model, url, in_flight, seconds, tls), batch, no_batching)
 
     @classmethod
     def local(cls, bundle: Path | str, *, batch: int | None = None, threads: int = 0) -> Self:
@@ -77,10 +77,10 @@ class Session:
         _check_batch(batch)
         session = cls.__new__(cls)
         session.url, session.in_flight = "", 1  # there is nobody to ask
-        session._ask_of(source, batch, alone=True)
+        session._ask_of(source, batch, no_batching=True)
         return session
 
-    def _ask_of(self, source: Source, batch: int | None, alone: bool) -> None:
+    def _ask_of(self, source: Source, batch: int | None, no_batching: bool) -> None:
         self._source = source
         self.model, self.version, self.spec, self.bundle = source.model, source.version, source.spec, source.bundle
         if self.spec.kind != self.kind:
@@ -91,7 +91,7 @@ class Session:
         if taken is not None:
             largest = max(largest, taken.height * taken.width * taken.channels)
         self.batch = min(batch or source.max_batch, source.max_batch, max(_MOST_BYTES // largest, 1))
-        self._alone = alone or batch == 1
+        self._no_batching = no_batching or batch == 1
 
     def close(self) -> None:
         """Close the connection, or let go of the bundle's graphs."""
@@ -108,7 +108,7 @@ class Session:
     def _stream(self, chunks: Iterator[Inputs], model: str, output: str = OUTPUT) -> Iterator[NDArray[Any]]:
         """What ``model`` makes of every row of every chunk, in order."""
         requests = (Request(model, inputs, output) for inputs in chunks)
-        return self._source.stream(requests, self._alone)
+        return self._source.stream(requests, self._no_batching)
 
 
 def chunked(items: Iterable[T], size: int) -> Iterator[list[T]]:

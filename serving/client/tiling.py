@@ -49,10 +49,14 @@ class Tiled:
     def made_of(self, results: Iterator[Images]) -> Images:
         """The picture that the tiles' results blend into. Held are one row of tiles and what is finished."""
         down, across = self._factors
-        rows, columns = [top * down for top in self._starts[0]], [left * across for left in self._starts[1]]
+        rows = [top * down for top in self._starts[0]]
+        columns = [left * across for left in self._starts[1]]
         wide, high = self._spec.width, self._spec.height
         page = np.empty((self._page.shape[0] * down, self._page.shape[1] * across, self._spec.channels), np.uint8)
-        down_weights, across_weights = weights(rows, high), weights(columns, wide)
+        down_weights = weights(rows, high)
+        across_weights = weights(columns, wide)
+
+        # Row by row: each band is added to what the one before left open, and what no later tile reaches is finished.
         open_rows = np.zeros((high, page.shape[1], self._spec.channels))
         for index, (top, weight) in enumerate(zip(rows, down_weights, strict=True)):
             band = np.zeros_like(open_rows)
@@ -62,6 +66,8 @@ class Tiled:
             done = rows[index + 1] - top if index + 1 < len(rows) else high
             page[top : top + done] = straight(open_rows[:done])
             open_rows = np.concatenate([open_rows[done:], np.zeros_like(open_rows[:done])])
+
+        # Without the edge that was reflected.
         top, left = (before * factor for before, factor in zip(self._before, self._factors, strict=True))
         height, width = self._picture.shape[:2]
         return page[top : top + height * down, left : left + width * across]
@@ -109,6 +115,8 @@ def weights(begins: list[int], side: int) -> list[Weights]:
         if index + 1 < len(begins) and (over := begin + side - begins[index + 1]) > 0:
             share[-over:] *= _ramp(over)[::-1]
         shares.append(share)
+
+    # Where more than two tiles meet, their weights are made to sum to one.
     total = np.zeros(begins[-1] + side)
     for begin, share in zip(begins, shares, strict=True):
         total[begin : begin + side] += share

@@ -34,7 +34,7 @@ class Translator(Session):
         With ``tile`` none is resized: larger ones are cut into tiles that overlap by ``overlap`` pixels, a quarter of
         a tile unless given, and smaller ones reflected at their edges. Any number of pictures in bounded memory;
         several are asked for at once, so results come later than the pictures they are of. Raises RequestRefused for
-        what is no picture, or cannot be tiled.
+        anything that is not a picture, or cannot be tiled.
         """
         if tile:
             whole_factors(self.spec)

@@ -85,6 +85,7 @@ def storage(plan: Deployment) -> dict[str, list[Document]]:
             "resources": {"requests": {"storage": _STORAGE_SIZE}},
         },
     }
+
     return {STORAGE: [claimed, _loader(plan)]}
 
 
@@ -98,6 +99,7 @@ def _loader(plan: Deployment) -> Document:
         "securityContext": confined(),
         "volumeMounts": [{"name": "models", "mountPath": "/mnt/models"}],
     }
+
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -131,6 +133,7 @@ def _network_policy(plan: Deployment) -> Document:
     prometheus = {
         "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": plan.prometheus_namespace}},
     }
+
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
@@ -154,6 +157,8 @@ def _way_to_s3() -> list[Document]:
 
 def _autoscaler(plan: Deployment, target: str) -> Document:
     """Slow in both directions, for the time in the queue does not fall in proportion to the servers."""
+    metric = {"metric": {"name": QUEUE_METRIC}, "target": {"type": "AverageValue", "averageValue": _QUEUE_SECONDS}}
+
     return {
         "apiVersion": "autoscaling/v2",
         "kind": "HorizontalPodAutoscaler",
@@ -162,15 +167,7 @@ def _autoscaler(plan: Deployment, target: str) -> Document:
             "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": target},
             "minReplicas": plan.replicas,
             "maxReplicas": plan.max_replicas,
-            "metrics": [
-                {
-                    "type": "Pods",
-                    "pods": {
-                        "metric": {"name": QUEUE_METRIC},
-                        "target": {"type": "AverageValue", "averageValue": _QUEUE_SECONDS},
-                    },
-                }
-            ],
+            "metrics": [{"type": "Pods", "pods": metric}],
             "behavior": {
                 "scaleUp": {"policies": [{"type": "Percent", "value": 100, "periodSeconds": 60}]},
                 "scaleDown": {"policies": [{"type": "Pods", "value": 1, "periodSeconds": 60}]},

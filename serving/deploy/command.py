@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 
 from serving.repository.engines import LIMITED
-from serving.server.launch import Ports
+from serving.server.launch import ServerPorts
 
-PORTS = Ports()  # those Triton listens on unless told, all addresses of the container
+PORTS = ServerPorts()  # those Triton listens on unless told, all addresses of the container
 USER = 1000  # triton-server in NVIDIA's image
 MODELS = "/models"
 READY = "/v2/health/ready"
@@ -35,6 +35,9 @@ def command_line(repository: str, key: str, threads: int) -> list[str]:
     ONNX Runtime's ``threads`` are shared by all sessions. Otherwise each instance starts one for each core of the
     machine, however few of them it may use.
     """
+    administration = f"{','.join(_ADMINISTRATION)}:{_KEY}={key}"
+    all_but_health = f"{','.join(_ALL_BUT_HEALTH)}:{_KEY}={key}"
+
     return [
         _PROGRAM,
         f"--model-repository={repository}",
@@ -44,8 +47,8 @@ def command_line(repository: str, key: str, threads: int) -> list[str]:
         f"--exit-timeout-secs={EXIT_SECONDS}",
         f"--grpc-max-connection-age={_CONNECTION_MILLISECONDS}",
         *(f"--backend-config=onnxruntime,{name}={value}" for name, value in _threads(threads).items()),
-        f"--grpc-restricted-protocol={','.join(_ADMINISTRATION)}:{_KEY}={key}",
-        f"--http-restricted-api={','.join(_ALL_BUT_HEALTH)}:{_KEY}={key}",
+        f"--grpc-restricted-protocol={administration}",
+        f"--http-restricted-api={all_but_health}",
     ]
 
 

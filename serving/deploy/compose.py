@@ -21,7 +21,7 @@ _KEY = f"/run/secrets/{KEY_FILE}"
 _THREADS, _THREADS_OF_INSTANCE = 256, 32  # several times what Triton was seen to have, with what a stub brings
 
 
-def render(plan: Deployment) -> dict[str, list[dict[str, Any]]]:
+def manifests(plan: Deployment) -> dict[str, list[dict[str, Any]]]:
     """The documents of each file."""
     document = {
         "name": plan.name,
@@ -33,6 +33,7 @@ def render(plan: Deployment) -> dict[str, list[dict[str, Any]]]:
 
 def _service(plan: Deployment) -> dict[str, Any]:
     ports = (PORTS.grpc, PORTS.http, PORTS.metrics)
+
     return {
         "image": plan.image,
         "entrypoint": ["/bin/sh", "-c", _script(plan)],

@@ -19,6 +19,7 @@ DOCKERFILE = f"""\
 FROM python:3.11-trixie
 WORKDIR /src
 COPY pyproject.toml constraints.txt README.md LICENSE cli.py ./
+COPY commands ./commands
 COPY core ./core
 COPY export ./export
 COPY serving ./serving
@@ -33,7 +34,7 @@ ENTRYPOINT ["ganfoundry", "serve", "--repository", "{MODELS}"]
 """
 
 
-def render(plan: Deployment) -> dict[str, list[dict[str, Any]] | str]:
+def manifests(plan: Deployment) -> dict[str, list[dict[str, Any]] | str]:
     """The files, and what is in them."""
     document = {"name": f"{plan.name}-serve", "services": {"serve": _service(plan)}}
     return {"Dockerfile": DOCKERFILE, "serve.compose.yaml": [document]}

@@ -9,7 +9,7 @@ from serving.deploy.pods import Document, container, labels, pod, rolling, scrap
 _MODELS = "/mnt/models"  # where KServe puts what STORAGE_URI names
 
 
-def render(plan: Deployment) -> dict[str, list[Document]]:
+def manifests(plan: Deployment) -> dict[str, list[Document]]:
     """The documents of each file.
 
     The Service that KServe makes has no address where its configuration says ``serviceClusterIPNone``, and so no port
@@ -27,6 +27,7 @@ def _inference_service(plan: Deployment) -> Document:
     """
     modes = {"serving.kserve.io/deploymentMode": "Standard", "serving.kserve.io/autoscalerClass": "external"}
     inside = {"networking.kserve.io/visibility": "cluster-local"}
+
     return {
         "apiVersion": "serving.kserve.io/v1beta1",
         "kind": "InferenceService",

@@ -8,7 +8,7 @@ from serving.deploy.pods import Document, container, labels, pod, rolling, scrap
 _DOWNLOADS = "/downloads"
 
 
-def render(plan: Deployment) -> dict[str, list[Document]]:
+def manifests(plan: Deployment) -> dict[str, list[Document]]:
     """The documents of each file."""
     documents = [_deployment(plan), service(plan, plan.name), *guards(plan, target=plan.name)]
     return {"kubernetes.yaml": documents, **storage(plan), ADAPTER: adapter()}

@@ -89,11 +89,13 @@ class Deployment:
     def _check_sizes(self) -> None:
         if self.gpus < 0 or self.cpus < 1 or self.memory < 1:
             raise DeployError("a server needs --cpus and --memory of at least 1, and no less than 0 --gpus")
+
         if (least := -(-2 * self.shared_memory // 1024)) > self.memory:
             raise DeployError(
                 f"the models take up to {self.shared_memory} MiB of shared memory, which is memory of the server: give "
                 f"--memory {least} or more, or their configurations a smaller max_batch_size"
             )
+
         if not 2 <= self.replicas <= self.max_replicas:
             raise DeployError(
                 "--replicas must be 2 or more, for one alone is gone while its machine is emptied, and "

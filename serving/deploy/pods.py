@@ -36,6 +36,7 @@ def scraped() -> Document:
 def container(plan: Deployment, name: str, repository: str) -> Document:
     """Triton serving ``repository``, with no rights, nothing to write to, and its health asked for."""
     program, *flags = command_line(repository, key=f"$({ADMIN_KEY})", threads=plan.cpus)
+
     return {
         "name": name,
         "image": plan.image,
@@ -63,19 +64,19 @@ def container(plan: Deployment, name: str, repository: str) -> Document:
 
 def pod(plan: Deployment, *containers: Document) -> Document:
     """The pod around ``containers``: who runs them, what they may write to, where they go, how they end."""
+    spread = {
+        "maxSkew": 1,
+        "topologyKey": "kubernetes.io/hostname",
+        "whenUnsatisfiable": "ScheduleAnyway",
+        "labelSelector": {"matchLabels": labels(plan)},
+    }
+
     return {
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "securityContext": unprivileged(plan),
         "terminationGracePeriodSeconds": STOP_SECONDS,
-        "topologySpreadConstraints": [
-            {
-                "maxSkew": 1,
-                "topologyKey": "kubernetes.io/hostname",
-                "whenUnsatisfiable": "ScheduleAnyway",
-                "labelSelector": {"matchLabels": labels(plan)},
-            }
-        ],
+        "topologySpreadConstraints": [spread],
         "containers": list(containers),
         "volumes": [_in_memory("shared-memory", plan.shared_memory), _in_memory("scratch", SCRATCH_MIB)],
     }
@@ -108,6 +109,7 @@ def _probes(plan: Deployment) -> Document:
     """
     ready = {"httpGet": {"path": READY, "port": "http"}, "timeoutSeconds": _PROBE_SECONDS}
     every = {"periodSeconds": _PROBE_SECONDS}
+
     return {
         "startupProbe": ready | every | {"failureThreshold": START_SECONDS // _PROBE_SECONDS},
         "readinessProbe": ready | every | {"failureThreshold": 2},

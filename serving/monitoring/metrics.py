@@ -209,6 +209,7 @@ def _device(values: dict[str, float]) -> Device:
 def _model_rates(model: Model, done: Counts, seconds: float) -> ModelRates:
     compute_us = done.compute_input_us + done.compute_infer_us + done.compute_output_us
     failed = done.cancelled + done.failed_in_backend + done.failed_otherwise
+
     return ModelRates(
         name=model.name,
         version=model.version,

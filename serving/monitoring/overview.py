@@ -4,8 +4,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.table import Table
-
 from core.bundle import MANIFEST
 from core.errors import RepositoryError
 from core.files import sha256
@@ -45,14 +43,15 @@ def overview(repository: Path, served: Snapshot | None = None) -> list[Version]:
     return [version for model in models for version in _versions(model, answered)]
 
 
-def table(versions: list[Version], server: bool) -> Table:
-    """The overview as people read it; ``server`` is whether one was asked."""
-    shown = Table("model", "version", "bundle", *(["requests answered"] if server else []))
+def table(versions: list[Version], server: bool) -> tuple[list[str], list[list[str]]]:
+    """The overview as people read it, heads and rows; ``server`` is whether one was asked."""
+    heads = ["model", "version", "bundle", *(["requests answered"] if server else [])]
+    rows = []
     for each in versions:
         origin = f"{each.bundle[:12]}, as {each.same_as}" if each.same_as else each.bundle[:12]
         traffic = "not served" if each.requests is None else f"{each.requests:,}"
-        shown.add_row(each.model, str(each.number), each.damage or origin, *([traffic] if server else []))
-    return shown
+        rows.append([each.model, str(each.number), each.damage or origin, *([traffic] if server else [])])
+    return heads, rows
 
 
 def _belongs_to_another(model: Model) -> bool:

@@ -29,8 +29,8 @@ Read = Callable[[], Snapshot]  # raises ServingError when there is nothing to re
 class Reader:
     """Reads a Triton whose metrics are at ``metrics_url``. At ``http_url`` it says how long its queues may get.
 
-    Unless given, that is asked beside the usual metrics only: elsewhere it could be another server.
-    Raises ServerUnavailable for what is no address.
+    Unless given, the usual address is asked where ``metrics_url`` is the usual one too; otherwise it could be another
+    server. Raises ServerUnavailable for anything that is not an address.
     """
 
     def __init__(self, metrics_url: str = METRICS_URL, http_url: str | None = None) -> None:
@@ -50,10 +50,12 @@ class Reader:
                 f"no server tells its metrics at {self._metrics_url} ({_reason(error)}): "
                 "start one with 'serve', or give --metrics-url"
             ) from None
+
         try:
             snapshot = parse(text, time.monotonic())
         except ServingError:
             raise ServingError(f"{self._metrics_url} does not hold a Triton's metrics: give --metrics-url") from None
+
         limited = (replace(model, queue_limit=self._limit(model.name, model.version)) for model in snapshot.models)
         return replace(snapshot, models=tuple(limited))
 
@@ -82,6 +84,7 @@ def watch(read: Read, seconds: float, console: Console) -> None:
     """
     before: Snapshot | None = None
     view: RenderableType = Text(f"measuring for {seconds:g} s …")
+
     try:
         with Live(view, console=console, screen=True, auto_refresh=False) as live:
             while True:
@@ -101,11 +104,13 @@ def table(found: Rates) -> RenderableType:
     """A row for each model, and a line about the machine."""
     if not found.models:
         return Text("the server has no models")
+
     percentiles = any(model.p50_ms is not None for model in found.models)
     rows = Table(box=None, padding=(0, 1, 0, 0), header_style="bold", pad_edge=False)
     rows.add_column("model\n", overflow="fold")
     for header in _headers(percentiles):
         rows.add_column(header, justify="right", no_wrap=True)
+
     for model in found.models:
         rows.add_row(Text(f"{model.name}:{model.version}"), *_cells(model, percentiles))
     window = "p50 and p99: the last minute. All else: " if percentiles else ""

@@ -31,7 +31,7 @@ _ADDRESS = re.compile(r"(?P<host>[\w.-]+|\[[0-9a-fA-F:.%\w]+\]):(?P<port>[0-9]{1
 def connect(url: str, tls: ClientTls | None = None) -> Any:
     """A client for the server at ``url`` (``host:port``); nothing is sent yet.
 
-    Raises ServerUnavailable for what is no address, and ServingError for certificates that are damaged.
+    Raises ServerUnavailable for anything that is not an address, and ServingError for certificates that are damaged.
     """
     options = channel_options(url)
     if tls is None:
@@ -44,7 +44,7 @@ def connect(url: str, tls: ClientTls | None = None) -> Any:
 
 
 def channel_options(url: str) -> list[tuple[str, int | str]]:
-    """How gRPC shall talk to the server at ``url``. Raises ServerUnavailable for what is no address."""
+    """gRPC's options for the server at ``url``. Raises ServerUnavailable for anything that is not an address."""
     address = _ADDRESS.fullmatch(url)
     if address is None or not 1 <= int(address["port"]) <= 65535:
         without = " without http:// or a path" if "/" in url else ""
@@ -72,7 +72,7 @@ def at(url: str, error: ServerUnavailable) -> str:
     )
 
 
-def ask(
+def infer_async(
     client: Any,
     model: str,
     inputs: Mapping[str, NDArray[Any]],
@@ -80,11 +80,12 @@ def ask(
     output: str = OUTPUT,
     version: str = "",
     seconds: float | None = None,
-    alone: bool = False,
+    no_batching: bool = False,
 ) -> Answer:
     """Send one request; the future holds its ``output`` ``(n, …)``, images unless told, or one of our errors.
 
-    ``seconds`` is the deadline. ``alone`` asks for a run that no other request shares. Cancelling gives the call up.
+    ``seconds`` is the deadline. ``no_batching`` asks for a run that no other request shares. Cancelling gives
+    the call up.
     """
     answer: Answer = Future()
 
@@ -103,7 +104,7 @@ def ask(
         model_version=version,
         outputs=[InferRequestedOutput(output)],
         client_timeout=seconds,
-        parameters={"alone": True} if alone else None,
+        parameters={"alone": True} if no_batching else None,
     )
     answer.add_done_callback(lambda future: call.cancel() if future.cancelled() else None)
     return answer
@@ -119,6 +120,8 @@ def translated(error: Exception, model: str = "", in_our_words: Callable[[str], 
     """One of our errors, a line long, for what tritonclient raised about ``model``."""
     status = str(error.status() or "") if isinstance(error, InferenceServerException) else ""
     said = in_our_words(first_line(error.message() if isinstance(error, InferenceServerException) else error))
+
+    # Refused for now: asking again helps.
     if "maximum queue size" in said:
         return ServerOverloaded(f"the server has too many requests waiting for '{model}': ask again later")
     if "timeout expired" in said:
@@ -127,11 +130,15 @@ def translated(error: Exception, model: str = "", in_our_words: Callable[[str], 
         return ServerOverloaded(f"'{model}' was asked together with a batch that is none: ask again later")
     if "not at ready state" in said:  # said with NOT_FOUND while a server stops or starts
         return ServerBusy(f"the server is stopping or not ready yet ({said}): ask again later")
+
+    # Refused for good.
     if "unknown model" in said or "NOT_FOUND" in status:
         return ModelNotFound(f"the server does not have '{model}' ({said})")
     if "INVALID_ARGUMENT" in status:
         words = refusals.in_our_words(said)
         return RequestRefused(f"the server refused the request: {said}" if words == said else words)
+
+    # There is nobody who answers.
     if "DEADLINE_EXCEEDED" in status:
         return ServerUnavailable("the server did not answer in time: it is overloaded or hung, ask again later")
     if "DNS resolution" in said or "errors resolving" in said:

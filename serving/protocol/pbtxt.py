@@ -17,7 +17,8 @@ def render(config: ModelConfig) -> str:
 def parse(text: str) -> ModelConfig:
     """The configuration in ``text``, read with Triton's own protobuf definition.
 
-    Raises RepositoryError if it is none, or says more than a ModelConfig holds and would lose by being rewritten.
+    Raises RepositoryError if it is not a configuration, or sets something that a ModelConfig does not hold and that
+    would be lost when it is written again.
     """
     message = _message(text)
     config = from_message(message)
@@ -34,12 +35,16 @@ def to_message(config: ModelConfig) -> Any:
     else:
         message.backend = config.backend
     message.default_model_filename = config.filename
+
+    # Which versions are served, and what goes in and out.
     if config.versions > 1:
         message.version_policy.latest.num_versions = config.versions
     for tensor in config.inputs:
         message.input.add(name=tensor.name, data_type=_code(tensor), dims=tensor.dims, optional=tensor.optional)
     for tensor in config.outputs:
         message.output.add(name=tensor.name, data_type=_code(tensor), dims=tensor.dims)
+
+    # How it is run: batches, instances, what runs it on a GPU, what it is warmed up with.
     if config.queue:
         _write_queue(config.queue, message.dynamic_batching)
     if config.instances:
@@ -50,6 +55,8 @@ def to_message(config: ModelConfig) -> Any:
         accelerators.add(name=config.accelerator.name, parameters=config.accelerator.parameters)
     for batch in config.warmup:
         _write_warmup(batch, config.inputs, message.model_warmup.add())
+
+    # Of what it consists, where it is an ensemble, and what it says of itself.
     for step in config.steps:
         mapped = {"input_map": step.inputs, "output_map": step.outputs}
         message.ensemble_scheduling.step.add(model_name=step.model, model_version=step.version, **mapped)
@@ -72,6 +79,7 @@ def parse_lenient(text: str) -> ModelConfig:
 def from_message(message: Any) -> ModelConfig:
     """The configuration in one of Triton's ``ModelConfig`` messages, a server's answer included; the rest is left."""
     accelerators = message.optimization.execution_accelerators.gpu_execution_accelerator
+
     return ModelConfig(
         name=message.name,
         inputs=tuple(_tensor(each) for each in message.input),

@@ -82,7 +82,7 @@ _WORDS: tuple[tuple[str, Callable[..., str]], ...] = (
 
 
 def in_our_words(text: str) -> str:
-    """A refusal of Triton's in ours; what is no such is left as it is."""
+    """Triton's reason for a refusal in our words; any other text is given back unchanged."""
     said = _ID.sub("", text, count=1)
     for pattern, words in _WORDS:
         if found := re.fullmatch(pattern, said, re.DOTALL):
@@ -91,7 +91,8 @@ def in_our_words(text: str) -> str:
 
 
 def answer_in_our_words(status: int, body: bytes) -> tuple[int, bytes]:
-    """The status and the body of a refusal over HTTP, ``{"error": …}``, in our words; what is none is left as it is.
+    """The status and the body of a refusal over HTTP, ``{"error": …}``, in our words; any other
+    body is given back unchanged.
 
     Triton says 500, as if it were to blame, to JSON that it cannot read.
     """

@@ -54,8 +54,8 @@ class Source(Protocol):
     def parts(self) -> Parts | None:
         """Its two parts; None where it has none."""
 
-    def stream(self, requests: Iterable[Request], alone: bool) -> Iterator[NDArray[Any]]:
-        """What is made of every row of every request, in order; ``alone`` that no two requests share a run."""
+    def stream(self, requests: Iterable[Request], no_batching: bool) -> Iterator[NDArray[Any]]:
+        """What is made of every row of every request, in order; with ``no_batching`` no two requests share a run."""
 
     def close(self) -> None:
         """Let go of what it holds."""

@@ -63,15 +63,18 @@ class ClientTls:
 def check_pair(certificate: Path, key: Path, certificate_flag: str, key_flag: str) -> None:
     """Raise ServingError unless the files hold a certificate that is valid now, and its key."""
     (leaf, *_) = _certificates(certificate, certificate_flag)
+
     now = datetime.datetime.now(datetime.UTC)
     if now > leaf.not_valid_after_utc:
         raise ServingError(f"the certificate {certificate} expired on {leaf.not_valid_after_utc:%Y-%m-%d}: renew it")
     if now < leaf.not_valid_before_utc:
         raise ServingError(f"the certificate {certificate} is not valid before {leaf.not_valid_before_utc:%Y-%m-%d}")
+
     try:
         public = load_pem_private_key(_read(key, key_flag), None).public_key()
     except (ValueError, TypeError) as error:  # not a key; one with a password
         raise ServingError(f"{key} is not a private key in PEM without a password ({error}): see {key_flag}") from None
+
     form = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     if public.public_bytes(*form) != leaf.public_key().public_bytes(*form):
         raise ServingError(f"{key} is not the key of the certificate {certificate}: give the two that belong together")

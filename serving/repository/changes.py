@@ -9,7 +9,7 @@ from serving.protocol.model_config import ModelConfig
 from serving.repository.configs import configs_of, write_configs
 from serving.repository.ensembles import convert_ensembles, retired
 from serving.repository.layout import check_name
-from serving.repository.locks import alone
+from serving.repository.locks import exclusive
 from serving.repository.models import ModelEntry, entries_of
 from serving.repository.release import Release
 from serving.repository.staging import writing
@@ -23,7 +23,7 @@ def withdraw(name: str, version: int, repository: Path) -> int:
     RepositoryError where it is the only one.
     """
     model = repository / name
-    with alone(repository):
+    with exclusive(repository):
         older = [each for each in versions_of(model) if each != version]
         if not older:
             raise RepositoryError(f"'{name}' has no other version: publish one that is right, or delete {model}")
@@ -44,14 +44,14 @@ def withdraw(name: str, version: int, repository: Path) -> int:
 def reconfigure(name: str, repository: Path, change: Callable[[ModelConfig], ModelConfig]) -> tuple[str, ...]:
     """Run ``name`` as ``change`` says of its configuration, its parts the same way, and fit what belongs to it to that.
 
-    A server that runs takes it up. At no moment does a model ask for larger batches than another that it needs would
-    take, so whoever is killed leaves what can be served. Gives the names of what was written.
+    A server that runs takes it up. Should it be killed half-way, what it leaves can still be served: at no moment may a
+    model ask for larger batches than the one it needs takes. Gives the names of the models that were written.
     """
     check_name(name)
     model = repository / name
     if not versions_of(model):
         raise RepositoryError(f"{repository} has no model '{name}': 'models' lists those it has")
-    with writing(repository, model), alone(repository):
+    with writing(repository, model), exclusive(repository):
         convert_ensembles(name, repository)
 
         # What all models of the generator become.
@@ -76,6 +76,9 @@ def _entries(name: str, version: int, repository: Path, configs: Mapping[str, Mo
 
 
 def _fitted(config: ModelConfig, wanted: ModelConfig) -> ModelConfig:
-    """A model of the generator that is to be run as ``wanted``: what is no graph takes batches as large, no more."""
+    """The configuration of one of the models of a generator that is to be run as ``wanted``.
+
+    A graph takes all settings over; a model that asks the generator takes batches as large, and nothing else.
+    """
     is_graph = config.backend == wanted.backend
     return config.set_as(wanted) if is_graph else replace(config, max_batch_size=wanted.max_batch_size)

@@ -39,9 +39,11 @@ def _facts(config: ModelConfig) -> list[str]:
         spec = GeneratorSpec.from_json(config.parameters[SPEC])
     except (KeyError, SpecError):
         return []
+
     made = f"makes {CHANNEL_NAMES[spec.channels]} images of {spec.width}x{spec.height}"
     if (taken := spec.source) is not None:
         return [made, f"translates {CHANNEL_NAMES[taken.channels]} pictures of {taken.width}x{taken.height}"]
+
     return [
         made,
         f"takes {spec.latent_dim} latent values",

@@ -60,6 +60,8 @@ def _tensorrt_inside(config: ModelConfig) -> Accelerator:
         "trt_timing_cache_enable": "1",
         "trt_timing_cache_path": CACHE,
     }
+
+    # Which shapes an engine is made for.
     for which, batch in batches.items():
         shapes = [f"{each.name}:{'x'.join(map(str, (batch, *each.dims)))}" for each in config.inputs]
         parameters[f"trt_profile_{which}_shapes"] = ",".join(shapes)

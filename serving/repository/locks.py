@@ -1,4 +1,4 @@
-"""Who may write to a repository and who reads it: one publisher at a time, or servers that load what is new."""
+"""The lock on a repository: exclusive for a publisher, shared by servers that load what is new."""
 
 import fcntl
 import os
@@ -10,7 +10,7 @@ LOCK = ".ganfoundry.lock"  # a file that nobody but us locks, open for writing, 
 
 
 @contextmanager
-def alone(repository: Path) -> Iterator[None]:
+def exclusive(repository: Path) -> Iterator[None]:
     """One publisher at a time: two would choose the same version. It waits for servers that load what is new."""
     handle = os.open(repository / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
@@ -21,10 +21,10 @@ def alone(repository: Path) -> Iterator[None]:
 
 
 @contextmanager
-def undisturbed(repository: Path) -> Iterator[None]:
+def shared(repository: Path) -> Iterator[None]:
     """No publisher within the block; raises BlockingIOError if one is at work.
 
-    Where the lock can be neither found nor made, because the repository may only be read, there is none to wait for.
+    Where the lock can be neither found nor made, because the repository may only be read, nobody can be publishing.
     """
     try:
         handle = os.open(repository / LOCK, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o666)
@@ -33,6 +33,7 @@ def undisturbed(repository: Path) -> Iterator[None]:
             raise
         yield
         return
+
     try:
         fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
         yield

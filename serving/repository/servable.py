@@ -6,7 +6,7 @@ from core.errors import RepositoryError
 from serving.protocol.model_config import BUNDLE, WHOLE, ModelConfig
 from serving.repository.configs import asks_others, read_config_lenient
 from serving.repository.layout import CONFIG, is_name
-from serving.repository.locks import alone
+from serving.repository.locks import exclusive
 from serving.repository.seal import check_seal
 from serving.repository.staging import delete_staged, staged, unfinished
 from serving.repository.versions import Model, delete, list_models
@@ -18,10 +18,10 @@ def check_servable(repository: Path) -> None:
     """Delete what publishers that were killed left, then raise RepositoryError for what Triton could not load."""
     # What is left of publishers; the lock waits for one that is still at work.
     if repository.is_dir() and any(staged(repository, repository)):
-        with alone(repository):
+        with exclusive(repository):
             delete_staged(repository, repository)
     if any(unfinished(repository)):
-        with alone(repository):
+        with exclusive(repository):
             delete(unfinished(repository))
 
     # Triton takes every folder for a model.

@@ -2,6 +2,7 @@
 
 import errno
 import itertools
+import logging
 import os
 import re
 import shutil
@@ -15,6 +16,8 @@ from serving.protocol.model_config import part_name
 from serving.repository.configs import is_part
 from serving.repository.layout import COMPANIONS, RETIRED
 from serving.repository.versions import delete, list_models
+
+logger = logging.getLogger(__name__)
 
 MARK = ".ganfoundry"  # a file in such a directory: the proof that all of it is ours
 
@@ -41,14 +44,15 @@ def writing(repository: Path, source: Path) -> Iterator[None]:
 
 
 def delete_leftovers(repository: Path) -> None:
-    """Delete what publishers that were killed left. Only whoever holds the repository's lock may call it."""
+    """Delete what publishers that were killed left. The caller must hold the repository's lock."""
     delete_staged(repository, repository, _place_for_staging(repository))
     delete(unfinished(repository))
 
 
 def delete_staged(repository: Path, *places: Path) -> None:
-    """Delete what publishers that were killed left in ``places``; the lock is as for ``delete_leftovers``."""
+    """Delete what publishers that were killed left in ``places``. The caller must hold the repository's lock."""
     for path in list(staged(repository, *set(places))):
+        logger.info("deleting %s, which a publisher that was killed left", path)
         shutil.rmtree(path, ignore_errors=True)
 
 

@@ -54,7 +54,7 @@ class BlsModel:
 
 
 def bls_models(whole: ModelConfig, release: Release) -> list[BlsModel]:
-    """The models beside ``whole``. Raises BundleError for golden images of no seed that is known."""
+    """The models beside ``whole``. Raises BundleError where no golden image was made from one of the first seeds."""
     if release.spec.source is not None:
         return [_of_pictures(whole, release)]
     seeds, rows = golden_seeds(release.spec, release.whole.golden)

@@ -35,7 +35,7 @@ def versions_of(model: Path) -> list[int]:
 
 
 def number_of(path: Path) -> int | None:
-    """Which version of a model is at ``path``, hidden from servers or not; None for what is no version."""
+    """Which version of a model is at ``path``, hidden from servers or not; None for anything else."""
     found = _REFUSED.fullmatch(path.name)
     return int(found[1] if found else path.name) if (found or path.name.isdecimal()) and path.is_dir() else None
 

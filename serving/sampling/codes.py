@@ -28,11 +28,13 @@ def parse_codes(texts: Sequence[str], count: int, model: str) -> Codes:
     Raises RequestRefused for what is not one, is given twice, or goes through more than one.
     """
     codes, seen = Codes(np.zeros(count, np.float32)), set()
+
     for text in texts:
         index, way = _parse(text, count, model)
         if index in seen:
             raise RequestRefused(f"the code {index} is given twice: leave one out")
         seen.add(index)
+
         if len(way) == 1:
             codes.values[index] = way[0]
         elif codes.way is not None:
@@ -43,12 +45,15 @@ def parse_codes(texts: Sequence[str], count: int, model: str) -> Codes:
 
 
 def _parse(text: str, count: int, model: str) -> tuple[int, NDArray[np.float32]]:
+    # INDEX=…
     name, equals, rest = text.partition("=")
     if not equals or not name.strip().isdecimal():
         raise RequestRefused(f"'{text}' is no code: {_HOW}")
     if (index := int(name)) >= count:
         has = f"codes 0 to {count - 1}" if count else "no codes"
         raise RequestRefused(f"'{model}' has {has}, not {index}: leave it out")
+
+    # …=VALUE, or FIRST..LAST:STEPS
     ends, _, steps = rest.partition(":")
     try:
         numbers = [float(end) for end in ends.split("..")]

@@ -66,7 +66,7 @@ class Keeper:
 
 
 @dataclass(frozen=True)
-class Beside:
+class Overview:
     """Files at ``paths`` that are made of all pictures: sheets and animations. ``make`` gives the bytes of each."""
 
     paths: Sequence[Path]
@@ -74,33 +74,37 @@ class Beside:
 
 
 def save_pictures(
-    pictures: Iterable[Picture], out: Path, facts: Mapping[str, str], keeper: Keeper, *beside: Beside
+    pictures: Iterable[Picture], out: Path, facts: Mapping[str, str], keeper: Keeper, *overviews: Overview
 ) -> list[Path]:
-    """Write each picture into ``out`` as it arrives, then what is ``beside`` them; the file of each picture.
+    """Write each picture into ``out`` as it arrives, then the ``overviews`` of all; gives the file of each picture.
 
-    That may be the file of an earlier one. Where something is beside already, and the pictures are few enough to be
-    held, it is looked at before anything is written. ``facts`` go into the text chunks of all. Raises as
+    That may be the file of an earlier one. Where an overview is there already, and the pictures are few enough to be
+    held, it is compared before anything is written. ``facts`` go into the text chunks of all. Raises as
     ``Keeper.save`` does.
     """
     pictures, held, made = iter(pictures), [], None
-    if any(path.exists() for each in beside for path in each.paths):
+
+    # What is there already may be somebody's: it is looked at first, if the pictures can be held until then.
+    if any(path.exists() for each in overviews for path in each.paths):
         held = list(itertools.islice(pictures, MOST_HELD + 1))
         if len(held) <= MOST_HELD:  # that is all of them
-            made = list(_made(beside, [picture.image for picture in held]))
+            made = list(_made(overviews, [picture.image for picture in held]))
             for path, data in made:
                 keeper.check(path, data)
+
     paths = []
     for name, image, more in itertools.chain(held, pictures):
         path = out / f"{name}.png"
         keeper.save(path, encode_png(image, {**facts, **more}), out)
         paths.append(path)
-    for path, data in _made(beside, paths) if made is None else made:
+
+    for path, data in _made(overviews, paths) if made is None else made:
         keeper.save(path, data)
     return paths
 
 
-def _made(beside: Sequence[Beside], cells: Sequence[Cell]) -> Iterator[tuple[Path, bytes]]:
-    for each in beside if cells else ():
+def _made(overviews: Sequence[Overview], cells: Sequence[Cell]) -> Iterator[tuple[Path, bytes]]:
+    for each in overviews if cells else ():
         if each.paths:
             yield from zip(each.paths, each.make(cells), strict=True)
 
@@ -179,6 +183,8 @@ def make_places(out: Path, *files: Path | None) -> None:
     Raises RequestRefused if something is in the way.
     """
     named = [file for file in files if file is not None]
+
+    # Nothing is made while something is in the way.
     for place in (out, *named):
         if problem := why_not(place, whole=False):
             raise RequestRefused(problem)
@@ -187,6 +193,7 @@ def make_places(out: Path, *files: Path | None) -> None:
             raise RequestRefused(f"{file} is a folder: write the name of a file, like {file / 'sheet.png'}")
     for file in named:
         check_free(file)
+
     for folder in [out, *(file.parent for file in named)]:
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -194,6 +201,7 @@ def make_places(out: Path, *files: Path | None) -> None:
             raise RequestRefused(f"{folder} is not a folder and cannot become one: choose another") from None
         except OSError as error:
             raise RequestRefused(f"{folder} cannot be made ({error.strerror}): choose another") from None
+
     sweep_pictures(out)
     for file in named:
         sweep(file)

@@ -41,8 +41,11 @@ def find_inputs(inputs: Sequence[str], out: Path) -> list[Given]:
         raise RequestRefused(
             f"there is no file to translate in {', '.join(inputs)}: give pictures, or a folder of some"
         )
+
     given = [Given(path, out / name) for path, name in zip(found, _names(found), strict=True)]
     sources = {os.path.realpath(each.path) for each in given}
+
+    # No result takes the place of a picture that is still to be read.
     for each in given:
         if os.path.realpath(each.result) in sources:
             raise RequestRefused(f"{each.result} is to be translated itself: choose another --out")
@@ -111,10 +114,14 @@ def _names(found: dict[Path, PurePath]) -> list[PurePath]:
     """The names of the results, all different on any disk."""
     short = [place.with_suffix(".png") for place in found.values()]
     alike = Counter(folded(str(name)) for name in short)
+
+    # Where two would be called alike, both keep the ending of their file in the name.
     names = [
         place.with_name(f"{place.name}.png") if alike[folded(str(name))] > 1 else name
         for place, name in zip(found.values(), short, strict=True)
     ]
+
+    # Where that does not help, people must choose.
     first: dict[str, Path] = {}
     for path, name in zip(found, names, strict=True):
         other = first.setdefault(folded(str(name)), path)

@@ -60,13 +60,18 @@ def slerp(a: Array, b: Array, share: float) -> Array:
     lengths = _length(a), _length(b)
     if min(lengths) == 0:
         return lerp(a, b, share)
-    direction, target = a.astype(np.float64) / lengths[0], b.astype(np.float64) / lengths[1]
+
+    # u, and the sine and cosine of the angle Ω between the two.
+    direction = a.astype(np.float64) / lengths[0]
+    target = b.astype(np.float64) / lengths[1]
     sideways = _away(target, direction)
     sine, cosine = _length(sideways), _dot(direction, target)
     if sine < 1e-7:  # what is left is rounding
         axis = np.zeros_like(direction)
         axis[np.abs(direction).argmin()] = 1
         sideways = _away(axis, direction)
+
+    # cos(tΩ) a + sin(tΩ) u, in its length.
     angle = share * math.atan2(sine, cosine)
     unit = sideways / max(_length(sideways), 1e-300)  # one dimension has no sideways
     length = (1 - share) * lengths[0] + share * lengths[1]

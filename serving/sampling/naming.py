@@ -35,7 +35,7 @@ _DIGEST = 16  # hexadecimal digits
 class Naming:
     """Names of pictures by a pattern; ``known`` are the fields that these pictures have, ``varying`` those that differ.
 
-    Raises RequestRefused for a pattern that is none, or that would give two pictures one name.
+    Raises RequestRefused for a malformed pattern, or one that would give two pictures the same name.
     """
 
     def __init__(self, pattern: str, known: Collection[str], varying: Collection[str] = ()) -> None:
@@ -58,17 +58,19 @@ class Naming:
 def parse_names(pattern: str) -> list[tuple[str, str]]:
     """A pattern as pairs of plain text and the field that follows it, which may be empty.
 
-    Raises RequestRefused, which lists the fields, for what is none.
+    Raises RequestRefused, which lists the fields, for a malformed pattern.
     """
     try:
         parts = list(string.Formatter().parse(pattern))
     except ValueError as error:
         raise RequestRefused(f"--names '{pattern}' is no pattern ({error}): {_how()}") from None
+
     for literal, field, spec, conversion in parts:
         if field is not None and (field not in FIELDS or spec or conversion):
             raise RequestRefused(f"--names '{pattern}': '{field}' is no field: {_how()}")
         if wrong := next((letter for letter in literal if portable_name(letter) != letter), ""):
             raise RequestRefused(f"--names '{pattern}': {wrong!r} cannot be in names on every system: leave it out")
+
     if not any(field for _, field, _, _ in parts):
         raise RequestRefused(f"--names '{pattern}' has no field, so that all pictures have one name: {_how()}")
     return [(literal, field or "") for literal, field, _, _ in parts]

@@ -118,8 +118,8 @@ class Names:
         self._index += 1
         return self.of(self._index - 1, **values)
 
-    def beside(self, usual: str) -> str:
-        """The name of a file that goes with all of them: ``usual``, after the class where there is one."""
+    def file_name(self, usual: str) -> str:
+        """The name of a file about all pictures, such as an animation: ``usual``, behind the class if there is one."""
         return usable_name(f"{self._same['label']}_{usual}" if "label" in self._same else usual)
 
     def of(self, index: int, **values: str) -> str:

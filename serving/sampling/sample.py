@@ -19,7 +19,7 @@ from serving.client.sampler import Sampler
 from serving.client.styles import mixed, parse_layers
 from serving.protocol.picture_texts import number
 from serving.sampling.codes import Codes
-from serving.sampling.files import Beside, Keeper, Picture, make_places, older_frames, save_pictures
+from serving.sampling.files import Keeper, Overview, Picture, make_places, older_frames, save_pictures
 from serving.sampling.interpolation import Place, follow, lerp, slerp, walk
 from serving.sampling.naming import text_in_names
 from serving.sampling.order import Names, Order, said, seed_in_names
@@ -137,11 +137,15 @@ def draw_classes(order: Order, seeds: Sequence[int], truncation: float) -> str:
     classes = order.sampler.spec.classes
     if not classes:
         raise RequestRefused(f"'{order.sampler.model}' has no classes: leave --label out")
-    total, same = len(seeds) * len(classes), {"truncation": number(truncation), "seed": ""}
+
+    # What the pictures are called, and the sheet, which is refused before anything is drawn.
+    total = len(seeds) * len(classes)
+    same = {"truncation": number(truncation), "seed": ""}
     names = Names(order, "{seed}", same, ["label"] if len(seeds) == 1 else ["label", "seed"], total)
     title = order.title(f"truncation {number(truncation)}")
     sheet = order.sheet_files(sheet_of_classes(_nothing(total), seeds, classes, title))
     make_places(order.out, *sheet.paths)
+
     samples = (
         (label, seed, image)
         for label in classes
@@ -184,19 +188,25 @@ def draw_interpolation(
 
     The way is straight in w where the model has styles, on arcs in z where it has none.
     """
+    # Where everything goes: frames, sheet and animation.
     names = Names(order, "frame_{frame}", {"truncation": number(truncation)}, ["frame"], MOST_FRAMES)
-    animation = animation or order.out / names.beside("interpolation.webp")
+    animation = animation or order.out / names.file_name("interpolation.webp")
     kind = animation_kind(animation.suffix)
     _check_way(order.sampler, seeds, frames)
-    place, places = order.out / FRAMES, walk(len(seeds), frames, loop)
+    place = order.out / FRAMES
+    places = walk(len(seeds), frames, loop)
     sheet = order.sheet_files(_sheet_of_frames(order, seeds, places, truncation))
     make_places(place, *sheet.paths, animation)
+
+    # Frames of a longer animation would be taken for ones of this.
     older = older_frames((_frame(names, index) for index in range(frames, MOST_FRAMES)), place)
     if older and not order.overwrite:
         raise RequestRefused(
             f"{place} holds frames of a longer animation ({older[0].name} and on): choose another --out, or give "
             "--overwrite, which deletes them"
         )
+
+    # What is drawn, and what is said of it.
     straight = order.sampler.style_shape is not None
     images = order.counted(_along(order, seeds, places, truncation), frames)
     way = f"seeds {_listed(seeds)}{', and back' if loop else ''}, {'linear in w' if straight else 'spherical in z'}"
@@ -205,7 +215,8 @@ def draw_interpolation(
         Picture(_frame(names, index), image, _facts_of_frame(index, seeds, places))
         for index, image in enumerate(images)
     )
-    moving = Beside([animation], lambda cells: [encode_animation(_stacked(cells), kind, fps, facts)])
+
+    moving = Overview([animation], lambda cells: [encode_animation(_stacked(cells), kind, fps, facts)])
     paths = save_pictures(pictures, place, facts, Keeper(order.overwrite), moving, sheet.of(facts))
     sheet.delete_older()
     for path in older:
@@ -263,7 +274,7 @@ def draw_mixes(order: Order, seeds: Sequence[int], layers: str, truncation: floa
         own, *sources = sampler.sample_styles(w, noise)
         return table.make([None, *sources, own, *cells])
 
-    paths = save_pictures(pictures, place, facts, Keeper(order.overwrite), Beside(table.paths, with_sources))
+    paths = save_pictures(pictures, place, facts, Keeper(order.overwrite), Overview(table.paths, with_sources))
     sheet.delete_older()
     return f"{said(paths, 'images', place, sheet)} ({whose}, counted from 0)"
 

@@ -11,7 +11,7 @@ from core.errors import RequestRefused
 from core.images import encode_png
 from core.ours import is_ours, of_any_size
 from core.sheets import AUTO, PAGE, Cell, Look, Pages, Sheet
-from serving.sampling.files import Beside
+from serving.sampling.files import Overview
 
 LARGEST_SCALE = 64
 _LEGEND = 6  # names that are said; all are in the file
@@ -46,9 +46,9 @@ class SheetFiles:
                 "which deletes it"
             )
 
-    def of(self, facts: Mapping[str, str]) -> Beside:
+    def of(self, facts: Mapping[str, str]) -> Overview:
         """The pages as files beside the pictures on them."""
-        return Beside(self.paths, lambda cells: self._pages_of(cells, facts))
+        return Overview(self.paths, lambda cells: self._pages_of(cells, facts))
 
     def _pages_of(self, cells: Sequence[Cell], facts: Mapping[str, str]) -> Iterator[bytes]:
         for page in Pages(replace(self._drawn, cells=cells), self._size, self._look):

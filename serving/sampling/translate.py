@@ -111,15 +111,19 @@ class _Work:
         results = order.translator.translate(
             self._pictures(), tile=order.tile, overlap=order.overlap, margins=order.margins
         )
+
+        # Pictures as they come, in the order of their files.
         for result in results:
             index = self._waiting.popleft()
             self._save(self._given[index], result)
             paths.append(self._given[index].result)
             self._show(index, to_pillow(result), 1)
             self._step()
-        beside = self.sheet.of(self._facts)
-        if paths and beside.paths:
-            for path, data in zip(beside.paths, beside.make(self._shown), strict=True):
+
+        # The sheet, once all of them are there.
+        sheet = self.sheet.of(self._facts)
+        if paths and sheet.paths:
+            for path, data in zip(sheet.paths, sheet.make(self._shown), strict=True):
                 self._keeper.save(path, data)
             self.sheet.delete_older()
         return paths

@@ -25,7 +25,7 @@ class Counted(h11.Connection):
     _pieces = 0
 
     def next_event(self) -> Any:
-        """What came next. Raises RemoteProtocolError for what is no request."""
+        """What came next. Raises RemoteProtocolError for anything that is not a request."""
         event = super().next_event()
         if isinstance(event, h11.Data):
             self._pieces += 1

@@ -1,4 +1,4 @@
-"""What ``serve`` tells, and the log it is written to: telling never holds a server up, whoever listens."""
+"""The events that ``serve`` reports, and the log of them: a slow or broken listener never holds a server up."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Literal, Self, TextIO
 
 from core.places import shown
-from serving.server.launch import Ports
+from serving.server.launch import ServerPorts
 
 _LAST_SECONDS = 1.0  # for the last lines to be written, at the end
 
@@ -26,7 +26,7 @@ class Event:
 
     kind: str
     message: str
-    ports: Ports
+    ports: ServerPorts
     host: str
     models: tuple[str, ...] = ()
     at: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -52,7 +52,7 @@ class EventLog:
         self._thread = threading.Thread(target=self._write, name="event log", daemon=True)
 
     def __call__(self, event: Event) -> None:
-        """Have it written, and do not wait."""
+        """Write ``event``, without waiting until that is done."""
         self._events.put(event)
 
     def __enter__(self) -> Self:

@@ -85,6 +85,8 @@ class Prober:
         worked = self._server.processor_seconds(model) - question.work
         if elapsed > self.PATIENCE and worked < self.BUSY * elapsed and not self._server.could_run(model):
             return silent
+
+        # It works: whether it ever finishes anything, the server's statistics say, which are asked for now and then.
         if elapsed > self.LONGEST and question.asking is None:
             question.asking = self._server.ask_finished()
         if question.asking and question.asking.done():

@@ -27,7 +27,7 @@ os.execv(sys.argv[1], sys.argv[1:])
 """
 
 
-class Seen(Exception):
+class CannotHide(Exception):
     """Nothing can be hidden here: this machine does not let a process be traced by its parent."""
 
 
@@ -36,10 +36,11 @@ def start(
 ) -> "subprocess.Popen[bytes]":
     """Start ``command`` with the arguments ``hidden`` at its end; ``options`` are those of Popen.
 
-    Raises Seen, and leaves nothing running, where they would be seen.
+    Raises CannotHide, and leaves nothing running, where they would be seen.
     """
     placeholders = [f"--hidden-{index}" for index in range(len(hidden))]
     values = {f"{_NAME}{index}": value for index, value in enumerate(hidden)}
+
     launcher = [sys.executable, "-I", "-S", "-c", _LAUNCHER]
     process = subprocess.Popen(  # noqa: S603 (a list, no shell)
         [*launcher, *command, *placeholders], env={**env, **values}, **options
@@ -47,13 +48,15 @@ def start(
     _, status = os.waitpid(process.pid, 0)  # until it is stopped at the program's first instruction
     if not os.WIFSTOPPED(status):
         process.returncode = os.waitstatus_to_exitcode(status)
-        raise Seen
+        raise CannotHide
+
     try:
         _turn_pointers(process.pid, len(hidden))
     except OSError:
         process.kill()
         process.wait()
-        raise Seen from None
+        raise CannotHide from None
+
     ctypes.CDLL(None).ptrace(_DETACH, process.pid, None, None)
     return process
 
@@ -66,13 +69,17 @@ def _turn_pointers(pid: int, count: int) -> None:
     """
     with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as stat:  # noqa: PTH123
         stack = int(stat.read().rpartition(")")[2].split()[_STACK])
+
     with open(f"/proc/{pid}/mem", "r+b", buffering=0) as memory:  # noqa: PTH123
         arguments = _word(memory, stack)
+
+        # Where each variable of the environment begins.
         values, at = {}, stack + _WORD * (arguments + 2)
         while pointer := _word(memory, at):
             name = _text(memory, pointer).partition(b"=")[0].decode(errors="replace")
             values[name] = pointer + len(name) + 1
             at += _WORD
+
         for index in range(count):
             memory.seek(stack + _WORD * (1 + arguments - count + index))
             memory.write(struct.pack("N", values[f"{_NAME}{index}"]))

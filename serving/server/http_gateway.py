@@ -56,12 +56,14 @@ class Gateway:
             self._socket = socket.create_server((access.address, port), family=family, backlog=MOST_CLIENTS)
         except OSError as error:
             raise ServingError(f"port {port} cannot be used ({error.strerror}): choose another --http-port") from None
-        self._door = Door(Inner(access.connect_to.strip("[]"), inner), {} if access.tls else {GATE: access.gate})
+
+        self._app = GatewayApp(Inner(access.connect_to.strip("[]"), inner), {} if access.tls else {GATE: access.gate})
         how = uvicorn.Config(
-            self._door, http=Connection, ws="none", loop="asyncio", lifespan="off", interface="asgi3", log_config=None,
+            self._app, http=Connection, ws="none", loop="asyncio", lifespan="off", interface="asgi3", log_config=None,
             log_level="critical", access_log=False, proxy_headers=False, server_header=False, date_header=False,
             h11_max_incomplete_event_size=MOST_HEAD, timeout_keep_alive=int(PATIENCE), timeout_graceful_shutdown=1,
         )  # fmt: skip
+
         self._server = uvicorn.Server(how)
         self._thread = threading.Thread(target=self._server.run, args=([self._socket],), name="gateway", daemon=True)
 
@@ -75,7 +77,7 @@ class Gateway:
         self._server.should_exit = True
         self._thread.join(_STOP_SECONDS)
         self._socket.close()
-        self._door.close()
+        self._app.close()
 
 
 class Inner:
@@ -87,7 +89,7 @@ class Inner:
         self._closed = False
 
     def ask(self, method: str, path: str, headers: dict[str, str], body: bytes, seconds: float) -> Answer:
-        """Its answer. Raises Refused where there is none."""
+        """Triton's answer. Raises Refused where it gives none."""
         connection = self._connection(seconds)
         try:
             connection.request(method, path, body, headers)
@@ -98,6 +100,8 @@ class Inner:
             connection.close()
             why = "the server is stopping, restarting or gone: ask again later"
             raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, why) from None
+
+        # The connection is kept for the next request.
         self._idle.put(connection)
         if self._closed:
             self.close()
@@ -120,7 +124,7 @@ class Inner:
         return connection
 
 
-class Door:
+class GatewayApp:
     """The application: what is refused, and what is passed on. ``keys`` go with what runs a model.
 
     Health has threads of its own, so that it is told however many requests wait for models.
@@ -157,12 +161,14 @@ class Door:
         path, method = _path_of(request), _METHODS.get(request.method)
         if method is None:
             raise Refused(HTTPStatus.METHOD_NOT_ALLOWED, "ask with GET, HEAD or POST")
+
         headers = {name: value for name in _PASSED_ON if (value := request.headers.get(name)) is not None}
         length = _length_of(request)
         if method == "GET" and not length:
             status, kept, body = await _run(self._others, self._inner.ask, method, path, headers, b"", _HEALTH_SECONDS)
         else:
             status, kept, body = await self._ask_model(request, method, path, headers)
+
         if status == HTTPStatus.FORBIDDEN and GATE.encode() in body:
             body = _RESTRICTED
         if status >= HTTPStatus.BAD_REQUEST:
@@ -173,6 +179,7 @@ class Door:
         """Read the body, and pass on what may be; no more at a time than there are places for."""
         if self._bodies >= MOST_CLIENTS:
             raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, "too many requests at a time: ask again later")
+
         self._bodies += 1
         try:
             body, infers = await _body_of(request), bool(_INFER.fullmatch(path.partition("?")[0]))
@@ -202,7 +209,7 @@ async def _run(pool: ThreadPoolExecutor, call: Callable[..., T], *arguments: obj
 
 
 def _path_of(request: Request) -> str:
-    """The path as it came, and what was asked behind it. Raises Refused for what is none."""
+    """The path as it came, and what was asked behind it. Raises Refused for a malformed one."""
     path: str = request.scope["raw_path"].decode("latin-1")
     if query := request.scope["query_string"].decode("latin-1"):
         path += f"?{query}"

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from core.bundle import GOLDEN
 from core.errors import ServingError
-from serving.protocol.grpc import CONTROL_SECONDS, Answer, ask
+from serving.protocol.grpc import CONTROL_SECONDS, Answer, infer_async
 from serving.protocol.model_config import ENSEMBLE, WHOLE
 from serving.protocol.pbtxt import from_message
 from serving.repository.configs import asks_others
@@ -34,7 +34,7 @@ class ServedVersion:
     def ask(self, client: Any, first: int, last: int, seconds: float) -> Answer:
         """Ask for the golden rows from ``first`` up to ``last``."""
         inputs = {name: values[first:last] for name, values in self.golden.inputs.items()}
-        return ask(client, self.name, inputs, output=self.golden.output, version=self.version, seconds=seconds)
+        return infer_async(client, self.name, inputs, output=self.golden.output, version=self.version, seconds=seconds)
 
     def difference(self, values: NDArray[Any], first: int) -> str | None:
         """How ``values`` differ from the golden ones that start at ``first``, if by more than rounding."""

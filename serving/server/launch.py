@@ -14,11 +14,11 @@ from typing import Any
 
 from core.errors import ServingError
 from serving.protocol.tls import ClientTls, ServerTls
-from serving.server import hidden_arguments as hidden
+from serving.server import hidden_arguments
 from serving.server.cores import VARIABLE as CORES
 from serving.server.cores import usable_cores
 from serving.server.locate import Triton
-from serving.server.workspace import Workplace, note_group
+from serving.server.workspace import Workspace, note_group
 
 HOST = "127.0.0.1"
 SECRET_VARIABLE = "GANFOUNDRY_ADMIN_SECRET"  # noqa: S105 (its name)
@@ -37,7 +37,7 @@ _INFERENCE = (
 
 
 @dataclass(frozen=True)
-class Ports:
+class ServerPorts:
     """Where a server listens. ``grpc`` is the one our client uses."""
 
     grpc: int = 8001
@@ -65,10 +65,11 @@ class Access:
             raise ServingError(
                 f"'{self.address}' is not an IP address: write one of this machine's, or 127.0.0.1"
             ) from None
+
         if triton.bundled and not loopback:
             raise ServingError(
                 f"the bundled Triton ({triton.version}) predates fixes of its security holes and only listens on "
-                f"{HOST}: serve the same repository with NVIDIA's container (docs/deploying.md)"
+                f"{HOST}: serve the same repository with NVIDIA's container (docs/deploy.md)"
             )
         if self.tls:
             self.tls.check()
@@ -86,7 +87,7 @@ class Access:
 
     @property
     def trust(self) -> ClientTls | None:
-        """What whoever supervises the server connects with: it knows both sides."""
+        """What the supervisor connects with; it has the server's certificate and key."""
         if self.tls is None:
             return None
         own = self.tls if self.tls.clients else None
@@ -107,6 +108,7 @@ def read_secret(file: Path | None = None) -> str | None:
             raise ServingError(
                 f"{file} cannot be read ({error}): give --admin-secret-file a file with the key"
             ) from None
+
     if text is None:
         return None
     if not _SECRET.fullmatch(text.strip()):
@@ -115,33 +117,39 @@ def read_secret(file: Path | None = None) -> str | None:
 
 
 def command(
-    triton: Triton, repository: Path, ports: Ports, access: Access, engine: str, workplace: Workplace
+    triton: Triton, repository: Path, ports: ServerPorts, access: Access, engine: str, workspace: Workspace
 ) -> tuple[list[str], list[str]]:
-    """The command line, and the rest of it, which nobody may see.
+    """The command line, and the arguments behind it that hold keys and are to be hidden.
 
     Every model is loaded at the start, later ones when they are asked for; nothing is guessed about configurations.
     """
     line = [
         str(triton.program),
-        f"--model-repository={workplace.link('models', repository)}",
+        f"--model-repository={workspace.link('models', repository)}",
         "--model-control-mode=explicit",
         "--load-model=*",
         "--disable-auto-complete-config",
         f"--exit-timeout-secs={EXIT_TIMEOUT}",
-        f"--backend-config=python,shm-region-prefix-name={workplace.shm_prefix}",
+        f"--backend-config=python,shm-region-prefix-name={workspace.shm_prefix}",
         "--grpc-infer-allocation-pool-size=1",  # each that is kept keeps the memory of the largest request it held
         "--metrics-config=summary_latencies=true",  # since 2.33 (container 23.04)
         "--metrics-config=summary_quantiles=0.5:0.01,0.99:0.001",  # each with the error it may make
     ]
+
+    # Where it listens.
     for service in ("grpc", "http", "metrics"):
         address, port = _as_told(service, access.address), getattr(ports, service)
         line += [f"--{service}-address={address}", f"--{service}-port={port}"]
+
+    # What this server and this command differ in.
     if engine:
         line.append(f"--model-config-name={engine}")
     if triton.bundled:
-        line.append(f"--backend-directory={workplace.root / 'backends'}")
+        line.append(f"--backend-directory={workspace.root / 'backends'}")
     if access.tls:
         line += _encrypted(access.tls)
+
+    # What only whoever holds a key may ask for.
     key = f"{_KEY}={access.secret}"
     over_http = _ADMINISTRATION + (_INFERENCE if access.tls else ())
     closed = [
@@ -153,13 +161,13 @@ def command(
     return line, closed
 
 
-def environment(triton: Triton, workplace: Workplace) -> dict[str, str]:
+def environment(triton: Triton, workspace: Workspace) -> dict[str, str]:
     """The environment of the server and its stubs: ours, with the libraries and packages the bundled one needs."""
     values = {name: value for name, value in os.environ.items() if name != SECRET_VARIABLE}
     if not triton.bundled:
         return values
-    values["GANFOUNDRY_WORK"] = str(workplace.root)
-    libraries = [str(workplace.root / "lib"), str(workplace.root / "libs")]
+    values["GANFOUNDRY_WORK"] = str(workspace.root)
+    libraries = [str(workspace.root / "lib"), str(workspace.root / "libs")]
     values["LD_LIBRARY_PATH"] = os.pathsep.join([*libraries, *filter(None, [values.get("LD_LIBRARY_PATH")])])
     values[CORES] = str(usable_cores())
     # The stub ignores PYTHONPATH and PYTHONHOME: it takes the packages of the first python3 on PATH.
@@ -168,36 +176,40 @@ def environment(triton: Triton, workplace: Workplace) -> dict[str, str]:
 
 
 def launch(
-    triton: Triton, repository: Path, ports: Ports, access: Access, engine: str, workplace: Workplace
+    triton: Triton, repository: Path, ports: ServerPorts, access: Access, engine: str, workspace: Workspace
 ) -> tuple["subprocess.Popen[bytes]", bool]:
     """Start the server in a process group of its own, which is ended when we are; whether its keys are hidden too.
 
-    Where they cannot be, whoever lists the processes of this machine sees them.
+    Where they cannot be hidden, every user of this machine sees them in its list of processes.
     """
-    line, closed = command(triton, repository, ports, access, engine, workplace)
-    with workplace.log.open("wb") as log:
+    line, closed = command(triton, repository, ports, access, engine, workspace)
+    with workspace.log.open("wb") as log:
         how: dict[str, Any] = {
-            "env": environment(triton, workplace),
-            "cwd": workplace.root,  # the stub imports from its current directory first
+            "env": environment(triton, workspace),
+            "cwd": workspace.root,  # the stub imports from its current directory first
             "stdin": subprocess.DEVNULL,
             "stdout": log,
             "stderr": subprocess.STDOUT,
             "start_new_session": True,
-            "pass_fds": (workplace.lock,),
+            "pass_fds": (workspace.lock,),
         }
+
         try:
-            process, hides = hidden.start(line, closed, **how), True
-        except hidden.Seen:
-            process, hides = subprocess.Popen([*line, *closed], **how), False  # noqa: S603 (a list, no shell)
-    note_group(workplace, process.pid)
-    return process, hides
+            process = hidden_arguments.start(line, closed, **how)
+            keys_are_hidden = True
+        except hidden_arguments.CannotHide:
+            process = subprocess.Popen([*line, *closed], **how)  # noqa: S603 (a list, no shell)
+            keys_are_hidden = False
+    note_group(workspace, process.pid)
+    return process, keys_are_hidden
 
 
-def check_ports(ports: Ports, address: str = HOST) -> None:
-    """Raise ServingError, naming the port and the flag, if one is taken or is none, or two are the same."""
+def check_ports(ports: ServerPorts, address: str = HOST) -> None:
+    """Raise ServingError, naming the port and the flag, if one is taken or is not a port, or two are the same."""
     numbers = {"grpc": ports.grpc, "http": ports.http, "metrics": ports.metrics}
     if len(set(numbers.values())) < len(numbers):
         raise ServingError("the gRPC, HTTP and metrics ports must be three different ones")
+
     for service, number in numbers.items():
         if not 1 <= number <= 65535:
             raise ServingError(f"{number} is not a port: give --{service}-port a number from 1 to 65535")
@@ -222,19 +234,19 @@ def _why_not_bound(error: OSError, service: str, address: str, number: int) -> s
     return f"port {number} cannot be used ({error.strerror}): choose another with --{service}-port"
 
 
-def free_ports() -> Ports:
+def free_ports() -> ServerPorts:
     """Three ports that nothing listens on at the moment."""
     sockets = [socket.socket() for _ in range(3)]
     try:
         for each in sockets:
             each.bind((HOST, 0))
-        return Ports(*(each.getsockname()[1] for each in sockets))
+        return ServerPorts(*(each.getsockname()[1] for each in sockets))
     finally:
         for each in sockets:
             each.close()
 
 
-def another_port(ports: Ports) -> int:
+def another_port(ports: ServerPorts) -> int:
     """A port that nothing listens on at the moment, and none of ``ports``."""
     while (number := free_ports().http) in (ports.grpc, ports.http, ports.metrics):
         pass

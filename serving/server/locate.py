@@ -82,6 +82,8 @@ def _library_directories() -> Iterable[Path]:
     if libdir := sysconfig.get_config_var("LIBDIR"):
         yield Path(libdir)
     yield Path(sys.base_prefix, "lib")
+
+    # Those of the system.
     yield from _known_to_the_linker()
     for common in (
         "/usr/lib/x86_64-linux-gnu",

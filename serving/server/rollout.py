@@ -20,7 +20,7 @@ from serving.protocol.pbtxt import parse_lenient
 from serving.repository.changes import withdraw
 from serving.repository.configs import asks_others, read_config_lenient
 from serving.repository.layout import CONFIG
-from serving.repository.locks import LOCK, undisturbed
+from serving.repository.locks import LOCK, shared
 from serving.repository.servable import check_model
 from serving.repository.versions import Model, list_models
 from serving.server.server import Server, Stillborn
@@ -32,7 +32,7 @@ Tell = Callable[[str, str], None]  # hears the kind of what happened, and what i
 
 
 @dataclass(frozen=True)
-class Seen:
+class Snapshot:
     """What of a model decides whether a server must load it again: its newest versions, and its configuration."""
 
     versions: tuple[int, ...]
@@ -43,21 +43,21 @@ class Seen:
 class Change:
     """What changed of one generator: its ``models``, those of them that did, and its new version if there is one.
 
-    ``doors`` are those that ask others, and ``fewer`` is whether versions went and nothing else.
+    ``dependents`` are those that ask other models, and ``fewer`` is whether the only change is that versions are gone.
     """
 
     whole: str
     models: tuple[Model, ...]
-    changed: Mapping[str, Seen]
-    doors: frozenset[str]
+    changed: Mapping[str, Snapshot]
+    dependents: frozenset[str]
     version: int | None
     fewer: bool = False
 
     @property
     def stages(self) -> tuple[frozenset[str], ...]:
-        """In which order to load them: doors last, for they ask the version of a generator that is their own."""
-        doors = self.doors & self.changed.keys()
-        return frozenset(self.changed.keys() - doors), doors
+        """In which order to load them: dependents last, for they ask the generator for the same version as theirs."""
+        dependents = self.dependents & self.changed.keys()
+        return frozenset(self.changed.keys() - dependents), dependents
 
     @property
     def what(self) -> str:
@@ -70,14 +70,14 @@ class Change:
 class Rollout:
     """Has ``server`` load what changes in ``repository``. ``look`` is called often, and never waits.
 
-    ``seen`` is what was there before the server began to load it: what came in between is not missed.
+    ``snapshots`` is what was there before the server began to load it: what came in between is not missed.
     """
 
     def __init__(
-        self, server: Server, repository: Path, seen: Mapping[str, Seen], tell: Tell, stopping: threading.Event
+        self, server: Server, repository: Path, snapshots: Mapping[str, Snapshot], tell: Tell, stopping: threading.Event
     ) -> None:
         self._server, self._repository, self._tell, self._stopping = server, repository, tell, stopping
-        self._loaded, self._tried = dict(seen), dict(seen)
+        self._loaded, self._tried = dict(snapshots), dict(snapshots)
         self._next = time.monotonic()
         self._pool = ThreadPoolExecutor(1, "rollout")
         self._at_work: Future[None] | None = None
@@ -91,7 +91,7 @@ class Rollout:
             self._at_work = None
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + EVERY
-            if see(self._repository) != self._tried:
+            if take_snapshots(self._repository) != self._tried:
                 self._at_work = self._pool.submit(self._catch_up)
 
     def close(self) -> None:
@@ -110,31 +110,31 @@ class Rollout:
                     self._server.settle()
 
     def _load_next(self) -> None:
-        if not see(self._repository) and not (self._repository / LOCK).exists():
+        if not take_snapshots(self._repository) and not (self._repository / LOCK).exists():
             return  # it was never published to: a file system that is not mounted for a while
-        with undisturbed(self._repository):
-            now = see(self._repository)
+        with shared(self._repository):
+            now = take_snapshots(self._repository)
             self._unload(now)
             change = self._next_change(now)
             error = self._load(change) if change else None
         if change and error:
             self._refuse(change, error)
 
-    def _next_change(self, now: Mapping[str, Seen]) -> Change | None:
+    def _next_change(self, now: Mapping[str, Snapshot]) -> Change | None:
         """What is to be loaded of the first generator of which something changed."""
         for whole, members in _by_generator(self._repository, now).items():
             changed = {name: now[name] for name in members if now[name] != self._loaded.get(name)}
             if any(now[name] != self._tried.get(name) for name in changed):
                 newest = _newest(now, whole)
                 models = tuple(Model(name, now[name].versions, self._repository / name) for name in members)
-                doors = frozenset(name for name in members if members[name])
+                dependents = frozenset(name for name in members if members[name])
                 version = newest if newest > _newest(self._loaded, whole) else None
-                fewer = all(_is_fewer(seen, self._loaded.get(name)) for name, seen in changed.items())
-                return Change(whole, models, changed, doors, version, fewer)
+                fewer = all(_is_fewer(snapshot, self._loaded.get(name)) for name, snapshot in changed.items())
+                return Change(whole, models, changed, dependents, version, fewer)
         self._tried = dict(now)
         return None
 
-    def _unload(self, now: Mapping[str, Seen]) -> None:
+    def _unload(self, now: Mapping[str, Snapshot]) -> None:
         """Have the server forget what is gone, those that ask others first, each when its last request is answered."""
         gone = [name for name in self._loaded.keys() - now.keys() if not os.path.lexists(self._repository / name)]
         configs = {name: parse_lenient(self._loaded[name].config.decode()) for name in gone}
@@ -158,6 +158,7 @@ class Rollout:
             right = all(self._load_stage(names, change.version is None) for names in change.stages)
         except (GanfoundryError, OSError) as error:
             return error
+
         if right:
             self._loaded |= change.changed
             self._tell("loaded", f"'{change.whole}': {change.what} of {', '.join(sorted(change.changed))}")
@@ -165,7 +166,7 @@ class Rollout:
 
     def _spoken_for(self) -> int:
         """The mebibytes of shared memory that what is served may still come to take."""
-        served = (Model(name, seen.versions, self._repository / name) for name, seen in self._loaded.items())
+        served = (Model(name, snapshot.versions, self._repository / name) for name, snapshot in self._loaded.items())
         wanted = needed_by((model for model in served if model.path.is_dir()), self._server.bundled)
         return max(sum(wanted.values()) - self._server.shared_memory, 0)
 
@@ -187,9 +188,12 @@ class Rollout:
             for name in change.changed:
                 self._tried.pop(name, None)
             return  # the server's own fault: it is tried again, by the next one if need be
+
         if change.version is None:
             self._tell("refused", f"'{change.whole}': {change.what}: {error}; what is loaded goes on")
             return
+
+        # A bad version is taken back in the repository, and then in the server.
         try:
             goes_on = f"version {withdraw(change.whole, change.version, self._repository)} goes on"
         except (GanfoundryError, OSError) as failure:
@@ -211,23 +215,23 @@ class Rollout:
                     self._server.unload(name)
 
 
-def see(repository: Path) -> dict[str, Seen]:
+def take_snapshots(repository: Path) -> dict[str, Snapshot]:
     """The models that a server could load, by name."""
-    return {model.name: seen for model in list_models(repository) if (seen := _seen(model)) is not None}
+    return {model.name: snapshot for model in list_models(repository) if (snapshot := _snapshot_of(model)) is not None}
 
 
-def _seen(model: Model) -> Seen | None:
+def _snapshot_of(model: Model) -> Snapshot | None:
     try:
-        return Seen(model.versions, (model.path / CONFIG).read_bytes())
+        return Snapshot(model.versions, (model.path / CONFIG).read_bytes())
     except OSError:
         return None
 
 
-def _is_fewer(now: Seen, before: Seen | None) -> bool:
+def _is_fewer(now: Snapshot, before: Snapshot | None) -> bool:
     return before is not None and now.config == before.config and set(now.versions) < set(before.versions)
 
 
-def _newest(models: Mapping[str, Seen], name: str) -> int:
+def _newest(models: Mapping[str, Snapshot], name: str) -> int:
     return max(models[name].versions, default=0) if name in models else 0
 
 

@@ -29,10 +29,12 @@ def rewritten(body: bytes, json_length: str | None, infers: bool) -> tuple[bytes
     """
     if json_length is not None and not (NUMBER.fullmatch(json_length) and 0 < int(json_length) <= len(body)):
         raise Refused(HTTPStatus.BAD_REQUEST, f"the {JSON_LENGTH} is not the length of the JSON in the body")
+
     length = len(body) if json_length is None else int(json_length)
     if length > MOST_JSON:
         why = f"send at most {MOST_JSON} bytes of JSON, larger tensors as binary data"
         raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, why)
+
     try:
         request = json.loads(body[:length], parse_constant=_no_number)
         text = json.dumps(request).encode()
@@ -53,6 +55,7 @@ def _check(request: Any, size: int) -> None:
             raise Refused(
                 HTTPStatus.BAD_REQUEST, "an input has no shape, an empty one, or one of more values than bytes"
             )
+
     for tensor in _members(request, "outputs"):
         parameters = tensor.get("parameters", {})
         if not isinstance(parameters, dict) or "classification" in parameters:  # it divides by the size of a BYTES

@@ -16,11 +16,11 @@ from core.errors import ServerOverloaded, ServingError
 from serving.protocol.grpc import CONTROL_SECONDS, connect, translated
 from serving.server import processes
 from serving.server.inventory import ServedVersion, inventory
-from serving.server.launch import Access, Ports, launch
+from serving.server.launch import Access, ServerPorts, launch
 from serving.server.locate import Triton
 from serving.server.log_errors import STILLBORN, Log
 from serving.server.shared_memory import taken
-from serving.server.workspace import Workplace, clean_shared_memory, note_group
+from serving.server.workspace import Workspace, clean_shared_memory, note_group
 
 Finished = Mapping[tuple[str, str], int]  # runs, by model and version
 
@@ -45,14 +45,16 @@ class Server:
     """
 
     def __init__(
-        self, triton: Triton, repository: Path, ports: Ports, access: Access, engine: str, workplace: Workplace
+        self, triton: Triton, repository: Path, ports: ServerPorts, access: Access, engine: str, workspace: Workspace
     ) -> None:
         self.bundled = triton.bundled
-        self._repository, self._ports, self._access, self._workplace = repository, ports, access, workplace
-        self._log = Log(workplace.log, repository, workplace.link("models", repository))
-        self._process, self.keys_are_hidden = launch(triton, repository, ports, access, engine, workplace)
+        self._repository, self._ports, self._access, self._workspace = repository, ports, access, workspace
+        self._log = Log(workspace.log, repository, workspace.link("models", repository))
+        self._process, self.keys_are_hidden = launch(triton, repository, ports, access, engine, workspace)
         self.address = f"{access.connect_to}:{ports.grpc}"
         self.client = connect(self.address, access.trust)
+
+        # What it serves, and the processes that do.
         self.stubs: dict[psutil.Process, tuple[str, str]] = {}
         self.models: list[ServedVersion] = []
         self._found = False  # whether those were looked for: it has been ready
@@ -67,7 +69,7 @@ class Server:
     @property
     def shared_memory(self) -> int:
         """The mebibytes that its models have taken so far."""
-        return taken(self._workplace.shm_prefix)
+        return taken(self._workspace.shm_prefix)
 
     @property
     def pid(self) -> int:
@@ -94,8 +96,9 @@ class Server:
     def load(self, name: str) -> None:
         """Have the server load what is new of the model ``name``. Raises ServingError with the reason if it cannot.
 
-        A process that dies at once is said at once, as Stillborn: the server itself would wait for it for minutes.
-        From then until ``settle`` stubs may end: those of what is no longer served.
+        Raises Stillborn at once where a process of the model dies as it starts, for the server itself would wait for
+        minutes.
+        From then until ``settle`` processes may end, because those of older versions are no longer needed.
         """
         self._change(name, self.client.load_model)
 
@@ -162,7 +165,7 @@ class Server:
         return any(alive[model] < count for model, count in self._needed.items())
 
     def processor_seconds(self, model: ServedVersion) -> float:
-        """Processor time that whoever works for the model has used, in seconds."""
+        """The processor time, in seconds, that the processes which work for the model have used."""
         return sum(map(processes.processor_seconds, self._working_for(model)))
 
     def could_run(self, model: ServedVersion) -> bool:
@@ -185,9 +188,9 @@ class Server:
         children = self._children() or list(self.stubs)
         processes.kill_group(self.pid)
         self._process.wait()
-        note_group(self._workplace, 0)
+        note_group(self._workspace, 0)
         processes.wait_for(children, 5)
-        clean_shared_memory(self._workplace.shm_prefix, keep="lock")
+        clean_shared_memory(self._workspace.shm_prefix, keep="lock")
 
     def _wait_until_idle(self, grace: float, asked_at: int) -> None:
         """Wait until the server has ended, or until nothing is left to do for it but to free memory.
@@ -212,11 +215,14 @@ class Server:
         first = 0
         while first < len(model.golden):
             answer = model.ask(self.client, first, first + model.max_batch, _GOLDEN_SECONDS)
+
+            # A server that dies meanwhile would leave the question open.
             while not answer.done():
                 if fault := self.fault():
                     raise ServingError(fault)
                 if stopping.wait(0.05):
                     return False
+
             try:
                 values = answer.result()
             except ServerOverloaded:  # by clients that were there first: again

@@ -54,7 +54,7 @@ def needed(config: ModelConfig, bundled: bool) -> int:
 
 
 def shared_memory_bytes(configs: Iterable[ModelConfig], devices: int = 1) -> int:
-    """The bytes to provide for all models of ``configs``, in all the versions that are served, whoever runs them.
+    """The bytes to provide for all models of ``configs``, in all the versions that are served, in stubs or not.
 
     ``devices`` are the GPUs, each of which has the instances. More than ``needed``: regions grow in steps.
     """
@@ -83,6 +83,8 @@ def check_shared_memory(models: Iterable[Model], bundled: bool, spoken_for: int 
     wanted, there = needed_by(models, bundled), max(free() - spoken_for, 0)
     if (total := sum(wanted.values())) <= there:
         return
+
+    # What would help: more of it, or smaller batches.
     largest = max(models, key=lambda model: wanted[model.name])
     how = "to spare" if spoken_for else "free"
     batch = _batch_that_fits(wanted, there, read_config_lenient(largest.path).max_batch_size)
@@ -107,7 +109,7 @@ def _batch_bytes(config: ModelConfig) -> int:
     """
     spec, own = _spec_asked(config), sum(map(_bytes_of, config.inputs))
     asked, image = _bytes_asked_for(spec) if spec else (0, 0)
-    if spec and spec.source:  # a door that takes files
+    if spec and spec.source:  # a translator's model for thin clients, which takes files
         own += most_text(spec.source.height, spec.source.width)
     others, sizes = asked + image, [_bytes_of(tensor) for tensor in config.outputs]
     given = sum(size or (image or own) * 4 // 3 for size in sizes)
@@ -115,7 +117,7 @@ def _batch_bytes(config: ModelConfig) -> int:
 
 
 def _spec_asked(config: ModelConfig) -> GeneratorSpec | None:
-    """The spec of the generator that a door asks."""
+    """The spec of the generator that a model for thin clients asks; None for any other model."""
     text = config.parameters.get(SPEC) if asks_others(config) else None
     return GeneratorSpec.from_json(text) if text else None
 

@@ -4,6 +4,7 @@ Triton never restarts a dead Python stub, and its readiness endpoints stay green
 stubs, server 2.51). So readiness is judged here, by golden images.
 """
 
+import logging
 import signal
 import threading
 import time
@@ -22,13 +23,15 @@ from serving.repository.versions import list_models
 from serving.server.events import Event as Event
 from serving.server.health import Prober
 from serving.server.http_gateway import Gateway
-from serving.server.launch import EXIT_TIMEOUT, Access, Ports, another_port, check_ports
+from serving.server.launch import EXIT_TIMEOUT, Access, ServerPorts, another_port, check_ports
 from serving.server.locate import Triton, find_triton
 from serving.server.processes import raise_file_limit
-from serving.server.rollout import Rollout, Seen, see
+from serving.server.rollout import Rollout, Snapshot, take_snapshots
 from serving.server.server import Server
 from serving.server.shared_memory import check_shared_memory
-from serving.server.workspace import Workplace, clean_leftovers, make_workplace, remove_workplace
+from serving.server.workspace import Workspace, clean_leftovers, make_workspace, remove_workspace
+
+logger = logging.getLogger(__name__)
 
 _LOOK_EVERY = 0.2  # seconds between two looks at the processes
 _GRACE = EXIT_TIMEOUT + 5.0  # seconds from asking the server to end to killing it
@@ -36,7 +39,7 @@ _GRACE = EXIT_TIMEOUT + 5.0  # seconds from asking the server to end to killing 
 
 def serve(
     repository: Path,
-    ports: Ports | None = None,
+    ports: ServerPorts | None = None,
     tritonserver: Path | None = None,
     on_event: Callable[[Event], None] | None = None,
     *,
@@ -67,7 +70,7 @@ class Supervisor:
     def __init__(
         self,
         repository: Path,
-        ports: Ports | None = None,
+        ports: ServerPorts | None = None,
         tritonserver: Path | None = None,
         on_event: Callable[[Event], None] | None = None,
         *,
@@ -77,7 +80,7 @@ class Supervisor:
         most_starts: int = 3,
         steady_seconds: float = 5.0,
     ) -> None:
-        self.repository, self.ports = repository.resolve(), ports or Ports()
+        self.repository, self.ports = repository.resolve(), ports or ServerPorts()
         self.access, self.engine = access or Access(), engine
         self.url = f"{self.access.connect_to}:{self.ports.grpc}"
         self.server: Server | None = None
@@ -95,11 +98,11 @@ class Supervisor:
         raise_file_limit()
         self._check()
         clean_leftovers()
-        workplace = make_workplace(triton)
+        workspace = make_workspace(triton)
         try:
-            self._run_servers(triton, workplace)
+            self._run_servers(triton, workspace)
         finally:
-            remove_workplace(workplace)
+            remove_workspace(workspace)
             self._tell("stopped", "the server has ended")
 
     def stop(self) -> None:
@@ -137,11 +140,11 @@ class Supervisor:
         finally:
             self._settled.set()
 
-    def _run_servers(self, triton: Triton, workplace: Workplace) -> None:
+    def _run_servers(self, triton: Triton, workspace: Workspace) -> None:
         failures = 0
         while not self._stopping.is_set():
             try:
-                self._run_once(triton, workplace)
+                self._run_once(triton, workspace)
                 failures = 0
             except ServingError as error:
                 failures += 1
@@ -150,16 +153,16 @@ class Supervisor:
                 self._tell("lost", f"it could not be kept running ({error})")
                 self._stopping.wait(failures - 1)  # what stands in the way may pass
 
-    def _run_once(self, triton: Triton, workplace: Workplace) -> None:
+    def _run_once(self, triton: Triton, workspace: Workspace) -> None:
         """Start one server and watch it until it is no longer right, or until asked to stop."""
         self._tell("starting", f"{triton.program} ({triton.version})")
         self._check()
         with _one_kind_of_error():
             check_shared_memory(list_models(self.repository), triton.bundled)
-        seen = see(self.repository)
+        snapshots = take_snapshots(self.repository)
         ports = replace(self.ports, http=another_port(self.ports)) if triton.bundled else self.ports
         with _one_kind_of_error():
-            self.server = server = Server(triton, self.repository, ports, self.access, self.engine, workplace)
+            self.server = server = Server(triton, self.repository, ports, self.access, self.engine, workspace)
         if not server.keys_are_hidden:
             self._tell("warning", "nothing may be traced here, so whoever lists the processes sees the server's keys")
         try:
@@ -167,19 +170,20 @@ class Supervisor:
                 right = server.wait_until_right(self._start_seconds, self._stopping)
             if right:
                 with Gateway(self.access, self.ports.http, ports.http) if triton.bundled else nullcontext():
-                    self._keep(server, seen)
+                    self._keep(server, snapshots)
         finally:
             # One that is dead or hung would not hear; waiting for it is time without a server.
             server.end(_GRACE if self._stopping.is_set() and not server.fault() else 0)
 
-    def _keep(self, server: Server, seen: Mapping[str, Seen]) -> None:
+    def _keep(self, server: Server, snapshots: Mapping[str, Snapshot]) -> None:
         """Say that the server is ready, and watch it. Raises ServingError if it is lost too early."""
         models = tuple(f"{each.name}:{each.version}" for each in server.models)
         self._tell("ready", "every golden image came back right", models)
         since = time.monotonic()
         self._settled.set()
         with _one_kind_of_error():
-            reason = self._watch(server, seen)
+            reason = self._watch(server, snapshots)
+
         if reason is None:
             return
         self.restarts += 1
@@ -187,8 +191,8 @@ class Supervisor:
             raise ServingError(f"lost {lasted:.1f} s after it was ready: {reason}")
         self._tell("lost", reason)
 
-    def _watch(self, server: Server, seen: Mapping[str, Seen]) -> str | None:
-        prober, rollout = Prober(server), Rollout(server, self.repository, seen, self._tell, self._stopping)
+    def _watch(self, server: Server, snapshots: Mapping[str, Snapshot]) -> str | None:
+        prober, rollout = Prober(server), Rollout(server, self.repository, snapshots, self._tell, self._stopping)
         try:
             while not self._stopping.wait(_LOOK_EVERY):
                 rollout.look()
@@ -209,15 +213,17 @@ class Supervisor:
         return f"the server did not {'keep running' if self._settled.is_set() else 'start'}{times}: {error}"
 
     def _tell(self, kind: str, message: str, models: tuple[str, ...] = ()) -> None:
-        """Tell whoever listens, who is dropped where that fails: it never decides what becomes of the server."""
+        """Report an event. A listener that fails hears of no further ones: the server goes on without it."""
+        logger.info("%s: %s", kind, message)
         try:
             self._on_event(Event(kind, message, self.ports, self.access.connect_to, models))
         except Exception:  # whatever a listener may raise
+            logger.exception("a listener failed, and hears of no further events")
             self._on_event = _ignore
 
 
 def _ignore(_: Event) -> None:
-    """Nobody watches."""
+    """Take an event where there is no listener."""
 
 
 @contextmanager

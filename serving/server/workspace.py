@@ -28,7 +28,7 @@ _BACKENDS = Path(__file__).parents[1] / "in_triton" / "backends"
 
 
 @dataclass(frozen=True)
-class Workplace:
+class Workspace:
     """What the servers of one supervisor share: a private directory for backends, libraries and log, the start of
     their names in shared memory, a lock on those, and the process that ends them should the supervisor be killed.
     """
@@ -51,7 +51,7 @@ class Workplace:
         return link
 
 
-def make_workplace(triton: Triton) -> Workplace:
+def make_workspace(triton: Triton) -> Workspace:
     """A private temporary directory for servers; with the bundled one, the backends and libraries it needs.
 
     Raises ServingError where there is no place for one.
@@ -64,7 +64,7 @@ def make_workplace(triton: Triton) -> Workplace:
         shutil.rmtree(root)
         raise
     prefix = f"{_PREFIX}{secrets.token_hex(6)}-"
-    return Workplace(root, prefix, _hold(SHARED_MEMORY / f"{prefix}lock"), _guard(root, prefix))
+    return Workspace(root, prefix, _hold(SHARED_MEMORY / f"{prefix}lock"), _guard(root, prefix))
 
 
 def fault_of_place(folder: Path) -> str:
@@ -88,17 +88,17 @@ def find_place() -> Path:
     raise ServingError(f"there is no place for a server to work in ({'; '.join(faults.values())}): set TMPDIR to one")
 
 
-def remove_workplace(workplace: Workplace) -> None:
+def remove_workspace(workspace: Workspace) -> None:
     """Delete the directory and what the servers left in shared memory. They must have ended."""
-    os.close(workplace.lock)
-    workplace.guard.communicate()  # it deletes both when its input closes
+    os.close(workspace.lock)
+    workspace.guard.communicate()  # it deletes both when its input closes
 
 
-def note_group(workplace: Workplace, group: int) -> None:
+def note_group(workspace: Workspace, group: int) -> None:
     """Tell the guard which process group to end; 0 for none."""
-    assert workplace.guard.stdin is not None
+    assert workspace.guard.stdin is not None
     with suppress(BrokenPipeError):  # someone killed it: we go on without
-        print(group, file=workplace.guard.stdin, flush=True)
+        print(group, file=workspace.guard.stdin, flush=True)
 
 
 def clean_shared_memory(prefix: str, keep: str = "") -> None:
@@ -118,6 +118,7 @@ def clean_leftovers() -> None:
             handle = os.open(lock, os.O_RDWR)
         except OSError:
             continue  # gone meanwhile, or another user's
+
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             clean_shared_memory(lock.name.removesuffix("lock"))

@@ -5,7 +5,7 @@ placements     instances x threads that fill the cores: one run at a time on all
                another; two that take turns on all of them; and one run on all cores but one, left to Triton itself
 delays         a batch waits for others only if it is told to: that costs latency where there is little to do, and
                pays where each run costs much more than a row of it
-preferred      runs are cut at 8 or 16 rows, so that whoever comes next waits for less, while larger requests still pass
+preferred      runs are cut at 8 or 16 rows, so that the next request waits for less, while larger requests still pass
 max. batch     a quarter of what it is: shorter runs, less memory; larger requests are refused from then on
 =============  =====================================================================================================
 

@@ -29,7 +29,8 @@ from serving.repository.golden import Reference
 ANSWERED, REJECTED, FAILED, WRONG = range(4)
 _INFER = "/inference.GRPCInferenceService/ModelInfer"
 
-Judge = Callable[[int, Any], bool]  # whether the answer to the request of that number is right, a ModelInferResponse
+# Whether the answer to the request of that number, a ModelInferResponse, is right.
+AnswerCheck = Callable[[int, Any], bool]
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,7 @@ def point(load: Load, limit_ms: float) -> Point:
     """What a load comes to. ``limit_ms`` is how long an answer may take that counts as good."""
     right = load.outcome == ANSWERED
     felt = np.where(right, load.latency, np.inf) * 1e3
+
     return Point(
         offered=len(load.due) / load.seconds,
         goodput=float(np.count_nonzero(felt <= limit_ms)) / load.seconds,
@@ -137,7 +139,7 @@ class Requests:
     """Requests to one model, ready to be sent in turn, and what each must be answered with."""
 
     messages: tuple[bytes, ...]
-    judge: Judge
+    is_right: AnswerCheck
     model: str
     images: int
 
@@ -150,7 +152,7 @@ def golden_requests(model: str, golden: Reference, batch: int = 1, version: str 
     ]
     expected = [Reference({}, golden.output, golden.values[row]) for row in rows]
 
-    def judge(number: int, response: Any) -> bool:
+    def is_right(number: int, response: Any) -> bool:
         wanted = expected[number % len(expected)]
         (raw,) = response.raw_output_contents
         if golden.values.dtype == np.uint8 and raw == wanted.values.tobytes():
@@ -158,7 +160,7 @@ def golden_requests(model: str, golden: Reference, batch: int = 1, version: str 
         values = np.frombuffer(raw, golden.values.dtype).reshape(response.outputs[0].shape)
         return not wanted.difference(values)
 
-    return Requests(tuple(messages), judge, model, batch)
+    return Requests(tuple(messages), is_right, model, batch)
 
 
 def _message(model: str, inputs: dict[str, NDArray[Any]], output: str, version: str) -> bytes:
@@ -263,8 +265,8 @@ class _Stretch:
     def _outcome(self, number: int, call: Any) -> int:
         if call.code() is grpc.StatusCode.OK:
             try:
-                right = self._requests.judge(number, service_pb2.ModelInferResponse.FromString(call.result()))
-            except Exception as error:  # an answer can be wrong in more ways than a judge thinks of
+                right = self._requests.is_right(number, service_pb2.ModelInferResponse.FromString(call.result()))
+            except Exception as error:  # an answer can be wrong in more ways than a check thinks of
                 self._errors.setdefault(f"an answer that cannot be judged ({error!r})")
                 right = False
             return ANSWERED if right else WRONG

@@ -39,9 +39,11 @@ def table(found: Found) -> RenderableType:
     rows.add_column("")
     for header in _HEADERS:
         rows.add_column(header, justify="right", no_wrap=True)
+
     for curve in ranked(found.curves):
         mark = _mark(curve.setting, found)
         rows.add_row(mark, *_cells(curve), style="bold" if _CHOSEN in mark else "")
+
     faults = [f"{each.setting} was not served: {each.fault}" for each in found.curves if each.fault]
     said = [
         f"{_PRESENT} as it is, {_CHOSEN} chosen. Latencies in ms.",
@@ -55,11 +57,13 @@ def verdict(tuned: Tuned) -> str:
     found = tuned.found
     if found.chosen == found.present:
         return f"as it is, {found.present}, is as good as any: nothing was written"
+
     by = {each.setting: each for each in found.repeats}
     lines = [
         f"{mark}: {setting}{_repeated(by.get(setting))}"
         for mark, setting in (("before", found.present), ("after", found.chosen))
     ]
+
     if found.chosen.max_batch < found.present.max_batch:
         lines.append(f"a request for more than {found.chosen.max_batch} images will be refused")
     lines.append(f"written: {', '.join(tuned.written)}" if tuned.written else "nothing was written, as --dry-run says")
@@ -77,6 +81,7 @@ def save(tuned: Tuned, model: str, picture: Path, data: Path | None) -> list[Pat
 def to_json(tuned: Tuned, model: str) -> dict[str, Any]:
     """Everything that was measured; null for a latency that never ended."""
     found = tuned.found
+
     return {
         "software": software(),
         "model": model,
@@ -164,9 +169,11 @@ def _cells(curve: Curve) -> list[str]:
         f"{setting.delay_us / 1000:g}",
         f"{preferred}{setting.max_batch}",
     ]
+
     rejected = str(sum(each.rejected for each in curve.points))
     if knee is None or half is None:
         return [*how, *[_NONE] * 6, _number(curve.unloaded_ms), _NONE, rejected]
+
     latencies = (half.p50_ms, half.p99_ms, knee.p50_ms, knee.p99_ms, curve.unloaded_ms)
     rates = (f"{knee.offered:.0f}", f"{knee.goodput * knee.images:.0f}")
     return [*how, *rates, *map(_number, latencies), _number(knee.images_per_run), rejected]

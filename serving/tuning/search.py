@@ -80,12 +80,17 @@ def search(benches: Benches, present: Setting, cores: int, limit_ms: float | Non
 
     Raises ServingError where even the present one cannot be served, or none keeps the limit.
     """
+    # The limit, unless it is given, comes of how fast the present setting answers.
     if limit_ms is None:
         with benches(present) as bench:
             limit_ms = max(LEAST_LIMIT_MS, TIMES_UNLOADED * bench.unloaded())
     tell(f"limit: 99 of 100 requests answered within {limit_ms:.0f} ms")
+
+    # Stage by stage, each on top of the best so far.
     curves: dict[Setting, Curve] = {}
-    best, most, start = present, most_candidates(present, cores), perf_counter()
+    best = present
+    most = most_candidates(present, cores)
+    start = perf_counter()
     for stage in (partial(placements, cores=cores), delays, batches):
         for setting in stage(best):
             if setting not in curves:
@@ -95,6 +100,8 @@ def search(benches: Benches, present: Setting, cores: int, limit_ms: float | Non
         best = ranked(curves.values())[0].setting
     if not any(curve.goodput for curve in curves.values()):
         raise ServingError(f"no setting keeps to {limit_ms:.0f} ms, however few ask: give a larger --p99-ms")
+
+    # The best few against the present one, in turn: one measurement may have been luck.
     others = [curve for curve in ranked(curves.values()) if curve.setting != present]
     finalists = [curve for curve in (curves[present], *others[: FINALISTS - 1]) if curve.goodput]
     repeats = in_turn(benches, finalists, limit_ms, tell)
@@ -161,6 +168,7 @@ def in_turn(benches: Benches, curves: Sequence[Curve], limit_ms: float, tell: Te
     """The settings of the curves again and again, in turn, at the rate that the best of them just bears."""
     (rate, *_) = (curve.knee.offered for curve in ranked(curves) if curve.knee)
     repeats = {curve.setting: Repeats(curve.setting) for curve in curves}
+
     for turn in range(REPEATS):
         tell(f"the best {len(curves)} in turn at {rate:.0f} requests/s, {turn + 1} of {REPEATS}")
         for setting, so_far in repeats.items():
@@ -174,7 +182,7 @@ def in_turn(benches: Benches, curves: Sequence[Curve], limit_ms: float, tell: Te
 
 
 def winner(repeats: Iterable[Repeats], present: Setting) -> Setting:
-    """The present setting, unless one beats it; of those that do, the last that beats whoever was best so far."""
+    """The present setting, unless others beat it; of those, the last that beats the best so far."""
     best = {each.setting: each for each in repeats}.get(present, Repeats(present, (0.0,), (float("inf"),)))
     for each in repeats:
         if each.beats(best):

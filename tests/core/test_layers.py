@@ -14,12 +14,12 @@ from core.networks.layers import (
     LabelMap,
     MinibatchStandardDeviation,
     PixelNorm,
-    beside,
-    beside_dim,
+    conditioned,
+    conditioned_dim,
     doubled,
-    parted,
     projection,
     rectifier,
+    split_by_widths,
 )
 from core.spec import GeneratorSpec
 
@@ -111,10 +111,10 @@ def test_a_label_is_shown_as_a_picture_after_the_image_s_channels():
     labels = LabelMap(3, 2, 4)
     assert labels.maps.weight.shape == (3, 8)
     images = torch.randn(2, 5, 2, 4)
-    shown = labels.beside(images, torch.tensor([2, 0]))
+    shown = labels.append_map(images, torch.tensor([2, 0]))
     assert torch.equal(shown[:, :5], images)
     assert torch.equal(shown[:, 5], labels.maps.weight[[2, 0]].reshape(2, 2, 4))
-    without = labels.beside(images, None)
+    without = labels.append_map(images, None)
     assert torch.equal(without, torch.cat([images, torch.zeros(2, 1, 2, 4)], dim=1))
 
 
@@ -134,7 +134,7 @@ def test_doubling_by_hand_borders_included():
 
 def test_parts_lie_one_after_the_other():
     x = torch.arange(12).reshape(2, 6)
-    assert [part.tolist() for part in parted(x, [1, 3, 2])] == [
+    assert [part.tolist() for part in split_by_widths(x, [1, 3, 2])] == [
         [[0], [6]],
         [[1, 2, 3], [7, 8, 9]],
         [[4, 5], [10, 11]],
@@ -146,17 +146,17 @@ def test_parts_lie_one_after_the_other():
 )
 def test_latent_class_and_codes_lie_beside_each_other(classes, codes, width):
     spec = GeneratorSpec("dcgan", 16, 16, 3, 2, classes=classes, codes=codes)
-    assert beside_dim(spec) == width
+    assert conditioned_dim(spec) == width
     z, label, given = torch.tensor([[1.0, 2.0]]), torch.tensor([1]), torch.tensor([[7.0, 8.0, 9.0]])
     embed = nn.Embedding.from_pretrained(torch.tensor([[3.0, 4.0], [5.0, 6.0]])) if classes else None
 
     kind, more = [5.0, 6.0] if classes else [], [7.0, 8.0, 9.0] if codes else []
     none, nothing = [0.0] * len(kind), [0.0] * len(more)
-    assert beside(z, spec, embed, label, given).tolist() == [[1.0, 2.0, *kind, *more]]
-    assert beside(z, spec, embed, None, given).tolist() == [[1.0, 2.0, *none, *more]]
-    assert beside(z, spec, None, label, given).tolist() == [[1.0, 2.0, *none, *more]]
-    assert beside(z, spec, embed, label, None).tolist() == [[1.0, 2.0, *kind, *nothing]]
-    assert (beside(z, spec, embed, label, given) is z) == (width == 2)  # or a graph has a join of one
+    assert conditioned(z, spec, embed, label, given).tolist() == [[1.0, 2.0, *kind, *more]]
+    assert conditioned(z, spec, embed, None, given).tolist() == [[1.0, 2.0, *none, *more]]
+    assert conditioned(z, spec, None, label, given).tolist() == [[1.0, 2.0, *none, *more]]
+    assert conditioned(z, spec, embed, label, None).tolist() == [[1.0, 2.0, *kind, *nothing]]
+    assert (conditioned(z, spec, embed, label, given) is z) == (width == 2)  # or a graph has a join of one
 
 
 def test_a_projection_by_hand_and_nothing_without_a_class():

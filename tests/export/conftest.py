@@ -25,7 +25,7 @@ from core.spec import GeneratorSpec, Provenance, SourceSpec
 from export.bundles import exporting
 from export.bundles.exporting import export_run
 from export.graphs.convert import to_onnx
-from export.graphs.modules import Whole, whole_graph
+from export.graphs.modules import WholeGraph, whole_graph
 
 # What every family is exported as, once a session; one of them with labels and codes.
 SIZES = {"square RGBA": (32, 32, 4), "grey from 7": (28, 28, 1), "tall RGB": (48, 32, 3)}
@@ -126,7 +126,7 @@ def exported(run, tmp_path_factory) -> Path:
 class Shipped(NamedTuple):
     """A generator as it ships: what is traced, the ONNX model, and a session with it."""
 
-    graph: Whole
+    graph: WholeGraph
     model: ModelProto
     session: Session
 

@@ -22,11 +22,11 @@ from serving.protocol.model_config import Instances, Queue
 from serving.protocol.pbtxt import render
 from serving.repository.configs import read_config
 from serving.repository.layout import CONFIG
-from serving.server.launch import Access, Ports, free_ports
+from serving.server.launch import Access, ServerPorts, free_ports
 from serving.server.locate import find_triton
 from serving.server.server import Server
 from serving.server.supervisor import Supervisor
-from serving.server.workspace import make_workplace, remove_workplace
+from serving.server.workspace import make_workspace, remove_workspace
 from tests.serving.translators import make_translator
 
 SPEC = GeneratorSpec("tiny", 8, 12, 4, latent_dim=8, provenance=Provenance(data_name="noise", data_licence="CC0-1.0"))
@@ -293,16 +293,16 @@ QUEUE_LIMIT = 2
 
 
 @pytest.fixture(scope="session")
-def limited_ports(tmp_path_factory, bundle) -> Iterator[Ports]:
+def limited_ports(tmp_path_factory, bundle) -> Iterator[ServerPorts]:
     """A Triton that nobody watches: few may wait for its model ``limited``, each for as long as it says itself."""
     repository = tmp_path_factory.mktemp("limited") / "repository"
     publish(bundle, "limited", repository)
     configure(repository / "limited", queue=Queue(700_000, QUEUE_LIMIT, 60_000_000, preferred=(64,)), instances=ONE)
-    ports, workplace = free_ports(), make_workplace(find_triton())
-    server = Server(find_triton(), repository, ports, Access(), "", workplace)
+    ports, workspace = free_ports(), make_workspace(find_triton())
+    server = Server(find_triton(), repository, ports, Access(), "", workspace)
     try:
         assert server.wait_until_right(60, threading.Event())
         yield ports
     finally:
         server.end(0)
-        remove_workplace(workplace)
+        remove_workspace(workspace)

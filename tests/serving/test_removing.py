@@ -19,8 +19,8 @@ from serving.repository.servable import check_servable
 from serving.repository.versions import list_models
 from serving.server.launch import free_ports
 from serving.server.supervisor import Supervisor
+from tests.running import ROOT
 from tests.serving.conftest import make_style_bundle
-from tests.test_cli import ROOT
 
 
 @pytest.fixture
@@ -197,7 +197,7 @@ def test_a_server_goes_on_while_versions_are_pruned_and_models_removed(bundle, t
         finally:
             stop.set()
             thread.join()
-    assert {event.kind for event in events} <= {"starting", "ready", "loaded", "gone", "stopped", "stopping"}
+    assert {event.kind for event in events} <= {"starting", "ready", "loaded", "gone", "stopped", "stopping"}, events
 
 
 def wait_for(condition):

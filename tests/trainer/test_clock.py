@@ -80,6 +80,22 @@ def test_what_would_fit_is_the_largest_size_that_does(pack: Pack, monkeypatch: p
     assert clock.what_would_fit(planned) is None
 
 
+def test_a_long_run_is_said_to_be_long_and_what_would_fit(pack: Pack, monkeypatch: pytest.MonkeyPatch) -> None:
+    planned = plan(tiny_config(kimg=8.0), pack)
+    assert clock.how_long(planned, 0, 80.0) == [
+        "about 80 seconds for 8 kimg on this machine as it is now, without judging"
+    ]
+    assert clock.how_long(planned, 8, 80.0)[0].startswith("about 80 seconds for the rest on")
+    assert clock.how_long(planned, 7990, 80.0) == []  # is over at once
+    smaller = replace(planned.spec, height=64, width=64)
+    monkeypatch.setattr(clock, "what_would_fit", lambda _: (smaller, 3600.0))
+    _, warning = clock.how_long(planned, 0, 2 * clock.LONG)
+    assert warning.startswith("warning: ") and "at 64x64" in warning and "--size" in warning
+    monkeypatch.setattr(clock, "what_would_fit", lambda _: None)
+    _, warning = clock.how_long(planned, 0, 2 * clock.LONG)
+    assert "--kimg 4 would take about 12 hours" in warning
+
+
 def test_what_is_over_before_it_is_measured_is_not_measured() -> None:
     """Three looks of sixteen rounds of 8 are 384 images."""
     assert clock.is_over_at_once(tiny_config(kimg=0.384, batch=8))

@@ -26,7 +26,7 @@ class Counting:
         self.spec, self.generator = SPEC, build_generator(SPEC)
         self.generators = {"generator": self.generator}
         self.networks = {"generator": self.generator}
-        self.resting: frozenset[str] = frozenset()
+        self.inactive: frozenset[str] = frozenset()
         self.moves: list[tuple[str, int, float]] = []  # who, in which round, and the next random number
         self.begun: list[int] = []
         self.players = [self.player("first"), self.player("third", every=3), self.player("last")]
@@ -64,7 +64,7 @@ def training_of(**changes: object) -> Training:
 def test_players_move_in_order_each_in_its_rounds_unless_it_rests() -> None:
     training = training_of()
     for step in range(4):
-        training.system.resting = frozenset({"first"}) if step == 2 else frozenset()
+        training.system.inactive = frozenset({"first"}) if step == 2 else frozenset()
         play(training, Batch(torch.zeros(8, 1, 8, 8), None, step))
     moved = [(name, step) for name, step, _ in training.system.moves]
     rounds = [["first", "third", "last"], ["first", "last"], ["last"], ["first", "third", "last"]]

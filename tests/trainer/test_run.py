@@ -19,7 +19,7 @@ from core.seed_sheets import cut
 from core.sheets import Pages, Sheet
 from core.spec import GeneratorSpec, Provenance
 from trainer.hooks.curves import plot_losses
-from trainer.hooks.preview import HEAD, render, write_animation, write_preview, write_strip
+from trainer.hooks.preview import HEAD, preview_images, write_animation, write_preview, write_strip
 from trainer.planning import layers
 from trainer.run import Run
 
@@ -57,7 +57,7 @@ def test_rewinding_forgets_what_came_after(run: Run) -> None:
 
 def test_a_preview_shows_the_seeds_0_and_up_whatever_the_batch() -> None:
     generator = build_generator(SPEC).eval()
-    shown = render(generator, 70)
+    shown = preview_images(generator, 70)
     with torch.no_grad():
         alone = to_pixels(generator(torch.from_numpy(latents([69], 8))), SPEC.value_range).numpy()
     assert shown.shape == (70, 16, 16, 4)
@@ -67,7 +67,7 @@ def test_a_preview_shows_the_seeds_0_and_up_whatever_the_batch() -> None:
 def test_a_preview_of_a_conditional_generator_shows_the_classes_in_turn() -> None:
     spec = GeneratorSpec("progressive", 16, 16, 3, 8, classes=("a", "b", "c"), options={"width": 8})
     generator = build_generator(spec).eval()
-    shown = render(generator, 5)
+    shown = preview_images(generator, 5)
     with torch.no_grad():
         alone = to_pixels(generator(torch.from_numpy(latents([4], 8)), torch.tensor([1])), spec.value_range).numpy()
     assert np.abs(shown[4].astype(int) - alone[0].astype(int)).max() <= 1
@@ -81,7 +81,7 @@ def test_a_preview_says_when_it_was_and_where_its_seeds_lie(run: Run) -> None:
         said = picture.info
     assert (said["Source"], said["Attribution"], said["Page"]) == ("trained on toys, CC-BY-4.0", "by Ann", "1 of 1")
     assert (len(cells), across) == (4, 2)
-    for cell, image in zip(cells, render(generator, 4), strict=True):
+    for cell, image in zip(cells, preview_images(generator, 4), strict=True):
         opaque = image[..., 3] == 255
         assert np.array_equal(cell[opaque], image[..., :3][opaque])
 

@@ -48,10 +48,13 @@ _ASEPRITE = "an Aseprite document: export it, aseprite -b FILE --save-as FILE.pn
 
 def advice_on(head: bytes, name: str) -> str | None:
     """What the file that begins with ``head`` is and what to do with it, in a few words; None if nobody knows."""
+    # By how it begins, then by what its name and its text say
     for start, said in _BY_START:
         if head.startswith(start):
             return said
-    suffix, text = Path(name).suffix.lower(), head.lstrip(b"\xef\xbb\xbf \r\n\t").lower()
+
+    suffix = Path(name).suffix.lower()
+    text = head.lstrip(b"\xef\xbb\xbf \r\n\t").lower()
     if head[4:6] == b"\xe0\xa5" or suffix in (".ase", ".aseprite"):
         return _ASEPRITE
     if any(head[4:16].startswith(brand) for brand in _HEIC):

@@ -27,11 +27,14 @@ def nearly_alike(pictures: Iterable[Images]) -> list[tuple[int, int]]:
     found: list[tuple[int, int]] = []
     before, start = np.zeros((0, 0), np.float32), 0
     for new in _batches(pictures):
+        # Each new picture beside those before it
         known = np.concatenate([before, new]) if start else new
         first = start + len(new) - len(known)
         distances = _distances(new, known)
         rows, earlier = np.arange(start, start + len(new)), np.arange(first, start + len(new))
         distances[earlier[None] >= rows[:, None]] = np.inf
+
+        # The nearest, where it is near enough
         nearest = distances.argmin(axis=1)
         near = distances[np.arange(len(new)), nearest] <= ALIKE**2
         found += [(int(row), int(other)) for row, other in zip(rows[near], earlier[nearest[near]], strict=True)]

@@ -38,6 +38,8 @@ def frames_of(text: str) -> dict[str, list[Frame]]:
         return {}
     if not isinstance(values, dict):
         return {}
+
+    # A sheet, or several in one file
     several = values.get("textures")
     sheets: list[Any] = several if isinstance(several, list) else [values]
     found: dict[str, list[Frame]] = {}
@@ -59,6 +61,8 @@ def cut_frames(sheet: Image.Image, frames: list[Frame]) -> Iterator[tuple[str, I
         across, down = (height, width) if frame.rotated else (width, height)
         if left + across > sheet.width or top + down > sheet.height:
             raise DataError(f"its JSON has a frame outside it ({frame.name}): they do not belong together")
+
+        # As it was drawn: not turned, and with what was trimmed
         part = sheet.crop((left, top, left + across, top + down))
         if frame.rotated:  # it lies on the sheet turned clockwise
             part = part.transpose(Image.Transpose.ROTATE_90)

@@ -85,6 +85,8 @@ def _few(met: Sequence[Met], way: Way) -> str:
     if way.paired:
         have = "1 pair is" if len(met) == 1 else f"{len(met):,} pairs are"
         return f"{have} few: below {FEW} a translator learns them by heart and fails on other sources; add more"
+
+    # Alone it may be a sheet that was not cut
     have = "1 image is" if len(met) == 1 else f"{len(met):,} images are"
     sheet = len(met) == 1 and not way.cells and max(_scales(met[0], way)) <= 1 / 2
     cells = way.size if _divides(way, met[0].sides) else "WIDTHxHEIGHT"
@@ -146,6 +148,7 @@ def _ways(sides: Pair) -> str:
     holds, inside = sizes_around(sides[1], sides[0])
     if holds is not None and holds == inside:
         return f"--size {holds}"
+
     ways = []
     if holds is not None:
         ways.append(

@@ -43,9 +43,13 @@ def choose_from(sides: tuple[Side, ...], options: ImportOptions) -> Chosen:
         raise DataError(
             f"there is no usable image in {sides[0].found.path} ({choice.empty} empty or flat): --empty keep takes them"
         )
+
+    # Variants of one drawing stay on one side of what is held out
     frames = options.frames == "all" and options.grid is None
     groups = groups_of(sides[0].keys, options.group_by, frames)
     parts = split(groups, options.share, choice.looks) if options.share else None
+
+    # What looks nearly like an earlier picture, among those that differ
     place = {row: position for position, row in enumerate(choice.kept)}
     firsts = [place[row] for row in choice.firsts]
     near = [nearly_alike(side.pictures(firsts)) for side in sides]
@@ -55,7 +59,10 @@ def choose_from(sides: tuple[Side, ...], options: ImportOptions) -> Chosen:
 
 def described(chosen: Chosen, domain: Chosen | None, options: ImportOptions) -> PackInfo:
     """What the pack says of itself, but for what was skipped; ``domain`` are sources that belong to no image."""
-    images, choice = chosen.sides[0], chosen.choice
+    images = chosen.sides[0]
+    choice = chosen.choice
+
+    # Sources are the other half of pairs, or a domain of their own
     sources = chosen.sides[1] if len(chosen.sides) > 1 else domain.sides[0] if domain else None
     return PackInfo(
         name=options.name or images.name.removesuffix(".zip"),
@@ -96,6 +103,8 @@ def _notes(chosen: Chosen, domain: Chosen | None) -> Rows:
     rows = _of_reading(chosen.sides[0], chosen.choice)
     if blank := chosen.choice.blank:
         rows.append(("empty sources", f"{len(blank):,} of images that are not empty"))
+
+    # Of sources: those of pairs, or a domain of their own
     for sources in chosen.sides[1:]:
         if not sources.found.half:
             rows += [(f"sources: {label}", text) for label, text in _of_reading(sources)]

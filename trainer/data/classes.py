@@ -22,11 +22,15 @@ def class_warning(pack: Pack, balance: bool) -> str | None:
         if pack.labels is not None
         else {}
     )
+
+    # Nothing to tell apart
     if len(counts) < 2:
         only = next(iter(counts), "none")
         return (
             f"all images are of one class ({only}): --conditional has nothing to learn, see --labels of 'data import'"
         )
+
+    # Too few of one to learn it beside the others
     least, most = min(counts, key=lambda name: counts[name]), max(counts, key=lambda name: counts[name])
     if counts[most] < UNEVEN * counts[least]:
         return None

@@ -28,10 +28,14 @@ def to_srgb(image: Image.Image) -> tuple[Image.Image, Note | None]:
     By its ICC profile (ICC.1), else by PNG's gAMA and cHRM chunks (PNG specification, 11.3.2), else it is sRGB.
     """
     profile, gamma = image.info.get("icc_profile"), unusual_gamma(image.info)
+
+    # By its profile
     if profile:
         return _by_profile(image, profile)
     if image.mode == "LAB":
         return _apply(image, ImageCms.createProfile("LAB"), "LAB"), COLOUR
+
+    # By what a PNG says of its colours, else it is sRGB
     image = image.convert("RGB") if image.mode == "CMYK" else image
     primaries = _unusual_primaries(image.info)
     if primaries is not None and image.mode in ("RGB", "RGBA"):

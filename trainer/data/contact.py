@@ -42,10 +42,14 @@ def _drawn(pack: Pack, chosen: Order, classes: Sequence[str] = ()) -> Image.Imag
     pictures, look = pack.gather(chosen), AUTO
     across = _COLUMNS if classes else None
     what = "images, the number of each below it"
+
+    # Pairs side by side
     if pack.info.paired:
         pictures = _beside(pack.gather_sources(chosen), pictures)
         look = Look(max(_SHOWN // max(pictures.shape[1:3]) * 2, 1)) if max(pictures.shape[1:3]) <= 4 * _SHOWN else AUTO
         across, what = _PAIRS_ACROSS, "pairs, each source left of its image, its number below"
+
+    # A cell for each, empty where a class has no more
     shown = (chosen >= 0).tolist()
     cells = [picture if there else None for picture, there in zip(pictures, shown, strict=True)]
     captions = [_caption(int(row), pack.parts) if there else "" for row, there in zip(chosen, shown, strict=True)]
@@ -60,6 +64,8 @@ def _domains(pack: Pack) -> Image.Image:
     assert pack.sources is not None and pack.info.sources is not None
     rows = [_spread(np.arange(len(some)), _PAIRS) for some in (pack.sources, pack.images)]
     some = _of_one_size(pack.gather_sources(rows[0]), pack.gather(rows[1]))
+
+    # Whole rows of each
     cells, captions, names = list[Images | None](), list[str](), list[str]()
     said = ("sources", pack.source_parts), ("images", pack.parts)
     for pictures, chosen, (name, parts) in zip(some, rows, said, strict=True):
@@ -67,6 +73,7 @@ def _domains(pack: Pack) -> Image.Image:
         cells += [*pictures, *[None] * empty]
         captions += [*(_caption(int(row), parts) for row in chosen), *[""] * empty]
         names += [f"{name} {row}" for row in range(1, (len(chosen) + empty) // _COLUMNS + 1)]
+
     title = [one_line(pack.info.name), f"{len(pack):,} images and {len(pack.sources):,} sources that belong to none"]
     drawn = Sheet(cells, _COLUMNS, rows=names, captions=captions, title=title)
     (page,) = Pages(drawn, (some[0].shape[1], some[0].shape[2]), one=True)

@@ -61,6 +61,8 @@ def groups_of(path: Path) -> dict[str, str]:
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from None
+
+    # A heading for each group, the emoji of it below
     group, found = "", dict[str, str]()
     for line in lines:
         if line.startswith("# group:"):
@@ -77,7 +79,7 @@ def plain(code_points: str) -> str:
     return code_points.replace("-FE0F", "")
 
 
-def render(renderer: ModuleType, path: Path, size: Size, lines: bool = False) -> Images:
+def rasterise(renderer: ModuleType, path: Path, size: Size, lines: bool = False) -> Images:
     """One drawing, or its ``lines`` alone, uint8 RGBA ``(height, width, 4)``, centred if the size is not square."""
     side = min(size.height, size.width)
     side *= max(_DRAWN_AT // side, 1)

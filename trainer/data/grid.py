@@ -142,6 +142,8 @@ def _goes_on(sheet: Image.Image, shown: NDArray[np.bool_], layout: Layout) -> bo
     """Whether the drawing goes on in its colours over the borders of cells nearly as it does inside them."""
     if any(layout.spacing):
         return True
+
+    # How many neighbours are alike across the borders of cells, and across all other lines
     pixels = from_pillow(sheet, 4).astype(np.int16)
     at_borders, elsewhere = list[float](), list[float]()
     for axis, starts in zip((1, 0), layout.starts(sheet), strict=True):

@@ -81,6 +81,8 @@ def _check_found(side: Side, options: ImportOptions) -> None:
     _check_strictly(found.path, found.skipped, options)
     if side.rows:
         return
+
+    # Why there is nothing: the sheet does not fit its grid, or no file is a picture
     if found.misfits and found.skipped:
         name, reason = next(entry for entry in found.skipped if entry[1].startswith(MISFIT))
         more = f" (nothing else in {found.path} is usable)" if len(found.skipped) > 1 else ""

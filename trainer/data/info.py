@@ -105,8 +105,12 @@ class PackInfo:
                 raise DataError(f"it has format version {version}, this code reads {FORMAT_VERSION}")
             values["classes"] = tuple(values["classes"])
             values["warnings"] = tuple(map(str, values.get("warnings", ())))
+
+            # What JSON holds as lists
             for name in ("skipped", "notes", "alike"):
                 values[name] = tuple((str(first), str(second)) for first, second in values.get(name, ()))
+
+            # What older packs call otherwise
             for old, new in _RENAMED.items():
                 if old in values:
                     values[new] = values.pop(old)
@@ -125,6 +129,8 @@ class PackInfo:
         if not texts or min(self.shape) < 1 or self.channels not in CHANNELS:
             raise DataError(f"its {INFO} is malformed (classes or shape)")
         _check_parts(self.parts, self.count)
+
+        # Of the sources, where there are any
         if self.sources is None:
             return
         _check_kinds(self.sources, _SOURCE_KINDS)

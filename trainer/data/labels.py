@@ -155,6 +155,7 @@ def _of_json(text: str, way: str) -> dict[str, str]:
         raise DataError(f'--labels {way} is not a list of labels: {{"labels": [["a.png", 0], …]}}') from None
     if not table:
         raise DataError(f"--labels {way} holds no labels: leave it out, or name another list")
+
     if not all(isinstance(label, str | int) for label in table.values()):
         raise DataError(f"--labels {way} has labels that are no numbers or names: one class for each image is meant")
     return {printable(name): printable(str(label)) for name, label in table.items()}
@@ -170,12 +171,15 @@ def _of_csv(text: str, way: str) -> dict[str, str]:
         rows = [row for row in csv.reader(io.StringIO(text), dialect) if len(row) > 1]
     except csv.Error as error:
         raise DataError(f"--labels {way} cannot be read as a table ({error})") from None
+
+    # Which columns they are in
     head = [cell.strip().lower() for cell in rows[0]] if rows else []
     named = [
         next((head.index(name) for name in names if name in head), None) for names in (_FILE_COLUMNS, _CLASS_COLUMNS)
     ]
     file, label = (0, 1) if None in named else (named[0] or 0, named[1] or 0)
     rows = rows if None in named else rows[1:]
+
     table = {printable(row[file].strip()): printable(row[label].strip()) for row in rows if len(row) > max(file, label)}
     if not table:
         raise DataError(f"--labels {way} holds no labels: it needs a column of file names and one of classes")

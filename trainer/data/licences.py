@@ -85,6 +85,8 @@ def _remark(licence: str, attribution: str, mend: str) -> str:
             f"no licence is stated, so nobody can tell how what comes out may be used: {mend}licence NAME' notes it "
             f"({', '.join(name for name, _ in CHOICES)} or words of your own; docs/selling.md)"
         )
+
+    # A name that everybody knows, in its own spelling
     known = spelled(licence)
     if known and known != licence:
         return (

@@ -66,6 +66,8 @@ def list_zip(path: Path) -> Listing:
         archive = zipfile.ZipFile(path)
     except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError) as error:
         raise DataError(f"{path} cannot be read as a ZIP archive ({error}): make or fetch it again") from None
+
+    # Without folders and what systems hide
     for info in archive.infolist():
         parts = tuple(part for part in _name_of(info).replace("\\", "/").split("/") if part not in ("", ".", ".."))
         if info.is_dir() or not parts or not all(map(_shown, parts)):
@@ -146,6 +148,7 @@ def _unpacked(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> BinaryIO:
         raise DataError("locked by a password: unpack it first") from None
     except Exception as error:  # zlib's, lzma's and zipfile's own
         raise DataError(f"damaged in the archive: {type(error).__name__}") from None
+
     if len(data) > MOST_UNPACKED:
         raise DataError(f"unpacks to more than {MOST_UNPACKED} bytes")
     return io.BytesIO(data)

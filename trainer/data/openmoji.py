@@ -12,7 +12,7 @@ from core.images import Images
 from core.sizes import Size
 from trainer.data.choosing import Choice, choose, elsewhere
 from trainer.data.destination import check_destination, nearest_folder, writing
-from trainer.data.drawings import drawings_of, groups_of, plain, render, thing_of
+from trainer.data.drawings import drawings_of, groups_of, plain, rasterise, thing_of
 from trainer.data.licences import spelled
 from trainer.data.options import HELD
 from trainer.data.pack import Pack, PackInfo, SourcesInfo, write_pack
@@ -96,10 +96,13 @@ def import_openmoji(destination: Path, options: OpenmojiOptions, progress: Progr
 def _info(
     package: ModuleType, options: OpenmojiOptions, classes: tuple[str, ...], choice: Choice, names: list[str]
 ) -> PackInfo:
-    size, facts = options.size, {"skin_tones": options.skin_tones, "limit": options.limit}
+    # What was chosen, and what that left out
+    size = options.size
+    facts: dict[str, object] = {"skin_tones": options.skin_tones, "limit": options.limit}
     if options.lines:
         facts |= {"lines": True, "flags": options.flags}
     blank = [("empty sources", f"{len(choice.blank):,} without lines: dropped")] if choice.blank else []
+
     return PackInfo(
         name="openmoji lines" if options.lines else "openmoji",
         height=size.height,
@@ -131,7 +134,7 @@ def _rendered(
 ) -> Iterator[tuple[Images, Images | None]]:
     """Each drawing, and its lines where they are asked for."""
     for done, path in enumerate(drawings, 1):
-        lines = render(renderer, path, options.size, lines=True) if options.lines else None
-        yield render(renderer, path, options.size), lines
+        lines = rasterise(renderer, path, options.size, lines=True) if options.lines else None
+        yield rasterise(renderer, path, options.size), lines
         if progress is not None:
             progress(done, len(drawings))

@@ -63,6 +63,8 @@ class ImportOptions:
         _one_of("--fit", self.fit, FITS)
         if self.resample is not None:
             _one_of("--resample", self.resample, RESAMPLINGS)
+
+        # Of a list of choices each
         for flag, channels in (("--channels", self.channels), ("--source-channels", self.source_channels)):
             if channels is not None:
                 _one_of(flag, channels, CHANNELS)
@@ -71,6 +73,8 @@ class ImportOptions:
         _one_of("--frames", self.frames, ("first", "all"))
         if self.labels is not None:
             check_labels(self.labels)
+
+        # What hangs together
         self._check_grids()
         self._check_sources()
         if self.group_by and not self.share:
@@ -144,6 +148,8 @@ class ImportOptions:
             _one_of("--source-side", self.source_side, SIDES)
             if not self.side_by_side:
                 raise ConfigError("--source-side is of images that hold both of a pair: give --side-by-side too")
+
+        # Nothing is said of sources that are not there
         given = {
             "--source-size": self.source_size,
             "--source-channels": self.source_channels,

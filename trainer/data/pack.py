@@ -85,7 +85,10 @@ class Pack:
         try:
             info = PackInfo.from_json((path / INFO).read_text(encoding="utf-8"))
             images = load_array(path / IMAGES, np.dtype(np.uint8), info.shape)
-            labels, parts = _load_labels(path / LABELS, info), _load_parts(path / PARTS_OF_IMAGES, info.parts)
+            labels = _load_labels(path / LABELS, info)
+            parts = _load_parts(path / PARTS_OF_IMAGES, info.parts)
+
+            # The other side, where it has one
             sources = source_parts = None
             if info.sources is not None:
                 sources = load_array(path / SOURCES, np.dtype(np.uint8), info.sources.shape)

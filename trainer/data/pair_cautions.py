@@ -46,6 +46,8 @@ def of_parts(names: Sequence[str], parts: Parts | None, share: float, alike: Seq
             "nothing is held out, as there are too few different names to do so: nothing will say how good the result "
             "is on pictures that were not trained on; add more, or see --held and --group-by"
         ]
+
+    # Too much is held out
     lines, left = [], float((parts == _TRAIN).mean())
     if left < 1 - 1.5 * share - _LESS:
         lines.append(
@@ -60,6 +62,8 @@ def _crossing(names: Sequence[str], parts: Parts, alike: Sequence[tuple[int, int
     crossing = [(row, other) for row, other in alike if (parts[row] == _HELD) != (parts[other] == _HELD)]
     if not crossing:
         return []
+
+    # How many, and one of them
     held = len({row if parts[row] == _HELD else other for row, other in crossing})
     first = max(crossing[0], key=lambda row: parts[row])
     second = crossing[0][0] + crossing[0][1] - first
@@ -84,6 +88,8 @@ def _apart(images: Sequence[Met], sources: Sequence[Met], ways: tuple[Way, Way])
     ]
     if not off:
         return ""
+
+    # How many, and one of them
     image, source = off[0]
     return (
         f"{len(off):,} of {len(images):,} pairs {'does' if len(off) == 1 else 'do'} not lie on one another once fitted "

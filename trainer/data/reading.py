@@ -61,9 +61,13 @@ def read_pictures(
     head = file.read(_HEAD)
     if not head:
         raise DataError("empty file")
+
+    # Looked at before anything is decoded
     count = _checked(file, head, name, ours)
     if count > 1:
         notes[ALL_FRAMES if frames == "all" else FRAMES] += 1
+
+    # Each frame, and each remark on them once
     learned: set[tuple[str, str]] = set()
     for index in range(count if frames == "all" else 1):
         picture, said = _read(file, head, name, index)
@@ -89,6 +93,8 @@ def _checked(file: BinaryIO, head: bytes, name: str, ours: bool) -> int:
             raise MadeByUs("made by Ganfoundry")
         count = getattr(image, "n_frames", 1) if image.format in ANIMATED else 1
         form = image.format
+
+    # What decoding alone would let pass
     if form == "PNG":
         with _complaints(head, name), _opened(file, name) as image:
             image.verify()  # decoding alone does not look at checksums
@@ -208,9 +214,13 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     brightest = values.max()
     whites = (65_535,) if image.mode.startswith("I;16") else _WHITES[image.mode]
     white = next((white for white in whites if brightest <= white), brightest)
+
+    # In shares of white, by its gamma
     shares = values.clip(min=0) / white
     gamma = _deep_gamma(image)
     grey = Image.fromarray(np.rint(255 * (gamma_levels(shares, gamma) if gamma else shares)).astype(np.uint8))
+
+    # One grey may stand for nothing
     clear = image.info.get("transparency")
     if not isinstance(clear, int):
         return grey

@@ -96,6 +96,8 @@ def read_side(
         half=options.half_of(of_sources),
         without=without,
     )
+
+    # Each picture as it was met, and fitted
     size = options.size_of_sources if of_sources else options.size
     spool, met = Spool(file, size.height, size.width), list[Met]()
     for picture in found.pictures():
@@ -105,6 +107,8 @@ def read_side(
         cut = options.fit == "keep" and is_cut(picture, size)
         met.append(Met(found.names[-1], picture.size, resample, picture.mode != "RGBA", cut))
         spool.add(fit(picture, size, options.fit, resample), picture.mode != "RGBA", is_empty(picture))
+
+    # How all of them are kept
     asked = options.source_channels if of_sources else options.channels
     way = Way(size, options.fit, options.grid is not None, options.has_sources and not options.unpaired)
     return Side(found, spool, met, way, asked or spool.channels, list(range(len(spool))))
@@ -125,6 +129,7 @@ def align(images: Side, sources: Side) -> Aligned:
     """
     pairing = _halves(images, sources) if images.found.half else pair_up(images.keys, sources.keys)
     pairs, unlike = _alike(images, sources, pairing)
+
     if not pairing.pairs:
         raise DataError(
             f"no picture in {images.found.path} has a partner in {sources.found.path}: both of a pair have the same "
@@ -132,6 +137,8 @@ def align(images: Side, sources: Side) -> Aligned:
         )
     if not pairs:
         raise DataError("{}: {}; so there is no pair".format(*unlike[0]))
+
+    # What is left of both, and what is left out
     all_of = len(images.rows), len(sources.rows)
     alone = [
         [entry for entry in _alone(side, other, rows, partner) if entry[0] not in dict(unlike)]
@@ -140,6 +147,7 @@ def align(images: Side, sources: Side) -> Aligned:
         )
     ]
     images.rows, sources.rows = [row for row, _ in pairs], [row for _, row in pairs]
+
     notes = [("pairs", pairing.said)] if pairing.said else []
     if alone[0] or alone[1]:
         notes.append(("no partner", f"{len(alone[0]):,} of the images, {len(alone[1]):,} of the sources: left out"))
@@ -187,7 +195,9 @@ def _numbered(names: Sequence[str]) -> list[tuple[str, int]]:
 def _alike(images: Side, sources: Side, pairing: Pairing) -> tuple[list[tuple[int, int]], Skipped]:
     """The pairs without those of sheets and animations that are cut into other pictures than their sources."""
     counts = [Counter(key.parts for key in side.keys) for side in (images, sources)]
-    pairs, unlike = list[tuple[int, int]](), dict[str, str]()
+    pairs: list[tuple[int, int]] = []
+    unlike: dict[str, str] = {}
+
     for row, other in pairing.pairs:
         mine, its = images.keys[row], sources.keys[other]
         cells, its_cells = images.found.cells.get(mine.parts), sources.found.cells.get(its.parts)

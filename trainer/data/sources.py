@@ -70,6 +70,7 @@ class Source:
             raise ConfigError(
                 f"{idx.images} is an idx file: leave out --grid, --labels and --side-by-side, it has its own labels"
             )
+
         total, images = read_images(idx.images)
         if idx.labels:
             self.labels = [str(label) for label in read_labels(idx.labels, total)]
@@ -119,6 +120,8 @@ class Source:
             if label is not None:
                 self.labels.append(label)
             self.names.append(printable("/".join(parts)) + (f" no. {number}" if number > 1 and not name else ""))
+
+            # What its partner is found by
             stem = stem_of(parts[-1], any_ending=not name)
             key = tuple(printable(part) for part in (*parts[:-1], stem))
             self.keys.append(Key(key, number if several and not name else 0))
@@ -137,6 +140,8 @@ class Source:
     def _cut(self, image: Image.Image, file: File) -> Iterator[tuple[str, Image.Image]]:
         """The sprites of a sheet, with their names where they have any; else the picture itself."""
         frames = self._atlases.get(file.parts)
+
+        # By a grid, by the atlas beside it, or not at all
         if self.layout is not None:
             image = self._meant(image)
             self._check_cells(image, self.layout)
@@ -179,8 +184,11 @@ class Source:
         """Remember the frames of every sheet that has them in a JSON beside it; the files without these JSONs."""
         if self.layout is not None:
             return files
+
+        # JSONs beside the pictures, or beside the one picture
         known = {file.parts for file in files}
         beside = files if self.path.is_dir() or len(files) != 1 else [*files, *_json_beside(self.path)]
+
         used: set[tuple[str, ...]] = set()
         for file in beside:
             if not file.parts[-1].lower().endswith((".json", ".atlas")):

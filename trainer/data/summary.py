@@ -43,6 +43,7 @@ def describe(pack: Pack) -> list[tuple[str, str]]:
         ("fingerprint", info.fingerprint),
         ("on disk", _bytes(sum(p.stat().st_size for p in pack.path.rglob("*") if p.is_file()))),
     ]
+
     return [(label, value) for label, value in rows if value] + _skipped(pack)
 
 
@@ -59,6 +60,8 @@ def save_sheet(pack: Pack, path: Path) -> str:
         raise DataError(f"{path} is there, and Ganfoundry did not make it: move it, or choose another --sheet")
     with writing(path):
         write_atomic(path, signed_png(contact_sheet(pack)))
+
+    # What its rows are
     shown = [pack.info.classes[int(pack.labels[rows[0]])] for rows in members(pack)] if pack.labels is not None else []
     said = []
     if pack.info.sources is not None:
@@ -124,6 +127,8 @@ def _skipped(pack: Pack) -> list[tuple[str, str]]:
     groups: dict[str, list[tuple[str, str]]] = {}
     for path, reason in pack.info.skipped:
         groups.setdefault(re.split(r"[:(]", reason)[0].strip(), []).append((path, reason))
+
+    # A line for each reason, and for each file where there is more to say
     rows = [("skipped files", f"{len(pack.info.skipped):,}")]
     for kind, files in sorted(groups.items(), key=lambda group: (_harmless(group[0]), -len(group[1]), group[0])):
         if len(files) > 1:

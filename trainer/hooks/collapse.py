@@ -12,7 +12,7 @@ from core.pixels import to_values
 from core.spec import BACK
 from trainer.data.pack import Pack
 from trainer.hooks.log import Log, Report
-from trainer.hooks.preview import render
+from trainer.hooks.preview import preview_images
 from trainer.loop import Training
 from trainer.objective.losses import discriminators
 from trainer.settings.config import TrainConfig
@@ -32,19 +32,26 @@ class CollapseGuard:
     """
 
     def __init__(self, log: Log, pack: Pack, config: TrainConfig, report: Report) -> None:
-        self.log, self.report = log, report
+        self.log = log
+        self.report = report
+
+        # How much the pictures of either side differ by nature
         chosen = np.linspace(0, len(pack) - 1, SAMPLES).round().astype(np.int64)
         self.natural = spread(pack.gather(np.unique(chosen)))
         self.natural_back = 0.0  # of what the way back makes
         if pack.sources is not None:
             chosen = np.linspace(0, len(pack.sources) - 1, SAMPLES).round().astype(np.int64)
             self.natural_back = spread(pack.gather_sources(np.unique(chosen)))
+
+        # What was seen so far
         self.lines: deque[Mapping[str, float]] = deque(maxlen=PATIENCE)
         self.shares = defaultdict[str, deque[float]](lambda: deque(maxlen=PATIENCE))  # by generator
+        self.said: set[str] = set()
+
+        # What to do about it
         now = config.adjusted()
         self.firmer = f"stop and go on, or begin again in another --out, with --set r1_gamma={10 * now.r1_gamma or 1:g}"
         self.slower = f"stop, and begin again in another --out with --set learning_rate_g={now.learning_rate_g / 4:g}"
-        self.said: set[str] = set()
 
     def __call__(self, training: Training) -> None:
         """Look at the log's newest line and at a few samples of every averaged generator."""
@@ -60,10 +67,12 @@ class CollapseGuard:
 
     def _look(self, average: Maker, name: str, called: str) -> None:
         """Whether what one generator makes is nearly one picture, of as much as the pictures of its kind differ."""
-        examples, back = average.examples, average.spec.source is not None and average.spec.source.direction == BACK
-        natural, shares = self.natural_back if back else self.natural, self.shares[name]
+        examples, source = average.examples, average.spec.source
+        back = source is not None and source.direction == BACK
+        natural = self.natural_back if back else self.natural
+        shares = self.shares[name]
         if natural > 0 and (examples is None or spread(examples) > 0):  # of one source there is one result
-            shares.append(spread(render(average, SAMPLES)) / natural)
+            shares.append(spread(preview_images(average, SAMPLES)) / natural)
         if identical(shares):
             seen = f"they differ by {shares[-1]:.1%} of what the {'sources' if back else 'images'} do"
             remedy = self.firmer if examples is None else self.slower

@@ -43,11 +43,14 @@ def plot_losses(log: Lines, path: Path, contest: bool = True) -> None:
     Whether the discriminator wins, with bands that say what is healthy if the loss is a ``contest`` (a critic that
     measures a distance is meant to tell all apart); the losses; all else that the players log; and KID or L1.
     """
+    # What goes into which panel
     names = sorted({name for line in log for name in line if "/" in name})
     told, losses = ([name for name in names if name.endswith(end)] for end in (f"/{TOLD}", "/loss"))
     others = [name for name in names if name not in (*told, *losses)]
     panels = {name: chosen for name, chosen in ((TOLD, told), ("loss", losses), ("others", others)) if chosen}
     panels |= {name: [name] for name in METRICS if any(name in line for line in log)}
+
+    # A curve for each name
     figure, axes = _figure(list(panels))
     for row, (panel, chosen) in zip(axes, panels.items(), strict=True):
         for name in chosen:
@@ -66,15 +69,20 @@ def plot_runs(runs: Sequence[Path], path: Path) -> None:
     Losses are shown as they are, faintly, and smoothed; below, side by side, the newest samples of
     each run. Raises TrainingError for a folder without a log.
     """
+    # What the runs have logged
     named = names_of(runs)
     logs = {name: _log(run) for name, run in named.items()}
     scalars = {name for log in logs.values() for line in log for name in line}
     panels = [name for name in METRICS if name in scalars] + sorted(name for name in scalars if name.endswith("/loss"))
     if not panels:
         raise TrainingError("these runs have logged nothing yet: wait for the first lines, or raise --kimg")
+
+    # The newest samples of each, below the curves
     samples = {name: previews[-1] for name, run in named.items() if (previews := Run(run).previews())}
     figure, axes = _figure(panels, list(samples))
     _show_samples(figure, samples)
+
+    # A panel for each figure, a colour for each run
     for row, name in zip(axes, panels, strict=True):
         for index, (run, log) in enumerate(logs.items()):
             style = {"color": COLOURS[index % len(COLOURS)], "linestyle": _DASHES[index // len(COLOURS) % 3]}

@@ -13,7 +13,7 @@ from trainer.metrics.extractor import Extractor, lite0
 from trainer.run import KID, Run
 
 
-class Judge:
+class Evaluator:
     """A hook: the measure of a run (trainer/hooks/measures.py) into the log, and what is best by it into files.
 
     Once it no longer falls, it says so, and at the end what the looks come to; ``settled_kimg`` is when the run's own

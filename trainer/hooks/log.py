@@ -1,5 +1,6 @@
 """The log of a run: one line per interval, and the watch for numbers that are no longer numbers."""
 
+import logging
 from collections.abc import Callable
 from time import perf_counter
 from typing import Any
@@ -13,6 +14,19 @@ from trainer.run import Run
 from trainer.settings.config import TrainConfig
 
 Report = Callable[[dict[str, Any]], None]
+
+_LOGGER = logging.getLogger("trainer")
+
+
+def to_logger(line: dict[str, Any]) -> None:
+    """A report for those who train from Python and give none: notes and lines of the log go to the logger "trainer".
+
+    Notes are INFO, lines DEBUG: nothing is printed unless somebody asks for it with ``logging``.
+    """
+    if "note" in line:
+        _LOGGER.info(line["note"])
+    else:
+        _LOGGER.debug("%s", line)
 
 
 class Log:
@@ -56,10 +70,13 @@ class Log:
     def _stop_if_diverged(self, means: dict[str, float], images_seen: int, config: TrainConfig) -> None:
         for name, value in means.items():
             if not abs(value) < float("inf"):
+                # Where the same command would begin
                 kept = [int(path.name) for path in states(self.run.checkpoints)]
                 where = (
                     f"goes on from the last good state, of {max(kept):,}" if kept else "begins anew, none being saved"
                 )
+
+                # And by what rates it would get further
                 now = config.at(images_seen)
                 rates = (f"--set {each}={getattr(now, each) / 2:g}" for each in ("learning_rate_g", "learning_rate_d"))
                 raise DivergedError(

@@ -55,9 +55,9 @@ def newly_stalled(looks: Looks) -> bool:
 def settling(config: TrainConfig, spec: GeneratorSpec) -> float:
     """The thousand images after which nothing of a run moves by plan: rates, sizes and phases stand."""
     moments = [config.schedule_kimg if config.final else 0.0]
-    if config.system == "progressive":
+    if "progressive" in config.systems:
         moments.append(Growth.of(config.growth).length(spec.size.doublings))
-    if config.system == "stacked":
+    if "stacked" in config.systems:
         stack = Stack.of(config.stack)
         moments.append(stack.encoder_kimg + stack.apart_kimg)
     return max(moments)

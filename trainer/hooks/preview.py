@@ -29,7 +29,7 @@ LONGEST_ANIMATION = 100  # frames
 COLUMNS = "Columns"  # the text of a preview that says what each source is shown with
 
 
-def render(generator: Maker, count: int) -> Images:
+def preview_images(generator: Maker, count: int) -> Images:
     """The images of seeds 0 … ``count`` - 1, uint8 ``(count, h, w, c)`` with straight alpha; classes take turns.
 
     Those of a translator are of the sources that travel with it.
@@ -81,15 +81,20 @@ def write_strip(run: Run, spec: GeneratorSpec) -> None:
     previews = run.previews()
     if not previews:
         return
+
+    # The pictures of up to eight moments
     chosen = np.unique(np.linspace(0, len(previews) - 1, STRIP_MOMENTS).round().astype(int))
     pages = [_cells(previews[index][1], spec) for index in chosen]
     rows = [_moment(previews[index][0]) for index in chosen]
+
+    # Of a translator between source and target, else the first seeds
     if spec.kind == "image":
         drawn = strip([cells for cells, _ in pages], rows, _last_column(previews[-1][1]))
     else:
         shown = min(STRIP_SEEDS, *(across for _, across in pages))
         cells = [over_checkerboard(cell, 2) for page, _ in pages for cell in page[:shown]]
         drawn = replace(_columns(spec, shown, len(pages[0][0])), cells=cells, rows=rows)
+
     height, width = pages[0][0][0].shape[:2]
     (page,) = Pages(drawn, (height, width), small((height, width)), one=True)
     run.claim(run.root / "progress.png")

@@ -44,7 +44,11 @@ class SideBySide:
 
     def sheet(self, makers: Mapping[str, Maker]) -> Sheet:
         """What ``makers`` make of them now, several sources beside each other; of two, both directions."""
-        cells, heads, (first, *_) = list[Images](), TARGET, makers.values()
+        cells: list[Images] = []
+        heads = TARGET
+        first = next(iter(makers.values()))
+
+        # Source, result, and the target; where nobody knows that, what the other translator makes of the result
         for name, generator in makers.items():
             if name not in self._sides:
                 self._sides[name] = self._taken(generator.spec, max(self.count // len(makers), 1))
@@ -55,9 +59,11 @@ class SideBySide:
                 wanted = translated(maker(makers[other]), results)
             rows = zip(sources, results, wanted, strict=True)
             cells += [fitted(picture, first.spec.height, first.spec.width) for row in rows for picture in row]
-        beside = ceil(sqrt(len(cells)) / ACROSS)  # sources in a row, so that the page is about square
-        whole = len(cells) // (beside * ACROSS) * beside * ACROSS
-        return Sheet(cells[:whole], columns=[*heads] * beside, title=[self._said()])
+
+        # Several sources in a row, so that the page is about square; no row is left unfinished
+        across = ceil(sqrt(len(cells)) / ACROSS)
+        whole = len(cells) // (across * ACROSS) * across * ACROSS
+        return Sheet(cells[:whole], columns=[*heads] * across, title=[self._said()])
 
     def _said(self) -> str:
         """Of which part the pictures are; of two directions, those of each where they differ."""

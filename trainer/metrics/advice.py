@@ -13,7 +13,7 @@ from core.errors import TrainingError
 from core.run import back_of, is_way_back
 from trainer.hooks.plateau import looks_of, metric_of, stalled
 from trainer.metrics.evaluate import Evaluation
-from trainer.metrics.translators import Judged
+from trainer.metrics.translators import TranslatorEvaluation
 from trainer.metrics.verdict import COPIES, GOOD, SURE, WORDS, Step, Verdict, blind_spot, grade, remarks
 from trainer.objective.losses import TOLD, WON, discriminators, loss_of
 from trainer.presets import PRESETS
@@ -86,7 +86,7 @@ def with_verdict(evaluation: Evaluation, judged: Path, pack: Path, program: str)
     return replace(evaluation, verdict=Verdict(found, WORDS[found], told, steps))
 
 
-def with_steps(judged: Judged, source: Path, pack: Path, program: str) -> Judged:
+def with_steps(judged: TranslatorEvaluation, source: Path, pack: Path, program: str) -> TranslatorEvaluation:
     """``judged`` of the translator at ``source`` by the pack at ``pack``, with what to do next."""
     known = judged.evaluation.facts["protocol"]["known"]
     at = replace(situation(source, pack, known), program=program)
@@ -112,6 +112,8 @@ def _steps(at: Situation, suspicious: float) -> Iterator[Step]:
     """All that speaks from the figures."""
     if suspicious > COPIES:
         yield from _against_copies(at)
+
+    # What its run's log and settings say
     if at.run is not None and at.config is not None:
         looks = looks_of(at.log)
         yield from _longer(at, at.run, at.config, stuck=stalled(looks))
@@ -121,6 +123,7 @@ def _steps(at: Situation, suspicious: float) -> Iterator[Step]:
             yield from _penalty(at, at.config)
         if stalled(looks):
             yield from _another_recipe(at, at.run, at.config)
+
     if at.images < FEW:
         yield Step(f"import more images of the same kind: {at.images} are few, and mirrored ones count")
 

@@ -13,7 +13,7 @@ from trainer.data.pack import Pack
 from trainer.metrics.baselines import identity
 from trainer.metrics.evaluate import LEAST, Step
 from trainer.metrics.extractor import Extractor
-from trainer.metrics.features import Make, Progress, features_of
+from trainer.metrics.features import ImageFunction, Progress, features_of
 from trainer.metrics.held import domains_of, shape_made, shape_taken
 from trainer.metrics.kid import kid
 from trainer.metrics.pairs import l1, mean_of
@@ -77,7 +77,7 @@ class Journey:
     back: Images | None
 
 
-Way = tuple[Make, GeneratorSpec]
+Way = tuple[ImageFunction, GeneratorSpec]
 
 
 def evaluate_domains(
@@ -88,10 +88,13 @@ def evaluate_domains(
     Raises DataError for a pack that holds too few out.
     """
     figures, journeys, counts = {}, {}, {}
+
     for index, (make, spec) in enumerate(ways):
         assert spec.source is not None
         way = spec.source.direction
         other = ways[1 - index][0] if len(ways) > 1 else None
+
+        # Held-out pictures to translate, and others that are of the domain already
         takes, makes = domains_of(pack, spec)
         sources, already = (domain.gather(domain.rows("held", samples)) for domain in (takes, makes))
         if min(len(sources), len(already)) < LEAST:
@@ -99,6 +102,8 @@ def evaluate_domains(
                 f"the pack {pack.info.name} holds {min(len(sources), len(already))} {takes.name} or {makes.name} out: "
                 f"judging by them needs at least {LEAST}: import it again with --held"
             )
+
+        # Against real pictures, beside what the sources as they are and half of the real ones come to
         journey = journeys[way] = _travelled(make, other, sources, step(f"translating {way}"))
         reals = makes.features("train", extractor, step(f"looking at real {makes.name}"))
         figures[way] = DirectionFigures(
@@ -112,7 +117,7 @@ def evaluate_domains(
     return DomainEvaluation(figures, extractor, _facts(ways[0][1], pack, extractor, counts)), journeys
 
 
-def _travelled(make: Make, other: Make | None, sources: Images, progress: Progress) -> Journey:
+def _travelled(make: ImageFunction, other: ImageFunction | None, sources: Images, progress: Progress) -> Journey:
     results = translated(make, sources, progress)
     return Journey(sources, results, None if other is None else translated(other, results))
 

@@ -21,7 +21,7 @@ from trainer.data.pack import Pack
 from trainer.metrics.extractor import Extractor
 from trainer.metrics.features import (
     MOST_REALS,
-    Make,
+    ImageFunction,
     Progress,
     chosen_reals,
     fake_features,
@@ -82,6 +82,7 @@ class Evaluation:
     def to_json(self) -> str:
         """Everything but the picture. The two figures that people quote come first, by their proper names."""
         copies, extractor = self.copies, self.extractor
+
         return json.dumps(
             {
                 extractor.kid: self.figures.kid,
@@ -105,7 +106,7 @@ class Evaluation:
 
 
 def evaluate(
-    make: Make,
+    make: ImageFunction,
     spec: GeneratorSpec,
     pack: Pack,
     extractor: Extractor,
@@ -122,15 +123,20 @@ def evaluate(
     if not LEAST <= samples <= LAST_SEED - seed:
         raise ConfigError(f"--samples {samples} --seed {seed}: at least {LEAST} samples, and seeds up to {LAST_SEED}")
     _check_enough(pack, len(pack))
+
+    # Features of real, spoiled and generated images
     inputs = inputs_like(pack, spec, range(seed, seed + samples))
     tell(announcement(make, inputs, pack, extractor, _pairs(samples, min(len(pack), MOST_REALS))))
     reals = real_features(pack, extractor, step("looking at real images"))
     scale = scale_of(pack, extractor, reals, step("looking at spoiled ones"))
     fakes = fake_features(make, inputs, extractor, step("making images"))
+
+    # The figures, and those of two halves of the real images for ground
     step("comparing")
     own = reals[distinct(reals)]  # a picture in both halves would bring them nearer than any generator can come
     _check_enough(pack, len(own))
-    half, copies = len(own) // 2, find_copies(fakes, reals)
+    half = len(own) // 2
+    copies = find_copies(fakes, reals)
     evaluation = Evaluation(
         figures=compare(fakes, reals),
         ground=compare(own[:half], own[half:]),
@@ -139,6 +145,8 @@ def evaluate(
         copies=copies,
         scale=scale,
     )
+
+    # The samples nearest to a real image, each beside that
     chosen = chosen_reals(pack)
     shown = make(take(inputs, copies.samples.tolist()))
     return evaluation, draw(copies, shown, [pack.gather(chosen[rows]) for rows in copies.reals])
@@ -149,11 +157,14 @@ def results_path(source: Path, asked: Path | None = None) -> Path:
 
     Raises ConfigError for a place inside a bundle, or one at which there is what we did not write.
     """
+    # Beside a bundle or a file, else into the run
     bundle = (source / MANIFEST).is_file()
     path = asked or source / EVALUATION
     if not asked and (bundle or not source.is_dir()):
         named = source.resolve() if source.name in ("", "..") else source
         path = named.with_name(f"{named.name if bundle else named.stem}.evaluation.json")
+
+    # Where nothing is sealed, and nothing is in the way that is not ours
     if bundle and path.resolve().is_relative_to(source.resolve()):
         raise ConfigError(f"--json {asked} is inside the bundle, which is sealed: write beside it")
     for place in (path, path.with_suffix(".png")):
@@ -205,7 +216,9 @@ def _facts(
     spec: GeneratorSpec, pack: Pack, extractor: Extractor, samples: int, seed: int, counts: tuple[int, int]
 ) -> dict[str, Any]:
     """``counts`` are how many real images were looked at, and how many of these are distinct."""
-    origin, (reals, own) = spec.provenance, counts
+    origin = spec.provenance
+    reals, own = counts
+
     return {
         "protocol": {
             **extractor.protocol,

@@ -27,7 +27,7 @@ BATCH = 32
 MOST_REALS = 10_000  # of a pack are looked at, drawn at random but always the same
 FOLDER = "features"  # in the pack
 
-Make = Callable[[Inputs], Images]  # the graph's inputs to images (n, h, w, c): a network, a session, anything
+ImageFunction = Callable[[Inputs], Images]  # the graph's inputs to images (n, h, w, c): a network, a session, anything
 Progress = Callable[[int, int], None]
 Made = TypeVar("Made")
 
@@ -89,7 +89,9 @@ def _kept_path(pack: Pack, extractor: Extractor, what: int | str) -> tuple[Path,
     return pack.path / FOLDER / f"{extractor.name}-{key[:16]}.safetensors", json.dumps(facts)
 
 
-def fake_features(make: Make, inputs: Inputs, extractor: Extractor, progress: Progress = lambda *_: None) -> Tensor:
+def fake_features(
+    make: ImageFunction, inputs: Inputs, extractor: Extractor, progress: Progress = lambda *_: None
+) -> Tensor:
     """Features ``(n, d)`` of what ``make`` makes of ``inputs``, each ``(n, …)``."""
     count = count_of(inputs)
     return torch.cat(in_batches(count, lambda rows: extractor.features(make(take(inputs, rows))), progress))
@@ -111,12 +113,15 @@ def inputs_like(pack: Pack, spec: GeneratorSpec, seeds: Sequence[int]) -> Mappin
     Categories that a generator found by itself come equally often; codes are drawn as they were in training.
     Raises DataError unless pack and generator agree on size, channels and classes.
     """
+    # Of the same size
     info = pack.info
     if (spec.height, spec.width, spec.channels) != (info.height, info.width, info.channels):
         raise DataError(
             f"the generator makes {spec.width}x{spec.height} images of {spec.channels} channels, the pack {info.name} "
             f"holds {info.width}x{info.height} of {info.channels}: import the data again with --size and --channels"
         )
+
+    # Latents, and codes and classes where there are any
     inputs = sample_inputs(spec, seeds)
     if spec.codes:
         inputs["codes"] = np.random.RandomState(0).uniform(-1, 1, (len(seeds), spec.codes)).astype(np.float32)
@@ -130,7 +135,7 @@ def inputs_like(pack: Pack, spec: GeneratorSpec, seeds: Sequence[int]) -> Mappin
     return inputs
 
 
-def maker(generator: Maker) -> Make:
+def maker(generator: Maker) -> ImageFunction:
     """``generator``, on whatever device it is, as a function of the graph's inputs."""
 
     @torch.no_grad()

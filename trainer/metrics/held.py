@@ -141,6 +141,7 @@ def judged_by(pack: Pack, spec: GeneratorSpec, most: int, extractor: Extractor) 
     """
     if spec.source is None:
         return inputs_like(pack, spec, range(most)), real_features(pack, extractor)
+
     takes, makes = domains_of(pack, spec)
     if has_pairs(pack, spec):
         sources = pairs_of(pack, spec, "held", most).all()[0]
@@ -156,7 +157,10 @@ def judged_by(pack: Pack, spec: GeneratorSpec, most: int, extractor: Extractor) 
 
 def _check_sides(pack: Pack, spec: GeneratorSpec) -> None:
     """Raise DataError unless the pictures of the pack are of the sizes that the translator takes and makes."""
-    info, corruption = pack.info, _corruption(spec)
+    info = pack.info
+    corruption = _corruption(spec)
+
+    # What it takes and makes, each beside the side of the pack that it is compared with
     images = info.height, info.width, info.channels
     if corruption is not None:
         pairs = {"makes": (shape_made(spec), images, "images")}
@@ -168,6 +172,7 @@ def _check_sides(pack: Pack, spec: GeneratorSpec) -> None:
         sources = info.sources.height, info.sources.width, info.sources.channels
         given, wanted = ((images, "images"), (sources, "sources"))[:: 1 if is_back(spec) else -1]
         pairs = {"takes": (shape_taken(spec), *given), "makes": (shape_made(spec), *wanted)}
+
     for verb, (own, there, what) in pairs.items():
         if own != there:
             raise DataError(

@@ -232,10 +232,12 @@ def _weights(path: Path) -> dict[str, Any]:
         with zipfile.ZipFile(path) as archive:
             if any(name.endswith("constants.pkl") for name in archive.namelist()):
                 raise _refused(path, "is TorchScript, which is a program and not weights")
+
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
     except Exception:  # whatever a pickle that is none, or may not be read, makes of it
         raise _refused(path, "cannot be read as weights alone") from None
+
     if not isinstance(found, dict) or not all(
         isinstance(name, str) and isinstance(value, Tensor) for name, value in found.items()
     ):

@@ -47,9 +47,13 @@ def find_copies(fakes: Tensor, reals: Tensor) -> Memorisation:
     if len(kept) < 2:
         raise DataError("all real images look the same: judging by them needs at least two that differ")
     own = reals[kept]
+
+    # How far samples are from the nearest real images, and these from each other
     nearest = neighbours(fakes, own, min(NEAREST, len(own)))  # distances and rows, (m, 4)
     among = np.sort(neighbours(own, own, 1, same=True)[0][:, 0].numpy())  # (k,)
     near, rows = nearest[0].numpy(), kept[nearest[1]].numpy()
+
+    # The samples that are nearest of all
     first = np.argsort(near[:, 0], kind="stable")[:SAMPLES]
     between = {percent: float(np.percentile(among, percent)) for percent in _PERCENTS}
     return Memorisation(
@@ -67,15 +71,20 @@ def draw(found: Memorisation, samples: Images, reals: Sequence[Images]) -> Image
 
     Two columns of such rows, each with the distance to the nearest and what that means.
     """
+    # A page of two columns
     height, width = samples.shape[1:3]
     scale = max(_CELL // max(height, width), 1)
     cell = max(height, width) * scale + _GAP
     across = _TEXT + cell * (1 + NEAREST) + 4 * _GAP
     half = -(-len(samples) // 2)
     page = Image.new("RGB", (2 * across, _HEAD + half * cell), "white")
+
+    # What real images come to, above
     pen, font = ImageDraw.Draw(page), ImageFont.load_default(13)
     typical = ", ".join(f"{distance:.2f} ({percent} %)" for percent, distance in found.between.items())
     pen.text((_GAP, 7), f"Real images from their nearest other one: {typical}", "black", font)
+
+    # Each sample, its nearest, and what their distance means
     for index, sample in enumerate(samples):
         left, top = (index // half) * across, _HEAD + (index % half) * cell
         page.paste(_enlarged(sample, scale), (left + _GAP, top))

@@ -29,7 +29,7 @@ from trainer.metrics.baselines import (
 )
 from trainer.metrics.evaluate import LEAST, Step
 from trainer.metrics.extractor import Extractor
-from trainer.metrics.features import Make, Progress, features_of, in_batches
+from trainer.metrics.features import ImageFunction, Progress, features_of, in_batches
 from trainer.metrics.held import Pairs
 from trainer.metrics.kid import kid
 from trainer.metrics.lines import LINE, Pen
@@ -97,11 +97,13 @@ class PairEvaluation:
 
     def to_json(self) -> str:
         """All of it, the model's figures first."""
+        # Under the names of the network that they are taken by
         means = {name: figures.means() for name, figures in self.figures.items()}
         names = {"features": f"{self.extractor.name}_distance", "kid": self.extractor.kid}
         named = {
             name: {names.get(figure, figure): value for figure, value in each.items()} for name, each in means.items()
         }
+
         return json.dumps(
             {
                 "figures": named.pop(MODEL),
@@ -117,7 +119,7 @@ class PairEvaluation:
 
 
 def evaluate_pairs(
-    make: Make, spec: GeneratorSpec, pack: Pack, known: Pairs, held: Pairs, extractor: Extractor, step: Step
+    make: ImageFunction, spec: GeneratorSpec, pack: Pack, known: Pairs, held: Pairs, extractor: Extractor, step: Step
 ) -> tuple[PairEvaluation, Translations]:
     """Judge what ``make`` makes of the sources of ``held`` pairs; baselines are made of ``known`` ones.
 
@@ -157,7 +159,7 @@ def evaluate_pairs(
     return evaluation, Translations(sources, targets, results)
 
 
-def translated(make: Make, sources: Images, progress: Progress = lambda *_: None) -> Images:
+def translated(make: ImageFunction, sources: Images, progress: Progress = lambda *_: None) -> Images:
     """What ``make`` makes of ``sources``, a few at a time."""
     return np.concatenate(in_batches(len(sources), lambda rows: make({SOURCE: sources[rows]}), progress))
 
@@ -174,6 +176,7 @@ def baselines(
     }
     if pen is not None:
         ways[FLOOD] = lambda: flood_fill(sources, shape, pen, fill_colour(pen, known.first(COLOURED)))
+
     found = {}
     for done, (name, way) in enumerate(ways.items(), 1):
         found[name] = way()
@@ -204,6 +207,7 @@ def _facts(
     """``counts`` are how many pairs were judged, and how many of those to train on were known."""
     held, known = counts
     of_lines = "and, as the sources are line art, no line lies" if pen else "(the sources are no line art)"
+
     return {
         "protocol": {
             **extractor.protocol,

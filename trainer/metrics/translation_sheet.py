@@ -18,11 +18,14 @@ EACH = 8  # of a direction
 
 def draw(made: Translations, errors: Values) -> Image.Image:
     """Rows of source | result | target, and a flood fill where there is one; ``errors`` ``(n,)`` is the L1 of each."""
+    # What is shown of each pair
     height, width = made.targets.shape[1:3]
     source = resized(made.sources, height, width)
     columns = {"source": source, "result": made.results[MODEL], "target": made.targets}
     if FLOOD in made.results:
         columns[FLOOD] = made.results[FLOOD]
+
+    # Of the best, the median and the worst
     chosen = shown(errors)
     cells = [images[row] for row in chosen.values() for images in columns.values()]
     names = [f"{name}: {errors[row]:.1f}" for name, row in chosen.items()]
@@ -36,12 +39,15 @@ def draw_journeys(journeys: Mapping[str, Journey]) -> Image.Image:
     """Rows of source | result | there and back, the first few of each direction."""
     first, *_ = journeys.values()
     height, width = first.results.shape[1:3]
-    cells, names = list[Images](), list[str]()
+    cells: list[Images] = []
+    names: list[str] = []
+
     for way, journey in journeys.items():
         columns = [journey.sources, journey.results, *([] if journey.back is None else [journey.back])]
         alike = [resized(images[:EACH], height, width) for images in columns]
         cells += [images[row] for row in range(len(alike[0])) for images in alike]
         names += [way] * len(alike[0])
+
     heads = ["source", "result", "and back"][: len(columns)]
     drawn = Sheet(cells, columns=heads, rows=names, title=["held-out pictures"])
     (page,) = Pages(drawn, (height, width), small((height, width)), one=True)

@@ -28,15 +28,24 @@ def colour(images: Tensor) -> Tensor:
     """
     n, c = images.shape[:2]
     draws = torch.rand(3, n, 1, 1, 1, device=images.device)
+
+    # In 0 … 1, alpha apart
     unit = (images + 1) / 2
     alpha = unit[:, 3:] if c == 4 else torch.ones_like(unit[:, :1])
     hue = unit[:, :3]  # or the one channel that there is
+
+    # Brightness
     hue = hue + (draws[0] - 0.5) * alpha  # premultiplied: light is added in proportion to alpha
+
+    # Saturation: away from or towards grey
     mean = hue.mean(dim=1, keepdim=True)
     hue = mean + (hue - mean) * (draws[1] * 2)
+
+    # Contrast: away from or towards the middle
     weight = alpha.sum(dim=(1, 2, 3), keepdim=True).clamp(min=1)
     middle = mean.sum(dim=(1, 2, 3), keepdim=True) / weight  # the mean visible tone
     hue = alpha * middle + (hue - alpha * middle) * (draws[2] + 0.5)
+
     return torch.cat([hue, alpha], dim=1) * 2 - 1 if c == 4 else hue * 2 - 1
 
 

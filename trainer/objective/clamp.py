@@ -8,7 +8,7 @@ from torch import Tensor
 PULL = 0.01  # of the gradient that would bring a value back in: enough to, where all values are outside
 
 
-class _Limited(torch.autograd.Function):
+class _Clamp(torch.autograd.Function):
     """A clamp whose gradient is not quite 0 outside where it leads back in."""
 
     @staticmethod
@@ -26,7 +26,7 @@ class _Limited(torch.autograd.Function):
         return gradient * slope, None, None
 
 
-def limited(values: Tensor, low: float, high: float) -> Tensor:
+def clamp(values: Tensor, low: float, high: float) -> Tensor:
     """``values`` of any shape clamped to ``low`` … ``high``, as every exported image is.
 
     A discriminator that saw more could tell fakes by how exactly they hit the ends of the range, which most pixels
@@ -34,5 +34,5 @@ def limited(values: Tensor, low: float, high: float) -> Tensor:
     a generator that once left the range altogether never learns again; the whole gradient would hold every value
     at the very edge, and flat ground would be hit no more exactly than before.
     """
-    out: Tensor = _Limited.apply(values, low, high)  # type: ignore[no-untyped-call]
+    out: Tensor = _Clamp.apply(values, low, high)  # type: ignore[no-untyped-call]
     return out

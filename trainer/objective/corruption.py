@@ -18,6 +18,7 @@ from core.errors import ConfigError
 from core.images import from_pillow, luma, over_background, to_pillow
 from core.pixels import to_pixels, to_values
 from core.spec import IMAGES, SourceSpec
+from trainer.settings.fields import setting
 
 SOURCES = "sources"  # an origin of sources that nothing has to make, as ``IMAGES`` is
 
@@ -100,8 +101,8 @@ class Corruption:
     """One way, and how strong: the deviation of noise in levels, the factor of ``smaller``, the share of each side that
     is missing, a JPEG's quality. 0 is the usual of each."""
 
-    kind: str = "noise"
-    strength: float = 0.0
+    kind: str = setting("noise", "what is done to images: noise, colourless, smaller, hole or jpeg")
+    strength: float = setting(0.0, "how much: levels of noise, times smaller, share of each side, quality of a JPEG")
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> "Corruption":
@@ -109,10 +110,13 @@ class Corruption:
         unknown = sorted(settings.keys() - {"kind", "strength"})
         if unknown:
             raise ConfigError(f"corruption.{unknown[0]} is unknown: choose from kind, strength")
-        kind, strength = settings.get("kind", "noise"), settings.get("strength", 0.0)
+
+        kind = settings.get("kind", "noise")
         if kind not in WAYS:
             raise ConfigError(f"corruption.kind is {kind!r}: choose from {', '.join(WAYS)}")
-        way, number = WAYS[kind], isinstance(strength, int | float) and not isinstance(strength, bool)
+
+        way, strength = WAYS[kind], settings.get("strength", 0.0)
+        number = isinstance(strength, int | float) and not isinstance(strength, bool)
         strength = way.usual if number and strength == 0 else strength
         if not number or not way.least <= strength <= way.most or (way.whole and strength != int(strength)):
             what = "a whole number" if way.whole else "a number"
@@ -146,6 +150,8 @@ class Corruption:
             raise ConfigError(
                 "the pack's images are grey, so there is no colour to learn: import them with --channels 3"
             )
+
+        # Its size, and its channels where these change
         factor = int(self.strength) if self.kind == "smaller" else 1
         of = {"colourless": {3: 1}, "jpeg": {4: 3}}.get(self.kind, {})
         return SourceSpec(height // factor, width // factor, of.get(channels, channels), origin=self.origin)

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-Make = Callable[[Iterable[nn.Parameter], float, float], Optimizer]
+OptimiserFactory = Callable[[Iterable[nn.Parameter], float, float], Optimizer]
 
 
 def adam(parameters: Iterable[nn.Parameter], beta1: float, beta2: float) -> Optimizer:
@@ -27,7 +27,7 @@ def sgd(parameters: Iterable[nn.Parameter], beta1: float, _beta2: float) -> Opti
     return torch.optim.SGD(parameters, momentum=beta1, fused=True)
 
 
-OPTIMISERS: dict[str, Make] = {"adam": adam, "rmsprop": rmsprop, "sgd": sgd}
+OPTIMISERS: dict[str, OptimiserFactory] = {"adam": adam, "rmsprop": rmsprop, "sgd": sgd}
 
 
 def set_rates(optimiser: Optimizer, rate: float, beta1: float, beta2: float) -> None:

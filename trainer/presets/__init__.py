@@ -36,7 +36,8 @@ from trainer.presets.translators import (
     pix2pix_cpu,
     upscale_cpu,
 )
-from trainer.settings.config import TrainConfig, one_of
+from trainer.settings.config import TrainConfig
+from trainer.settings.fields import one_of
 
 PRESETS: dict[str, Callable[[], TrainConfig]] = {
     "acgan": acgan,

@@ -43,17 +43,24 @@ def choose(height: int, width: int, channels: int, gpu: bool, count: int, classe
 
     The figures that it follows are in benchmarks/RESULTS.md.
     """
-    size, small = f"{width}x{height}", max(height, width) <= SMALL
+    size = f"{width}x{height}"
+    small = max(height, width) <= SMALL
+
+    # The size of the classics
     if (height, width, channels) == (28, 28, 1):
         if classes:
             return Choice("cgan", "it is made for 28x28 in grey, and learns the pack's classes")
         return Choice("dcgan-28", "it is made for 28x28 in grey")
+
+    # Few images, no GPU
     if small and count < FEW:
         return Choice("dcgan-cpu", f"of as few images of {size} as {count:,} it makes the most")
     if not gpu and small:
         return Choice("dcgan-cpu", f"for {size} without a GPU it gets furthest in a few minutes")
     if not gpu:
         return Choice("dcgan-cpu", f"for {size} without a GPU it is the quickest")
+
+    # A GPU
     if small:
         return Choice("r3gan-cpu", f"for {size} it makes the cleanest outlines, and a GPU has it done in minutes")
     return Choice("stylegan-lite", f"it is made for a GPU and sizes such as {size}")

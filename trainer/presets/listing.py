@@ -2,13 +2,13 @@
 
 import inspect
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, fields
 from typing import Any, NamedTuple
 
 from core.networks import DISCRIMINATORS, GENERATORS, TRANSLATORS
 from trainer.objective.losses import LOSSES
-from trainer.presets.words import OPTIONS, UNITS, WORDS, in_text
-from trainer.settings.config import ADJUSTABLE, FREE_TO_CHANGE, OF_SYSTEMS, TrainConfig
+from trainer.presets.words import OPTIONS, UNITS, in_text
+from trainer.settings.config import OF_SYSTEMS, SETTINGS, TrainConfig
+from trainer.settings.fields import Change, settings_of
 
 _NOT_SET = ("preset", "changed")  # by --preset, and by going on with other settings
 MARK = "*"  # of what may change when a run goes on
@@ -26,34 +26,42 @@ class Row(NamedTuple):
 
 def listing(config: TrainConfig) -> list[Row]:
     """A row for each setting of ``config`` as ``--set`` names it, options of its networks, loss and system too."""
-    rows = []
-    for name in (field.name for field in fields(config)):
+    rows: list[Row] = []
+    for name, known in SETTINGS.items():
+        value = getattr(config, name)
         if name in _NOT_SET:
             continue
-        value = getattr(config, name)
         if isinstance(value, dict):
-            rows += [
-                Row(f"{name}.{option}", "", _value(each), _own(UNITS, name, option), _words(name, option))
-                for option, each in _options(config, name)
-            ]
+            rows += _section(config, name)
         else:
-            mark = MARK if name in ADJUSTABLE or name in FREE_TO_CHANGE else ""
-            rows.append(Row(name, mark, _value(value), UNITS.get(name, ""), WORDS[name]))
+            mark = "" if known.change is Change.NEVER else MARK
+            rows.append(Row(name, mark, _value(value), known.unit, known.words))
     return rows
 
 
-def _options(config: TrainConfig, section: str) -> Iterator[tuple[str, Any]]:
-    """The options of a section of ``config`` and their values, those that it leaves as they come included."""
-    given: Mapping[str, Any] = getattr(config, section)
-    if section in OF_SYSTEMS:
-        systems, settings_of = OF_SYSTEMS[section]
-        if config.system in systems:
-            whole: Any = settings_of(dict(given))
-            yield from asdict(whole).items()
-    elif section == "final":
-        yield from given.items()
-    else:
-        yield from {**_defaults(config, section), **given}.items()
+def _section(config: TrainConfig, name: str) -> Iterator[Row]:
+    """A row for each option of a section of ``config``, those that it leaves as they come included."""
+    given: Mapping[str, Any] = getattr(config, name)
+
+    # What one system has: the words stand beside its settings
+    if name in OF_SYSTEMS:
+        systems, numbers_of = OF_SYSTEMS[name]
+        if config.systems & {*systems}:
+            whole = numbers_of(dict(given))
+            for option, known in settings_of(whole).items():
+                yield Row(f"{name}.{option}", "", _value(getattr(whole, option)), known.unit, known.words)
+        return
+
+    # Where settings end that move on the way
+    if name == "final":
+        for option, end in given.items():
+            words = f"where {option} ends, after schedule_kimg"
+            yield Row(f"{name}.{option}", "", _value(end), SETTINGS[option].unit, words)
+        return
+
+    # Options of the networks and the loss
+    for option, value in {**_defaults(config, name), **given}.items():
+        yield Row(f"{name}.{option}", "", _value(value), _own(UNITS, name, option), _own(OPTIONS, name, option))
 
 
 def _defaults(config: TrainConfig, section: str) -> dict[str, Any]:
@@ -62,12 +70,6 @@ def _defaults(config: TrainConfig, section: str) -> dict[str, Any]:
     table: Mapping[str, Any] = {**GENERATORS, **TRANSLATORS} if section == "generator" else DISCRIMINATORS
     known = list(inspect.signature(table[config.family]).parameters.values())[1:]  # the first is the spec
     return {each.name: each.default for each in known}
-
-
-def _words(section: str, option: str) -> str:
-    if section == "final":
-        return f"where {option} ends, after schedule_kimg"
-    return _own(OPTIONS, section, option)
 
 
 def _own(table: Mapping[str, str], section: str, option: str) -> str:

@@ -6,7 +6,9 @@ from dataclasses import fields, replace
 from typing import Any
 
 from core.errors import ConfigError
-from trainer.settings.config import OF_SYSTEMS, TrainConfig, like, one_of
+from trainer.settings.config import OF_SYSTEMS, TrainConfig
+from trainer.settings.fields import one_of
+from trainer.settings.values import like
 
 _UNPENALISED: dict[str, Any] = {"r1_gamma": 0.0, "r2_gamma": 0.0, "gradient_penalty": 0.0, "clip": 0.0}
 # What a penalty alone is, with the numbers of its paper or, of R1 and R2, those that small images want.
@@ -25,6 +27,7 @@ def set_all(config: TrainConfig, settings: Iterable[str], changes: dict[str, Any
     Keys are fields of TrainConfig, ``generator.KEY`` and ``discriminator.KEY`` for the networks' options, and
     ``width`` for both networks at once. Raises ConfigError for what is no setting, or does not fit.
     """
+    # Whole axes: another penalty or loss leaves the numbers of the first behind
     changes = {name: value for name, value in changes.items() if value is not None}
     if (penalty := changes.pop("penalty", None)) is not None:
         one_of("--penalty", penalty, PENALTIES)
@@ -33,6 +36,8 @@ def set_all(config: TrainConfig, settings: Iterable[str], changes: dict[str, Any
     if "loss" in changes and changes["loss"] != config.loss:
         changes["loss_options"] = {}  # those of another loss
     config = replace(config, **changes)
+
+    # One by one
     for setting in settings:
         key, equals, text = setting.partition("=")
         if not equals:
@@ -42,12 +47,15 @@ def set_all(config: TrainConfig, settings: Iterable[str], changes: dict[str, Any
 
 
 def _with_setting(config: TrainConfig, key: str, text: str) -> TrainConfig:
-    network, _, option = key.rpartition(".")
+    # Several at once, or one of a section
+    section, _, option = key.rpartition(".")
     if key == "width":
         return _with_setting(_with_setting(config, "generator.width", text), "discriminator.width", text)
-    if network in ("generator", "discriminator", "final", "loss_options", *OF_SYSTEMS):
-        changed: dict[str, Any] = {network: {**getattr(config, network), option: _value(text)}}
+    if section in ("generator", "discriminator", "final", "loss_options", *OF_SYSTEMS):
+        changed: dict[str, Any] = {section: {**getattr(config, section), option: _value(text)}}
         return replace(config, **changed)
+
+    # One that stands by itself
     known = {f.name: getattr(config, f.name) for f in fields(config)}
     known = {name: value for name, value in known.items() if not isinstance(value, dict) and name != "preset"}
     one_of(

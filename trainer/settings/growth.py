@@ -6,6 +6,7 @@ from typing import Any
 
 from core.errors import ConfigError
 from core.networks.progressive import LEVEL
+from trainer.settings.fields import setting
 from trainer.settings.numbers import check_names
 
 
@@ -18,10 +19,12 @@ class Growth:
     and learning rates; while a level fades in, its own hold.
     """
 
-    stable_kimg: tuple[float, ...] = (600.0,)
-    fade_kimg: tuple[float, ...] = (600.0,)
-    batch: tuple[float, ...] = (1.0,)
-    rate: tuple[float, ...] = (1.0,)
+    stable_kimg: tuple[float, ...] = setting(
+        (600.0,), "how long each size is trained before the next fades in, from the smallest size on", unit="kimg"
+    )
+    fade_kimg: tuple[float, ...] = setting((600.0,), "how long each size takes to fade in", unit="kimg")
+    batch: tuple[float, ...] = setting((1.0,), "what the batch is multiplied by, at each size", unit="times")
+    rate: tuple[float, ...] = setting((1.0,), "what the learning rates are multiplied by, at each size", unit="times")
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> "Growth":

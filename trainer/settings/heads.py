@@ -6,6 +6,7 @@ from typing import Any
 
 from core.errors import ConfigError
 from core.spec import categories
+from trainer.settings.fields import setting
 from trainer.settings.numbers import check_numbers
 
 MOST_CATEGORIES, MOST_CODES = 1000, 64
@@ -22,12 +23,12 @@ class Heads:
     there are; ``category`` and ``code`` weigh what can be read of them in an image (Chen et al. 2016, equation 6).
     """
 
-    label: float = 0.0
-    fakes: float = 1.0
-    categories: int = 0
-    codes: int = 0
-    category: float = 1.0
-    code: float = 0.5
+    label: float = setting(0.0, "how much it counts that the discriminator names the class")
+    fakes: float = setting(1.0, "how much of that it learns from made images")
+    categories: int = setting(0, "how many kinds InfoGAN is to find by itself")
+    codes: int = setting(0, "how many continuous knobs it is to find")
+    category: float = setting(1.0, "how much it counts that the kind can be read off a picture")
+    code: float = setting(0.5, "how much it counts that the knobs can be read off it")
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> "Heads":

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.errors import ConfigError
+from trainer.settings.fields import setting
 from trainer.settings.numbers import check_numbers
 
 
@@ -15,9 +16,9 @@ class Regularisation:
     ``path_length`` 0 leaves it out; ``path_length_every`` is in rounds.
     """
 
-    mixing: float = 0.9
-    path_length: float = 2.0
-    path_length_every: int = 4
+    mixing: float = setting(0.9, "the share of pictures that are made of two styles", unit="share, 0 to 1")
+    path_length: float = setting(2.0, "how evenly pictures are to change with their style; 0 for not at all")
+    path_length_every: int = setting(4, "how rarely that is looked at", unit="rounds")
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> "Regularisation":

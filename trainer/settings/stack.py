@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from trainer.settings.fields import setting
 from trainer.settings.numbers import check_numbers
 
 
@@ -17,11 +18,11 @@ class Stack:
     where the paper sums), ``entropy`` that the noise can be read off again (equation 6).
     """
 
-    encoder_kimg: float = 10.0
-    apart_kimg: float = 20.0
-    conditional: float = 1.0
-    features: float = 10.0
-    entropy: float = 1.0
+    encoder_kimg: float = setting(10.0, "how long the encoder learns alone", unit="kimg")
+    apart_kimg: float = setting(20.0, "how long each level then learns on the encoder's features", unit="kimg")
+    conditional: float = setting(1.0, "how much it counts that features lead back to their class")
+    features: float = setting(10.0, "how much it counts that a picture leads back to its features")
+    entropy: float = setting(1.0, "how much it counts that the noise can be read off again")
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> "Stack":

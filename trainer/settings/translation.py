@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.errors import ConfigError
+from trainer.settings.fields import setting
 from trainer.settings.numbers import check_numbers
 
 MOST_POOLED = 10_000
@@ -18,8 +19,8 @@ class Pairing:
     without that there is no discriminator, and the translator is a plain autoencoder.
     """
 
-    l1: float = 100.0
-    adversarial: float = 1.0
+    l1: float = setting(100.0, "how much the distance to the right answer counts")
+    adversarial: float = setting(1.0, "how much the discriminator's verdict counts; 0 for no discriminator")
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> "Pairing":
@@ -41,10 +42,12 @@ class Cycling:
     discriminator may be shown again (Shrivastava et al. 2017, section 2.3).
     """
 
-    cycle: float = 10.0
-    identity: float = 0.5
-    adversarial: float = 2.0
-    pool: int = 50
+    cycle: float = setting(10.0, "how much it counts that the way there and back leads to where it began")
+    identity: float = setting(
+        0.5, "how much it counts, as a share of that, that pictures of the right kind already stay as they are"
+    )
+    adversarial: float = setting(2.0, "how much the discriminators' verdicts count")
+    pool: int = setting(50, "how many earlier results the discriminators may be shown again")
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> "Cycling":

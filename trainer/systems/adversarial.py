@@ -10,19 +10,13 @@ from core.networks import build_discriminator, build_generator
 from core.networks.base import Maker
 from core.spec import GeneratorSpec
 from trainer.objective.augmentation import ADAPT_EVERY, AdaptiveShare, augment
-from trainer.objective.clamp import limited
+from trainer.objective.clamp import clamp
 from trainer.objective.losses import TOLD, loss_of, told
-from trainer.objective.penalties import (
-    clip_weights,
-    drift,
-    gradient_penalty,
-    interpolates,
-    orthogonal,
-    squared_gradient,
-)
+from trainer.objective.penalties import clip_weights, orthogonal
+from trainer.objective.regularisers import Shown, due, regularised, watched
 from trainer.optimisation.optimisers import OPTIMISERS, set_rates
 from trainer.settings.config import TrainConfig
-from trainer.systems.players import GENERATOR, Batch, Player, Stats, frozen
+from trainer.systems.players import DISCRIMINATOR, GENERATOR, Batch, Player, Stats, frozen
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -42,7 +36,7 @@ class Fakes(NamedTuple):
     asked: Conditions
 
 
-class Judged(NamedTuple):
+class DiscriminatorOutput(NamedTuple):
     """What a discriminator makes of images: logits ``(n,)`` and the features ``(n, d)`` they rest on."""
 
     logits: Tensor
@@ -50,43 +44,72 @@ class Judged(NamedTuple):
 
 
 class Adversarial:
-    """The discriminator moves in every round; then the generator, in every ``critic_steps``-th, against its fakes."""
+    """The discriminator moves in every round; then the generator, in every ``critic_steps``-th, against its fakes.
 
-    resting: frozenset[str] = frozenset()
+    Other games are this one with some methods of their own, each of which calls that of the next class: so several can
+    be had at once (trainer/systems/combined.py). Networks and players are built here, once, by ``build_networks`` and
+    ``build_players``.
+    """
+
+    inactive: frozenset[str] = frozenset()
+
+    @classmethod
+    def check(cls, config: TrainConfig, spec: GeneratorSpec) -> None:
+        """Raise ConfigError for settings that the game cannot be played by, before anything is built."""
 
     def __init__(self, config: TrainConfig, spec: GeneratorSpec, device: torch.device) -> None:
         self.spec = spec
+        self.device = device
         self.config = self.now = config
         self.loss = loss_of(config.loss, config.loss_options)
+
+        # Networks
         self.generator = placed(build_generator(spec), config, device)
-        self.discriminator = placed(
-            build_discriminator(config.family, self._seen(), config.discriminator), config, device
-        )
-        self.generators = {GENERATOR: self.generator}
-        self.networks: dict[str, nn.Module] = {GENERATOR: self.generator, "discriminator": self.discriminator}
-        critic = optimiser(config, self.discriminator)
-        if config.clip:
-            critic.register_step_post_hook(lambda *_: clip_weights(self.discriminator, config.clip))
-        self.players = [
-            Player("discriminator", critic, self.discriminator_loss),
-            Player("generator", optimiser(config, self.generator), self.generator_loss, config.critic_steps),
-        ]
+        seen = self.discriminator_spec()
+        self.discriminator = placed(build_discriminator(config.family, seen, config.discriminator), config, device)
         self.share = AdaptiveShare().to(device) if config.augment_target else None
-        if self.share is not None:
-            self.networks["augment"] = self.share
+        self.networks = self.build_networks()
+        self.generators = {GENERATOR: self.generator}
+
+        # Players
+        self.optimiser_d = optimiser(config, *self.discriminator_networks())
+        if config.clip:
+            self.optimiser_d.register_step_post_hook(lambda *_: clip_weights(self.discriminator, config.clip))
+        self.optimiser_g = optimiser(config, self.generator)
+        self.players = self.build_players()
         self._fakes: Fakes | None = None
+
+    def discriminator_spec(self) -> GeneratorSpec:
+        """What the discriminator is told of the images."""
+        return self.spec
+
+    def build_networks(self) -> dict[str, nn.Module]:
+        """All that must be saved, by name."""
+        networks: dict[str, nn.Module] = {GENERATOR: self.generator, DISCRIMINATOR: self.discriminator}
+        if self.share is not None:
+            networks["augment"] = self.share
+        return networks
+
+    def discriminator_networks(self) -> list[nn.Module]:
+        """The networks that move with the discriminator, itself among them."""
+        return [self.discriminator]
+
+    def build_players(self) -> list[Player]:
+        """Who plays, in the order of their moves."""
+        return [
+            Player(DISCRIMINATOR, self.optimiser_d, self.discriminator_loss),
+            Player(GENERATOR, self.optimiser_g, self.generator_loss, self.config.critic_steps),
+        ]
 
     def begin(self, images_seen: int) -> int:
         """Move every setting that has a schedule; the batch stays as it is."""
-        self.now = self.settings(images_seen)
-        rates = {"discriminator": self.now.learning_rate_d, "generator": self.now.learning_rate_g}
-        for player in self.players:
-            if player.name in rates:
-                set_rates(player.optimiser, rates[player.name], self.now.beta1, self.now.beta2)
-        return self.now.batch
+        now = self.now = self.settings(images_seen)
+        set_rates(self.optimiser_d, now.learning_rate_d, now.beta1, now.beta2)
+        set_rates(self.optimiser_g, now.learning_rate_g, now.beta1, now.beta2)
+        return now.batch
 
     def finished(self, average: Maker, images_seen: int) -> Mapping[str, Maker]:
-        """Nothing: the whole is trained from the first round on."""
+        """No smaller generators: the whole one is trained from the first round on."""
         return {}
 
     def settings(self, images_seen: int) -> TrainConfig:
@@ -94,33 +117,35 @@ class Adversarial:
         return self.config.at(images_seen)
 
     def discriminator_loss(self, batch: Batch) -> tuple[Tensor, Stats]:
-        """Tell real from fake; every ``penalty_every``-th round also stay flat around the real and the fake images."""
-        now = self.now
-        penalise = batch.step % now.penalty_every == 0
-        images = batch.images.detach().requires_grad_(penalise and now.r1_gamma > 0)
+        """Tell real from fake, and stay smooth while doing so."""
+        now, regularisers = self.now, due(self.now, batch.step)
+
+        # What the discriminator is shown, and what it makes of that
         fakes = self._imagine(batch)
-        shown = fakes.images.detach().requires_grad_(penalise and now.r2_gamma > 0)
-        real, fake = self._judge(images, batch.labels), self._judge(shown, fakes.asked.labels)
+        real_images, fake_images = watched(regularisers, batch.images, fakes.images)
+        real = self._discriminate(real_images, batch.labels)
+        fake = self._discriminate(fake_images, fakes.asked.labels)
+        stats = {"real": real.logits.mean(), "fake": fake.logits.mean(), TOLD: told(real.logits, fake.logits)}
+
+        # The game
         targets = _targets(real.logits, now.real_labels), _targets(fake.logits, now.fake_labels)
         loss = self.loss.discriminator(real.logits, fake.logits, *targets)
-        stats = {"real": real.logits.mean(), "fake": fake.logits.mean(), TOLD: told(real.logits, fake.logits)}
-        for name, gamma, judged, given in (("r1", now.r1_gamma, real, images), ("r2", now.r2_gamma, fake, shown)):
-            if given.requires_grad:
-                stats[name] = squared_gradient(judged.logits, given)
-                # Lazy regularisation (Karras et al. 2020, section 3.1): rarer, so stronger in proportion.
-                loss = loss + gamma / 2 * now.penalty_every * stats[name]
-        if penalise and now.gradient_penalty:
-            between = interpolates(images, shown)
-            stats["penalty"] = gradient_penalty(self._judge(between, batch.labels).logits, between)
-            loss = loss + now.gradient_penalty * now.penalty_every * stats["penalty"]
-        if now.drift:
-            stats["drift"] = drift(real.logits)
-            loss = loss + now.drift * stats["drift"]
+
+        # R1, R2, the gradient penalty and drift, whichever are due
+        def score(images: Tensor) -> Tensor:
+            return self._discriminate(images, batch.labels).logits
+
+        shown = Shown(real_images, fake_images, real.logits, fake.logits, score)
+        loss, terms = regularised(loss, regularisers, shown, now)
+
+        # More is augmented the surer the discriminator is. No term of the loss: it decides what is shown next.
         if self.share is not None:
             self._adapt(self.share, real.logits, fake.logits, batch.step)
-            stats["augment_p"] = self.share.p.clone()
-        more, said = self.also_discriminator(real, fake, batch, fakes.asked)
-        return loss + more, {**stats, **said}
+            terms["augment_p"] = self.share.p.clone()
+
+        # What heads have to learn
+        auxiliary, said = self.auxiliary_discriminator_loss(real, fake, batch, fakes.asked)
+        return loss + auxiliary, {**stats, **terms, **said}
 
     def generator_loss(self, batch: Batch) -> tuple[Tensor, Stats]:
         """Make the discriminator call fakes real.
@@ -130,39 +155,40 @@ class Adversarial:
         and more images seen in a round, would buy nothing.
         """
         fakes = self._imagine(batch)
-        with frozen(*(network for name, network in self.networks.items() if name != "generator")):
-            fake = self._judge(fakes.images, fakes.asked.labels)
-            real = self._judge(batch.images, batch.labels).logits if self.loss.pairs else None
-            more, said = self.also_generator(fake, fakes.asked)
+        others = [network for name, network in self.networks.items() if name != GENERATOR]
+
+        # The game, and what heads read wrong
+        with frozen(*others):
+            fake = self._discriminate(fakes.images, fakes.asked.labels)
+            real = self._discriminate(batch.images, batch.labels).logits if self.loss.pairs else None
+            auxiliary, said = self.auxiliary_generator_loss(fake, fakes.asked)
         self._fakes = None
-        loss = self.loss.generator(fake.logits, real) + more
+        loss = self.loss.generator(fake.logits, real) + auxiliary
+
+        # β Σ ‖WᵀW ⊙ (1 - I)‖² (Brock et al. 2019, equation 3)
         if self.now.orthogonal:
             loss = loss + self.now.orthogonal * orthogonal(self.generator)
         return loss, said
 
-    def also_discriminator(
-        self, real: Judged, fake: Judged, batch: Batch, asked: Conditions
+    def auxiliary_discriminator_loss(
+        self, real: DiscriminatorOutput, fake: DiscriminatorOutput, batch: Batch, asked: Conditions
     ) -> tuple[Tensor | float, Stats]:
-        """What else the discriminator minimises, of what it made of the round's images."""
+        """What a subclass adds to the discriminator's loss, by its outputs for the round's images, and statistics."""
         return 0.0, {}
 
-    def also_generator(self, fake: Judged, asked: Conditions) -> tuple[Tensor | float, Stats]:
-        """What else the generator minimises, of what the discriminator made of its images."""
+    def auxiliary_generator_loss(self, fake: DiscriminatorOutput, asked: Conditions) -> tuple[Tensor | float, Stats]:
+        """What a subclass adds to the generator's loss, by the discriminator's output for fakes, and statistics."""
         return 0.0, {}
 
     def conditions(self, batch: Batch) -> Conditions:
-        """What this round's fakes are asked to be: of the classes of the round's real images."""
+        """What this round's fakes are to be: of the same classes as the round's real images."""
         return Conditions(batch.labels)
 
-    def _seen(self) -> GeneratorSpec:
-        """What the discriminator is told of the images."""
-        return self.spec
-
-    def _judge(self, images: Tensor, labels: Tensor | None) -> Judged:
-        """What the discriminator makes of what augmentation leaves of ``images``."""
+    def _discriminate(self, images: Tensor, labels: Tensor | None) -> DiscriminatorOutput:
+        """The discriminator's output for ``images``, augmented first."""
         share = self.now.augment_p if self.share is None else self.share.p
         features = self.discriminator.features(augment(images, self.now.augment, share), labels)
-        return Judged(self.discriminator.score(features, labels).float(), features)
+        return DiscriminatorOutput(self.discriminator.score(features, labels).float(), features)
 
     def _adapt(self, share: AdaptiveShare, real: Tensor, fake: Tensor, step: int) -> None:
         """Steer the share of augmented images by the logits ``(n,)`` of the round.
@@ -179,7 +205,7 @@ class Adversarial:
             asked = self.conditions(batch)
             z = torch.randn(len(batch.images), self.spec.latent_dim, device=batch.images.device)
             with torch.set_grad_enabled(batch.step % self.config.critic_steps == 0):  # else nobody learns from them
-                images = limited(self._generate(z, asked), *self.spec.value_range)
+                images = clamp(self._generate(z, asked), *self.spec.value_range)
             self._fakes = Fakes(batch.step, images, asked)
         return self._fakes
 

@@ -24,7 +24,7 @@ class Autoencoder(Paired):
         self.corruption = Corruption.parse(spec.source.origin)
 
     def given(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """The round's targets, moved, and what they were corrupted to."""
+        """The round's sources, corrupted from its targets once these are augmented, and these targets."""
         if self.corruption is None:
             return super().given(batch)
         (target,) = augment_alike(self.now.augment, self.now.augment_p, batch.images)

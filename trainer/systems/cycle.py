@@ -64,34 +64,46 @@ class Cycle(Translating):
     discriminators judge what the translators made before they moved.
     """
 
-    def __init__(self, config: TrainConfig, spec: GeneratorSpec, device: torch.device) -> None:
-        super().__init__(config, spec, device)
-        self.cycling = Cycling.of(config.cycle)
+    @classmethod
+    def check(cls, config: TrainConfig, spec: GeneratorSpec) -> None:
+        """Raise ConfigError for discriminators that see sources, and for images that have no identity loss."""
+        super().check(config, spec)
+
+        # Nothing stands beside a real image
         if config.discriminator.get("given"):
             raise ConfigError(
                 "without pairs there is no source to show beside a real image: --set discriminator.given=false"
             )
+
+        # What is left alone must be of one size
         back = reversed_spec(spec)
-        if self.cycling.identity and (spec.channels, spec.height, spec.width) != (
-            back.channels,
-            back.height,
-            back.width,
-        ):
+        shapes = [(each.channels, each.height, each.width) for each in (spec, back)]
+        if Cycling.of(config.cycle).identity and shapes[0] != shapes[1]:
             raise ConfigError(
                 f"sources of {_said(back)} and images of {_said(spec)} cannot be compared: --set cycle.identity=0, or "
                 "import both alike"
             )
+
+    def __init__(self, config: TrainConfig, spec: GeneratorSpec, device: torch.device) -> None:
+        super().__init__(config, spec, device)
+        self.cycling = Cycling.of(config.cycle)
+
+        # A translator each way, and a discriminator for what each of them makes
+        back = reversed_spec(spec)
         self.there, self.back = self.translator(A_TO_B, spec), self.translator(B_TO_A, back)
         self.generators = {A_TO_B: self.there, B_TO_A: self.back}
-        self.judge_a = self.judge("discriminator_a", back)
-        self.judge_b = self.judge("discriminator_b", spec)
+        self.discriminator_a = self.patch_discriminator("discriminator_a", back)
+        self.discriminator_b = self.patch_discriminator("discriminator_b", spec)
+
+        # Earlier results of each
         size = int(self.cycling.pool)
         self.pool_a, self.pool_b = Pool(size, back).to(device), Pool(size, spec).to(device)
         self.networks |= {"pool_a": self.pool_a, "pool_b": self.pool_b}
+
         self.players = [
             Player("generators", optimiser(config, self.there, self.back), self.generators_loss),
-            Player("discriminator_a", optimiser(config, self.judge_a), self.discriminator_a_loss),
-            Player("discriminator_b", optimiser(config, self.judge_b), self.discriminator_b_loss),
+            Player("discriminator_a", optimiser(config, self.discriminator_a), self.discriminator_a_loss),
+            Player("discriminator_b", optimiser(config, self.discriminator_b), self.discriminator_b_loss),
         ]
         self._round: Turn | None = None
 
@@ -101,13 +113,19 @@ class Cycle(Translating):
         Zhu et al. 2017, equations 1 to 3, and the identity loss of section 5.2.
         """
         turn = self._turn(batch)
-        with frozen(self.judge_a, self.judge_b):
-            fooled = self.convince(self.judge_b, turn.b, turn.to_b, None)
-            fooled = fooled + self.convince(self.judge_a, turn.a, turn.to_a, None)
+
+        # E (D(G(x)) - 1)² and the like: pass for the other domain (equation 1)
+        with frozen(self.discriminator_a, self.discriminator_b):
+            fooled = self.patch_generator_loss(self.discriminator_b, turn.b, turn.to_b, None)
+            fooled = fooled + self.patch_generator_loss(self.discriminator_a, turn.a, turn.to_a, None)
+
+        # E ‖F(G(x)) - x‖₁ both ways: lead back (equations 2 and 3)
         cycle = _apart(self.back(turn.to_b), turn.a) + _apart(self.there(turn.to_a), turn.b)
         loss = self.cycling.adversarial * fooled + self.cycling.cycle * cycle
         low, high = self.spec.value_range
         stats = {"fooled": fooled.detach(), "cycle": cycle.detach() / 2 * 255 / (high - low)}  # in levels of 255
+
+        # E ‖G(y) - y‖₁ both ways: leave alone what is there already (section 5.2)
         if self.cycling.identity:
             same = _apart(self.there(turn.b), turn.b) + _apart(self.back(turn.a), turn.a)
             loss = loss + self.cycling.cycle * self.cycling.identity * same
@@ -117,12 +135,12 @@ class Cycle(Translating):
     def discriminator_a_loss(self, batch: Batch) -> tuple[Tensor, Stats]:
         """Tell sources from what is made of images."""
         turn = self._turn(batch)
-        return self.tell(self.judge_a, turn.a, self.pool_a(turn.to_a), None, batch.step)
+        return self.patch_discriminator_loss(self.discriminator_a, turn.a, self.pool_a(turn.to_a), None, batch.step)
 
     def discriminator_b_loss(self, batch: Batch) -> tuple[Tensor, Stats]:
         """Tell images from what is made of sources."""
         turn, self._round = self._turn(batch), None
-        return self.tell(self.judge_b, turn.b, self.pool_b(turn.to_b), None, batch.step)
+        return self.patch_discriminator_loss(self.discriminator_b, turn.b, self.pool_b(turn.to_b), None, batch.step)
 
     def _turn(self, batch: Batch) -> Turn:
         """What both made in this round, before anyone moved."""
@@ -134,7 +152,7 @@ class Cycle(Translating):
 
 
 def reversed_spec(spec: GeneratorSpec) -> GeneratorSpec:
-    """The spec of the way back: what was made is the source, and the source is made."""
+    """The spec of the other direction: source and image exchanged, and their licences with them."""
     assert spec.source is not None
     source = replace(spec.source, height=spec.height, width=spec.width, channels=spec.channels, origin=IMAGES)
     made, facts = spec.source, spec.provenance

@@ -11,8 +11,8 @@ from core.spec import GeneratorSpec
 from trainer.objective.losses import code_distance
 from trainer.settings.config import TrainConfig
 from trainer.settings.heads import Heads
-from trainer.systems.adversarial import Adversarial, Conditions, Judged, optimiser
-from trainer.systems.players import Batch, Player, Stats
+from trainer.systems.adversarial import Adversarial, Conditions, DiscriminatorOutput
+from trainer.systems.players import Batch, Stats
 
 
 class WithHeads(Adversarial):
@@ -22,27 +22,39 @@ class WithHeads(Adversarial):
     minimise what the heads get wrong of fakes; the discriminator also, where the pack has classes, of real images.
     """
 
-    def __init__(self, config: TrainConfig, spec: GeneratorSpec, device: torch.device) -> None:
-        self.heads = Heads.of(config.heads)
-        super().__init__(config, spec, device)
+    @classmethod
+    def check(cls, config: TrainConfig, spec: GeneratorSpec) -> None:
+        """Raise ConfigError where there is nothing for heads to tell."""
+        super().check(config, spec)
         if not (spec.classes or spec.codes):
             raise ConfigError("heads need something to tell: --conditional, heads.categories or heads.codes")
-        dim = self.discriminator.feature_dim
-        self.classes = self._head("classes", dim, len(spec.classes), device)
-        self.codes = self._head("codes", dim, spec.codes, device)
-        heads = [head for head in (self.classes, self.codes) if head is not None]
-        self.players[0] = Player(
-            "discriminator", optimiser(config, self.discriminator, *heads), self.discriminator_loss
-        )
 
-    def _head(self, name: str, inputs: int, outputs: int, device: torch.device) -> nn.Linear | None:
-        if not outputs:
-            return None
-        head = self.networks[name] = nn.Linear(inputs, outputs).to(device)
-        return head
+    def __init__(self, config: TrainConfig, spec: GeneratorSpec, device: torch.device) -> None:
+        self.heads = Heads.of(config.heads)
+        self.classes: nn.Linear | None = None
+        self.codes: nn.Linear | None = None
+        super().__init__(config, spec, device)
+
+    def discriminator_spec(self) -> GeneratorSpec:
+        """The spec without classes and codes."""
+        return replace(super().discriminator_spec(), classes=(), codes=0)
+
+    def build_networks(self) -> dict[str, nn.Module]:
+        """Those of the game, and a head for classes and one for codes, whichever the spec has."""
+        networks = super().build_networks()
+        dim = self.discriminator.feature_dim
+        if self.spec.classes:
+            networks["classes"] = self.classes = nn.Linear(dim, len(self.spec.classes)).to(self.device)
+        if self.spec.codes:
+            networks["codes"] = self.codes = nn.Linear(dim, self.spec.codes).to(self.device)
+        return networks
+
+    def discriminator_networks(self) -> list[nn.Module]:
+        """The discriminator and its heads."""
+        return [*super().discriminator_networks(), *(head for head in (self.classes, self.codes) if head is not None)]
 
     def conditions(self, batch: Batch) -> Conditions:
-        """Codes are uniform, continuous ones in [-1, 1] (Chen et al. 2016, section 7); classes those of the round."""
+        """The round's classes, or random categories, and codes uniform in [-1, 1] (Chen et al. 2016, section 7)."""
         count, device = len(batch.images), batch.images.device
         labels = batch.labels
         if self.heads.categories:
@@ -50,8 +62,8 @@ class WithHeads(Adversarial):
         codes = torch.rand(count, self.spec.codes, device=device) * 2 - 1 if self.spec.codes else None
         return Conditions(labels, codes)
 
-    def also_discriminator(
-        self, real: Judged, fake: Judged, batch: Batch, asked: Conditions
+    def auxiliary_discriminator_loss(
+        self, real: DiscriminatorOutput, fake: DiscriminatorOutput, batch: Batch, asked: Conditions
     ) -> tuple[Tensor | float, Stats]:
         """The heads' errors on fakes, and on real images where those have classes."""
         loss, stats = self._errors(fake, asked, self.heads.fakes)
@@ -61,12 +73,14 @@ class WithHeads(Adversarial):
             stats["accuracy"] = (seen.argmax(dim=1) == batch.labels).float().mean()
         return loss, stats
 
-    def also_generator(self, fake: Judged, asked: Conditions) -> tuple[Tensor | float, Stats]:
+    def auxiliary_generator_loss(self, fake: DiscriminatorOutput, asked: Conditions) -> tuple[Tensor | float, Stats]:
         """The heads' errors on fakes: an image is to show what it was asked to be."""
         return self._errors(fake, asked)
 
-    def _errors(self, fake: Judged, asked: Conditions, share: float = 1.0) -> tuple[Tensor | float, dict[str, Tensor]]:
-        """What the heads get wrong of fakes, ``share`` of it for classes that real images show, too."""
+    def _errors(
+        self, fake: DiscriminatorOutput, asked: Conditions, share: float = 1.0
+    ) -> tuple[Tensor | float, dict[str, Tensor]]:
+        """The heads' losses on fakes; of classes that real images teach, too, ``share`` of theirs."""
         loss: Tensor | float = 0.0
         stats: dict[str, Tensor] = {}
         if self.classes is not None and asked.labels is not None:
@@ -79,9 +93,5 @@ class WithHeads(Adversarial):
             loss = loss + self.heads.code * stats["code_error"]
         return loss, stats
 
-    def _seen(self) -> GeneratorSpec:
-        """The spec without classes and codes."""
-        return replace(self.spec, classes=(), codes=0)
-
-    def _judge(self, images: Tensor, labels: Tensor | None) -> Judged:
-        return super()._judge(images, None)
+    def _discriminate(self, images: Tensor, labels: Tensor | None) -> DiscriminatorOutput:
+        return super()._discriminate(images, None)

@@ -10,7 +10,7 @@ from trainer.objective.augmentation import augment_alike
 from trainer.settings.config import TrainConfig
 from trainer.settings.translation import Pairing
 from trainer.systems.adversarial import optimiser
-from trainer.systems.players import Batch, Player, Stats, frozen
+from trainer.systems.players import DISCRIMINATOR, GENERATOR, Batch, Player, Stats, frozen
 from trainer.systems.translating import Translating, sources_of
 
 
@@ -32,19 +32,19 @@ class Paired(Translating):
     def __init__(self, config: TrainConfig, spec: GeneratorSpec, device: torch.device) -> None:
         super().__init__(config, spec, device)
         self.pairing = Pairing.of(config.pairing)
-        self.generator = self.translator("generator", spec)
-        self.generators = {"generator": self.generator}
-        self.players = [Player("generator", optimiser(config, self.generator), self.generator_loss)]
+        self.generator = self.translator(GENERATOR, spec)
+        self.generators = {GENERATOR: self.generator}
+        self.players = [Player(GENERATOR, optimiser(config, self.generator), self.generator_loss)]
         if self.pairing.adversarial:
-            self.discriminator = self.judge("discriminator", spec)
-            mover = optimiser(config, self.discriminator)
-            self.players.insert(0, Player("discriminator", mover, self.discriminator_loss))
+            self.discriminator = self.patch_discriminator(DISCRIMINATOR, spec)
+            first = Player(DISCRIMINATOR, optimiser(config, self.discriminator), self.discriminator_loss)
+            self.players = [first, *self.players]
         self._round: Pair | None = None
 
     def discriminator_loss(self, batch: Batch) -> tuple[Tensor, Stats]:
         """Tell targets from what was made, each beside its source."""
         pair = self._pair(batch)
-        return self.tell(self.discriminator, pair.target, pair.made, pair.source, batch.step)
+        return self.patch_discriminator_loss(self.discriminator, pair.target, pair.made, pair.source, batch.step)
 
     def generator_loss(self, batch: Batch) -> tuple[Tensor, Stats]:
         """λ E ‖y - G(x)‖₁, and what the discriminator says (equation 4)."""
@@ -53,7 +53,7 @@ class Paired(Translating):
         loss = self.pairing.l1 * distance
         if self.pairing.adversarial:
             with frozen(self.discriminator):
-                loss = loss + self.pairing.adversarial * self.convince(
+                loss = loss + self.pairing.adversarial * self.patch_generator_loss(
                     self.discriminator, pair.target, pair.made, pair.source
                 )
         low, high = self.spec.value_range

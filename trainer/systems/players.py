@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from core.networks.base import Maker
 from core.spec import GeneratorSpec
+from trainer.settings.config import TrainConfig
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Batch:
     sources: Tensor | None = None
 
 
-GENERATOR = "generator"  # what a system's only generator is called
+GENERATOR, DISCRIMINATOR = "generator", "discriminator"  # what networks and players of a single game are called
 Stats = Mapping[str, Tensor]
 
 
@@ -65,7 +66,13 @@ class System(Protocol):
     spec: GeneratorSpec
     networks: dict[str, nn.Module]
     players: list[Player]
-    resting: frozenset[str]  # the names of players that do not move in this round
+    inactive: frozenset[str]  # the names of players that do not move in this round
+
+    def __init__(self, config: TrainConfig, spec: GeneratorSpec, device: torch.device) -> None: ...
+
+    @classmethod
+    def check(cls, config: TrainConfig, spec: GeneratorSpec) -> None:
+        """Raise ConfigError, which says what to do, for a run that the system cannot play. Nothing is built yet."""
 
     @property
     def generators(self) -> Mapping[str, Maker]:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from core.errors import ConfigError
+from core.networks import GENERATORS
 from core.networks.base import Maker
 from core.networks.progressive import LEVEL, Growing, ProgressiveGenerator, at_age
 from core.spec import GeneratorSpec
@@ -22,23 +23,38 @@ class Progressive(Adversarial):
     Real images are reduced, and during a fade blended, on the device; fakes are drawn at their own size.
     """
 
-    def __init__(self, config: TrainConfig, spec: GeneratorSpec, device: torch.device) -> None:
-        super().__init__(config, spec, device)
-        if not isinstance(self.generator, ProgressiveGenerator):
+    @classmethod
+    def check(cls, config: TrainConfig, spec: GeneratorSpec) -> None:
+        """Raise ConfigError for networks that cannot grow."""
+        super().check(config, spec)
+        if not issubclass(GENERATORS[config.family], ProgressiveGenerator):
             raise ConfigError(f"networks of family {config.family} cannot grow: --set family=progressive")
-        assert isinstance(self.discriminator, Growing)
-        self.growing, self.judging = self.generator, self.discriminator
+
+    def __init__(self, config: TrainConfig, spec: GeneratorSpec, device: torch.device) -> None:
         self.growth = Growth.of(config.growth)
+        super().__init__(config, spec, device)
+
+    @property
+    def growing(self) -> ProgressiveGenerator:
+        """The generator."""
+        assert isinstance(self.generator, ProgressiveGenerator)
+        return self.generator
+
+    @property
+    def growing_discriminator(self) -> Growing:
+        """The discriminator."""
+        assert isinstance(self.discriminator, Growing)
+        return self.discriminator
 
     def begin(self, images_seen: int) -> int:
         """Grow both networks, and move every setting that has a schedule or differs by level."""
         grown = self.growth.grown(images_seen, self.spec.size.doublings)
         self.growing.grow(grown)
-        self.judging.grow(grown)
+        self.growing_discriminator.grow(grown)
         return super().begin(images_seen)
 
     def finished(self, average: Maker, images_seen: int) -> Mapping[str, Maker]:
-        """The level that the round before stood at and the next one leaves, by fading in a larger one.
+        """The generator of a level that is complete: the next round begins to fade in a larger one.
 
         Rounds are whole, so the schedule may be past the level's end already: the networks are not. The base is left
         out: no spec describes a generator that doubles nothing.
@@ -73,7 +89,7 @@ class Progressive(Adversarial):
         return loss, {**stats, "level": torch.full((), level + alpha, device=loss.device)}
 
     def _aged(self, batch: Batch) -> Batch:
-        return replace(batch, images=at_age(batch.images, self.judging, self.spec.size))
+        return replace(batch, images=at_age(batch.images, self.growing_discriminator, self.spec.size))
 
     def _generate(self, z: Tensor, asked: Conditions) -> Tensor:
         return self.growing.paint(self.growing.mapping(z, asked.labels), asked.labels)

@@ -4,6 +4,8 @@ import torch
 from torch import Tensor, nn
 
 from core.errors import ConfigError
+from core.networks import GENERATORS
+from core.networks.style import StyleGenerator
 from core.spec import GeneratorSpec
 from trainer.objective.penalties import path_lengths
 from trainer.optimisation.optimisers import set_rates
@@ -46,17 +48,32 @@ class Style(Adversarial):
     and betas are those of k / (k + 1) steps: the lazy correction (2020, appendix B).
     """
 
-    def __init__(self, config: TrainConfig, spec: GeneratorSpec, device: torch.device) -> None:
-        super().__init__(config, spec, device)
-        if not self.generator.style_layers:
+    @classmethod
+    def check(cls, config: TrainConfig, spec: GeneratorSpec) -> None:
+        """Raise ConfigError for networks without styles."""
+        super().check(config, spec)
+        if not issubclass(GENERATORS[config.family], StyleGenerator):
             raise ConfigError(f"networks of family {config.family} have no styles: --set family=style")
+
+    def __init__(self, config: TrainConfig, spec: GeneratorSpec, device: torch.device) -> None:
         self.regularise = Regularisation.of(config.regularise)
+        self.path_mean = PathMean().to(device)
+        super().__init__(config, spec, device)
+
+    def build_networks(self) -> dict[str, nn.Module]:
+        """Those of the game, and the average of path lengths where these are regularised."""
+        networks = super().build_networks()
         if self.regularise.path_length:
-            self.path_mean = PathMean().to(device)
-            self.networks["path_mean"] = self.path_mean
+            networks["path_mean"] = self.path_mean
+        return networks
+
+    def build_players(self) -> list[Player]:
+        """Those of the game, then the one who evens out the paths, by the generator's own optimiser."""
+        players = super().build_players()
+        if self.regularise.path_length:
             every = int(self.regularise.path_length_every)
-            self.paths = Player("path_length", self.players[1].optimiser, self.path_length_loss, every)
-            self.players.append(self.paths)
+            players.append(Player("path_length", self.optimiser_g, self.path_length_loss, every))
+        return players
 
     def begin(self, images_seen: int) -> int:
         """Move every setting that has a schedule, the generator's by the lazy correction."""
@@ -65,16 +82,20 @@ class Style(Adversarial):
             every = self.regularise.path_length_every
             share = every / (every + 1)
             betas = self.now.beta1**share, self.now.beta2**share
-            set_rates(self.paths.optimiser, self.now.learning_rate_g * share, *betas)
+            set_rates(self.optimiser_g, self.now.learning_rate_g * share, *betas)
         return count
 
     def path_length_loss(self, batch: Batch) -> tuple[Tensor, Stats]:
         """E (‖Jᵀy‖ - a)²: a step in w is to change every image by as much (2020, equation 4)."""
+        # Fresh images of half a batch
         count = max(len(batch.images) // SHRINK, 1)
         z = torch.randn(count, self.spec.latent_dim, device=batch.images.device)
-        labels = None if batch.labels is None else batch.labels[:count]
+        asked = self.conditions(batch).labels
+        labels = None if asked is None else asked[:count]
         styles = self._styles(z, labels)
         images = self.generator.synthesis(styles, labels)
+
+        # How far their paths are from the average, weighted as lazy regularisation wants it
         lengths = path_lengths(images, styles)
         penalty = (lengths - self.path_mean(lengths)).square().mean()
         weight = self.regularise.path_length * self.regularise.path_length_every

@@ -12,7 +12,7 @@ from core.networks.patch import PatchDiscriminator
 from core.spec import GeneratorSpec
 from trainer.objective.augmentation import ALIKE
 from trainer.objective.losses import TOLD, loss_of, told
-from trainer.objective.penalties import squared_gradient
+from trainer.objective.regularisers import Shown, due, regularised, watched
 from trainer.optimisation.optimisers import set_rates
 from trainer.settings.config import TrainConfig
 from trainer.systems.adversarial import placed
@@ -33,14 +33,32 @@ _UNKNOWN = {
 
 
 class Translating:
-    """The settings of the moment, and how patches are told apart. A system adds its networks and players."""
+    """Settings that move, networks by name, and the losses of patches. A system adds its networks and players."""
 
-    resting: frozenset[str] = frozenset()
+    inactive: frozenset[str] = frozenset()
     generators: dict[str, Maker]
     players: list[Player]
 
+    @classmethod
+    def check(cls, config: TrainConfig, _spec: GeneratorSpec) -> None:
+        """Raise ConfigError for networks of latents, and for what systems that translate do not know."""
+        if config.family not in TRANSLATORS:
+            raise ConfigError(
+                f"networks of family {config.family} make images of latents, and the {config.system} system makes them "
+                f"of images: --set family=unet"
+            )
+
+        # Settings of other systems, and augmentations that change only one side
+        for name, usual in _UNKNOWN.items():
+            if getattr(config, name) != usual:
+                raise ConfigError(f"the {config.system} system has no {name}: leave it at {usual}")
+        if strange := [name for name in config.augment if name not in ALIKE]:
+            raise ConfigError(
+                f"augmentation by {strange[0]} would be learned as part of the translation: "
+                f"--set augment={','.join(ALIKE)}, or one of them"
+            )
+
     def __init__(self, config: TrainConfig, spec: GeneratorSpec, device: torch.device) -> None:
-        check(config)
         self.spec = spec
         self.config = self.now = config
         self.device = device
@@ -56,7 +74,7 @@ class Translating:
         return now.batch
 
     def finished(self, average: Maker, images_seen: int) -> Mapping[str, Maker]:
-        """Nothing: the whole is trained from the first round on."""
+        """No smaller generators: the whole one is trained from the first round on."""
         return {}
 
     def translator(self, name: str, spec: GeneratorSpec) -> Translator:
@@ -64,7 +82,7 @@ class Translating:
         made = self.networks[name] = placed(build_translator(spec), self.config, self.device)
         return made
 
-    def judge(self, name: str, spec: GeneratorSpec) -> PatchDiscriminator:
+    def patch_discriminator(self, name: str, spec: GeneratorSpec) -> PatchDiscriminator:
         """A fresh discriminator of patches of the images of ``spec``, kept as ``name``."""
         made = build_discriminator(self.config.family, spec, self.config.discriminator)
         made = placed(made, self.config, self.device)
@@ -72,46 +90,38 @@ class Translating:
         self.networks[name] = made
         return made
 
-    def tell(
-        self, judge: PatchDiscriminator, real: Tensor, fake: Tensor, source: Tensor | None, step: int
+    def patch_discriminator_loss(
+        self, discriminator: PatchDiscriminator, real: Tensor, fake: Tensor, source: Tensor | None, step: int
     ) -> tuple[Tensor, Stats]:
-        """The discriminator's side: real images ``(n, c, h, w)`` from fakes, both of ``source`` where it sees that.
+        """Tell real images ``(n, c, h, w)`` from fakes, patch by patch, both of ``source`` where that is seen.
 
-        Halved, so that it learns at the pace of the generator (Isola et al. 2017, section 3.3). Every
-        ``penalty_every``-th round it also stays flat around the real images, patches averaged.
+        Halved, so that it learns at the pace of the generator (Isola et al. 2017, section 3.3). To regularisers the
+        logit of an image is the mean of its patches'.
         """
-        penalise = self.now.r1_gamma > 0 and step % self.now.penalty_every == 0
-        shown = real.detach().requires_grad_(penalise)
-        passed, failed = (judge(images, source=source).float() for images in (shown, fake.detach()))  # (n, h', w')
+        regularisers = due(self.now, step)
+
+        # The game of patches, (n, h', w')
+        real_images, fake_images = watched(regularisers, real, fake)
+        passed, failed = (discriminator(images, source=source).float() for images in (real_images, fake_images))
         loss = self.loss.discriminator(passed, failed, torch.ones_like(passed), torch.zeros_like(failed)) / 2
-        each = passed.mean(dim=(1, 2)), failed.mean(dim=(1, 2))
-        stats = {"real": each[0].mean(), "fake": each[1].mean(), TOLD: told(*each)}
-        if penalise:
-            stats["r1"] = squared_gradient(each[0], shown)
-            loss = loss + self.now.r1_gamma / 2 * self.now.penalty_every * stats["r1"]
-        return loss, stats
 
-    def convince(self, judge: PatchDiscriminator, real: Tensor, fake: Tensor, source: Tensor | None) -> Tensor:
-        """The generator's side: fakes ``(n, c, h, w)`` are to be called real."""
-        passed = judge(real, source=source).float() if self.loss.pairs else None
-        return self.loss.generator(judge(fake, source=source).float(), passed)
+        # The game of images, (n,)
+        logits = passed.mean(dim=(1, 2)), failed.mean(dim=(1, 2))
+        stats = {"real": logits[0].mean(), "fake": logits[1].mean(), TOLD: told(*logits)}
 
+        def score(images: Tensor) -> Tensor:
+            patches: Tensor = discriminator(images, source=source)
+            return patches.float().mean(dim=(1, 2))
 
-def check(config: TrainConfig) -> None:
-    """Raise ConfigError for what systems that translate do not know."""
-    if config.family not in TRANSLATORS:
-        raise ConfigError(
-            f"networks of family {config.family} make images of latents, and the {config.system} system makes them of "
-            f"images: --set family=unet"
-        )
-    for name, usual in _UNKNOWN.items():
-        if getattr(config, name) != usual:
-            raise ConfigError(f"the {config.system} system has no {name}: leave it at {usual}")
-    if strange := [name for name in config.augment if name not in ALIKE]:
-        raise ConfigError(
-            f"augmentation by {strange[0]} would be learned as part of the translation: "
-            f"--set augment={','.join(ALIKE)}, or one of them"
-        )
+        loss, terms = regularised(loss, regularisers, Shown(real_images, fake_images, *logits, score), self.now)
+        return loss, {**stats, **terms}
+
+    def patch_generator_loss(
+        self, discriminator: PatchDiscriminator, real: Tensor, fake: Tensor, source: Tensor | None
+    ) -> Tensor:
+        """Make the discriminator call fakes ``(n, c, h, w)`` real, patch by patch."""
+        passed = discriminator(real, source=source).float() if self.loss.pairs else None
+        return self.loss.generator(discriminator(fake, source=source).float(), passed)
 
 
 def sources_of(batch: Batch) -> Tensor:

@@ -29,9 +29,11 @@ def affine_output(node: ir.Node, patch: Patch) -> ir.Value | None:
         return None
     if node.op_type == "Sub" and found[0] is not node.inputs[0]:
         return None
+
     weight, bias = constant(layer.inputs[1]), constant(layer.inputs[2]) if layer.inputs[2:] else None
     if weight is None or (layer.inputs[2:] and bias is None):
         return None
+
     number = found[1].item()
     factor, term = {"Mul": (number, 0.0), "Add": (1.0, number), "Sub": (1.0, -number)}[node.op_type]
     bias = np.zeros(outputs_of(layer, weight), weight.dtype) if bias is None else bias

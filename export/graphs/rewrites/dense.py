@@ -37,6 +37,7 @@ def constant_first_layer(node: ir.Node, patch: Patch) -> ir.Value | None:
     style, x = made_by(parts[0], "Unsqueeze", "Reshape"), parts[1]
     if style is None or (sides(parts[0]) or [])[1:] != [1, 1] or x.ndim != 4 or len(x) != 1:
         return None
+
     bias, out = constant(node.inputs[2] if node.inputs[2:] else None), sides(node.outputs[0])
     kernel = list(weight.shape[2:])
     same = ints(node, "pads") == [side // 2 for side in kernel] * 2 and kernel[0] % 2 == kernel[1] % 2 == 1
@@ -44,6 +45,7 @@ def constant_first_layer(node: ir.Node, patch: Patch) -> ir.Value | None:
         return None
     if out[1] * out[2] > MOST_GROWTH * weight[0, 0].size:
         return None
+
     rows = patch.op("Reshape", [style.inputs[0], patch.ints(0, weight.shape[1])])
     return _product(rows, _products(x[0], weight), bias, out, patch)
 

@@ -20,17 +20,21 @@ def four_at_a_time(node: ir.Node, patch: Patch) -> ir.Value | None:
     weight, out = constant(node.inputs[1]), sides(node.outputs[0])
     if weight is None or out is None or not _fits(node, weight, out):
         return None
+
+    # The four kernels, each at its place in the wider window
     outputs, inputs, k, _ = weight.shape
     wide = np.zeros((2, 2, outputs, inputs, k + 1, k + 1), weight.dtype)
     for a in (0, 1):
         for b in (0, 1):
             wide[a, b, :, :, a : a + k, b : b + k] = weight
+
     given = [node.inputs[0], patch.constant(wide.reshape(4 * outputs, inputs, k + 1, k + 1), "four_pixels")]
     if node.inputs[2:]:
         bias = constant(node.inputs[2])
         if bias is None:
             return None
         given.append(patch.constant(np.tile(bias, 4), "four_biases"))
+
     shape = {"kernel_shape": [k + 1, k + 1], "strides": [2, 2], "pads": ints(node, "pads", [0] * 4)}
     squares = patch.op("Conv", given, shape)  # (n, 4c, h, w), by a, b, channel
     return patch.op("DepthToSpace", [squares], {"blocksize": 2, "mode": "DCR"})
@@ -52,12 +56,14 @@ def beside_the_source(node: ir.Node, patch: Patch) -> ir.Value | None:
     weight, joined = constant(node.inputs[1]), made_by(node.inputs[0], "Concat")
     if weight is None or joined is None or joined.attributes.get_int("axis", 0) != 1 or len(joined.inputs) != 2:
         return None
+
     parts = [sides(value) for value in joined.inputs]
     if parts[0] is None or parts[1] is None or node.attributes.get_int("group", 1) != 1:
         return None
     maps, few = parts[0][0], parts[1][0]
     if maps % BLOCK or few > MOST_OUTPUTS:
         return None
+
     first = [joined.inputs[0], patch.constant(np.ascontiguousarray(weight[:, :maps]), "of_maps")]
     second = [joined.inputs[1], patch.constant(np.ascontiguousarray(weight[:, maps:]), "of_source"), *node.inputs[2:]]
     made = [patch.op("Conv", given, node.attributes) for given in (first, second)]

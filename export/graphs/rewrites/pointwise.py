@@ -34,10 +34,12 @@ def narrowed_residual(node: ir.Node, patch: Patch) -> ir.Value | None:
     x, last = next(((x, last) for x, last in both if last is not None and is_pointwise(last)), (None, None))
     if last is None:
         return None
+
     narrow, wide = constant(node.inputs[1]), constant(last.inputs[1])
     assert narrow is not None and wide is not None
     if narrow.shape[0] >= wide.shape[0]:
         return None
+
     n, c = narrow[:, :, 0, 0].astype(np.float64), wide[:, :, 0, 0].astype(np.float64)
     bias = n @ bias_of(last, len(c)) + bias_of(node, len(n))
     weight = patch.constant((n @ c)[:, :, None, None].astype(narrow.dtype), "narrowed_weight")
@@ -51,10 +53,12 @@ def styled_image(node: ir.Node, patch: Patch) -> ir.Value | None:
     product = made_by(node.inputs[0], "Mul")
     if product is None or not is_pointwise(node) or (weight := constant(node.inputs[1])) is None:
         return None
+
     x, style = product.inputs if (sides(product.inputs[1]) or [])[1:] == [1, 1] else product.inputs[::-1]
     made, size, (outputs, inputs) = made_by(style, "Unsqueeze", "Reshape"), sides(x), weight.shape[:2]
     if made is None or size is None or (sides(style) or [])[1:] != [1, 1] or outputs > MOST_OUTPUTS:
         return None
+
     rows = patch.op("Reshape", [made.inputs[0], patch.ints(0, 1, inputs)])
     weights = patch.op("Mul", [patch.constant(weight[None, :, :, 0, 0], "image_weight"), rows])  # (n, outputs, inputs)
     flat = patch.op("Reshape", [x, patch.ints(0, inputs, size[1] * size[2])])

@@ -38,6 +38,8 @@ def subpixel(node: ir.Node, patch: Patch, everywhere: bool = False) -> ir.Value 
     doubling = node if node.op_type == "ConvTranspose" else made_by(node.inputs[0], "ConvTranspose")
     if doubling is None or (weight := constant(doubling.inputs[1])) is None:
         return None
+
+    # Only the usual doubling: kernel 4, stride 2, padding 1
     shape = (
         weight.shape[2:],
         ints(doubling, "strides"),
@@ -49,6 +51,8 @@ def subpixel(node: ir.Node, patch: Patch, everywhere: bool = False) -> ir.Value 
     old = sides(doubling.inputs[0])
     if old is None or not (everywhere or worthwhile(weight.shape[1])):
         return None
+
+    # The pixels of each parity, then side by side, row by row
     rows = []
     for a in (0, 1):
         phases = [phase(doubling, weight, (a, b), node, patch) for b in (0, 1)]

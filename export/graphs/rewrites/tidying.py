@@ -44,6 +44,8 @@ def tidy(model: ir.Model) -> None:
         common.RemoveUnusedNodesPass()(model)
         if not folded.modified and not rewritten.modified:
             break
+
+    # Constants are weights, and nothing is there twice, unused or without a name
     common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
     common.CommonSubexpressionEliminationPass()(model)
     common.DeduplicateInitializersPass()(model)

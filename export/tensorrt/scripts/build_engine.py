@@ -26,16 +26,21 @@ def main() -> None:
     parser.add_argument("--engines", type=Path, default=machine.ENGINES, help="where the engine goes")
     parser.add_argument("--rebuild", action="store_true", help="replace an engine, wherever it was built")
     options = parser.parse_args()
+
     check_version()
     plan, cuda = machine.read_plan(), machine.Cuda()
     graph, digest = machine.graph_of(plan, options.precision)
     here = {**cuda.facts(), "tensorrt": trt.__version__, "onnx_sha256": digest}
     path = options.engines / f"{options.precision}.plan"
+
+    # An engine that is there and fits is only verified
     if path.exists() and not options.rebuild:
         fits(path, here)
         print(f"{path} is there and fits: verifying it")
         verify_engine.verify(path.read_bytes(), plan, options.precision, cuda)
         return
+
+    # Else one is built, verified, and only then kept
     options.engines.mkdir(parents=True, exist_ok=True)
     engine = build(graph, plan, options.engines / "timing.cache")
     verify_engine.verify(engine, plan, options.precision, cuda)
@@ -69,11 +74,15 @@ def build(graph: Path, plan: dict[str, Any], cache: Path) -> bytes:
     network = parse(builder, logger, graph)
     config = builder.create_builder_config()
     config.clear_flag(trt.BuilderFlag.TF32)  # fp32 means fp32: else the images differ by more than a level
+
     for profile in plan["profiles"]:
         config.add_optimization_profile(optimisation(builder, profile["shapes"]))
+
+    # What was timed before, unless on another GPU or by another version
     kept = config.create_timing_cache(cache.read_bytes() if cache.exists() else b"")
-    if not config.set_timing_cache(kept, False):  # of another GPU or version
+    if not config.set_timing_cache(kept, False):
         config.set_timing_cache(config.create_timing_cache(b""), False)
+
     engine = builder.build_serialized_network(network, config)
     if engine is None:
         raise Refused(f"TensorRT cannot build {graph.name}: see its messages above")

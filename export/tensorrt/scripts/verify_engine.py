@@ -26,18 +26,21 @@ def main() -> None:
     parser.add_argument("--precision", default="fp16", help="fp32 or fp16")
     parser.add_argument("--engines", type=Path, default=machine.ENGINES, help="where build_engine.py wrote")
     options = parser.parse_args()
+
     plan, cuda = machine.read_plan(), machine.Cuda()
     path = options.engines / f"{options.precision}.plan"
     manifest = read_manifest(path.with_suffix(".json"))
     here = {**cuda.facts(), "tensorrt": trt.__version__, "onnx_sha256": machine.graph_of(plan, options.precision)[1]}
     if problem := machine.misfit(manifest, here):
         raise Refused(f"{path} does not fit: {problem}; build it here with build_engine.py --rebuild")
+
     try:
         engine = path.read_bytes()
     except OSError:
         raise Refused(f"{path} is missing: build it with build_engine.py") from None
     if machine.sha256(engine) != manifest.get("plan_sha256"):
         raise Refused(f"{path} is not the one its manifest describes: build it again")
+
     verify(engine, plan, options.precision, cuda)
 
 
@@ -57,9 +60,11 @@ def verify(serialised: bytes, plan: dict[str, Any], precision: str, cuda: machin
     engine = trt.Runtime(trt.Logger(trt.Logger.WARNING)).deserialize_cuda_engine(serialised)
     if engine is None:
         raise Refused("TensorRT cannot load the engine: build it again")
+
     with np.load(GOLDEN, allow_pickle=False) as arrays:
         inputs = {name[len("input_") :]: arrays[name] for name in arrays.files if name.startswith("input_")}
         expected = arrays["image"]
+
     limits = plan["graphs"][precision]["limits"]
     for index, profile in enumerate(plan["profiles"]):
         images = make(engine, index, profile["shapes"], inputs, expected.shape[1:], cuda)
@@ -87,6 +92,7 @@ def step(context: Any, inputs: dict[str, Any], image: tuple[int, ...], cuda: mac
     count = len(next(iter(inputs.values())))
     images: NDArray[Any] = np.empty((count, *image), np.uint8)
     addresses = []
+
     try:
         for name, value in inputs.items():
             value = np.ascontiguousarray(value)
@@ -94,6 +100,7 @@ def step(context: Any, inputs: dict[str, Any], image: tuple[int, ...], cuda: mac
             cuda.upload(addresses[-1], value)
             context.set_input_shape(name, value.shape)
             context.set_tensor_address(name, addresses[-1])
+
         addresses.append(cuda.allocate(images.nbytes))
         context.set_tensor_address("image", addresses[-1])
         if not context.execute_async_v3(0):

@@ -224,7 +224,7 @@ def test_a_full_disk_leaves_nothing(run, converted, tmp_path, monkeypatch):
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(exporting, "write_manifest", full)
+    monkeypatch.setattr("export.bundles.writing.write_manifest", full)
     with pytest.raises(ExportError, match="No space left"):
         export_run(run, tmp_path / "out")
     assert list(tmp_path.iterdir()) == []

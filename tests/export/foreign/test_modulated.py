@@ -14,7 +14,7 @@ from export.bundles.verify import verify_bundle
 from export.foreign.exporting import export_foreign
 from export.foreign.folding import folded
 from export.foreign.hints import ImportHints
-from export.foreign.modulated import unmodulated
+from export.foreign.modulated import without_modulation
 from export.targets.runtimes import TARGETS, misfit
 from tests.export.foreign.modulated_models import DIM, Modulated, Plain, Shifted, styled, traced
 
@@ -80,7 +80,7 @@ def test_a_layer_computes_the_same_without_groups(case, batch):
     torch.manual_seed(1)
     network = Plain(LAYERS[case])
     model = traced(network, batch)
-    rewritten = unmodulated(folded(model, {"z": (batch, DIM)}), batch)
+    rewritten = without_modulation(folded(model, {"z": (batch, DIM)}), batch)
     weights = {tensor.name for tensor in rewritten.graph.initializer}
     layers = [node for node in rewritten.graph.node if node.op_type in ("Conv", "ConvTranspose")]
     assert layers
@@ -92,7 +92,7 @@ def test_a_layer_computes_the_same_without_groups(case, batch):
 
 def test_the_weight_of_the_demodulation_is_not_kept_twice():
     model = traced(styled(), 1)
-    rewritten = unmodulated(folded(model, {"z": (1, DIM)}), 1)
+    rewritten = without_modulation(folded(model, {"z": (1, DIM)}), 1)
     assert rewritten.ByteSize() < 1.5 * model.ByteSize()
     assert not any(len(tensor.dims) == 5 for tensor in rewritten.graph.initializer)
 
@@ -108,4 +108,4 @@ def test_a_weight_that_is_no_product_is_left_as_it_is():
             return torch.nn.functional.conv2d(self.start, self.weight(z).reshape(3, 1, 3, 3), padding=1)
 
     model = folded(traced(Other(), 1), {"z": (1, DIM)})
-    assert unmodulated(model, 1).graph.node == model.graph.node
+    assert without_modulation(model, 1).graph.node == model.graph.node

@@ -5,7 +5,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
-from export.foreign.randoms import frozen
+from export.foreign.randoms import freeze_randoms
 
 F = TensorProto.FLOAT
 MANY = 20_000
@@ -19,7 +19,7 @@ def run(node, shape, kind, chances):
         [helper.make_tensor_value_info("out", kind, None)],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
-    made, names = frozen(model)
+    made, names = freeze_randoms(model)
     assert names == ["culprit"]
     session = onnxruntime.InferenceSession(made.SerializeToString())
     first, second = (session.run(None, {"chances": chances})[0] for _ in range(2))

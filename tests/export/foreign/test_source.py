@@ -128,6 +128,25 @@ def test_a_file_and_its_weights_reached_through_links_into_a_cache(tmp_path):
             read_source(snapshot / "theirs.onnx")
 
 
+def test_a_translator_is_looked_at_without_opening_its_weights(place):
+    """The range of its pictures is guessed from its first step, which may be one whose weights lie elsewhere."""
+    picture = helper.make_tensor_value_info("picture", TensorProto.FLOAT, ["n", 3, 16, 16])
+    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", 3, 16, 16])
+    gain = numpy_helper.from_array(np.full((1, 1, 1, 1), 255, np.float32), "gain")
+    nodes = [helper.make_node("Div", ["picture", "gain"], ["unit"]), helper.make_node("Sigmoid", ["unit"], ["image"])]
+    model = helper.make_model(helper.make_graph(nodes, "theirs", [picture], [image], [gain]), ir_version=8)
+    assert "--source-range 0,255" in inspect(save(model, place))[0].command
+
+    (weight,) = model.graph.initializer
+    weight.ClearField("raw_data")
+    weight.data_location = TensorProto.EXTERNAL
+    weight.external_data.add(key="location", value="four.bin")
+    (place / "four.bin").write_bytes(b"1234")
+    (found,) = inspect(save(model, place))
+    assert found.beside == {"four.bin": 4}
+    assert "--source-range" not in found.command  # nobody looked
+
+
 @pytest.mark.parametrize("name", ["short.bin", "long.bin"])
 def test_weights_of_another_size_than_the_graph_s(place, name):
     with pytest.raises(ExportError, match="refuses the graph"):

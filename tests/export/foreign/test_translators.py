@@ -189,7 +189,7 @@ def test_colour_that_was_multiplied_by_alpha_is_so_on_both_sides(tmp_path):
 
 
 def test_the_bundle_says_what_it_takes_and_what_nobody_could_check(tmp_path):
-    how = {"licence": "CC-BY-4.0", "name": "theirs", "extras": ExportOptions(("fp16",), targets=tuple(TARGETS))}
+    how = {"licence": "CC-BY-4.0", "name": "theirs", "options": ExportOptions(("fp16",), targets=tuple(TARGETS))}
     manifest = export_foreign(Mixer((0, 255)).save(tmp_path), tmp_path / "bundle", PLAIN, **how)
     golden = Golden.read(tmp_path / "bundle" / GOLDEN)
     assert np.array_equal(golden.inputs[SOURCE], pictures(SourceSpec(12, 20, 3), range(16)))

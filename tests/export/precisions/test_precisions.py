@@ -2,6 +2,8 @@
 
 import json
 import shutil
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -237,10 +239,11 @@ def test_a_precision_that_fails_is_left_out_and_the_rest_is_there(run, converted
     assert not found["fp16"]["written"]
     assert "0 is allowed" in found["fp16"]["failed"]
     assert "KID is 0.2000, fp32's 0.1000: 0.0100 apart" in found["int8"]["failed"]
-    assert [line.split(":")[0] for line in Verification.of(read_bundle(tmp_path / "out")).failures()] == [
-        "fp16 was not written",
-        "int8 was not written",
-    ]
+    verification = Verification.of(read_bundle(tmp_path / "out"))
+    assert [line.split(":")[0] for line in verification.failures()] == ["fp16 was not written", "int8 was not written"]
+    with pytest.raises(ExportError, match=r"fp16 was not written: .*; int8 was not written: .*\(all else is in out\)"):
+        verification.check_precisions(Path("out"))
+    replace(verification, precisions={}).check_precisions(Path("out"))
     assert "not written: its mean error" in (tmp_path / "out" / CARD).read_text()
     verify_bundle(tmp_path / "out")
 

@@ -157,9 +157,9 @@ def test_an_export_that_does_not_fit_leaves_nothing(run, converted, tmp_path, mo
 
 
 def test_the_command_line_offers_every_target(monkeypatch):
-    import cli
+    from commands.exporting import Target
 
-    assert {target.value for target in cli.Target} == set(TARGETS)
+    assert {target.value for target in Target} == set(TARGETS)
 
 
 def test_the_manifest_stays_plain_json(everywhere):

@@ -48,7 +48,7 @@ def sample(server, tmp_path):
 
 @pytest.fixture
 def sampler(server):
-    with Sampler("tiny", server.url, batch=16, alone=True) as sampler:
+    with Sampler("tiny", server.url, batch=16, no_batching=True) as sampler:
         yield sampler
 
 
@@ -56,7 +56,7 @@ def sampler(server):
 def undisturbed(server, tmp_path_factory):
     """Five shards, by name, as they are when nothing happens."""
     out = tmp_path_factory.mktemp("undisturbed")
-    with Sampler("tiny", server.url, batch=16, alone=True) as sampler:
+    with Sampler("tiny", server.url, batch=16, no_batching=True) as sampler:
         write_shards(sampler, place_order(sampler, [range(200, 211), range(100)], 5), range(5), out)
     return files(out)
 
@@ -159,7 +159,7 @@ class Interrupted(Sampler):
 
 @pytest.mark.parametrize("error", [ServerUnavailable, KeyboardInterrupt])
 def test_stopped_anywhere_and_begun_again_it_ends_with_the_same_bytes(server, undisturbed, tmp_path, error):
-    with Interrupted("tiny", server.url, batch=16, alone=True) as sampler:
+    with Interrupted("tiny", server.url, batch=16, no_batching=True) as sampler:
         sampler.error = error
         order = place_order(sampler, [range(100), range(200, 211)], 5)
         for after in itertools.chain([0, 1, 22, 23, 40], itertools.repeat(31)):
@@ -188,7 +188,7 @@ def test_files_that_were_harmed_are_made_again_and_named(sample, undisturbed, tm
 
 def test_two_at_the_same_shards_at_once_harm_nothing(server, undisturbed, tmp_path):
     def work(_):
-        with Sampler("tiny", server.url, batch=16, alone=True) as sampler:
+        with Sampler("tiny", server.url, batch=16, no_batching=True) as sampler:
             write_shards(sampler, place_order(sampler, [range(100), range(200, 211)], 5), range(5), tmp_path)
 
     with ThreadPoolExecutor(3) as pool:
@@ -221,7 +221,7 @@ def test_a_server_that_goes_away_leaves_whole_shards(make_repository, undisturbe
     repository = make_repository()
     with (
         Supervisor(repository, free_ports()) as server,
-        Sampler("tiny", server.url, alone=True, seconds=10) as sampler,
+        Sampler("tiny", server.url, no_batching=True, seconds=10) as sampler,
     ):
         order = place_order(sampler, [range(2000)], 100)
         with pytest.raises(ServerUnavailable, match="finished shards are kept: run the same command again") as raised:

@@ -8,10 +8,9 @@ import pytest
 from tritonclient.utils import InferenceServerException
 
 from core.errors import ModelNotFound, RequestRefused, ServerBusy, ServerOverloaded
-from serving.client import pipeline as asking
-from serving.client import retry as patience
-from serving.client.pipeline import Asking, Request
-from serving.client.retry import FIRST_PAUSE, LONGEST_PAUSE, MOST_TOKENS, REFUND, Patience
+from serving.client import pipeline, retry
+from serving.client.pipeline import Request, RequestPipeline
+from serving.client.retry import FIRST_PAUSE, LONGEST_PAUSE, MOST_TOKENS, REFUND, RetryBudget
 
 
 class Clock:
@@ -34,7 +33,7 @@ class Server:
     def __init__(self, failures, versions=("1",)):
         self.failures, self.versions, self.asked, self.seconds = failures, versions, [], []
 
-    def ask(self, client, model, inputs, *, output, version, seconds, alone):
+    def infer_async(self, client, model, inputs, *, output, version, seconds, no_batching):
         number = int(inputs["z"][0, 0])
         self.asked.append(number)
         self.seconds.append(seconds)
@@ -55,7 +54,7 @@ class Server:
 @pytest.fixture
 def clock(monkeypatch):
     clock = Clock()
-    for module in (asking, patience):
+    for module in (pipeline, retry):
         monkeypatch.setattr(module, "time", clock)  # theirs alone: servers run beside this
     return clock
 
@@ -63,9 +62,12 @@ def clock(monkeypatch):
 @pytest.fixture
 def stream(clock, monkeypatch):
     def run(server, count, deadline=60.0, in_flight=4):
-        monkeypatch.setattr(asking, "ask", server.ask)
+        monkeypatch.setattr(pipeline, "infer_async", server.infer_async)
         requests = (Request("tiny", {"z": np.full((1, 1), number)}, "image", clock.now) for number in range(count))
-        return (int(row[0]) for row in Asking(server, "1", Patience(deadline), in_flight, False).stream(requests))
+        return (
+            int(row[0])
+            for row in RequestPipeline(server, "1", RetryBudget(deadline), in_flight, False).stream(requests)
+        )
 
     return run
 
@@ -127,14 +129,14 @@ def test_whoever_stops_listening_lets_what_is_on_its_way_come(monkeypatch):
     """Given up in the wrong moment, a request ends Triton 2.51."""
     answers = []
 
-    def ask(*_, **__):
+    def infer_async(*_, **__):
         answers.append(Future())
         threading.Timer(0.05 * len(answers), answers[-1].set_result, [np.zeros((1, 1))]).start()
         return answers[-1]
 
-    monkeypatch.setattr(asking, "ask", ask)
+    monkeypatch.setattr(pipeline, "infer_async", infer_async)
     requests = (Request("tiny", {"z": np.zeros((1, 1))}, "image") for _ in range(100))
-    found = Asking(None, "1", Patience(60), 4, False).stream(requests)
+    found = RequestPipeline(None, "1", RetryBudget(60), 4, False).stream(requests)
     next(found)
     found.close()
     assert 4 <= len(answers) <= 5

@@ -15,7 +15,7 @@ from core.errors import ModelNotFound, RequestRefused, ServerUnavailable, Servin
 from core.latents import LAST_SEED, latents
 from serving.client import served
 from serving.client.sampler import Sampler
-from serving.protocol.grpc import ask, connect, translated
+from serving.protocol.grpc import connect, infer_async, translated
 from serving.server.launch import free_ports
 from tests.serving import conftest
 from tests.serving.server.test_supervisor import eventually
@@ -244,21 +244,21 @@ def inputs(rows=1, dim=8, fill=0.5):
 def test_a_request_that_is_not_finite_fails_alone(server, raw, fill):
     """``gathering`` runs when it has four requests, so these four share a batch."""
     before = executions(server, "gathering").get(3, 0)
-    answers = [ask(raw, "gathering", inputs(fill=each)) for each in (0.1, fill, 0.3, 0.4)]
+    answers = [infer_async(raw, "gathering", inputs(fill=each)) for each in (0.1, fill, 0.3, 0.4)]
     for answer, value in zip(answers, (0.1, None, 0.3, 0.4), strict=True):
         if value is None:
             with pytest.raises(RequestRefused, match="input 'z' holds a NaN or an infinity"):
                 answer.result(30)
         else:
-            expected = ask(raw, "tiny", inputs(fill=value), alone=True).result(30)
+            expected = infer_async(raw, "tiny", inputs(fill=value), no_batching=True).result(30)
             assert levels_apart(answer.result(30), expected) <= MOST_LEVELS
     assert executions(server, "gathering").get(3, 0) == before, "Triton counts the batch of four"
 
 
 def test_requests_of_different_sizes_share_a_batch(raw):
-    answers = [ask(raw, "gathering", inputs(rows, fill=rows / 4)) for rows in (1, 3)]
+    answers = [infer_async(raw, "gathering", inputs(rows, fill=rows / 4)) for rows in (1, 3)]
     for rows, answer in zip((1, 3), answers, strict=True):
-        expected = ask(raw, "tiny", inputs(rows, fill=rows / 4)).result(30)
+        expected = infer_async(raw, "tiny", inputs(rows, fill=rows / 4)).result(30)
         assert levels_apart(answer.result(30), expected) <= MOST_LEVELS
 
 
@@ -275,18 +275,18 @@ def test_requests_of_different_sizes_share_a_batch(raw):
 )
 def test_requests_that_do_not_fit_are_refused_in_one_line(raw, wrong):
     with pytest.raises(RequestRefused) as raised:
-        ask(raw, "tiny", wrong).result(30)
+        infer_async(raw, "tiny", wrong).result(30)
     assert "\n" not in str(raised.value)
 
 
 def test_an_empty_batch_is_answered_or_refused_and_the_server_lives(raw):
     try:
-        assert len(ask(raw, "tiny", inputs(rows=0)).result(30)) == 0
+        assert len(infer_async(raw, "tiny", inputs(rows=0)).result(30)) == 0
     except ServingError as error:
         assert "\n" not in str(error)
-    assert len(ask(raw, "tiny", inputs()).result(30)) == 1
+    assert len(infer_async(raw, "tiny", inputs()).result(30)) == 1
 
 
 def test_a_deadline_that_passes_is_said(raw):
     with pytest.raises(ServerUnavailable, match="in time"):
-        ask(raw, "gathering", inputs(), seconds=0.2).result(30)
+        infer_async(raw, "gathering", inputs(), seconds=0.2).result(30)

@@ -16,15 +16,15 @@ from PIL import Image
 from core.bundle import GOLDEN
 from core.golden import Golden
 from serving.deploy.compose import KEY_FILE
-from serving.deploy.compose import render as render_compose
+from serving.deploy.compose import manifests as render_compose
 from serving.deploy.container import DOCKERFILE
-from serving.deploy.container import render as render_serve
+from serving.deploy.container import manifests as render_serve
 from serving.deploy.plan import plan
 from serving.server.locate import find_triton, server_in_wheel
-from serving.server.workspace import make_workplace, remove_workplace
+from serving.server.workspace import make_workspace, remove_workspace
+from tests.running import ROOT
 from tests.serving.conftest import SPEC, make_bundle, publish
 from tests.serving.deploy.confinement import Container, Inside, start, why_not
-from tests.test_cli import ROOT
 
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
 
@@ -68,10 +68,10 @@ def stand_in(work: Path, root: Path) -> Path:
     """A folder like NVIDIA's /opt/tritonserver, in which the program starts the bundled server with what it lacks."""
     program = work / "tritonserver" / "bin" / "tritonserver"
     program.parent.mkdir(parents=True)
-    libraries = f"/opt/workplace/lib:{server_in_wheel().parent.parent / 'nvidia_pytriton.libs'}"
+    libraries = f"/opt/workspace/lib:{server_in_wheel().parent.parent / 'nvidia_pytriton.libs'}"
     program.write_text(
         f"#!/bin/sh\nexport LD_LIBRARY_PATH={libraries} PATH={sys.prefix}/bin:$PATH\n"
-        f'exec {find_triton().program} --backend-directory=/opt/workplace/backends "$@"\n'
+        f'exec {find_triton().program} --backend-directory=/opt/workspace/backends "$@"\n'
     )
     program.chmod(0o755)
     for path in [root, *root.rglob("*")]:
@@ -87,30 +87,30 @@ def readable(folder: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def workplace() -> Iterator[Path]:
-    made = make_workplace(find_triton())
+def workspace() -> Iterator[Path]:
+    made = make_workspace(find_triton())
     yield made.root
-    remove_workplace(made)
+    remove_workspace(made)
 
 
 @pytest.fixture(scope="module")
-def composed(tmp_path_factory, style_bundle, workplace) -> Iterator[tuple[Inside, dict[str, Any]]]:
+def composed(tmp_path_factory, style_bundle, workspace) -> Iterator[tuple[Inside, dict[str, Any]]]:
     work = tmp_path_factory.mktemp("composed")
     publish(style_bundle, "sprites", work / "model_repository")
     readable(work / "model_repository")
     (document,) = render_compose(plan("sprites", work / "model_repository", work / "deploy"))["compose.yaml"]
     service = document["services"]["triton"]
-    with start(composed_container(service, work, workplace), work) as inside:
+    with start(composed_container(service, work, workspace), work) as inside:
         inside.wait_until(service["healthcheck"]["test"][1:])
         yield inside, service
 
 
-def composed_container(service: dict[str, Any], work: Path, workplace: Path) -> Container:
+def composed_container(service: dict[str, Any], work: Path, workspace: Path) -> Container:
     (work / KEY_FILE).write_text(KEY)
     binds = {
         **mounts(service, work / "deploy"),
-        "/opt/tritonserver": str(stand_in(work, workplace)),
-        "/opt/workplace": str(workplace),
+        "/opt/tritonserver": str(stand_in(work, workspace)),
+        "/opt/workspace": str(workspace),
         f"/run/secrets/{KEY_FILE}": str(work / KEY_FILE),
     }
     return container_of(service, binds)
@@ -168,7 +168,7 @@ def test_the_probe_notices_a_model_that_is_not_there(composed):
 
 
 @pytest.mark.parametrize("enough", [True, False])
-def test_shared_memory_is_enough_as_it_is_written_and_not_much_less(tmp_path, workplace, enough):
+def test_shared_memory_is_enough_as_it_is_written_and_not_much_less(tmp_path, workspace, enough):
     """Two instances of two versions, each warmed up with its largest batch."""
     bundle = make_bundle(tmp_path / "large", replace(SPEC, height=256, width=256))
     for _ in range(2):
@@ -178,7 +178,7 @@ def test_shared_memory_is_enough_as_it_is_written_and_not_much_less(tmp_path, wo
     service = document["services"]["triton"]
     written = int(service["shm_size"].removesuffix("m"))
     service["shm_size"] = f"{written if enough else written // 3}m"
-    with start(composed_container(service, tmp_path, workplace), tmp_path) as inside:
+    with start(composed_container(service, tmp_path, workspace), tmp_path) as inside:
         if enough:
             inside.wait_until(service["healthcheck"]["test"][1:])
             taken = sum(path.stat().st_size for path in (inside.root / "dev" / "shm").iterdir())

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from serving.deploy.container import DOCKERFILE, IMAGE, render
-from tests.test_cli import ROOT, cli
+from serving.deploy.container import DOCKERFILE, IMAGE, manifests
+from tests.running import ROOT, cli
 
 HADOLINT = Path(sys.executable).with_name("hadolint")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -18,7 +18,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 @pytest.fixture
 def service(planned):
-    (document,) = render(planned)["serve.compose.yaml"]
+    (document,) = manifests(planned)["serve.compose.yaml"]
     return document["services"]["serve"]
 
 
@@ -76,7 +76,7 @@ def test_programs_may_be_run_from_where_the_server_s_parts_lie(service):
 
 
 def test_shared_memory_and_processes_are_reckoned(planned):
-    (document,) = render(replace(planned, shared_memory=777))["serve.compose.yaml"]
+    (document,) = manifests(replace(planned, shared_memory=777))["serve.compose.yaml"]
     assert document["services"]["serve"]["shm_size"] == "777m"
     assert document["services"]["serve"]["deploy"]["resources"]["limits"]["pids"] > planned.instances * 32
 

@@ -1,4 +1,4 @@
-"""What docs/deploying.md tells people to type, as far as it can be tried without a cluster."""
+"""What docs/deploy.md tells people to type, as far as it can be tried without a cluster."""
 
 import re
 import subprocess
@@ -9,10 +9,10 @@ import pytest
 from serving.deploy.plan import IMAGE, plan
 from serving.repository.locks import LOCK
 from serving.repository.servable import check_servable
+from tests.running import ROOT
 from tests.serving.conftest import publish
-from tests.test_cli import ROOT
 
-TEXT = (ROOT / "docs" / "deploying.md").read_text()
+TEXT = (ROOT / "docs" / "deploy.md").read_text()
 # Runs what comes after the -- here.
 KUBECTL = 'kubectl() { while [ "$1" != -- ]; do shift; done; shift; "$@"; }'
 

@@ -91,7 +91,7 @@ def test_the_key_comes_from_a_secret(cluster, planned):
 
 
 def copied(repository: Path, planned, volume: Path) -> Path:
-    """The volume after the copy that docs/deploying.md describes."""
+    """The volume after the copy that docs/deploy.md describes."""
     for model in planned.models:
         shutil.copytree(repository / model, volume / planned.release / model)
     return volume

@@ -22,11 +22,11 @@ from core.errors import ModelNotFound
 from core.files import write_atomic
 from core.golden import Golden
 from serving.client.sampler import Sampler
-from serving.deploy.compose import render
+from serving.deploy.compose import manifests
 from serving.deploy.plan import plan
-from serving.server.launch import Ports, environment, free_ports
+from serving.server.launch import ServerPorts, environment, free_ports
 from serving.server.locate import find_triton
-from serving.server.workspace import make_workplace, note_group, remove_workplace
+from serving.server.workspace import make_workspace, note_group, remove_workspace
 from tests.serving.conftest import publish
 
 KEY = "0123456789abcdef"
@@ -36,7 +36,7 @@ PROGRAM = "/opt/tritonserver/bin/tritonserver"
 @dataclass(frozen=True)
 class Running:
     service: dict[str, Any]
-    ports: Ports
+    ports: ServerPorts
     process: subprocess.Popen[bytes]
     script: str
 
@@ -74,34 +74,34 @@ def running(tmp_path_factory, style_bundle, bundle) -> Iterator[Running]:
     work = tmp_path_factory.mktemp("running")
     publish(style_bundle, "sprites", work / "model_repository")
     publish(bundle, "other", work / "model_repository")
-    (document,) = render(plan("sprites", work / "model_repository", work / "deploy"))["compose.yaml"]
+    (document,) = manifests(plan("sprites", work / "model_repository", work / "deploy"))["compose.yaml"]
     service = document["services"]["triton"]
     triton, ports = find_triton(), free_ports()
-    workplace = make_workplace(triton)
-    here = [str(triton.program), f"--backend-directory={workplace.root / 'backends'}"]
-    here.append(f"--backend-config=python,shm-region-prefix-name={workplace.shm_prefix}")
+    workspace = make_workspace(triton)
+    here = [str(triton.program), f"--backend-directory={workspace.root / 'backends'}"]
+    here.append(f"--backend-config=python,shm-region-prefix-name={workspace.shm_prefix}")
     for name in ("grpc", "http", "metrics"):
         here += [f"--{name}-address=127.0.0.1", f"--{name}-port={getattr(ports, name)}"]
     script = in_place_of_the_container(service, work, " ".join(here))
     try:
-        with workplace.log.open("wb") as log:
+        with workspace.log.open("wb") as log:
             process = subprocess.Popen(
                 ["/bin/sh", "-c", script],
-                env=environment(triton, workplace),
-                cwd=workplace.root,
+                env=environment(triton, workspace),
+                cwd=workspace.root,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                pass_fds=(workplace.lock,),
+                pass_fds=(workspace.lock,),
             )
-        note_group(workplace, process.pid)
+        note_group(workspace, process.pid)
         server = Running(service, ports, process, script)
-        wait_until_ready(server, workplace.log)
+        wait_until_ready(server, workspace.log)
         yield server
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0, workplace.log.read_text()
+        assert process.wait(30) == 0, workspace.log.read_text()
     finally:
-        remove_workplace(workplace)
+        remove_workspace(workspace)
 
 
 def wait_until_ready(server: Running, log: Path) -> None:

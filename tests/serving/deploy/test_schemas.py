@@ -20,7 +20,7 @@ from serving.deploy.cluster import ADAPTER
 from serving.deploy.writing import to_text
 from tests.serving.deploy.conftest import DIGEST
 
-OLDEST, NEWEST = "1.30", "1.37"  # of Kubernetes: docs/deploying.md
+OLDEST, NEWEST = "1.30", "1.37"  # of Kubernetes: docs/deploy.md
 INFERENCE_SERVICE = "InferenceService"
 
 
@@ -47,7 +47,7 @@ def inference_service() -> jsonschema.Draft202012Validator:
 
 
 def of_kubernetes(planned) -> list[dict[str, Any]]:
-    files = kubernetes.render(planned) | kserve.render(planned)
+    files = kubernetes.manifests(planned) | kserve.manifests(planned)
     documents = [document for name, each in files.items() if name != ADAPTER for document in each]
     return [document for document in documents if document["kind"] != INFERENCE_SERVICE]
 
@@ -87,7 +87,7 @@ def test_kubernetes_would_take_what_other_sources_need(planned, changes, version
 
 @pytest.mark.parametrize("changes", [{}, {"source": S3}, {"source": OCI}, {"openshift": True}])
 def test_kserve_would_take_the_inference_service(planned, inference_service, changes):
-    service = kserve.render(replace(planned, **changes))["kserve.yaml"][0]
+    service = kserve.manifests(replace(planned, **changes))["kserve.yaml"][0]
     assert service["kind"] == INFERENCE_SERVICE
     inference_service.validate(service)
 
@@ -113,7 +113,7 @@ def test_an_unknown_field_is_refused_anywhere_in_a_kubernetes_document(planned):
 
 
 def test_an_unknown_field_is_refused_anywhere_in_an_inference_service(planned, inference_service):
-    service = kserve.render(planned)["kserve.yaml"][0]
+    service = kserve.manifests(planned)["kserve.yaml"][0]
     positions = range(len(every_object(service)))
     assert len(positions) > 20
     for position in positions:
@@ -133,7 +133,7 @@ def test_an_unknown_field_is_refused_anywhere_in_an_inference_service(planned, i
     ],
 )
 def test_a_wrong_inference_service_is_refused(planned, inference_service, spoil):
-    service = kserve.render(planned)["kserve.yaml"][0]
+    service = kserve.manifests(planned)["kserve.yaml"][0]
     spoil(service)
     assert not inference_service.is_valid(service)
 
@@ -151,8 +151,8 @@ def read_compose(document: dict[str, Any]) -> None:
 
 
 def test_compose_would_take_the_document(planned):
-    read_compose(compose.render(planned)["compose.yaml"][0])
-    read_compose(container.render(planned)["serve.compose.yaml"][0])
+    read_compose(compose.manifests(planned)["compose.yaml"][0])
+    read_compose(container.manifests(planned)["serve.compose.yaml"][0])
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ def test_compose_would_take_the_document(planned):
     ],
 )
 def test_a_wrong_compose_file_is_refused(planned, spoil):
-    (document,) = compose.render(planned)["compose.yaml"]
+    (document,) = compose.manifests(planned)["compose.yaml"]
     spoil(document)
     with pytest.raises(ValueError, match=r"."):
         read_compose(document)

@@ -8,8 +8,8 @@ from cli import app
 from core.errors import DeployError
 from serving.deploy.plan import plan
 from serving.deploy.writing import TARGETS, write
+from tests.running import ROOT, assert_one_line, cli
 from tests.serving.conftest import publish
-from tests.test_cli import ROOT, assert_one_line, cli
 
 EXAMPLE = ROOT / "deploy" / "sprites"
 

@@ -15,7 +15,7 @@ from core.contract import sample_inputs
 from core.errors import ServerOverloaded, ServingError
 from serving.client.sampler import Sampler
 from serving.monitoring.metrics import Counts, Device, Model, Snapshot, parse, rates
-from serving.protocol.grpc import ask, connect, infer_inputs
+from serving.protocol.grpc import connect, infer_async, infer_inputs
 from serving.server.launch import HOST
 from tests.serving.conftest import SPEC
 
@@ -116,7 +116,7 @@ def test_who_waits_too_long_is_counted_as_rejected_and_whom_a_full_queue_turns_a
         with pytest.raises(Exception, match="timeout expired"):
             client.infer("limited", infer_inputs(inputs), timeout=1000)
         late = look_until(limited_ports.metrics, lambda found: of(found, "limited").counts != start)
-        answers = [ask(client, "limited", inputs) for _ in range(20)]
+        answers = [infer_async(client, "limited", inputs) for _ in range(20)]
         kinds = Counter(type(answer.exception(30)) for answer in answers)
     assert set(kinds) == {type(None), ServerOverloaded}
     assert of(late, "limited").counts.since(start) == Counts(rejected=1)

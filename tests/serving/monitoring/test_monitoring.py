@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from serving.server.launch import HOST, Ports
+from serving.server.launch import HOST, ServerPorts
 
 ROOT = Path(__file__).parents[3]
 MONITORING = ROOT / "deploy" / "monitoring"
@@ -76,6 +76,6 @@ def test_everything_asks_the_chosen_source_for_the_chosen_models():
 def test_prometheus_reads_where_serve_says_its_metrics_are():
     config = yaml.safe_load((MONITORING / "prometheus.yml").read_text())
     (job,) = config["scrape_configs"]
-    assert job["static_configs"] == [{"targets": [f"localhost:{Ports().metrics}"]}]
+    assert job["static_configs"] == [{"targets": [f"localhost:{ServerPorts().metrics}"]}]
     assert job["metrics_path"] == "/metrics"
     assert [each for each in expressions() if f'up{{job="{job["job_name"]}"}}' in each]

@@ -21,7 +21,7 @@ from core.errors import ServerUnavailable, ServingError
 from serving.monitoring import top
 from serving.monitoring.metrics import Counts, Device, Model, Snapshot, rates
 from serving.monitoring.top import Reader, measure, table, watch
-from serving.protocol.grpc import ask, connect
+from serving.protocol.grpc import connect, infer_async
 from serving.protocol.model_config import Queue
 from serving.server.launch import HOST
 from tests.serving.conftest import QUEUE_LIMIT, SPEC
@@ -105,7 +105,7 @@ def test_a_full_queue_is_seen(limited_ports):
     read = Reader(metrics_url(limited_ports), f"http://{HOST}:{limited_ports.http}/").read
     with connect(f"{HOST}:{limited_ports.grpc}") as client:
         for _ in range(100):
-            waiting = [ask(client, "limited", sample_inputs(SPEC, [0])) for _ in range(QUEUE_LIMIT)]
+            waiting = [infer_async(client, "limited", sample_inputs(SPEC, [0])) for _ in range(QUEUE_LIMIT)]
             shown = text_of(table(measure(read, 0.1)))
             assert all(answer.exception(30) is None for answer in waiting)
             if f"{QUEUE_LIMIT}/{QUEUE_LIMIT} full" in shown:

@@ -31,6 +31,9 @@ from serving.protocol.pbtxt import from_message, parse, parse_lenient, render
 DATA_TYPES = ("FP32", "FP16", "INT64", "INT32", "UINT8", "STRING")
 INSTANCE_KINDS = ("KIND_AUTO", "KIND_CPU", "KIND_GPU")
 
+DATA_TYPES = ("FP32", "FP16", "INT64", "INT32", "UINT8", "STRING")
+INSTANCE_KINDS = ("KIND_AUTO", "KIND_CPU", "KIND_GPU")
+
 texts = st.text(st.characters(exclude_categories=["Cs"]))
 named = st.dictionaries(texts, texts, max_size=3)
 shapes = st.lists(st.integers(1, 4096), min_size=1, max_size=4).map(tuple)

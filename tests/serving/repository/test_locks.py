@@ -10,7 +10,7 @@ import types
 import pytest
 
 from serving.repository import locks as module
-from serving.repository.locks import LOCK, alone, undisturbed
+from serving.repository.locks import LOCK, exclusive, shared
 from serving.repository.versions import list_models
 from tests.serving.conftest import publish
 
@@ -30,16 +30,16 @@ def as_on_nfs(monkeypatch):
 
 
 def test_a_server_does_not_look_while_a_publisher_is_at_work(tmp_path, as_on_nfs):
-    with alone(tmp_path), pytest.raises(BlockingIOError), undisturbed(tmp_path):
+    with exclusive(tmp_path), pytest.raises(BlockingIOError), shared(tmp_path):
         pass
-    with undisturbed(tmp_path), undisturbed(tmp_path):  # two servers
+    with shared(tmp_path), shared(tmp_path):  # two servers
         pass
-    with alone(tmp_path):
+    with exclusive(tmp_path):
         pass
 
 
 def test_a_publisher_waits_for_a_server_that_loads(tmp_path):
-    with undisturbed(tmp_path), (tmp_path / LOCK).open("r+b") as lock, pytest.raises(BlockingIOError):
+    with shared(tmp_path), (tmp_path / LOCK).open("r+b") as lock, pytest.raises(BlockingIOError):
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
@@ -48,9 +48,9 @@ def test_a_repository_that_may_only_be_read_is_looked_at_all_the_same(tmp_path, 
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
     monkeypatch.setattr(module.os, "open", refuse)
-    with undisturbed(tmp_path):
+    with shared(tmp_path):
         pass
-    with pytest.raises(OSError, match="Read-only"), undisturbed(tmp_path / "gone"):
+    with pytest.raises(OSError, match="Read-only"), shared(tmp_path / "gone"):
         pass
 
 

@@ -29,8 +29,7 @@ from serving import publishing
 from serving.client.sampler import Sampler
 from serving.in_triton.models.png import write_png
 from serving.protocol.graph import tensors_from
-from serving.protocol.grpc import ask as wire_ask
-from serving.protocol.grpc import connect, infer_inputs
+from serving.protocol.grpc import connect, infer_async, infer_inputs
 from serving.protocol.model_config import ENSEMBLE, PART, WHOLE, Instances, ModelConfig, Queue, Step, Tensor
 from serving.protocol.pbtxt import render
 from serving.protocol.picture_texts import describe, of_seed
@@ -375,7 +374,7 @@ def test_what_is_wrong_is_said_in_our_words_over_grpc_and_http(served, name, mor
     asked = {"seed": column([7])} | {key: named(each) if isinstance(each, str) else each for key, each in more.items()}
     asked = {key: values for key, values in asked.items() if values is not None}
     with pytest.raises(RequestRefused) as raised, connect(served.url) as client:
-        wire_ask(client, f"{name}_png", asked, output="png").result()
+        infer_async(client, f"{name}_png", asked, output="png").result()
     assert says in str(raised.value)
     assert "\n" not in str(raised.value)
     kinds = {"int64": "INT64", "float32": "FP32", "object": "BYTES"}

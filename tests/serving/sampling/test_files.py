@@ -17,8 +17,8 @@ from core.sheets import pixels_of
 from serving.protocol.picture_texts import describe, of_seed
 from serving.sampling import files
 from serving.sampling.files import (
-    Beside,
     Keeper,
+    Overview,
     Picture,
     make_places,
     older_frames,
@@ -209,7 +209,7 @@ def test_what_is_beside_pictures_is_made_of_all_and_looked_at_before_anything_is
         make_places(out)
         pictures = (Picture(f"{seed}", image, {}) for seed, image in images(seeds))
         facts = {"Software": software()}
-        return save_pictures(pictures, out, facts, Keeper(overwrite), Beside([beside], make), Beside([], make))
+        return save_pictures(pictures, out, facts, Keeper(overwrite), Overview([beside], make), Overview([], make))
 
     assert save([1, 2]) == [out / "1.png", out / "2.png"]
     assert made == [[out / "1.png", out / "2.png"]]  # none is held where nothing is there

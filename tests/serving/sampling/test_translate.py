@@ -23,9 +23,9 @@ from core.images import encode_png
 from serving import publishing
 from serving.client.sampler import Sampler, Translator
 from serving.in_triton.models.png import most_bytes, most_text
-from serving.protocol import model_config as config
+from serving.protocol import model_config
 from serving.protocol.grpc import connect, infer_inputs
-from serving.protocol.model_config import Instances, ModelConfig, Tensor
+from serving.protocol.model_config import PART, WHOLE, Instances, ModelConfig, Tensor
 from serving.repository.compatibility import check_fits
 from serving.repository.configs import read_config
 from serving.repository.golden import PNG, Reference, images_in
@@ -244,11 +244,11 @@ def test_sources_count_in_shared_memory(channels):
 
 
 def memory_of(spec, batch):
-    facts = {config.SPEC: spec.to_json()}
+    facts = {model_config.SPEC: spec.to_json()}
     source, image = (Tensor(*each) for each in (
         ("source", "UINT8", (1024, 1024, spec.source.channels)), ("image", "UINT8", (1024, 1024, 4))))  # fmt: skip
     whole = ModelConfig("g", (source,), (image,), max_batch_size=batch, parameters=facts)
-    more = {**facts, config.PART: "png", config.WHOLE: "g"}
+    more = {**facts, PART: "png", WHOLE: "g"}
     door = ModelConfig("g_png", TAKEN_FILES, FILES, "python", batch, instances=Instances("KIND_CPU"), parameters=more)
     return needed(whole, bundled=True), needed(door, bundled=True)
 

@@ -13,14 +13,14 @@ import pytest
 from core.bundle import GOLDEN
 from core.golden import Golden
 from serving.server.events import Event, EventLog, as_json, as_text
-from serving.server.launch import Ports, free_ports
+from serving.server.launch import ServerPorts, free_ports
 from serving.server.supervisor import Supervisor
 from tests.serving.conftest import publish
 from tests.serving.server.test_supervisor import eventually, images_are_right
 
 AT = datetime(2026, 11, 28, 8, 5, 9, 250_000, UTC)
-READY = Event("ready", "all is right", Ports(1, 2, 3), "[::1]", ("a:1", "b:2"), AT)
-LOST = Event("lost", "it died in r\udce9po", Ports(), "127.0.0.1", at=AT)
+READY = Event("ready", "all is right", ServerPorts(1, 2, 3), "[::1]", ("a:1", "b:2"), AT)
+LOST = Event("lost", "it died in r\udce9po", ServerPorts(), "127.0.0.1", at=AT)
 
 
 def test_an_event_in_words():

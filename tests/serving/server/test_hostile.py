@@ -23,7 +23,7 @@ from core.golden import Golden
 from serving import publishing
 from serving.client.sampler import Sampler
 from serving.deploy.plan import plan
-from serving.protocol.grpc import ask, connect
+from serving.protocol.grpc import connect, infer_async
 from tests.serving.conftest import SPEC
 from tests.serving.in_triton.test_png import IMAGE, RGBA, chunk, file_of
 from tests.serving.translators import SPEC as PAINTER
@@ -187,7 +187,7 @@ def test_typed_contents_that_do_not_fit(attacker, served, kind):
 def test_numbers_that_cannot_be_are_refused_in_words(served, model, inputs, said):
     inputs |= {} if "seed" in inputs else {"truncation": np.ones((1, 1), np.float32)}
     with connect(served.url) as client, pytest.raises(GanfoundryError, match=said):
-        ask(client, model, inputs, output="png" if model.endswith("png") else "image", seconds=30).result()
+        infer_async(client, model, inputs, output="png" if model.endswith("png") else "image", seconds=30).result()
 
 
 def test_one_that_is_wrong_harms_nobody_it_shares_a_batch_with(served, attacker, golden):

@@ -15,8 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import ServingError
-from serving.server import connections
-from serving.server import http_gateway as gateway
+from serving.server import connections, http_gateway
 from serving.server.http_gateway import MOST_CLIENTS, Gateway
 from serving.server.launch import GATE, HOST, Access, free_ports
 from serving.server.screening import MOST_BYTES, MOST_JSON, Refused, rewritten
@@ -319,8 +318,8 @@ def test_who_does_not_read_is_given_up(address, behind, monkeypatch):
 
 
 def test_a_body_has_to_come_in_time(address, monkeypatch):
-    monkeypatch.setattr(gateway, "BODY_SECONDS", 0.2)
-    monkeypatch.setattr(gateway, "LINGER", 0.1)
+    monkeypatch.setattr(http_gateway, "BODY_SECONDS", 0.2)
+    monkeypatch.setattr(http_gateway, "LINGER", 0.1)
     status, _, body = asked(address, posted(b"{}")[:-1])
     assert (status, b"did not come within" in body) == (408, True)
 

@@ -13,13 +13,13 @@ import pytest
 
 from core.errors import ServingError
 from serving.protocol.tls import ServerTls
-from serving.server import hidden_arguments as hidden
+from serving.server import hidden_arguments
 from serving.server.cores import VARIABLE, usable_cores
 from serving.server.launch import (
     HOST,
     SECRET_VARIABLE,
     Access,
-    Ports,
+    ServerPorts,
     check_ports,
     command,
     environment,
@@ -28,7 +28,7 @@ from serving.server.launch import (
 )
 from serving.server.locate import Triton, find_triton
 from serving.server.supervisor import Supervisor
-from serving.server.workspace import make_workplace, remove_workplace
+from serving.server.workspace import make_workspace, remove_workspace
 
 FOREIGN = Triton(Path("/opt/tritonserver/bin/tritonserver"), False, "2.60.0")
 BUNDLED = Triton(Path("/somewhere/tritonserver"), True, "2.51.0")
@@ -36,30 +36,30 @@ ADMINISTRATION = "shared-memory,model-repository,statistics,trace,logging"
 
 
 @pytest.fixture
-def workplace():
-    workplace = make_workplace(find_triton())
-    yield workplace
-    if workplace.root.exists():
-        remove_workplace(workplace)
+def workspace():
+    workspace = make_workspace(find_triton())
+    yield workspace
+    if workspace.root.exists():
+        remove_workspace(workspace)
 
 
-def line_of(triton, workplace, access=None, engine=""):
-    return command(triton, Path("models"), Ports(1, 2, 3), access or Access(secret="s" * 16), engine, workplace)
+def line_of(triton, workspace, access=None, engine=""):
+    return command(triton, Path("models"), ServerPorts(1, 2, 3), access or Access(secret="s" * 16), engine, workspace)
 
 
 def options_of(line):
     return dict(option.removeprefix("--").split("=", 1) for option in line if "=" in option)
 
 
-def test_the_command_line_is_loopback_only_and_private(workplace):
-    line, (*rest, gate) = line_of(find_triton(), workplace, Access(secret="s" * 16, gate="g" * 16))
+def test_the_command_line_is_loopback_only_and_private(workspace):
+    line, (*rest, gate) = line_of(find_triton(), workspace, Access(secret="s" * 16, gate="g" * 16))
     options = options_of(line[1:])
     assert line[0] == str(find_triton().program)
     assert Path(options["model-repository"]).is_absolute()
     assert [options[f"{each}-address"] for each in ("grpc", "http", "metrics")] == [HOST] * 3
     assert [options[f"{each}-port"] for each in ("grpc", "http", "metrics")] == ["1", "2", "3"]
-    assert options["backend-config"] == f"python,shm-region-prefix-name={workplace.shm_prefix}"
-    assert Path(options["backend-directory"]).is_relative_to(workplace.root)
+    assert options["backend-config"] == f"python,shm-region-prefix-name={workspace.shm_prefix}"
+    assert Path(options["backend-directory"]).is_relative_to(workspace.root)
     assert (options["model-control-mode"], options["load-model"]) == ("explicit", "*")
     closed = options_of(rest)
     assert closed == {
@@ -72,9 +72,9 @@ def test_the_command_line_is_loopback_only_and_private(workplace):
         assert key not in repr(Access(secret="s" * 16, gate="g" * 16))
 
 
-def test_where_grpc_is_encrypted_http_is_left_with_health_alone(workplace):
+def test_where_grpc_is_encrypted_http_is_left_with_health_alone(workspace):
     tls = ServerTls(Path("certificate"), Path("key"), Path("clients"))
-    line, rest = line_of(find_triton(), workplace, Access(tls=tls, secret="s" * 16))
+    line, rest = line_of(find_triton(), workspace, Access(tls=tls, secret="s" * 16))
     options = options_of(line)
     assert options["grpc-use-ssl"] == options["grpc-use-ssl-mutual"] == "true"
     files = [options[f"grpc-{each}"] for each in ("server-cert", "server-key", "root-cert")]
@@ -83,21 +83,21 @@ def test_where_grpc_is_encrypted_http_is_left_with_health_alone(workplace):
 
 
 @pytest.mark.parametrize("server", [find_triton(), FOREIGN])
-def test_every_server_is_asked_for_percentiles(server, workplace):
-    line, _ = line_of(server, workplace)
+def test_every_server_is_asked_for_percentiles(server, workspace):
+    line, _ = line_of(server, workspace)
     assert "--metrics-config=summary_latencies=true" in line
     assert "--metrics-config=summary_quantiles=0.5:0.01,0.99:0.001" in line
 
 
-def test_a_server_with_backends_of_its_own_keeps_them(workplace):
-    line, closed = line_of(FOREIGN, workplace)
+def test_a_server_with_backends_of_its_own_keeps_them(workspace):
+    line, closed = line_of(FOREIGN, workspace)
     assert not any("backend-directory" in each for each in line)
     assert not any("gate-key" in each for each in closed)
-    assert "LD_LIBRARY_PATH" not in environment(FOREIGN, workplace).keys() - os.environ.keys()
+    assert "LD_LIBRARY_PATH" not in environment(FOREIGN, workspace).keys() - os.environ.keys()
 
 
-def test_another_engine_is_another_name_for_configurations(workplace):
-    assert "--model-config-name=tensorrt" in line_of(FOREIGN, workplace, engine="tensorrt")[0]
+def test_another_engine_is_another_name_for_configurations(workspace):
+    assert "--model-config-name=tensorrt" in line_of(FOREIGN, workspace, engine="tensorrt")[0]
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0", "::", "192.168.1.2", "8.8.8.8"])
@@ -133,13 +133,13 @@ def test_the_key_comes_from_a_file_or_the_environment_and_else_is_drawn(tmp_path
         read_secret(tmp_path / "nowhere")
 
 
-def test_the_key_in_the_environment_goes_no_further(workplace, monkeypatch):
+def test_the_key_in_the_environment_goes_no_further(workspace, monkeypatch):
     monkeypatch.setenv(SECRET_VARIABLE, "from-the-environment")
-    assert SECRET_VARIABLE not in environment(find_triton(), workplace)
+    assert SECRET_VARIABLE not in environment(find_triton(), workspace)
 
 
-def test_the_backend_is_told_how_many_cores_there_are(workplace):
-    assert environment(find_triton(), workplace)[VARIABLE] == str(usable_cores())
+def test_the_backend_is_told_how_many_cores_there_are(workspace):
+    assert environment(find_triton(), workspace)[VARIABLE] == str(usable_cores())
 
 
 ARGUMENTS = "import sys, time; print(sys.argv[1:], flush=True); time.sleep(float(sys.argv[1]))"
@@ -148,7 +148,9 @@ ARGUMENTS = "import sys, time; print(sys.argv[1:], flush=True); time.sleep(float
 def test_a_hidden_argument_arrives_and_is_seen_by_nobody():
     """From the first moment on: it is looked for as often as can be while the program starts."""
     secret, seen = "the-secret-0123456789", []
-    process = hidden.start([sys.executable, "-c", ARGUMENTS, "1"], [secret, "and more"], dict(os.environ), stdout=-1)
+    process = hidden_arguments.start(
+        [sys.executable, "-c", ARGUMENTS, "1"], [secret, "and more"], dict(os.environ), stdout=-1
+    )
     with process:
         line = Path(f"/proc/{process.pid}/cmdline")
         limit = time.monotonic() + 0.5
@@ -163,7 +165,9 @@ def test_a_hidden_argument_arrives_and_is_seen_by_nobody():
 
 
 def test_nothing_is_hidden_where_nothing_is_to_be():
-    process = hidden.start([sys.executable, "-c", ARGUMENTS, "0"], [], dict(os.environ), stdout=subprocess.PIPE)
+    process = hidden_arguments.start(
+        [sys.executable, "-c", ARGUMENTS, "0"], [], dict(os.environ), stdout=subprocess.PIPE
+    )
     assert process.communicate(timeout=30)[0] == b"['0']\n"
 
 
@@ -176,7 +180,7 @@ FORBIDDEN = [
 
 @pytest.mark.parametrize(("name", "value"), FORBIDDEN)
 def test_where_tracing_is_not_allowed_it_starts_all_the_same_and_says_so(name, value, make_repository, monkeypatch):
-    monkeypatch.setattr(hidden, name, value)
+    monkeypatch.setattr(hidden_arguments, name, value)
     events = []
     with Supervisor(make_repository(), free_ports(), on_event=events.append) as supervisor:
         assert supervisor.access.secret.encode() in Path(f"/proc/{supervisor.server.pid}/cmdline").read_bytes()
@@ -194,7 +198,7 @@ def test_a_taken_port_is_named_with_its_flag(service):
             check_ports(replace(free_ports(), **{service: number}))
 
 
-@pytest.mark.parametrize("ports", [Ports(5000, 5000, 5001), Ports(5000, 5001, 5001)])
+@pytest.mark.parametrize("ports", [ServerPorts(5000, 5000, 5001), ServerPorts(5000, 5001, 5001)])
 def test_ports_that_are_the_same_are_refused(ports):
     with pytest.raises(ServingError, match="three different"):
         check_ports(ports)

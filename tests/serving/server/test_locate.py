@@ -5,8 +5,7 @@ import pytest
 
 from core.errors import MissingDependency
 from serving import doctor
-from serving.server import locate as triton
-from serving.server import machine
+from serving.server import locate, machine
 from serving.server.locate import Triton, find_triton
 
 
@@ -20,7 +19,7 @@ def test_a_program_is_found_where_it_is_said_to_be_then_on_the_path_then_in_the_
     assert find_triton(program) == Triton(program, False, "2.60.0")
     monkeypatch.setenv("PATH", str(program.parent))
     assert find_triton() == Triton(program, False, "2.60.0")
-    assert find_triton(triton.server_in_wheel() / "bin" / "tritonserver").bundled
+    assert find_triton(locate.server_in_wheel() / "bin" / "tritonserver").bundled
 
 
 def test_a_program_that_is_not_there_is_named(tmp_path):
@@ -35,8 +34,8 @@ def test_the_doctor_finds_everything_here():
 
 
 def test_the_doctor_says_what_is_missing_and_how_to_get_it(tmp_path, monkeypatch):
-    monkeypatch.setattr(triton, "server_in_wheel", lambda: tmp_path)
-    monkeypatch.setattr(triton, "_library_directories", lambda: [tmp_path])
+    monkeypatch.setattr(locate, "server_in_wheel", lambda: tmp_path)
+    monkeypatch.setattr(locate, "_library_directories", lambda: [tmp_path])
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr("core.doctor.importlib.metadata.version", lambda name: "2.1.0")
     monkeypatch.setitem(sys.modules, "onnxruntime", None)

@@ -8,12 +8,12 @@ import pytest
 
 from core.errors import RepositoryError, ServingError
 from serving import publishing
-from serving.server import workspace as workplace
+from serving.server import workspace
 from serving.server.launch import free_ports
 from serving.server.locate import find_triton
 from serving.server.log_errors import Log
 from serving.server.supervisor import Supervisor
-from serving.server.workspace import fault_of_place, make_workplace, remove_workplace
+from serving.server.workspace import fault_of_place, make_workspace, remove_workspace
 
 NAMES = ["q$(cd;id>pwned)", "`id>pwned`", "a b", "c&d", "e;f", "g'h", 'i"j', "k(1)", "répo", "日本", "x|y", "*", "#a",
          "~", "new\nline", "!b", "{c}", "<d", "-v", "a\\b", "%s", "$HOME", "[e]", os.fsdecode(b"r\xe9po")]  # fmt: skip
@@ -46,13 +46,13 @@ os._exit(3)
 
 
 def test_a_stub_that_dies_at_once_is_said_with_its_own_last_words(make_repository, bundle, monkeypatch):
-    assemble = workplace._assemble
+    assemble = workspace._assemble
 
     def spoilt(root):
         assemble(root)
         (root / "backends" / "onnxruntime" / "model.py").write_text(STILLBORN)
 
-    monkeypatch.setattr(workplace, "_assemble", spoilt)
+    monkeypatch.setattr(workspace, "_assemble", spoilt)
     repository = make_repository()
     said = "a model's process died as soon as it started: no such luck"
     with pytest.raises(ServingError, match=f"the server did not start: {said}"):
@@ -65,11 +65,11 @@ def test_a_server_works_where_it_can(odd, tmp_path, monkeypatch):
     triton, real = find_triton(), os.statvfs
     flags = {}
     monkeypatch.setattr(
-        workplace.os, "statvfs", lambda path: os.statvfs_result(
+        workspace.os, "statvfs", lambda path: os.statvfs_result(
             (*real(path)[:8], flags.get(str(path), 0), *real(path)[9:])
         )
     )  # fmt: skip
-    monkeypatch.setattr(workplace, "_PLACES", (str(tmp_path / "second"),))
+    monkeypatch.setattr(workspace, "_PLACES", (str(tmp_path / "second"),))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "first"))
     for name in ("first", "second"):
         (tmp_path / name).mkdir()
@@ -82,12 +82,12 @@ def test_a_server_works_where_it_can(odd, tmp_path, monkeypatch):
     with pytest.raises(
         ServingError, match=r"no place for a server to work in \(.*shell.*; .*no folder .*\): set TMPDIR"
     ):
-        make_workplace(triton)
+        make_workspace(triton)
 
 
 def made_in(triton):
-    made = make_workplace(triton)
-    remove_workplace(made)
+    made = make_workspace(triton)
+    remove_workspace(made)
     return made.root.parent.name
 
 

@@ -342,7 +342,7 @@ def test_a_repository_that_is_away_is_served_on(served):
 
 
 def test_a_process_that_dies_at_once_is_said_at_once_with_its_own_last_words(served):
-    program = served.server._workplace.root / "backends" / "onnxruntime" / "model.py"
+    program = served.server._workspace.root / "backends" / "onnxruntime" / "model.py"
     right, good = program.read_bytes(), served.newest
     program.write_text(STILLBORN)
     try:

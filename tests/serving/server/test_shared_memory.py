@@ -8,7 +8,7 @@ import pytest
 
 from core.errors import ServingError
 from serving import publishing
-from serving.protocol.grpc import ask, connect
+from serving.protocol.grpc import connect, infer_async
 from serving.protocol.model_config import Instances, ModelConfig, Tensor
 from serving.repository.configs import read_config
 from serving.repository.versions import list_models
@@ -41,9 +41,9 @@ def test_a_real_server_takes_what_was_computed(large):
     with Supervisor(large, free_ports()) as supervisor, connect(supervisor.url) as client:
         for door, output in (("from_seed", "image"), ("png", "base64")) * 2:
             asked = {"seed": np.arange(64)[:, None]}
-            answers = [ask(client, f"large_{door}", asked, output=output, seconds=60) for _ in range(2)]
+            answers = [infer_async(client, f"large_{door}", asked, output=output, seconds=60) for _ in range(2)]
             assert all(len(answer.result()) == 64 for answer in answers)
-        taken = regions(supervisor.server._workplace.shm_prefix)
+        taken = regions(supervisor.server._workspace.shm_prefix)
     batch = 64 * SIDE * SIDE * 4 / MIB
     # A generator's images, those and what is given on, and files as text besides: of noise, as large as they can be.
     assert taken[0] == pytest.approx(1 + batch, abs=1)

@@ -205,7 +205,7 @@ def test_a_temporary_directory_that_was_emptied_is_said_when_it_starts_again(mak
         pytest.raises(ServingError, match=r"2 times in a row\): .*No such file"),
         Supervisor(make_repository(), free_ports(), on_event=events.append, most_starts=2) as supervisor,
     ):
-        shutil.rmtree(supervisor.server._workplace.root)
+        shutil.rmtree(supervisor.server._workspace.root)
         os.kill(supervisor.server.pid, signal.SIGKILL)
         eventually(lambda: events[-1].kind == "stopped")
 
@@ -324,8 +324,8 @@ SERVE = """
 import sys
 from pathlib import Path
 from serving.server.supervisor import serve
-from serving.server.launch import Ports
-serve(Path(sys.argv[1]), Ports(*map(int, sys.argv[2:])), on_event=lambda event: print(event.kind, flush=True))
+from serving.server.launch import ServerPorts
+serve(Path(sys.argv[1]), ServerPorts(*map(int, sys.argv[2:])), on_event=lambda event: print(event.kind, flush=True))
 """
 
 

@@ -5,30 +5,30 @@ from pathlib import Path
 
 import pytest
 
-from serving.server import workspace as module
+from serving.server import workspace
 from serving.server.locate import find_triton
-from serving.server.workspace import SHARED_MEMORY, clean_leftovers, make_workplace, remove_workplace
+from serving.server.workspace import SHARED_MEMORY, clean_leftovers, make_workspace, remove_workspace
 
 
 @pytest.fixture
-def workplace():
-    workplace = make_workplace(find_triton())
-    yield workplace
-    if workplace.root.exists():
-        remove_workplace(workplace)
+def made():
+    made = make_workspace(find_triton())
+    yield made
+    if made.root.exists():
+        remove_workspace(made)
 
 
-def test_leftovers_of_the_dead_are_deleted_and_those_of_the_living_are_not(workplace):
-    ours = SHARED_MEMORY / f"{workplace.shm_prefix}region"
+def test_leftovers_of_the_dead_are_deleted_and_those_of_the_living_are_not(made):
+    ours = SHARED_MEMORY / f"{made.shm_prefix}region"
     left = [SHARED_MEMORY / f"ganfoundry-test-{os.getpid()}-{name}" for name in ("lock", "region")]
     for path in (ours, *left):
         path.touch()
     clean_leftovers()
     assert ours.exists()
     assert not any(path.exists() for path in left)
-    remove_workplace(workplace)
+    remove_workspace(made)
     assert not ours.exists()
-    assert not workplace.root.exists()
+    assert not made.root.exists()
 
 
 def test_the_guard_cleans_up_after_a_supervisor_that_was_killed(tmp_path):
@@ -36,7 +36,7 @@ def test_the_guard_cleans_up_after_a_supervisor_that_was_killed(tmp_path):
     region.touch()
     (tmp_path / "root").mkdir()
     with subprocess.Popen(["sleep", "60"], start_new_session=True) as sleeper:
-        guard = [sys.executable, str(Path(module.__file__).with_name("reaper.py")), str(tmp_path / "root")]
+        guard = [sys.executable, str(Path(workspace.__file__).with_name("reaper.py")), str(tmp_path / "root")]
         subprocess.run([*guard, str(region)[:-6]], input=f"0\n{sleeper.pid}\n", text=True, check=True, timeout=30)
         assert sleeper.wait(10) == -9
     assert not region.exists()

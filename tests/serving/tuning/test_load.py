@@ -131,7 +131,7 @@ def test_an_answer_that_cannot_be_judged_is_wrong_and_holds_nothing_up(server, g
         raise ValueError("of another shape")
 
     with Generator(server.url) as generator:
-        load = generator.offer(replace(golden_requests("tiny", golden), judge=broken), moments(50, 0.1), 0.1)
+        load = generator.offer(replace(golden_requests("tiny", golden), is_right=broken), moments(50, 0.1), 0.1)
     assert load.count(WRONG) == 5
     assert "of another shape" in load.errors[0]
 

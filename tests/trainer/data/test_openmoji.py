@@ -113,7 +113,7 @@ def test_unicode_s_groups_become_classes(tmp_path, monkeypatch):
     chosen = [Path(f"{name}.svg") for name in ("1F347", "1F600", "263A-FE0F", "E000")]
     noise = np.random.default_rng(0)
     monkeypatch.setattr(openmoji, "drawings_of", lambda *_: chosen)
-    monkeypatch.setattr(openmoji, "render", lambda *_, **__: noise.integers(1, 256, (8, 8, 4), np.uint8))
+    monkeypatch.setattr(openmoji, "rasterise", lambda *_, **__: noise.integers(1, 256, (8, 8, 4), np.uint8))
     pack = import_openmoji(tmp_path / "pack", plan_size(8, 8), groups=listing)
     assert [pack.info.classes[label] for label in pack.labels] == ["food-drink", *["smileys-emotion"] * 2, "extras"]
 
@@ -153,11 +153,11 @@ def test_lines_are_the_groups_that_are_called_so(tmp_path):
     svg += '<g id="line-supplement"><rect width="16" height="64"/></g>'
     svg += '<g id="line"><rect y="32" width="64" height="8"/></g>'
     (tmp_path / "a.svg").write_text(f"{svg}</svg>")
-    picture = drawings.render(resvg_py, tmp_path / "a.svg", plan_size(64, 64), lines=True)
+    picture = drawings.rasterise(resvg_py, tmp_path / "a.svg", plan_size(64, 64), lines=True)
     expected = np.zeros((64, 64, 4), np.uint8)
     expected[:, :16, 3] = expected[32:40, :, 3] = 255
     assert np.array_equal(picture, expected)
-    whole = drawings.render(resvg_py, tmp_path / "a.svg", plan_size(64, 64))
+    whole = drawings.rasterise(resvg_py, tmp_path / "a.svg", plan_size(64, 64))
     assert (whole[expected[..., 3] == 0] == (0, 0, 255, 255)).all()
 
 
@@ -165,7 +165,7 @@ def test_drawings_are_those_of_packs_without_lines(pairs, tmp_path):
     path = drawings.drawings_of(drawings_folder(), False, 60, flags=False)[0]
     import resvg_py
 
-    assert np.array_equal(pairs.images[0], drawings.render(resvg_py, path, plan_size(32, 32)))
+    assert np.array_equal(pairs.images[0], drawings.rasterise(resvg_py, path, plan_size(32, 32)))
 
 
 def drawings_folder():
@@ -202,6 +202,6 @@ def test_no_thing_crosses_the_split(monkeypatch, tmp_path):
     names = [f"{who}-200D-{what}" for who in ("1F468", "1F469", "1F9D1") for what in (f"1F3{n:02X}" for n in range(70))]
     noise = np.random.default_rng(0)
     monkeypatch.setattr(openmoji, "drawings_of", lambda *_: [Path(f"{name}.svg") for name in names])
-    monkeypatch.setattr(openmoji, "render", lambda *_, **__: noise.integers(1, 256, (8, 8, 4), np.uint8))
+    monkeypatch.setattr(openmoji, "rasterise", lambda *_, **__: noise.integers(1, 256, (8, 8, 4), np.uint8))
     pack = import_openmoji(tmp_path / "pack", plan_size(8, 8), lines=True, held=0.3)
     assert np.array_equal(pack.parts.reshape(3, 70), [pack.parts[:70]] * 3) and min(pack.info.parts) > 0

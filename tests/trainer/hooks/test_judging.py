@@ -55,7 +55,7 @@ def test_a_worse_generator_does_not_replace_the_best(pack: Pack, out: Path) -> N
     moving = training.begin(plan(tiny_config(), pack))
     run, spec = Run(out), moving.system.spec
     out.mkdir()
-    watching = judge.Judge(run, spec, pack, 16, torch.device("cpu"), lambda _: None)
+    watching = judge.Evaluator(run, spec, pack, 16, torch.device("cpu"), lambda _: None)
     moving.images_seen = 10
     watching(moving)
     kept = run.best.read_bytes()
@@ -66,10 +66,10 @@ def test_a_worse_generator_does_not_replace_the_best(pack: Pack, out: Path) -> N
     watching(moving)
     assert kids(out)[20] > kids(out)[10]
     assert run.best.read_bytes() == kept
-    again = judge.Judge(run, spec, pack, 16, torch.device("cpu"), lambda _: None)
+    again = judge.Evaluator(run, spec, pack, 16, torch.device("cpu"), lambda _: None)
     assert again.best == watching.best == kids(out)[10]
     run.best.unlink()
-    assert judge.Judge(run, spec, pack, 16, torch.device("cpu"), lambda _: None).best == float("inf")
+    assert judge.Evaluator(run, spec, pack, 16, torch.device("cpu"), lambda _: None).best == float("inf")
 
 
 def test_what_is_as_good_again_replaces_nothing_and_each_look_is_a_line(
@@ -79,7 +79,7 @@ def test_what_is_as_good_again_replaces_nothing_and_each_look_is_a_line(
     moving, notes = training.begin(plan(tiny_config(), two)), []
     run, spec = Run(out), moving.system.spec
     out.mkdir()
-    watching = judge.Judge(run, spec, two, 16, torch.device("cpu"), notes.append)
+    watching = judge.Evaluator(run, spec, two, 16, torch.device("cpu"), notes.append)
     for moving.images_seen in (10, 20):
         watching(moving)
     makes = maker(moving.average)
@@ -92,13 +92,13 @@ def test_what_is_as_good_again_replaces_nothing_and_each_look_is_a_line(
         f"{KID} {expected:.4f} after 20 images",
     ]
     run.log.unlink()
-    assert judge.Judge(run, spec, two, 16, torch.device("cpu"), notes.append).best == float("inf")
+    assert judge.Evaluator(run, spec, two, 16, torch.device("cpu"), notes.append).best == float("inf")
 
 
 def test_one_image_is_no_distribution(tmp_path: Path, out: Path, pack: Pack) -> None:
     one = write_pack(tmp_path / "one", blobs(1), None, PackInfo("one", 16, 16, 4))
     with pytest.raises(DataError, match="too small for KID: use --metric-every 0"):
-        judge.Judge(Run(out), plan(tiny_config(), pack).spec, one, 16, torch.device("cpu"), lambda _: None)
+        judge.Evaluator(Run(out), plan(tiny_config(), pack).spec, one, 16, torch.device("cpu"), lambda _: None)
 
 
 def test_a_continued_run_knows_the_best_so_far_and_judging_changes_nothing(pack: Pack, tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_it_says_once_that_kid_stopped_falling_and_at_the_end_what_it_came_to(pa
     run, spec = Run(out), moving.system.spec
     out.mkdir()
     run.append_log({"images": 40, KID: -0.5})  # better than any
-    watching = judge.Judge(run, spec, pack, 16, torch.device("cpu"), notes.append, settled_kimg=0.2)
+    watching = judge.Evaluator(run, spec, pack, 16, torch.device("cpu"), notes.append, settled_kimg=0.2)
     for moving.images_seen in (80, 120, 160, 200, 240, 280, 320):
         watching(moving)
     told = [line["note"] for line in notes if "has not fallen" in line["note"]]
@@ -141,7 +141,7 @@ def test_it_says_once_that_kid_stopped_falling_and_at_the_end_what_it_came_to(pa
     assert notes[-1]["note"] == told[-1]
     again: list[dict[str, Any]] = []
     moving.images_seen = 300
-    judge.Judge(run, spec, pack, 16, torch.device("cpu"), again.append)(moving)
+    judge.Evaluator(run, spec, pack, 16, torch.device("cpu"), again.append)(moving)
     assert not any("has not fallen" in line["note"] for line in again)  # it was said before the run was cut
 
 

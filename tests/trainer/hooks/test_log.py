@@ -1,5 +1,7 @@
 """The log's rate is training's own."""
 
+import logging
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -97,3 +99,17 @@ def test_on_an_accelerator_it_waits_for_training_first(
     moving.device = torch.device("cuda")
     log.aside(lambda _: told.append("called"))(moving)
     assert told == ["called", torch.device("cuda"), "called"]
+
+
+def test_who_gives_no_report_finds_notes_and_lines_in_the_logger(
+    planned: Plan, out: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.DEBUG, logger="trainer"):
+        train(replace(planned, config=replace(planned.config, kimg=0.04)), out, report=lambda _: None)
+        assert not [record for record in caplog.records if record.name == "trainer"]
+        train(replace(planned, config=replace(planned.config, kimg=0.08)), out)
+    told = [record for record in caplog.records if record.name == "trainer"]
+    notes = [record.getMessage() for record in told if record.levelno == logging.INFO]
+    assert "continuing after 40 images" in notes
+    lines = [record.getMessage() for record in told if record.levelno == logging.DEBUG]
+    assert lines and all("images_per_second" in line for line in lines)

@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from trainer.objective.clamp import PULL, limited
+from trainer.objective.clamp import PULL, clamp
 
 
 def test_values_are_clamped() -> None:
     values = torch.linspace(-3, 3, 25).reshape(1, 1, 5, 5)
-    assert torch.equal(limited(values, -1, 1), values.clamp(-1, 1))
+    assert torch.equal(clamp(values, -1, 1), values.clamp(-1, 1))
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def test_outside_a_little_of_the_gradients_that_lead_back_in_is_left(
     value: float, gradient: float, expected: float
 ) -> None:
     values = torch.tensor([value], requires_grad=True)
-    limited(values, -1, 1).backward(torch.tensor([gradient]))
+    clamp(values, -1, 1).backward(torch.tensor([gradient]))
     assert values.grad is not None
     assert values.grad.item() == pytest.approx(expected, rel=1e-6)
 
@@ -44,6 +44,6 @@ def test_values_that_all_left_the_range_learn_to_come_back() -> None:
     optimiser = torch.optim.Adam([values], 0.1)  # whose steps do not depend on how small all gradients are
     for _ in range(400):
         optimiser.zero_grad()
-        (limited(values, -1, 1) - 0.25).square().sum().backward()
+        (clamp(values, -1, 1) - 0.25).square().sum().backward()
         optimiser.step()
     assert torch.allclose(values, torch.tensor(0.25), atol=1e-3)

@@ -13,9 +13,8 @@ from trainer.planning import plan
 from trainer.presets import PRESETS, resolve
 from trainer.presets.about import ABOUT, JOBS
 from trainer.presets.settings import PENALTIES
-from trainer.presets.words import WORDS
 from trainer.run import Run
-from trainer.settings.config import TrainConfig
+from trainer.settings.config import SETTINGS, TrainConfig
 from trainer.training import train
 
 TINY = ["width=4", "latent_dim=8"]
@@ -52,7 +51,8 @@ def test_a_run_that_is_cut_goes_on_bit_for_bit(preset: str, pairs: Pack, tmp_pat
 def test_each_says_what_it_is_for() -> None:
     assert ABOUT.keys() == PRESETS.keys()
     assert sorted(name for names in JOBS.values() for name in names) == sorted(PRESETS)
-    assert WORDS.keys() == {field.name for field in fields(TrainConfig)}
+    assert [*SETTINGS] == [field.name for field in fields(TrainConfig)]
+    assert all(known.words for known in SETTINGS.values())
     assert all(about.paper[-4:].isdecimal() for about in ABOUT.values())
 
 

@@ -9,7 +9,9 @@ import pytest
 
 from core.errors import ConfigError
 from trainer.presets import PRESETS, resolve
-from trainer.settings.config import TrainConfig, differences, like, one_of
+from trainer.settings.config import TrainConfig, differences
+from trainer.settings.fields import one_of
+from trainer.settings.values import like
 
 
 @pytest.mark.parametrize("preset", PRESETS)

@@ -45,11 +45,11 @@ def batch() -> Batch:
 
 def test_the_encoder_first_then_each_level_then_both(pack: Pack) -> None:
     system = system_of(pack)
-    assert (system.resting, system.together) == (frozenset(), False)  # all may be tried, each for itself
+    assert (system.inactive, system.together) == (frozenset(), False)  # all may be tried, each for itself
     seen = {}
     for images in (0, 79, 80, 159, 160, 240):
         system.begin(images)
-        seen[images] = system.resting, system.together
+        seen[images] = system.inactive, system.together
     assert seen[0] == seen[79] == (LEVELS, False)
     assert seen[80] == seen[159] == ({ENCODER}, False)
     assert seen[160] == seen[240] == ({ENCODER}, True)
@@ -117,7 +117,7 @@ def test_without_classes_there_is_no_phase_of_the_encoder(pack: Pack) -> None:
     planned = plan(config(conditional=False), pack)
     system = build_system(planned.config, planned.spec, CPU)
     system.begin(0)
-    assert system.resting == {ENCODER}
+    assert system.inactive == {ENCODER}
 
 
 @pytest.mark.parametrize(
@@ -130,6 +130,5 @@ def test_what_a_stack_cannot_be(settings: dict[str, object], said: str) -> None:
 
 
 def test_another_family_is_no_stack(pack: Pack) -> None:
-    planned = plan(resolve("dcgan", ["system=stacked", "width=4"]), pack)
     with pytest.raises(ConfigError, match="are no stack"):
-        build_system(planned.config, planned.spec, CPU)
+        plan(resolve("dcgan", ["system=stacked", "width=4"]), pack)

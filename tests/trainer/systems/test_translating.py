@@ -198,7 +198,9 @@ def test_translators_that_are_inverse_have_no_cycle_error(monkeypatch: pytest.Mo
     loss, stats = system.generators_loss(Batch(b, None, 0, a))
     assert stats["cycle"] == 0
     torch.testing.assert_close(stats["identity"], (b.abs().mean() + a.abs().mean()) * 127.5)
-    fooled = [((judge(-x) - 1) ** 2).mean() / 2 for judge, x in ((system.judge_b, a), (system.judge_a, b))]
+    fooled = [
+        ((judge(-x) - 1) ** 2).mean() / 2 for judge, x in ((system.discriminator_b, a), (system.discriminator_a, b))
+    ]
     expected = 2 * sum(fooled) + 10 * 0.5 * (2 * a.abs().mean() + 2 * b.abs().mean())
     torch.testing.assert_close(loss, expected)
 

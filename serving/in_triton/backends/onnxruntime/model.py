@@ -43,6 +43,8 @@ class TritonPythonModel:
         self.floats = [tensor["name"] for tensor in config["input"] if tensor["data_type"] in FLOATS]
         self.classes = classes_of(graph.with_name("manifest.json"))
         self.outputs = [tensor["name"] for tensor in config["output"]]
+
+        # Where it runs; instances on the same cores take turns.
         kind, device = args["model_instance_kind"], args["model_instance_device_id"]
         lock = lock_of(args) if kind == "CPU" and shares_cores(config) else None
         self.turns = Turns(lock) if lock else nullcontext()
@@ -58,6 +60,7 @@ class TritonPythonModel:
         """
         answers: list[Any] = [None] * len(requests)
         together: dict[int, Inputs] = {}
+
         for index, request in enumerate(requests):
             arrays = self._inputs_of(request)
             if fault := self._fault_of(arrays):
@@ -66,6 +69,7 @@ class TritonPythonModel:
                 (answers[index],) = self._answers([arrays])
             else:
                 together[index] = arrays
+
         for index, answer in zip(together, self._answers(list(together.values())), strict=True):
             answers[index] = answer
         return answers
@@ -91,6 +95,7 @@ class TritonPythonModel:
         inputs = joined(batch)
         with self.turns:
             outputs = self.session.run(self.outputs, inputs)
+
         first, responses = 0, []
         for arrays in batch:
             last = first + len(arrays[self.inputs[0]])
@@ -185,6 +190,7 @@ def physical_cores() -> int:
     """
     if told := os.environ.get("GANFOUNDRY_CORES"):
         return int(told)
+
     usable = os.sched_getaffinity(0)
     siblings = set()
     for cpu in usable:

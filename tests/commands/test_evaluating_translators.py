@@ -6,22 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_cli import Run, assert_one_line, here
+from tests.running import Run, assert_one_line
 from tests.trainer.conftest import blobs
 from tests.trainer.metrics.conftest import thumbnails
 from tests.trainer.pairs import paired_pack, unpaired_pack
 from trainer.data.pack import PackInfo, write_pack
-from trainer.metrics import extractor
 from trainer.metrics.extractor import Extractor
 from trainer.presets import PRESETS
 
-__all__ = ["here"]
 TINY = ("--set", "width=4", "--batch", 8, "--kimg", 0.016, "--metric-every", 0.016, "--set", "previews=4")
 
 
 @pytest.fixture(autouse=True)
 def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(extractor, "lite0", lambda *_: Extractor("lite0", {}, thumbnails))
+    monkeypatch.setattr("trainer.metrics.report.extractor_of", lambda *_: Extractor("lite0", {}, thumbnails))
     monkeypatch.setattr("trainer.hooks.judging.lite0", lambda *_: Extractor("lite0", {}, thumbnails))
 
 
@@ -35,9 +33,8 @@ def test_a_run_on_pairs_is_judged_beside_what_it_must_beat(here: Run, tmp_path: 
     lines = done.stdout.splitlines()
     for word in ("model", "identity", "mean image", "nearest neighbour", "flood fill"):
         assert word in " ".join(lines)
-    rows = [line for line in lines if line.startswith("│")]
-    first = [row.split("│")[1].strip() for row in rows]
-    assert [*filter(None, first)][:1] == ["L1, premultiplied"]
+    rule = next(index for index, line in enumerate(lines) if set(line.strip()) == {"─"})
+    assert lines[rule + 1].strip().startswith("L1, premultiplied  ")
     written = json.loads((run / "evaluation.json").read_text())
     assert f"verdict: {written['verdict']['words']}" in done.stdout
     whole = PRESETS["colourise-cpu"]().kimg
