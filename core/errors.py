@@ -13,6 +13,7 @@ GanfoundryError
 ├── BundleError           an exported bundle that is incomplete, damaged or not what it says
 ├── RepositoryError       a Triton model repository that cannot be read or written
 ├── DeployError           manifests that cannot be made of a repository, or written
+├── AssetError            steps, palettes and atlases that contradict themselves or what they are applied to
 └── ServingError          the server or a request to it
     ├── ServerUnavailable no server at that address, or it went away
     │   └── ServerBusy    stopping, restarting or overloaded: the same request may be answered later
@@ -72,6 +73,10 @@ class RepositoryError(GanfoundryError):
 
 class DeployError(GanfoundryError):
     """Manifests that cannot be made of a repository, or written."""
+
+
+class AssetError(GanfoundryError):
+    """Steps, palettes and atlases that contradict themselves or what they are applied to."""
 
 
 class ServingError(GanfoundryError):
