@@ -29,6 +29,7 @@ from tests.serving.conftest import SPEC, make_bundle, make_style_bundle, publish
 from tests.serving.translators import make_translator, translator_spec
 from tests.test_presets import shrunk
 from tests.trainer.conftest import blobs, outlines
+from tests.trainer.pairs import unpaired_pack
 from trainer.data.info import PackInfo, SourcesInfo
 from trainer.data.pack import write_pack
 from trainer.planning import plan
@@ -86,6 +87,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     parts = [0] * 28 + [1] * 4 + [2] * 8
     pairs = write_pack(world / "data" / "pairs", discs, None, info, sources=lines, parts=parts)
     shutil.copytree(pairs.path, world / "data" / "lines")
+    unpaired_pack(world / "data" / "styles")
     train(plan(shrunk("dcgan-cpu"), pack), world / "runs" / "sprites")
     shutil.copytree(world / "runs" / "sprites", world / "runs" / "others")
     train(plan(shrunk("pix2pix-cpu"), pairs), world / "runs" / "painter")
