@@ -20,7 +20,9 @@ SETTINGS = settings_of(Settings)
 OF_SYSTEMS = {name: (known.systems, known.section) for name, known in SETTINGS.items() if known.section}
 # What a run may change on its way, by ``final`` or by hand, and what it may when it goes on.
 SCHEDULED = tuple(name for name, known in SETTINGS.items() if known.change is Change.ON_SCHEDULE)
-ADJUSTABLE = tuple(name for name, known in SETTINGS.items() if known.change in (Change.ON_SCHEDULE, Change.BY_HAND))
+ADJUSTABLE = tuple(
+    name for kind in (Change.ON_SCHEDULE, Change.BY_HAND) for name, known in SETTINGS.items() if known.change is kind
+)
 FREE_TO_CHANGE = frozenset(name for name, known in SETTINGS.items() if known.change is Change.FREELY)
 
 

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving import publishing
 from serving.protocol.model_config import THREADS, Instances, ModelConfig, Queue
 from serving.protocol.pbtxt import parse, render
+from serving.repository import changes
 from serving.repository.changes import reconfigure
 from serving.repository.configs import read_config
 from serving.repository.layout import CONFIGS
@@ -110,18 +110,18 @@ def test_the_next_version_keeps_what_was_tuned(published, tmp_path):
 
 
 def test_whoever_is_killed_while_writing_leaves_what_can_be_served(published, monkeypatch):
-    written = publishing._write_configs
+    written = changes.write_configs
     for last in (1, 2, 4):
         for most in (16, 256):  # smaller, then larger
             left = iter(range(last))
 
-            def write(piece, model, left=left):
+            def write(model, config, engines, left=left):
                 if next(left, None) is None:
                     raise KeyboardInterrupt
-                written(piece, model)
+                written(model, config, engines)
 
             with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-                patch.setattr(publishing, "_write_configs", write)
+                patch.setattr(changes, "write_configs", write)
                 reconfigure("styled", published, Setting(1, 1, max_batch=most).on)
             check_servable(published)
             reconfigure("styled", published, Setting(1, 1, max_batch=most).on)

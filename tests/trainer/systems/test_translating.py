@@ -62,9 +62,9 @@ def test_without_a_discriminator_pairs_are_an_autoencoder_bit_for_bit(tmp_path: 
     info = PackInfo("discs", 16, 16, 4, sources=SourcesInfo(16, 16, 4))
     pairs = write_pack(tmp_path / "pairs", images, None, info, sources=lines)
     plain = write_pack(tmp_path / "plain", images, None, replace(info, sources=None))
-    settings = ["width=4", "augment=translation,flip", "pairing.l1=100", "pairing.adversarial=0"]
+    settings = ["width=4", "augment=translation,flip", "pairing.l1=100", "pairing.adversarial=0", "schedule_kimg=0"]
     paired = replace(resolve("pix2pix-cpu", settings, batch=8), learning_rate_g=1e-3, beta1=0.9)
-    alone = resolve("colourise-cpu", [*settings, "schedule_kimg=0"], batch=8)
+    alone = resolve("colourise-cpu", settings, batch=8)
     ended = []
     for config, pack in ((paired, pairs), (alone, plain)):
         training = begin(plan(config, pack))

@@ -14,7 +14,7 @@ function typed({ type, values }) {
 
 const verbs = {
   async images(bundle, asked) {
-    const { openBundle } = await import("../../../examples/web/generator.js");
+    const { openBundle } = await import("../../../../examples/web/generator.js");
     const { count, inputs, samples } = await json(asked);
     const generator = await openBundle(async (name) => new Uint8Array(await readFile(`${bundle}/${name}`)).buffer);
     const named = Object.entries(inputs).map(([name, value]) => [name, typed(value)]);
@@ -23,8 +23,8 @@ const verbs = {
     return Buffer.concat(images);
   },
   async translations(bundle, asked) {
-    const { openBundle } = await import("../../../examples/web/generator.js");
-    const { fromRgba, toRgba } = await import("../../../examples/web/pixels.js");
+    const { openBundle } = await import("../../../../examples/web/generator.js");
+    const { fromRgba, toRgba } = await import("../../../../examples/web/pixels.js");
     const { pictures } = await json(asked);
     const translator = await openBundle(async (name) => new Uint8Array(await readFile(`${bundle}/${name}`)).buffer, "image");
     const { source, channels } = translator.spec;
@@ -33,13 +33,13 @@ const verbs = {
     return Buffer.concat(images.map((image) => new Uint8Array(toRgba(image, channels))));
   },
   async fitted(asked) {
-    const { marginOf, placeOf } = await import("../../../examples/web/pixels.js");
+    const { marginOf, placeOf } = await import("../../../../examples/web/pixels.js");
     const { places, borders } = await json(asked);
     const found = places.map(([sides, page, fit, resample]) => placeOf(sides, page, { fit, resample }));
     return JSON.stringify([found, borders.map(([rgba, width, height]) => marginOf(Uint8Array.from(rgba), width, height))]);
   },
   async png(asked) {
-    const { encodePng } = await import("../../../examples/web/png.js");
+    const { encodePng } = await import("../../../../examples/web/png.js");
     const { pixels, width, height, channels } = await json(asked);
     return new Uint8Array(await (await encodePng(Uint8Array.from(pixels), width, height, channels)).arrayBuffer());
   },
