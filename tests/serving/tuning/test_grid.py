@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from serving import publishing
 from serving.protocol.model_config import THREADS, Instances, ModelConfig, Queue
 from serving.protocol.pbtxt import parse, render
 from serving.repository import changes
