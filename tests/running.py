@@ -8,8 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 import cli as command_line
+from core.errors import GanfoundryError
 from tests.trainer.conftest import blobs
 from trainer.data.pack import PackInfo, write_pack
 
@@ -24,6 +26,16 @@ def cli(*arguments: object, cwd: Path = ROOT) -> "subprocess.CompletedProcess[st
     return subprocess.run(
         command, capture_output=True, text=True, timeout=120, cwd=cwd, env=os.environ | {"COLUMNS": "80"}
     )
+
+
+def output_of(*words: object, status: int = 0) -> str:
+    """What a command says that ends with ``status``, run in this process; raises the error of ours it ends with."""
+    result = CliRunner().invoke(command_line.app, [str(word) for word in words])
+    if isinstance(result.exception, GanfoundryError):
+        assert "\n" not in str(result.exception)
+        raise result.exception
+    assert result.exit_code == status, result.output
+    return result.output
 
 
 @pytest.fixture

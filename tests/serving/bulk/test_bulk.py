@@ -13,16 +13,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from typer.testing import CliRunner
 
-import cli
-from core.errors import GanfoundryError, MissingDependency, RequestRefused, ServerUnavailable
+from core.errors import MissingDependency, RequestRefused, ServerUnavailable
 from core.images import from_pillow
 from serving.bulk.sample import make_shard, parse_shard, place_order, write_shards
 from serving.bulk.shards import State
 from serving.client.sampler import Sampler
 from serving.server.launch import free_ports
 from serving.server.supervisor import Supervisor
+from tests.running import output_of
 from tests.serving.client.test_sampler import executions, in_process
 
 ROOT = Path(__file__).parents[3]
@@ -36,12 +35,7 @@ def sample(server, tmp_path):
 
     def run(*arguments, model="tiny", seeds=SEEDS, out="out"):
         command = ["sample", model, "--seeds", seeds, "--out", tmp_path / out, "--url", server.url, *arguments]
-        result = CliRunner().invoke(cli.app, [str(each) for each in command])
-        if isinstance(result.exception, GanfoundryError):
-            assert "\n" not in str(result.exception)
-            raise result.exception
-        assert result.exit_code == 0, result.output
-        return result.output
+        return output_of(*command)
 
     return run
 

@@ -11,13 +11,14 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import cli
-from core.errors import GanfoundryError, RequestRefused
+from core.errors import RequestRefused
 from core.images import encode_png, from_pillow
 from core.ours import signed_png
 from core.system import fault_of_name, folded
 from serving.client.sampler import Sampler
 from serving.protocol.picture_texts import describe
 from serving.sampling.naming import FIELDS, Naming, digits_of_index, names_of_classes, parse_names, text_in_names
+from tests.running import output_of
 from tests.serving.conftest import CODED, SPEC, make_bundle
 
 ALIKE = (
@@ -168,13 +169,7 @@ def sample(bundles, tmp_path):
     """The command; what it says, or the error of ours it ends with."""
 
     def run(bundle, *arguments, out="out", status=0):
-        words = ["sample", str(bundles[bundle]), "--out", str(tmp_path / out), *map(str, arguments)]
-        result = CliRunner().invoke(cli.app, words)
-        if isinstance(result.exception, GanfoundryError):
-            assert "\n" not in str(result.exception)
-            raise result.exception
-        assert result.exit_code == status, result.output
-        return result.output
+        return output_of("sample", bundles[bundle], "--out", tmp_path / out, *arguments, status=status)
 
     return run
 

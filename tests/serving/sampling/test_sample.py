@@ -3,16 +3,15 @@
 import numpy as np
 import pytest
 from PIL import Image
-from typer.testing import CliRunner
 
-import cli
 from core.difference import MOST_LEVELS, levels_apart
-from core.errors import GanfoundryError, RequestRefused
+from core.errors import RequestRefused
 from core.images import from_pillow
 from core.latents import latents
 from serving.client.sampler import Sampler
 from serving.sampling.interpolation import slerp
 from serving.sampling.sample import MOST_FRAMES, parse_truncations
+from tests.running import output_of
 from tests.serving.conftest import CLASSES, LAYERS, NOISY, SPEC, images_of_styles, style_weights, styles_of
 
 FIRST, SECOND = style_weights()
@@ -24,14 +23,7 @@ def sample(style_server, tmp_path):
     """The command; what it says, or the error of ours it ends with. Files go to ``out`` and the given places."""
 
     def run(model, *arguments, out="out"):
-        result = CliRunner().invoke(
-            cli.app, ["sample", model, "--out", str(tmp_path / out), "--url", style_server.url, *map(str, arguments)]
-        )
-        if isinstance(result.exception, GanfoundryError):
-            assert "\n" not in str(result.exception)
-            raise result.exception
-        assert result.exit_code == 0, result.output
-        return result.output
+        return output_of("sample", model, "--out", tmp_path / out, "--url", style_server.url, *arguments)
 
     return run
 

@@ -6,17 +6,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from PIL import Image
-from typer.testing import CliRunner
 
-import cli
 from core.difference import MOST_LEVELS, levels_apart
-from core.errors import GanfoundryError, RequestRefused
+from core.errors import RequestRefused
 from core.images import encode_png, from_pillow, over_checkerboard
 from core.ours import signed_png
 from core.seed_sheets import cut
 from core.sheets import Look, Sheet
 from serving.sampling.files import Keeper, same_picture
 from serving.sampling.sheet import SheetFiles, parse_scale
+from tests.running import output_of
 from tests.serving.conftest import SPEC, make_bundle
 
 GREY = [np.full((4, 4, 1), level, np.uint8) for level in range(70)]
@@ -34,12 +33,7 @@ def sample(bundle, tmp_path, monkeypatch):
     monkeypatch.setattr("core.lettering._MORE", ())
 
     def run(*arguments, sheet="sheet.png"):
-        words = ["sample", bundle, "--out", tmp_path / "out", "--sheet", tmp_path / sheet, *arguments]
-        result = CliRunner().invoke(cli.app, [*map(str, words)])
-        if isinstance(result.exception, GanfoundryError):
-            raise result.exception
-        assert result.exit_code == 0, result.output
-        return result.output
+        return output_of("sample", bundle, "--out", tmp_path / "out", "--sheet", tmp_path / sheet, *arguments)
 
     return run
 
